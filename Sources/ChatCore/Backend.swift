@@ -1,0 +1,35 @@
+package import ServiceLifecycle
+
+/// Where everything is kept: one value, made by one factory for each technology.
+package struct Backend: Sendable {
+    package let tenants: any TenantStore
+    package let chats: any ChatStore
+    package let messages: any MessageStore
+    package let tenantLog: any TenantLog
+    package let chatLog: any ChatLog
+    package let messageLog: any MessageLog
+    /// Answers when the store can be read and written; throws `ChatError.unavailable` otherwise.
+    package let probe: @Sendable () async throws -> Void
+    /// What must run while the backend is in use, in the order of their start.
+    package let services: [any Service]
+
+    package init(
+        tenants: any TenantStore,
+        chats: any ChatStore,
+        messages: any MessageStore,
+        tenantLog: any TenantLog,
+        chatLog: any ChatLog,
+        messageLog: any MessageLog,
+        probe: @escaping @Sendable () async throws -> Void,
+        services: [any Service]
+    ) {
+        self.tenants = tenants
+        self.chats = chats
+        self.messages = messages
+        self.tenantLog = tenantLog
+        self.chatLog = chatLog
+        self.messageLog = messageLog
+        self.probe = probe
+        self.services = services
+    }
+}

@@ -1,0 +1,88 @@
+/// A message to append. The log gives it its number and its time.
+package struct NewMessage: Sendable {
+    package let tenant: Tenant.ID
+    package let chat: Chat.ID
+    package let body: String
+    package let key: IdempotencyKey?
+
+    package init(tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil) {
+        self.tenant = tenant
+        self.chat = chat
+        self.body = body
+        self.key = key
+    }
+}
+
+/// What a stored message was given.
+package struct AppendedMessage: Equatable, Sendable {
+    package let number: Message.Number
+    package let createdAt: Timestamp
+    /// Whether an earlier request with the same idempotency key stored it.
+    package let isReplay: Bool
+
+    package init(number: Message.Number, createdAt: Timestamp, isReplay: Bool) {
+        self.number = number
+        self.createdAt = createdAt
+        self.isReplay = isReplay
+    }
+}
+
+/// A chat to create. The log gives it its number and its time.
+package struct NewChat: Sendable {
+    package let tenant: Tenant.ID
+    package let key: IdempotencyKey?
+
+    package init(tenant: Tenant.ID, key: IdempotencyKey? = nil) {
+        self.tenant = tenant
+        self.key = key
+    }
+}
+
+/// What a stored chat was given.
+package struct AppendedChat: Equatable, Sendable {
+    package let id: Chat.ID
+    package let number: Chat.Number
+    /// Whether an earlier request with the same idempotency key stored it.
+    package let isReplay: Bool
+
+    package init(id: Chat.ID, number: Chat.Number, isReplay: Bool) {
+        self.id = id
+        self.number = number
+        self.isReplay = isReplay
+    }
+}
+
+/// A change to the table of tenants.
+package enum TenantChange: Sendable {
+    case create(name: String, token: Tenant.Token)
+    case rename(Tenant.ID, name: String)
+}
+
+extension NewMessage: CommitEntry {
+    package var lane: Int64? { chat.rawValue }
+    package var bytes: Int { body.utf8.count + (key?.text.utf8.count ?? 0) }
+    package var claim: CommitClaim? { key.map { CommitClaim(scope: chat.rawValue, key: $0.text) } }
+}
+
+extension NewChat: CommitEntry {
+    package var lane: Int64? { tenant.rawValue }
+    package var bytes: Int { key?.text.utf8.count ?? 0 }
+    package var claim: CommitClaim? { key.map { CommitClaim(scope: tenant.rawValue, key: $0.text) } }
+}
+
+extension TenantChange: CommitEntry {
+    package var lane: Int64? {
+        switch self {
+        case .create: nil
+        case .rename(let id, _): id.rawValue
+        }
+    }
+
+    package var bytes: Int {
+        switch self {
+        case .create(let name, _), .rename(_, let name): name.utf8.count
+        }
+    }
+
+    package var claim: CommitClaim? { nil }
+}

@@ -1,0 +1,45 @@
+/// Everything that can go wrong in the product's own terms.
+///
+/// `code` is part of the HTTP contract: clients switch on it, so a code is never renamed.
+package enum ChatError: Error, Equatable, Sendable {
+    /// It does not exist, or it is another tenant's: nobody can tell which.
+    case notFound
+    /// The input broke rules; one sentence each, as the Rails application worded them.
+    case invalid([String])
+    /// A request with the same idempotency key has not been answered yet.
+    case keyInFlight
+    /// The idempotency key was used before with another body.
+    case keyReused
+    /// A queue is at its bound. Nothing was stored.
+    case overloaded
+    /// The deadline passed before the request reached the store. Nothing was stored.
+    case timedOut
+    /// The deadline passed while the store was at work: it may yet be stored.
+    case outcomeUnknown
+    /// The store cannot do it now; `reason` is for people, without SQL or paths. Nothing was stored.
+    case unavailable(reason: String)
+    /// The process is going away. Nothing was stored.
+    case shuttingDown
+
+    package var code: String {
+        switch self {
+        case .notFound: "not_found"
+        case .invalid: "invalid"
+        case .keyInFlight: "idempotency_key_in_flight"
+        case .keyReused: "idempotency_key_reused"
+        case .overloaded: "overloaded"
+        case .timedOut: "timed_out"
+        case .outcomeUnknown: "outcome_unknown"
+        case .unavailable: "unavailable"
+        case .shuttingDown: "shutting_down"
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    package var mayRetry: Bool {
+        switch self {
+        case .notFound, .invalid, .keyReused: false
+        case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .unavailable, .shuttingDown: true
+        }
+    }
+}

@@ -1,0 +1,46 @@
+/// What may be seen and done in one chat of one tenant.
+package struct ChatScope: Sendable {
+    package let id: Chat.ID
+    package let number: Chat.Number
+    package let tenant: TenantScope
+
+    private var messageStore: any MessageStore { tenant.service.backend.messages }
+
+    /// - Throws: `ChatError.notFound` if it is gone.
+    package func details() async throws -> Chat {
+        guard let chat = try await tenant.service.backend.chats.chat(number, in: tenant.id) else {
+            throw ChatError.notFound
+        }
+        return chat
+    }
+
+    /// Exact the moment a create is answered.
+    package func messageCount() async throws -> Int64 {
+        guard let count = try await messageStore.count(in: id) else { throw ChatError.notFound }
+        return count
+    }
+
+    /// Appends a message; durable when this returns.
+    ///
+    /// - Throws: `ChatError.invalid` for a bad body; what `GroupCommit.submit` throws.
+    package func send(_ body: String, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
+        try Text.checkBody(body)
+        return try await tenant.service.messageWriter.submit(
+            NewMessage(tenant: tenant.id, chat: id, body: body, key: key))
+    }
+
+    /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.
+    package func message(_ number: some StringProtocol) async throws -> Message {
+        guard let number = Message.Number(digits: number), let message = try await messageStore.message(number, in: id)
+        else { throw ChatError.notFound }
+        return message
+    }
+
+    package func messages(_ page: Page) async throws -> PageOf<Message> {
+        try await messageStore.messages(in: id, page: page)
+    }
+
+    package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {
+        try await messageStore.search(text, in: id, page: page)
+    }
+}

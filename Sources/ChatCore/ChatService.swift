@@ -1,0 +1,62 @@
+package import Logging
+package import Metrics
+package import ServiceLifecycle
+
+/// The use cases. Everything is reached through what owns it: a chat through its tenant, a message through its chat,
+/// so that no call can be written that forgets whose data it touches.
+package struct ChatService: Sendable {
+    let backend: Backend
+    let messageWriter: MessageWriter
+    let chatWriter: ChatWriter
+    let tenantWriter: TenantWriter
+    let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
+    let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
+
+    package init(
+        backend: Backend,
+        limits: CommitLimits = CommitLimits(),
+        time: Timekeeper = .continuous,
+        clock: WallClock = .system,
+        logger: Logger,
+        metrics: any MetricsFactory
+    ) {
+        self.backend = backend
+        self.messageWriter = MessageWriter(
+            log: backend.messageLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+        self.chatWriter = ChatWriter(
+            log: backend.chatLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+        self.tenantWriter = TenantWriter(
+            log: backend.tenantLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+    }
+
+    /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
+    /// the backend stops.
+    package var services: [any Service] { backend.services + [tenantWriter, chatWriter, messageWriter] }
+
+    /// Creates a tenant with a fresh token.
+    ///
+    /// - Throws: `ChatError.invalid` for a bad name; what `GroupCommit.submit` throws.
+    package func createTenant(name: String) async throws -> Tenant.Token {
+        try Text.checkName(name)
+        let token = Tenant.Token.random()
+        try await tenantWriter.submit(.create(name: name, token: token))
+        return token
+    }
+
+    /// The tenant that a token finds.
+    ///
+    /// - Throws: `ChatError.notFound` when `token` finds none, or is no token at all.
+    package func tenant(_ token: some StringProtocol) async throws -> TenantScope {
+        guard let token = Tenant.Token(token) else { throw ChatError.notFound }
+        if let id = tenantIDs[token] { return TenantScope(id: id, token: token, service: self) }
+        guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
+        tenantIDs[token] = id
+        return TenantScope(id: id, token: token, service: self)
+    }
+}
+
+/// A chat as the outside names it.
+struct ChatAddress: Hashable, Sendable {
+    let tenant: Tenant.ID
+    let number: Chat.Number
+}

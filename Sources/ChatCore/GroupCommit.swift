@@ -1,0 +1,173 @@
+package import Logging
+package import Metrics
+import ServiceLifecycle
+import Synchronization
+
+/// Many requests, one transaction: the heart of the product.
+///
+/// While a batch is being written the next one gathers. There is no timer: an entry that finds the store idle is
+/// written at once, and under load a batch is as large as what came in during the last one. So the cost of a flush
+/// to disk is shared by as many requests as there are, and a lone request never waits for company.
+///
+/// Bounded in every direction by `CommitLimits`: entries and bytes a batch, batches in flight, entries and bytes that
+/// wait, and the time each one waits. Past a bound a request is refused at once, never queued.
+///
+/// Every entry gets exactly one outcome. Cancelling the task that waits does not take its entry back: once accepted,
+/// it is written.
+package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
+    /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them.
+    package typealias Write = @Sendable ([Entry]) async throws -> [Result<Outcome, ChatError>]
+
+    private typealias Waiter = CheckedContinuation<Result<Outcome, ChatError>, Never>
+
+    private struct State {
+        var queue: CommitQueue<Entry>
+        var waiters: [CommitQueue<Entry>.Ticket: Waiter] = [:]
+        var isWatched = false
+        var drained: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let state: Mutex<State>
+    private let time: Timekeeper
+    private let write: Write
+    private let logger: Logger
+    private let metrics: CommitMetrics
+
+    /// - Parameters:
+    ///   - name: what is written, for metrics and logs: `messages`.
+    package init(
+        name: String,
+        limits: CommitLimits = CommitLimits(),
+        time: Timekeeper = .continuous,
+        logger: Logger,
+        metrics: any MetricsFactory,
+        write: @escaping Write
+    ) {
+        self.state = Mutex(State(queue: CommitQueue(limits: limits)))
+        self.time = time
+        self.write = write
+        self.logger = logger
+        self.metrics = CommitMetrics(name: name, factory: metrics)
+    }
+
+    /// Waits until the entry is durably stored, refused or given up on.
+    ///
+    /// - Throws: `.overloaded`, `.shuttingDown`, `.keyInFlight` at once; `.timedOut` or `.outcomeUnknown` at the deadline;
+    ///   or what the store answered for this entry.
+    package func submit(_ entry: Entry) async throws(ChatError) -> Outcome {
+        let result = await withCheckedContinuation { (waiter: Waiter) in
+            var refusal: ChatError?
+            var batch: CommitQueue<Entry>.Batch?
+            var needsWatch = false
+            state.withLock { state in
+                do throws(ChatError) {
+                    let ticket = try state.queue.enqueue(entry, now: time.now())
+                    state.waiters[ticket] = waiter
+                    batch = state.queue.startBatch()
+                    needsWatch = !state.isWatched
+                    state.isWatched = true
+                    metrics.depth.set(state.queue.pendingCount)
+                } catch {
+                    refusal = error
+                }
+            }
+            if let refusal {
+                metrics.refused(refusal)
+                waiter.resume(returning: .failure(refusal))
+            }
+            if let batch { Task { await self.commit(startingWith: batch) } }
+            if needsWatch { Task { await self.watchDeadlines() } }
+        }
+        return try result.get()
+    }
+
+    /// Runs until shutdown, then refuses new entries and returns when the last accepted one has its outcome.
+    package func run() async throws {
+        try? await gracefulShutdown()  // A cancellation ends the wait as well: drain all the same.
+        await drain()
+    }
+
+    /// Refuses new entries and waits for those that are in.
+    package func drain() async {
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            let isDrained = state.withLock { state in
+                state.queue.close()
+                if !state.queue.isEmpty { state.drained.append(done) }
+                return state.queue.isEmpty
+            }
+            if isDrained { done.resume() }
+        }
+    }
+
+    private func commit(startingWith first: CommitQueue<Entry>.Batch) async {
+        var next: CommitQueue<Entry>.Batch? = first
+        while let batch = next {
+            let start = time.now()
+            let results = await outcomes(of: batch.entries)
+            metrics.committed(batch.entries.count, in: time.now() - start)
+            next = finish(batch, results)
+        }
+    }
+
+    private func outcomes(of entries: [Entry]) async -> [Result<Outcome, ChatError>] {
+        do {
+            let results = try await write(entries)
+            precondition(results.count == entries.count, "the store owes one result an entry")
+            return results
+        } catch {
+            logger.error("A batch could not be stored", metadata: ["entries": "\(entries.count)", "error": "\(error)"])
+            let failure = error as? ChatError ?? .unavailable(reason: "The store failed")
+            return entries.map { _ in .failure(failure) }
+        }
+    }
+
+    /// Hands out the results and takes up the next batch.
+    private func finish(
+        _ batch: CommitQueue<Entry>.Batch,
+        _ results: [Result<Outcome, ChatError>]
+    ) -> CommitQueue<Entry>.Batch? {
+        var waiters: [Waiter?] = []
+        var drained: [CheckedContinuation<Void, Never>] = []
+        let next = state.withLock { state in
+            state.queue.finish(batch)
+            // Nil where the deadline has passed and the request has its answer already.
+            waiters = batch.tickets.map { state.waiters.removeValue(forKey: $0) }
+            let next = state.queue.startBatch()
+            metrics.depth.set(state.queue.pendingCount)
+            if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
+            return next
+        }
+        for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
+        for done in drained { done.resume() }
+        return next
+    }
+
+    /// One sleeper for all deadlines. It ends when nothing waits; the next entry starts it again.
+    private func watchDeadlines() async {
+        while true {
+            let deadline: Duration? = state.withLock { state in
+                state.isWatched = state.queue.nextDeadline != nil
+                return state.queue.nextDeadline
+            }
+            guard let deadline else { return }
+            try? await time.sleep(deadline)  // Nobody cancels this task.
+            expire()
+        }
+    }
+
+    private func expire() {
+        var late: [(Waiter, ChatError)] = []
+        var drained: [CheckedContinuation<Void, Never>] = []
+        state.withLock { state in
+            let (unsent, unsure) = state.queue.expire(now: time.now())
+            for ticket in unsent { late.append((state.waiters.removeValue(forKey: ticket)!, .timedOut)) }
+            for ticket in unsure { late.append((state.waiters.removeValue(forKey: ticket)!, .outcomeUnknown)) }
+            if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
+        }
+        for (waiter, error) in late {
+            metrics.refused(error)
+            waiter.resume(returning: .failure(error))
+        }
+        for done in drained { done.resume() }
+    }
+}

@@ -1,0 +1,58 @@
+/// Which slice of a numbered list a reader wants.
+///
+/// `after` and `before` are exclusive. A page starts at the cursor it was given: `after` alone gives the items
+/// right after it, `before` alone those right before it (a chat scrolled back), whatever the order they are listed in.
+/// With both or neither, the page starts at the end that comes first in `order`.
+package struct Page: Equatable, Sendable {
+    package enum Order: String, Sendable { case asc, desc }
+
+    package static let limits = 1...1000
+    package static let defaultLimit = 100
+
+    package var limit: Int
+    package var after: Int64?
+    package var before: Int64?
+    package var order: Order
+
+    package init(limit: Int = defaultLimit, after: Int64? = nil, before: Int64? = nil, order: Order = .asc) {
+        self.limit = limit
+        self.after = after
+        self.before = before
+        self.order = order
+    }
+
+    /// Whether a store walks upwards from `lowerBound` (else downwards from `upperBound`).
+    package var walksUp: Bool {
+        switch (after, before) {
+        case (_?, nil): true
+        case (nil, _?): false
+        default: order == .asc
+        }
+    }
+
+    /// Exclusive.
+    package var lowerBound: Int64 { after ?? 0 }
+    /// Exclusive.
+    package var upperBound: Int64 { before ?? .max }
+}
+
+/// One page of a list, in the order asked for.
+package struct PageOf<Item: Sendable>: Sendable {
+    package let items: [Item]
+    /// Whether there are items beyond the last one, in listing order.
+    package let hasNext: Bool
+    /// Whether there are items before the first one, in listing order.
+    package let hasPrevious: Bool
+
+    /// - Parameters:
+    ///   - walked: up to `page.limit + 1` items in the direction of `page.walksUp`; the extra one only says that there is more.
+    ///   - isPrecededBy: whether an item lies behind the walk's start.
+    package init(walked: [Item], page: Page, isPrecededBy precedes: Bool) {
+        let goesOn = walked.count > page.limit
+        let kept = walked.prefix(page.limit)
+        let walksForward = page.walksUp == (page.order == .asc)
+        self.items = walksForward ? Array(kept) : kept.reversed()
+        self.hasNext = walksForward ? goesOn : precedes
+        self.hasPrevious = walksForward ? precedes : goesOn
+    }
+}

@@ -1,0 +1,33 @@
+/// A position in a sequence that starts at 1 and ends at 2^63−1.
+package protocol SequenceNumber: Comparable {
+    var rawValue: Int64 { get }
+    init(_ rawValue: Int64)
+}
+
+extension SequenceNumber {
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+
+    /// Reads decimal ASCII digits and nothing else: no sign, no space, no other script's digits.
+    ///
+    /// - Returns: nil for anything that is not a number from 1 to 2^63−1.
+    package init?(digits text: some StringProtocol) {
+        guard let value = Int64(digits: text), value >= 1 else { return nil }
+        self.init(value)
+    }
+}
+
+extension Int64 {
+    /// Reads decimal ASCII digits and nothing else, from 0 to 2^63−1.
+    package init?(digits text: some StringProtocol) {
+        guard !text.isEmpty else { return nil }
+        var value: Int64 = 0
+        for byte in text.utf8 {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            let (shifted, carried) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflowed) = shifted.addingReportingOverflow(Int64(byte - UInt8(ascii: "0")))
+            guard !carried, !overflowed else { return nil }
+            value = sum
+        }
+        self = value
+    }
+}

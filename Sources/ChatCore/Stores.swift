@@ -1,0 +1,54 @@
+/// What reads tenants. Every method is a single consistent read; absence is nil, never an error.
+///
+/// All methods of all stores throw `ChatError.unavailable` when the store cannot answer.
+package protocol TenantStore: Sendable {
+    /// The id behind a token. Immutable, so callers may keep it.
+    func id(of token: Tenant.Token) async throws -> Tenant.ID?
+    func tenant(_ id: Tenant.ID) async throws -> Tenant?
+    /// Exact: includes every message whose create was answered.
+    func messageCount(of id: Tenant.ID) async throws -> Int64?
+}
+
+/// What reads chats, always through the tenant that owns them.
+package protocol ChatStore: Sendable {
+    /// The id behind a number. Immutable, so callers may keep it.
+    func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID?
+    func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat?
+    /// Costs O(page), wherever the page lies.
+    func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat>
+}
+
+/// What reads messages, always through the chat that holds them. Void rows are never seen.
+package protocol MessageStore: Sendable {
+    func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
+    /// Costs O(page), wherever the page lies.
+    func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
+    /// Messages whose folded body contains the folded text (`SearchText`). Costs O(chat); gives up after a while.
+    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
+    /// Exact: includes every message whose create was answered.
+    func count(in chat: Chat.ID) async throws -> Int64?
+}
+
+/// What appends messages, a batch at a time.
+package protocol MessageLog: Sendable {
+    /// Appends the batch in one durable transaction: when this returns, every `success` is on disk.
+    ///
+    /// Messages of one chat get rising numbers in the order of the batch, each one above the chat's highest. An
+    /// idempotency key seen within its lifetime yields the first outcome again and stores nothing.
+    ///
+    /// - Returns: one result an entry, in the order of the batch; `.notFound` for a chat that is gone, `.keyReused`.
+    /// - Throws: when the whole batch failed; then nothing of it is stored.
+    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>]
+}
+
+/// What creates chats, a batch at a time, under the contract of `MessageLog`.
+package protocol ChatLog: Sendable {
+    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>]
+}
+
+/// What creates and renames tenants, a batch at a time, in one durable transaction each.
+package protocol TenantLog: Sendable {
+    /// - Returns: one result a change, in the order of the batch; `.notFound` for a tenant that is gone.
+    /// - Throws: when the whole batch failed; then nothing of it is stored.
+    func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>]
+}

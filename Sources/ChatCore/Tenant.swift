@@ -1,0 +1,37 @@
+/// A customer's application: the owner of chats, found by its token.
+///
+/// The HTTP API and the tables call it an *application*; the type is named after its role so that it does not
+/// clash with the application types of web frameworks.
+package struct Tenant: Equatable, Sendable {
+    /// The row id in `applications`; never shown to a client.
+    package struct ID: Hashable, Sendable {
+        package let rawValue: Int64
+
+        package init(_ rawValue: Int64) { self.rawValue = rawValue }
+    }
+
+    package let id: ID
+    package let token: Token
+    package let name: String
+    /// Exact in the embedded backend; up to a minute behind in the cluster.
+    package let chatsCount: Int64
+    /// Exact in the embedded backend; up to a minute behind in the cluster.
+    package let messagesCount: Int64
+    package let createdAt: Timestamp
+
+    package init(
+        id: ID,
+        token: Token,
+        name: String,
+        chatsCount: Int64,
+        messagesCount: Int64,
+        createdAt: Timestamp
+    ) {
+        self.id = id
+        self.token = token
+        self.name = name
+        self.chatsCount = chatsCount
+        self.messagesCount = messagesCount
+        self.createdAt = createdAt
+    }
+}

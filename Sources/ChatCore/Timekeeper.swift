@@ -1,0 +1,17 @@
+/// Any clock, as one concrete type: moments are durations since this value was made.
+///
+/// What waits takes its time from here, so that a test can turn the hands.
+package struct Timekeeper: Sendable {
+    /// The time passed since the origin.
+    package let now: @Sendable () -> Duration
+    /// Suspends until that moment. Throws only `CancellationError`.
+    package let sleep: @Sendable (_ until: Duration) async throws -> Void
+
+    package init<C: Clock>(_ clock: C) where C.Duration == Duration {
+        let origin = clock.now
+        self.now = { origin.duration(to: clock.now) }
+        self.sleep = { try await clock.sleep(until: origin.advanced(by: $0), tolerance: nil) }
+    }
+
+    package static var continuous: Timekeeper { Timekeeper(ContinuousClock()) }
+}

@@ -1,0 +1,56 @@
+extension Tenant {
+    /// The secret that finds a tenant: 128 random bits, written as 32 lower-case hex characters.
+    ///
+    /// Describing a token (in a log, an error, a debugger) shows its first six characters only; `text` is the whole.
+    package struct Token: Hashable, Sendable {
+        private let high: UInt64
+        private let low: UInt64
+
+        private init(high: UInt64, low: UInt64) {
+            self.high = high
+            self.low = low
+        }
+
+        /// Nil unless `text` is exactly 32 lower-case hex characters.
+        package init?(_ text: some StringProtocol) {
+            var halves: (UInt64, UInt64) = (0, 0)
+            var count = 0
+            for byte in text.utf8 {
+                let digit: UInt8
+                switch byte {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
+                case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
+                default: return nil
+                }
+                if count < 16 { halves.0 = halves.0 << 4 | UInt64(digit) } else { halves.1 = halves.1 << 4 | UInt64(digit) }
+                count += 1
+                if count > 32 { return nil }
+            }
+            guard count == 32 else { return nil }
+            self.init(high: halves.0, low: halves.1)
+        }
+
+        /// A fresh token from the operating system's cryptographic generator.
+        package static func random() -> Token {
+            var generator = SystemRandomNumberGenerator()
+            return Token(high: generator.next(), low: generator.next())
+        }
+
+        /// All 32 characters. Never for a log.
+        package var text: String {
+            String(unsafeUninitializedCapacity: 32) { buffer in
+                for index in 0..<32 {
+                    let half = index < 16 ? high : low
+                    let digit = UInt8(truncatingIfNeeded: half >> UInt64(60 - 4 * (index % 16)) & 0xF)
+                    buffer[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+                }
+                return 32
+            }
+        }
+    }
+}
+
+extension Tenant.Token: CustomStringConvertible, CustomDebugStringConvertible {
+    package var description: String { text.prefix(6) + "…" }
+    package var debugDescription: String { description }
+}

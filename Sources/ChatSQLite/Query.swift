@@ -1,0 +1,83 @@
+import GRDB
+import GRDBSQLite
+
+/// One run of a prepared statement: bind, step, read columns by index.
+///
+/// GRDB keeps the connections, the transactions, the migrations and the statement cache. Binding and reading go
+/// straight to SQLite's own functions, because GRDB boxes every value and that was most of a small read's cost
+/// (docs/benchmarks.md). Made and used within one database access; resets the statement when it ends.
+struct Query: ~Copyable {
+    private let statement: Statement
+    private let handle: OpaquePointer
+
+    /// - Parameter sql: with `?` for each of `arguments`, in order.
+    init(_ db: Database, _ sql: String, _ arguments: Value...) throws {
+        let statement = try db.cachedStatement(sql: sql)
+        sqlite3_reset(statement.sqliteStatement)
+        for (index, argument) in arguments.enumerated() {
+            try Self.bind(argument, to: statement.sqliteStatement, at: CInt(index + 1))
+        }
+        self.statement = statement
+        self.handle = statement.sqliteStatement
+    }
+
+    deinit { sqlite3_reset(handle) }
+
+    enum Value {
+        case integer(Int64)
+        case text(String)
+        case blob([UInt8])
+    }
+
+    /// Moves to the next row.
+    ///
+    /// - Returns: false when there is none.
+    /// - Throws: `DatabaseError`.
+    func next() throws -> Bool {
+        switch sqlite3_step(handle) {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        case let code: throw Self.failure(code, handle)
+        }
+    }
+
+    /// Runs to the end, for what it changes.
+    func run() throws { while try next() {} }
+
+    func integer(_ column: CInt) -> Int64 { sqlite3_column_int64(handle, column) }
+
+    func text(_ column: CInt) -> String { String(decoding: bytes(column), as: UTF8.self) }
+
+    /// The column's own memory, as SQLite holds it: valid until the next step.
+    func bytes(_ column: CInt) -> UnsafeRawBufferPointer {
+        // The pointer first: asking for the length before would let SQLite convert the text afterwards.
+        let start = sqlite3_column_blob(handle, column)
+        return UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
+    }
+
+    private static func bind(_ value: Value, to handle: OpaquePointer, at index: CInt) throws {
+        // SQLITE_TRANSIENT: SQLite takes a copy.
+        let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+        let code =
+            switch value {
+            case .integer(let value): sqlite3_bind_int64(handle, index, value)
+            case .text(var text):
+                text.withUTF8 { utf8 in
+                    utf8.withMemoryRebound(to: CChar.self) {
+                        sqlite3_bind_text(handle, index, $0.baseAddress, CInt($0.count), transient)
+                    }
+                }
+            case .blob(let bytes): sqlite3_bind_blob(handle, index, bytes, CInt(bytes.count), transient)
+            }
+        guard code == SQLITE_OK else { throw Self.failure(code, handle) }
+    }
+
+    private static func failure(_ code: CInt, _ handle: OpaquePointer) -> DatabaseError {
+        DatabaseError(
+            resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(sqlite3_db_handle(handle))))
+    }
+}
+
+extension Query.Value: ExpressibleByIntegerLiteral {
+    init(integerLiteral value: Int64) { self = .integer(value) }
+}

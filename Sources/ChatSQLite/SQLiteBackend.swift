@@ -1,0 +1,58 @@
+package import ChatCore
+import Foundation
+import GRDB
+import ServiceLifecycle
+
+extension Backend {
+    /// The embedded backend: one file, held by this process alone until it ends.
+    ///
+    /// Opens the file (creating it and its folder), takes its lock and migrates it.
+    ///
+    /// - Throws: `SQLiteProblem`.
+    package static func sqlite(path: String) throws -> Backend {
+        let store = try SQLiteStore.openExclusively(path: path)
+        return Backend(
+            tenants: store.store,
+            chats: store.store,
+            messages: store.store,
+            tenantLog: store.store,
+            chatLog: store.store,
+            messageLog: store.store,
+            probe: { try await store.store.probe() },
+            services: [SQLiteService(store: store.store, lock: store.lock)]
+        )
+    }
+}
+
+extension SQLiteStore {
+    /// Opens a file for serving or changing it: the lock first, then the schema.
+    package static func openExclusively(path: String) throws -> (store: SQLiteStore, lock: SQLiteLock) {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw SQLiteProblem("Cannot create the folder \(folder.path): \(error.localizedDescription)")
+        }
+        let lock = try SQLiteLock(database: path)
+        let store = try SQLiteStore(path: path)
+        try store.migrate()
+        return (store, lock)
+    }
+
+    /// Reads, and looks whether the file takes writes (nothing is written).
+    func probe() async throws {
+        try await read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
+    }
+}
+
+/// Keeps the file open until shutdown, then closes it.
+private struct SQLiteService: Service {
+    let store: SQLiteStore
+    /// Released when this value goes, after the connections are closed.
+    let lock: SQLiteLock
+
+    func run() async throws {
+        try? await gracefulShutdown()  // Cancellation is an end as well.
+        try store.close()
+    }
+}

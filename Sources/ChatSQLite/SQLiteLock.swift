@@ -1,0 +1,35 @@
+import Foundation
+
+/// Says that this process serves (or changes) a database file. The operating system lets go of it when the process
+/// ends, however it ends.
+package final class SQLiteLock: Sendable {
+    private let descriptor: CInt
+
+    /// - Parameter path: the database file; the lock is the file beside it, `<path>.lock`.
+    /// - Throws: `SQLiteProblem` when another process has it.
+    package init(database path: String) throws {
+        let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw SQLiteProblem("Cannot write beside \(path): \(String(cString: strerror(errno))).")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let holder = Self.holder(descriptor)
+            close(descriptor)
+            throw SQLiteProblem(
+                "Another luciq\(holder.map { " (pid \($0))" } ?? "") is using \(path). "
+                    + "Stop it first, or give this one another DATABASE_URL.")
+        }
+        ftruncate(descriptor, 0)
+        let pid = "\(getpid())\n"
+        _ = pwrite(descriptor, pid, pid.utf8.count, 0)
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    private static func holder(_ descriptor: CInt) -> Int? {
+        var buffer = [UInt8](repeating: 0, count: 32)
+        let count = pread(descriptor, &buffer, buffer.count, 0)
+        return Int(String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self).filter(\.isNumber))
+    }
+}

@@ -1,0 +1,97 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore: ChatStore {
+    package func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
+        try await read { db in
+            let query = try Query(
+                db, "SELECT id FROM chats WHERE application_id = ? AND number = ?",
+                .integer(tenant.rawValue), .integer(number.rawValue))
+            return try query.next() ? Chat.ID(query.integer(0)) : nil
+        }
+    }
+
+    package func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
+        try await read { db in
+            let query = try Query(
+                db,
+                "SELECT number, messages_count, created_at FROM chats WHERE application_id = ? AND number = ?",
+                .integer(tenant.rawValue), .integer(number.rawValue))
+            return try query.next() ? Self.chat(query) : nil
+        }
+    }
+
+    package func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
+        try await read { db in
+            let query = try Query(
+                db,
+                """
+                SELECT number, messages_count, created_at FROM chats
+                WHERE application_id = ? AND number > ? AND number < ?
+                ORDER BY number \(page.walkOrder) LIMIT ?
+                """,
+                .integer(tenant.rawValue), .integer(page.lowerBound), .integer(page.upperBound),
+                .integer(Int64(page.limit + 1)))
+            var chats: [Chat] = []
+            while try query.next() { chats.append(Self.chat(query)) }
+            return PageOf(
+                walked: chats, page: page,
+                isPrecededBy: try page.isPreceded(in: "chats", where: "application_id", is: tenant.rawValue, db))
+        }
+    }
+
+    private static func chat(_ query: borrowing Query) -> Chat {
+        Chat(
+            number: Chat.Number(query.integer(0)),
+            messagesCount: query.integer(1),
+            createdAt: Timestamp(microseconds: query.integer(2))
+        )
+    }
+}
+
+extension SQLiteStore: ChatLog {
+    package func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
+        try await write { db in
+            let keys = IdempotencyTable(db: db, scope: .application, now: now)
+            let results = try batch.map { new -> Result<AppendedChat, ChatError> in
+                switch try keys.lookUp(new.key, in: new.tenant.rawValue) {
+                case .unseen: break
+                case .reused: return .failure(.keyReused)
+                case .seen(let number):
+                    let chat = try Query(
+                        db, "SELECT id FROM chats WHERE application_id = ? AND number = ?",
+                        .integer(new.tenant.rawValue), .integer(number))
+                    guard try chat.next() else { return .failure(.notFound) }
+                    return .success(
+                        AppendedChat(id: Chat.ID(chat.integer(0)), number: Chat.Number(number), isReplay: true))
+                }
+                guard let number = try Self.nextNumber(in: new.tenant, now, db) else { return .failure(.notFound) }
+                try Query(
+                    db, "INSERT INTO chats (application_id, number, created_at, updated_at) VALUES (?, ?, ?, ?)",
+                    .integer(new.tenant.rawValue), .integer(number),
+                    .integer(now.microseconds), .integer(now.microseconds)
+                ).run()
+                let id = Chat.ID(db.lastInsertedRowID)
+                try keys.remember(new.key, in: new.tenant.rawValue, number: number)
+                return .success(AppendedChat(id: id, number: Chat.Number(number), isReplay: false))
+            }
+            try keys.expire(atMost: 2 * batch.count)
+            return results
+        }
+    }
+
+    private static func nextNumber(in tenant: Tenant.ID, _ now: Timestamp, _ db: Database) throws -> Int64? {
+        let query = try Query(
+            db,
+            """
+            UPDATE applications
+            SET last_chat_number = last_chat_number + 1, chats_count = chats_count + 1, updated_at = ?
+            WHERE id = ? RETURNING last_chat_number
+            """,
+            .integer(now.microseconds), .integer(tenant.rawValue))
+        guard try query.next() else { return nil }
+        let number = query.integer(0)
+        try query.run()
+        return number
+    }
+}

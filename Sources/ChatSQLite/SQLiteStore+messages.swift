@@ -1,0 +1,50 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore: MessageStore {
+    package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await read { db in
+            let query = try Query(
+                db, "SELECT number, body, created_at FROM messages WHERE chat_id = ? AND number = ?",
+                .integer(chat.rawValue), .integer(number.rawValue))
+            return try query.next() ? Self.message(query) : nil
+        }
+    }
+
+    package func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await read { db in
+            let query = try Self.walk(chat, page, limit: page.limit + 1, db)
+            var messages: [Message] = []
+            while try query.next() { messages.append(Self.message(query)) }
+            return PageOf(
+                walked: messages, page: page,
+                isPrecededBy: try page.isPreceded(in: "messages", where: "chat_id", is: chat.rawValue, db))
+        }
+    }
+
+    package func count(in chat: Chat.ID) async throws -> Int64? {
+        try await read { db in
+            let query = try Query(db, "SELECT messages_count FROM chats WHERE id = ?", .integer(chat.rawValue))
+            return try query.next() ? query.integer(0) : nil
+        }
+    }
+
+    /// - Parameter limit: -1 for no limit.
+    static func walk(_ chat: Chat.ID, _ page: Page, limit: Int, _ db: Database) throws -> Query {
+        try Query(
+            db,
+            """
+            SELECT number, body, created_at FROM messages
+            WHERE chat_id = ? AND number > ? AND number < ? ORDER BY number \(page.walkOrder) LIMIT ?
+            """,
+            .integer(chat.rawValue), .integer(page.lowerBound), .integer(page.upperBound), .integer(Int64(limit)))
+    }
+
+    static func message(_ query: borrowing Query) -> Message {
+        Message(
+            number: Message.Number(query.integer(0)),
+            body: query.text(1),
+            createdAt: Timestamp(microseconds: query.integer(2))
+        )
+    }
+}

@@ -1,0 +1,56 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore {
+    /// How long one search may walk a chat.
+    static let searchDeadline = Duration.seconds(5)
+
+    package func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await scanGate.pass {
+            do {
+                return try await scans.read { db in
+                    let deadline = ContinuousClock.now + Self.searchDeadline
+                    let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
+                    let precedes = try page.behind.map {
+                        try !Self.matches(text, chat, $0, limit: 1, deadline, db).isEmpty
+                    }
+                    return PageOf(walked: found, page: page, isPrecededBy: precedes ?? false)
+                }
+            } catch let error as ChatError {
+                throw error
+            } catch {
+                throw ChatError(driver: error)
+            }
+        }
+    }
+
+    private static func matches(
+        _ text: SearchText,
+        _ chat: Chat.ID,
+        _ page: Page,
+        limit: Int,
+        _ deadline: ContinuousClock.Instant,
+        _ db: Database
+    ) throws -> [Message] {
+        let query = try walk(chat, page, limit: -1, db)
+        var matcher = SearchMatcher(text)
+        var found: [Message] = []
+        var walked = 0
+        while found.count < limit, try query.next() {
+            if matcher.matches(query.bytes(1)) { found.append(message(query)) }
+            walked += 1
+            if walked.isMultiple(of: 1024), ContinuousClock.now > deadline {
+                throw ChatError.unavailable(reason: "The search took too long; narrow it with after and before")
+            }
+        }
+        return found
+    }
+}
+
+extension Page {
+    /// The page that ends where this one's walk starts; nil when the walk starts at an end.
+    fileprivate var behind: Page? {
+        if walksUp { return after.map { Page(before: $0 + 1) } }
+        return before.map { Page(after: $0 - 1) }
+    }
+}

@@ -1,0 +1,94 @@
+import ChatCore
+import Foundation
+import GRDB
+
+/// The embedded store: one SQLite file in WAL mode, one writer, a few readers.
+package struct SQLiteStore: Sendable {
+    let pool: DatabasePool
+    /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
+    let scans: DatabasePool
+    let scanGate = ScanGate(bound: 64)
+
+    /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
+    ///
+    /// - Throws: `SQLiteProblem`.
+    package init(path: String) throws {
+        do {
+            self.pool = try DatabasePool(path: path, configuration: Self.configuration(readers: 4, cacheKiB: 4096))
+            // GRDB sets NORMAL for WAL, which may lose the last transactions with the power. Promise 1 wants FULL:
+            // the log is flushed before a commit returns. On macOS only F_FULLFSYNC reaches the disk.
+            try pool.writeWithoutTransaction { db in
+                try db.execute(
+                    sql: """
+                        PRAGMA synchronous = FULL;
+                        PRAGMA fullfsync = ON;
+                        PRAGMA wal_autocheckpoint = 4000;
+                        PRAGMA journal_size_limit = 67108864;
+                        """)
+            }
+            self.scans = try DatabasePool(path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048))
+        } catch {
+            throw SQLiteProblem("Cannot open the database \(path): \(Self.reason(error)).")
+        }
+    }
+
+    private static func configuration(readers: Int, cacheKiB: Int) -> Configuration {
+        var configuration = Configuration()
+        configuration.label = "luciq"
+        configuration.maximumReaderCount = readers
+        // Another process (`luciq verify`, a backup) may hold the file for a moment.
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            try db.execute(sql: "PRAGMA cache_size = -\(cacheKiB)")
+        }
+        return configuration
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as DatabaseError: error.message ?? "error \(error.resultCode.rawValue)"
+        default: error.localizedDescription
+        }
+    }
+
+    /// Brings the schema up to date. Nothing to do is quick.
+    ///
+    /// - Throws: `SQLiteProblem` when the file was made by a newer luciq.
+    package func migrate() throws {
+        do {
+            let migrator = SQLiteMigrations.migrator
+            guard try !pool.read(migrator.hasBeenSuperseded) else {
+                throw SQLiteProblem("This database was made by a newer luciq. Use that version, or another DATABASE_URL.")
+            }
+            if try !pool.read(migrator.hasCompletedMigrations) { try migrator.migrate(pool) }
+        } catch let error as DatabaseError {
+            throw SQLiteProblem("Cannot migrate the database: \(Self.reason(error)).")
+        }
+    }
+
+    /// Closes every connection; a clean close folds the log into the file.
+    package func close() throws {
+        try scans.close()
+        try pool.close()
+    }
+
+    /// A short read on the pool.
+    func read<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+        do {
+            return try await pool.read(body)
+        } catch let error as ChatError {
+            throw error
+        } catch {
+            throw ChatError(driver: error)
+        }
+    }
+
+    /// One durable transaction.
+    func write<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+        do {
+            return try await pool.write(body)
+        } catch {
+            throw ChatError(driver: error)
+        }
+    }
+}
