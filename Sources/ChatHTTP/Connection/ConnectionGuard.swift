@@ -1,0 +1,167 @@
+import HTTPTypes
+import Metrics
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+
+/// Stands between a socket and the requests on it: closes clients that are too slow, answers what is no HTTP, counts
+/// connections. `ConnectionState` decides.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    private let connections: Meter
+    private var state: ConnectionState
+    private var timer: Scheduled<Void>?
+    private var problem = Problem.notHTTP
+    /// What has arrived since the last part of a request was understood.
+    fileprivate var unparsedBytes = 0
+
+    init(limits: ConnectionLimits, connections: Meter) {
+        self.connections = connections
+        self.state = ConnectionState(limits: limits, now: .zero)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        state = ConnectionState(limits: state.limits, now: .now(context))
+        // The decoder keeps an incomplete head to itself, so its size is watched from the other side.
+        try? context.pipeline.syncOperations.addHandler(UnparsedBytesLimit(guard: self), position: .first)
+        if context.channel.isActive { start(context) }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        start(context)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        timer?.cancel()
+        connections.decrement()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .lingering = state.phase { return }
+        unparsedBytes = 0
+        state.read(unwrapInboundIn(data), now: .now(context))
+        context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.fireChannelReadComplete()
+        if case .lingering = state.phase { context.read() }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch state.write(unwrapOutboundIn(data), now: .now(context)) {
+        case .write:
+            context.write(data, promise: promise)
+        case .writeAndLinger:
+            context.writeAndFlush(data, promise: promise)
+            linger(context)
+        case .writeAndRefuse:
+            context.write(data, promise: promise)
+            refuse(context)
+        case .drop:
+            promise?.fail(ChannelError.alreadyClosed)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case HTTPParserError.headerOverflow: breakOff(context, .headersTooLarge, error)
+        case is HTTPParserError, is HTTP1TypeConversionError: breakOff(context, .notHTTP, error)
+        default: context.fireErrorCaught(error)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        state.setWritable(context.channel.isWritable, now: .now(context))
+        schedule(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// Answers with the problem, after what is still to be answered, and reads no more requests.
+    fileprivate func breakOff(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
+        self.problem = problem
+        switch state.breakOff(now: .now(context)) {
+        case .refuse: refuse(context)
+        case .pass: context.fireErrorCaught(error)
+        case .wait: break
+        }
+    }
+
+    fileprivate func breakOffUnparsed(_ context: ChannelHandlerContext) {
+        guard !state.isBroken, let own = try? context.pipeline.syncOperations.context(handler: self) else { return }
+        breakOff(own, .headersTooLarge, HTTPParserError.headerOverflow)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext) {
+        var problem = problem
+        problem.closesConnection = true
+        let requestID = String(UInt64.random(in: .min ... .max), radix: 16)
+        let body = problem.document(requestID: requestID)
+        var head = HTTPResponse(status: problem.status, headerFields: problem.headers)
+        head.headerFields[.requestID] = requestID
+        head.headerFields[.contentLength] = String(body.readableBytes)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(body)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        linger(context)
+    }
+
+    private func linger(_ context: ChannelHandlerContext) {
+        context.close(mode: .output, promise: nil)
+        context.read()
+        schedule(context)
+    }
+
+    private func start(_ context: ChannelHandlerContext) {
+        connections.increment()
+        schedule(context)
+    }
+
+    /// One timer a connection. It fires at the deadline, or after the shortest time-out to look for a new one, so
+    /// that a request in time sets none.
+    private func schedule(_ context: ChannelHandlerContext) {
+        timer?.cancel()
+        let limits = state.limits
+        let shortest = min(limits.idle, limits.body, limits.write)
+        let delay = state.deadline.map { min(max($0 - .now(context), .zero), shortest) } ?? shortest
+        timer = context.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) {
+            if let deadline = self.state.deadline, deadline <= .now(context) {
+                context.close(promise: nil)
+            } else {
+                self.schedule(context)
+            }
+        }
+    }
+}
+
+@available(*, unavailable)
+extension ConnectionGuard: Sendable {}
+
+/// Counts raw bytes that no request part has come of yet.
+private final class UnparsedBytesLimit: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private unowned let connection: ConnectionGuard
+
+    init(guard connection: ConnectionGuard) { self.connection = connection }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        connection.unparsedBytes += unwrapInboundIn(data).readableBytes
+        context.fireChannelRead(data)
+        if connection.unparsedBytes > RequestLimits.unparsed { connection.breakOffUnparsed(context) }
+    }
+}
+
+extension Duration {
+    fileprivate static func now(_ context: ChannelHandlerContext) -> Duration {
+        .nanoseconds(Int64(clamping: context.eventLoop.now.uptimeNanoseconds))
+    }
+}

@@ -1,0 +1,122 @@
+import HTTPTypes
+import NIOHTTPTypes
+
+/// How long a connection may take, and what it may send.
+package struct ConnectionLimits: Sendable {
+    /// From the start, or from the end of an answer, until the head of the next request is complete.
+    package var idle = Duration.seconds(60)
+    /// From a request's head to the end of its body.
+    package var body = Duration.seconds(30)
+    /// How long a client that does not read its answer is waited for.
+    package var write = Duration.seconds(30)
+
+    package init() {}
+}
+
+/// One connection's decisions, without a socket or a clock (`ConnectionGuard` acts on them).
+///
+/// A client that sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is
+/// one that does not read. What comes after a malformed request is never read as a request.
+struct ConnectionState {
+    enum Phase: Equatable {
+        case awaitingHead(since: Duration)
+        case readingBody(since: Duration)
+        case answering
+        /// Everything was said; what still arrives is thrown away until the client closes.
+        case lingering(since: Duration)
+    }
+
+    /// After the last answer the socket stays open this long: closing it with unread input would reset the
+    /// connection, and the client might never see the answer.
+    static let linger = Duration.seconds(2)
+
+    let limits: ConnectionLimits
+    private(set) var phase: Phase
+    /// Requests read and not answered yet; more than one with a pipelining client.
+    private(set) var unanswered = 0
+    private var blockedSince: Duration?
+    private var endsWithAnswer = false
+    private(set) var isBroken = false
+
+    init(limits: ConnectionLimits, now: Duration) {
+        self.limits = limits
+        self.phase = .awaitingHead(since: now)
+    }
+
+    mutating func read(_ part: HTTPRequestPart, now: Duration) {
+        switch part {
+        case .head:
+            unanswered += 1
+            phase = .readingBody(since: now)
+        case .body: break
+        case .end: phase = .answering
+        }
+    }
+
+    enum WriteAction: Equatable {
+        case write
+        /// Write it, then close the sending side and linger.
+        case writeAndLinger
+        /// Write it, then the answer for what could not be read, then close the sending side and linger.
+        case writeAndRefuse
+        /// The client was told that this is the end: nothing may follow.
+        case drop
+    }
+
+    mutating func write(_ part: HTTPResponsePart, now: Duration) -> WriteAction {
+        if case .lingering = phase { return .drop }
+        switch part {
+        case .head(let head):
+            if head.headerFields[.connection] == "close" { endsWithAnswer = true }
+            return .write
+        case .body:
+            return .write
+        case .end:
+            unanswered -= 1
+            if endsWithAnswer { return end(.writeAndLinger, now) }
+            guard unanswered == 0 else { return .write }
+            if isBroken { return end(.writeAndRefuse, now) }
+            if phase == .answering { phase = .awaitingHead(since: now) }
+            return .write
+        }
+    }
+
+    enum BreakAction: Equatable {
+        /// Answer for it now, then close the sending side and linger.
+        case refuse
+        /// The request in hand will find out and answer.
+        case pass
+        /// Other requests are answered first.
+        case wait
+    }
+
+    /// What arrived is not HTTP, or too large to be read.
+    mutating func breakOff(now: Duration) -> BreakAction {
+        if case .lingering = phase { return .wait }
+        let wasBroken = isBroken
+        isBroken = true
+        if case .readingBody = phase { return .pass }
+        guard unanswered == 0, !wasBroken else { return .wait }
+        phase = .lingering(since: now)
+        return .refuse
+    }
+
+    mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
+
+    /// When the connection is to be closed if nothing changes.
+    var deadline: Duration? {
+        let phaseDeadline: Duration? =
+            switch phase {
+            case .awaitingHead(let since): since + limits.idle
+            case .readingBody(let since): since + limits.body
+            case .answering: nil
+            case .lingering(let since): since + Self.linger
+            }
+        return [phaseDeadline, blockedSince.map { $0 + limits.write }].compactMap(\.self).min()
+    }
+
+    private mutating func end(_ action: WriteAction, _ now: Duration) -> WriteAction {
+        phase = .lingering(since: now)
+        return action
+    }
+}

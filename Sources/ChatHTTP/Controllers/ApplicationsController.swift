@@ -1,0 +1,56 @@
+import ChatCore
+import Hummingbird
+
+struct ApplicationsController {
+    let service: ChatService
+
+    private static let name = TextParameter(wrapper: "application", name: "name")
+
+    func add(to routes: Routes) {
+        routes.on(.post, "/applications", create)
+        routes.on(.get, "/applications/{token}", show)
+        routes.on(.patch, "/applications/{token}", update)
+        routes.on(.put, "/applications/{token}", update)
+        routes.on(.get, "/applications/{token}/message_count", messageCount)
+    }
+
+    private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let name = try await Self.name.read(request.jsonBody())
+        let token = try await service.createTenant(name: name)
+        return .created(at: "/applications/\(token.text)", ApplicationAnswer(name: name, token: token.text))
+    }
+
+    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token")).details()
+        return Response(
+            json: ApplicationDetailsAnswer(
+                name: tenant.name,
+                token: tenant.token.text,
+                chats_count: tenant.chatsCount,
+                messages_count: tenant.messagesCount,
+                created_at: tenant.createdAt.rfc3339
+            ))
+    }
+
+    private func update(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token"))
+        let name = try await Self.name.read(request.jsonBody())
+        try await tenant.rename(to: name)
+        return Response(json: ApplicationAnswer(name: name, token: tenant.token.text))
+    }
+
+    private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token"))
+        let count = try await tenant.messageCount()
+        return Response(json: ApplicationCountAnswer(application_token: tenant.token.text, messages_count: count))
+    }
+}
+
+extension Response {
+    /// A 201 with its `Location`.
+    static func created(at location: String, _ value: some Encodable) -> Response {
+        var response = Response(status: .created, json: value)
+        response.headers[.location] = location
+        return response
+    }
+}

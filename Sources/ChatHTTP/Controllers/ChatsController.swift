@@ -1,0 +1,71 @@
+import ChatCore
+import HTTPTypes
+import Hummingbird
+
+struct ChatsController {
+    let service: ChatService
+
+    func add(to routes: Routes) {
+        routes.on(.post, "/applications/{token}/chats", create)
+        routes.on(.get, "/applications/{token}/chats", list)
+        routes.on(.get, "/applications/{token}/chats/{chat_number}", show)
+        routes.on(.get, "/applications/{token}/chats/{chat_number}/message_count", messageCount)
+    }
+
+    private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token"))
+        let body = try await request.jsonBody()
+        if body.readableBytes > 0 { try JSONReader.read(body) { _, reader in try reader.value() } }
+        let key = try request.headers[.idempotencyKey].map {
+            try IdempotencyKey($0, content: body.readableBytesView)
+        }
+        let chat = try await tenant.createChat(key: key)
+        var response = Response.created(
+            at: "/applications/\(tenant.token.text)/chats/\(chat.number.rawValue)",
+            ChatCreatedAnswer(chat_number: chat.number.rawValue))
+        if chat.isReplay { response.headers[.idempotentReplayed] = "true" }
+        return response
+    }
+
+    private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token"))
+        let page = try Page(QueryItems(request.uri.query))
+        let chats = try await tenant.chats(page)
+        var response = Response(
+            json: chats.items.map {
+                ChatItem(
+                    number: $0.number.rawValue, messages_count: $0.messagesCount, created_at: $0.createdAt.rfc3339)
+            })
+        let path = "/applications/\(tenant.token.text)/chats"
+        response.headers[.link] = chats.links(path: path, page: page, number: \.number.rawValue)
+        return response
+    }
+
+    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context).details()
+        return Response(
+            json: ChatAnswer(
+                chat_number: chat.number.rawValue,
+                messages_count: chat.messagesCount,
+                created_at: chat.createdAt.rfc3339
+            ))
+    }
+
+    private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context)
+        let count = try await chat.messageCount()
+        return Response(json: ChatCountAnswer(chat_number: chat.number.rawValue, messages_count: count))
+    }
+}
+
+extension ChatService {
+    /// The chat that a path names, found through its tenant.
+    func chat(_ context: ChatContext) async throws -> ChatScope {
+        try await tenant(context.parameter("token")).chat(context.parameter("chat_number"))
+    }
+}
+
+extension ChatScope {
+    /// Where the outside finds this chat.
+    var path: String { "/applications/\(tenant.token.text)/chats/\(number.rawValue)" }
+}

@@ -1,0 +1,39 @@
+import ChatCore
+import Hummingbird
+
+/// For load balancers, orchestrators and Prometheus. None of these needs a token.
+struct HealthController {
+    let backend: Backend
+    let metrics: PrometheusRegistry
+
+    static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
+
+    func add(to routes: Routes) {
+        routes.on(.get, "/up", up)
+        routes.on(.get, "/livez") { _, _ in .text("ok\n") }
+        routes.on(.get, "/readyz", ready)
+        routes.on(.get, "/metrics") { _, _ in
+            .text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8")
+        }
+    }
+
+    /// As Rails answers it: a page that is green, or red.
+    private func up(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let isUp: Bool
+        do {
+            try await backend.probe()
+            isUp = true
+        } catch {
+            isUp = false
+        }
+        return .text(
+            "<!DOCTYPE html><html><body style=\"background-color: \(isUp ? "green" : "red")\"></body></html>",
+            type: "text/html; charset=utf-8",
+            status: isUp ? .ok : .serviceUnavailable)
+    }
+
+    private func ready(_ request: Request, _ context: ChatContext) async throws -> Response {
+        try await backend.probe()
+        return .text("ok\n")
+    }
+}

@@ -1,0 +1,78 @@
+import ChatCore
+import HTTPTypes
+import Hummingbird
+
+struct MessagesController {
+    let service: ChatService
+
+    private static let body = TextParameter(wrapper: "message", name: "body")
+
+    func add(to routes: Routes) {
+        let path = "/applications/{token}/chats/{chat_number}/messages"
+        routes.on(.post, path, create)
+        routes.on(.get, path, list)
+        routes.on(.get, path + "/search", search)
+        routes.on(.get, path + "/{message_number}", show)
+    }
+
+    private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context)
+        let body = try await Self.body.read(request.jsonBody())
+        let key = try request.headers[.idempotencyKey].map { try IdempotencyKey($0, content: body.utf8) }
+        let message = try await chat.send(body, key: key)
+        var response = Response.created(
+            at: "\(chat.path)/messages/\(message.number.rawValue)",
+            MessageAnswer(
+                message_number: message.number.rawValue, body: body, created_at: message.createdAt.rfc3339))
+        if message.isReplay { response.headers[.idempotentReplayed] = "true" }
+        return response
+    }
+
+    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let message = try await service.chat(context).message(context.parameter("message_number"))
+        return Response(
+            json: MessageAnswer(
+                message_number: message.number.rawValue, body: message.body, created_at: message.createdAt.rfc3339))
+    }
+
+    private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context)
+        let page = try Page(QueryItems(request.uri.query))
+        let messages = try await chat.messages(page)
+        var response = Response(json: messages.items.map(MessageItem.init))
+        response.headers[.link] = messages.links(
+            path: "\(chat.path)/messages", page: page, number: \.number.rawValue)
+        return response
+    }
+
+    private func search(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context)
+        let query = QueryItems(request.uri.query)
+        let page = try Page(query)
+        guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
+        let text = try SearchText(q)
+        let messages = try await chat.search(text, page)
+        var response = Response(json: messages.items.map(MessageItem.init))
+        response.headers[.link] = messages.links(
+            path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",
+            number: \.number.rawValue)
+        return response
+    }
+}
+
+extension String {
+    /// Everything but RFC 3986's unreserved characters, as `%XX`.
+    fileprivate var percentEncoded: String {
+        utf8.reduce(into: "") { text, byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += hex.count == 1 ? "%0\(hex)" : "%\(hex)"
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+/// A strict reader of one JSON text (RFC 8259), in one pass and without building a tree.
+///
+/// Foundation's decoder reads what it is asked for and no more: it takes a body with a trailing comma, a bad number or
+/// invalid UTF-8 in a member it does not look at, takes UTF-16, and cannot tell `1.0` from `1`
+/// (docs/decisions/0003-json.md). This one refuses whatever is not JSON, wherever it stands.
+struct JSONReader {
+    /// What is wrong, and at which byte.
+    struct Failure: Error {
+        let reason: String
+        let offset: Int
+    }
+
+    /// Deeper nesting is refused, as Ruby's parser does by default.
+    static let deepest = 100
+
+    private let bytes: UnsafeBufferPointer<UInt8>
+    private var position = 0
+    private var depth = 0
+
+    /// - Parameter utf8: valid UTF-8.
+    init(utf8: UnsafeBufferPointer<UInt8>) { self.bytes = utf8 }
+
+    /// Reads a whole text that is one object.
+    ///
+    /// - Parameter member: called for every member, in order, standing before its value: it must read exactly that.
+    mutating func document(_ member: (String, inout JSONReader) throws -> Void) throws {
+        skipSpace()
+        guard current == UInt8(ascii: "{") else {
+            try value()
+            try end()
+            throw Failure(reason: "The body must be a JSON object", offset: 0)
+        }
+        try object(member)
+        try end()
+    }
+
+    /// The first byte of the next value.
+    var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    mutating func object(_ member: (String, inout JSONReader) throws -> Void) throws {
+        try descend()
+        try expect(UInt8(ascii: "{"))
+        skipSpace()
+        if current != UInt8(ascii: "}") {
+            while true {
+                let name = try string()
+                skipSpace()
+                try expect(UInt8(ascii: ":"))
+                skipSpace()
+                try member(name, &self)
+                skipSpace()
+                guard current == UInt8(ascii: ",") else { break }
+                position += 1
+                skipSpace()
+            }
+        }
+        try expect(UInt8(ascii: "}"))
+        depth -= 1
+    }
+
+    /// Reads any value and forgets it.
+    mutating func value() throws {
+        switch current {
+        case UInt8(ascii: "{"): try object { _, reader in try reader.value() }
+        case UInt8(ascii: "["): try array()
+        case UInt8(ascii: "\""): _ = try string()
+        case UInt8(ascii: "t"): try literal("true")
+        case UInt8(ascii: "f"): try literal("false")
+        case UInt8(ascii: "n"): try literal("null")
+        default: _ = try number()
+        }
+    }
+
+    mutating func literal(_ text: StaticString) throws {
+        for index in 0..<text.utf8CodeUnitCount {
+            guard current == text.utf8Start[index] else { throw failure }
+            position += 1
+        }
+    }
+
+    /// - Returns: the number as it is written.
+    mutating func number() throws -> Substring {
+        let start = position
+        if current == UInt8(ascii: "-") { position += 1 }
+        if current == UInt8(ascii: "0") { position += 1 } else { try digits() }
+        if current == UInt8(ascii: ".") {
+            position += 1
+            try digits()
+        }
+        if let exponent = current, exponent | 0x20 == UInt8(ascii: "e") {
+            position += 1
+            if let sign = current, sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { position += 1 }
+            try digits()
+        }
+        return text(start..<position)[...]
+    }
+
+    mutating func string() throws -> String {
+        try expect(UInt8(ascii: "\""))
+        let start = position
+        while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
+        if current == UInt8(ascii: "\"") {
+            position += 1
+            return text(start..<position - 1)
+        }
+        var result = text(start..<position)
+        while let byte = current {
+            if byte == UInt8(ascii: "\"") {
+                position += 1
+                return result
+            }
+            guard byte >= 0x20 else { throw failure }
+            if byte == UInt8(ascii: "\\") {
+                result.unicodeScalars.append(try escape())
+            } else {
+                let start = position
+                while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 {
+                    position += 1
+                }
+                result += text(start..<position)
+            }
+        }
+        throw failure
+    }
+
+    private mutating func array() throws {
+        try descend()
+        position += 1
+        skipSpace()
+        if current != UInt8(ascii: "]") {
+            while true {
+                try value()
+                skipSpace()
+                guard current == UInt8(ascii: ",") else { break }
+                position += 1
+                skipSpace()
+            }
+        }
+        try expect(UInt8(ascii: "]"))
+        depth -= 1
+    }
+
+    private mutating func escape() throws -> Unicode.Scalar {
+        let start = position
+        position += 1
+        guard let kind = current else { throw failure }
+        position += 1
+        switch kind {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(kind)
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"):
+            let first = try hexQuad()
+            if let scalar = Unicode.Scalar(first) { return scalar }
+            // Half of a surrogate pair: the other half must follow.
+            guard first < 0xDC00, current == UInt8(ascii: "\\") else { throw failure(at: start) }
+            position += 1
+            guard current == UInt8(ascii: "u") else { throw failure(at: start) }
+            position += 1
+            let second = try hexQuad()
+            guard (0xDC00...0xDFFF).contains(second) else { throw failure(at: start) }
+            return Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))!
+        default: throw failure(at: start)
+        }
+    }
+
+    private mutating func hexQuad() throws -> UInt32 {
+        var value: UInt32 = 0
+        for _ in 0..<4 {
+            guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw failure }
+            value = value << 4 | UInt32(digit)
+            position += 1
+        }
+        return value
+    }
+
+    private mutating func digits() throws {
+        let start = position
+        while let byte = current, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
+        guard position > start else { throw failure }
+    }
+
+    private mutating func end() throws {
+        skipSpace()
+        guard current == nil else { throw failure }
+    }
+
+    private mutating func descend() throws {
+        depth += 1
+        guard depth <= Self.deepest else {
+            throw Failure(reason: "The JSON is nested more than \(Self.deepest) deep", offset: position)
+        }
+    }
+
+    private mutating func expect(_ byte: UInt8) throws {
+        guard current == byte else { throw failure }
+        position += 1
+    }
+
+    private mutating func skipSpace() {
+        while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+    }
+
+    private func text(_ range: Range<Int>) -> String {
+        String(decoding: UnsafeBufferPointer(rebasing: bytes[range]), as: UTF8.self)
+    }
+
+    private var failure: Failure { failure(at: position) }
+
+    private func failure(at offset: Int) -> Failure {
+        Failure(reason: offset < bytes.count ? "The JSON is malformed" : "The JSON is cut off", offset: offset)
+    }
+}

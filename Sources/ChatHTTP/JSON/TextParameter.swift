@@ -1,0 +1,85 @@
+import NIOCore
+
+/// The one text that a request carries: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, the nested form winning.
+///
+/// Other types are taken as Rails takes them: a number as it prints, `true` as `1`, `false` as `0`; an array, an
+/// object or null counts as blank. Of a repeated name the last one counts, as in Ruby.
+struct TextParameter {
+    /// `message` in the example.
+    let wrapper: String
+    /// `body` in the example.
+    let name: String
+
+    /// - Throws: a `Problem` (400) for anything but one JSON object that has the parameter.
+    func read(_ body: ByteBuffer) throws -> String {
+        var flat: String?
+        var nested: String?
+        try JSONReader.read(body) { member, reader in
+            if member == wrapper, reader.current == UInt8(ascii: "{") {
+                nested = nil
+                try reader.object { member, reader in
+                    if member == name { nested = try reader.scalar() } else { try reader.value() }
+                }
+            } else if member == name {
+                flat = try reader.scalar()
+            } else {
+                try reader.value()
+            }
+        }
+        guard let text = nested ?? flat else { throw Problem.missingParameter(name) }
+        return text
+    }
+}
+
+extension JSONReader {
+    /// Reads a whole body that is one object.
+    ///
+    /// - Throws: a `Problem` (400) that says what is wrong, and where.
+    static func read(_ body: ByteBuffer, _ member: (String, inout JSONReader) throws -> Void) throws {
+        try body.withUnsafeReadableBytes { raw in
+            let bytes = raw.assumingMemoryBound(to: UInt8.self)
+            guard String(validating: bytes, as: UTF8.self) != nil else {
+                throw Problem.malformedJSON("The body is not valid UTF-8.")
+            }
+            guard !bytes.isEmpty else { throw Problem.malformedJSON("The body is empty; it must be a JSON object.") }
+            var reader = JSONReader(utf8: bytes)
+            do {
+                try reader.document(member)
+            } catch let failure as Failure {
+                throw Problem.malformedJSON("\(failure.reason), at byte \(failure.offset).")
+            }
+        }
+    }
+
+    /// Reads a value as text; blank for an array, an object or null.
+    fileprivate mutating func scalar() throws -> String {
+        switch current {
+        case UInt8(ascii: "\""):
+            return try string()
+        case UInt8(ascii: "t"):
+            try literal("true")
+            return "1"
+        case UInt8(ascii: "f"):
+            try literal("false")
+            return "0"
+        case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "n"):
+            try value()
+            return ""
+        default:
+            return Self.asRubyPrints(try number())
+        }
+    }
+
+    /// `5` and `1.5` stay, `1.50` is `1.5`, `1e3` is `1000.0`, `1e20` is `1.0e+20`, `-0` is `0`.
+    private static func asRubyPrints(_ number: Substring) -> String {
+        guard number.contains(where: { $0 == "." || $0 == "e" || $0 == "E" }) else {
+            return number == "-0" ? "0" : String(number)
+        }
+        // The JSON grammar is a part of what Double reads; out of range it reads an infinity or zero, as Ruby does.
+        let double = Double(number) ?? 0
+        guard double.isFinite else { return double < 0 ? "-Infinity" : "Infinity" }
+        let printed = double.description
+        guard let exponent = printed.firstIndex(of: "e"), !printed.contains(".") else { return printed }
+        return printed[..<exponent] + ".0" + printed[exponent...]
+    }
+}

@@ -1,0 +1,43 @@
+import HTTPTypes
+package import Metrics
+import Synchronization
+
+/// Requests by route and status, with their durations.
+package final class RequestMetrics: Sendable {
+    private struct Key: Hashable {
+        let method: HTTPRequest.Method
+        let route: String
+        let status: Int
+    }
+
+    private let timers = Mutex<[Key: Metrics.Timer]>([:])
+    private let factory: any MetricsFactory
+    /// Open connections.
+    let connections: Meter
+
+    package init(factory: any MetricsFactory) {
+        self.factory = factory
+        self.connections = Meter(label: "luciq_http_connections", factory: factory)
+    }
+
+    func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, duration: Duration) {
+        // A client may invent methods; a metric's labels must not grow with them.
+        let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
+        let key = Key(method: method, route: route, status: status.code)
+        let timer = timers.withLock { timers in
+            if let timer = timers[key] { return timer }
+            let timer = Metrics.Timer(
+                label: "luciq_http_request_duration_seconds",
+                dimensions: [("method", method.rawValue), ("route", route), ("status", String(status.code))],
+                factory: factory
+            )
+            timers[key] = timer
+            return timer
+        }
+        timer.record(duration: duration)
+    }
+}
+
+extension HTTPRequest.Method {
+    fileprivate static let known: Set<HTTPRequest.Method> = [.get, .head, .post, .put, .patch, .delete, .options]
+}

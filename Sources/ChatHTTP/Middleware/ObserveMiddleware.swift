@@ -1,0 +1,42 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
+struct ObserveMiddleware: RouterMiddleware {
+    let metrics: RequestMetrics
+    let logger: Logger
+
+    func handle(
+        _ request: Request,
+        context: ChatContext,
+        next: (Request, ChatContext) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        let response = try await next(request, context)
+        let duration = ContinuousClock.now - start
+        let route = context.endpointPath ?? "unknown"
+        metrics.record(method: request.method, route: route, status: response.status, duration: duration)
+        // A probe every few seconds would drown what matters.
+        let level: Logger.Level = HealthController.paths.contains(route) ? .debug : .info
+        logger.log(
+            level: level, "request",
+            metadata: [
+                "request_id": .string(context.requestID),
+                "method": .string(request.method.rawValue),
+                "route": .string(route),
+                "status": .stringConvertible(response.status.code),
+                "duration_ms": .string(duration.milliseconds),
+            ])
+        return response
+    }
+}
+
+extension Duration {
+    /// With three decimals: `0.142`.
+    fileprivate var milliseconds: String {
+        let microseconds = components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000
+        let fraction = String(microseconds % 1000)
+        return "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
+    }
+}

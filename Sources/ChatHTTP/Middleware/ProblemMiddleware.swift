@@ -1,0 +1,46 @@
+import ChatCore
+import Hummingbird
+import Logging
+import NIOHTTP1
+
+/// Turns every error into an answer, and refuses heads that are too large before anything looks at them.
+struct ProblemMiddleware: RouterMiddleware {
+    let routes: Routes
+    let logger: Logger
+
+    func handle(
+        _ request: Request,
+        context: ChatContext,
+        next: (Request, ChatContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            try checkSize(of: request)
+            return try await next(request, context)
+        } catch {
+            return problem(error, request, context).response(requestID: context.requestID)
+        }
+    }
+
+    private func checkSize(of request: Request) throws {
+        if (request.head.path?.utf8.count ?? 0) > RequestLimits.uri { throw Problem.uriTooLong }
+        var size = 0
+        for field in request.headers { size += field.name.rawName.utf8.count + field.value.utf8.count }
+        if size > RequestLimits.headers { throw Problem.headersTooLarge }
+    }
+
+    private func problem(_ error: any Error, _ request: Request, _ context: ChatContext) -> Problem {
+        switch error {
+        case let problem as Problem: return problem
+        case let error as ChatError: return Problem(error)
+        case is HTTPParserError: return .notHTTP
+        case let error as HTTPError where error.status == .notFound:
+            let allow = routes.methods(for: request.uri.path)
+            return allow.isEmpty ? .notFound : .methodNotAllowed(request.method, allow: allow)
+        default:
+            logger.error(
+                "Unexpected error",
+                metadata: ["request_id": .string(context.requestID), "error": "\(String(reflecting: error))"])
+            return .internalError
+        }
+    }
+}

@@ -1,0 +1,135 @@
+package import ChatCore
+package import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// An error answer, as RFC 9457 (`application/problem+json`) writes it.
+///
+/// This is the one place where an error becomes a status. A 404 is always the same, whatever was missing and whoever
+/// owns it, so that nobody can tell another tenant's data from nothing.
+package struct Problem: Error, Sendable {
+    package let status: HTTPResponse.Status
+    package let code: String
+    package let detail: String
+    /// For 422: the sentences that the Rails application gave.
+    package var errors: [String]?
+    /// Seconds until a retry makes sense.
+    package var retryAfter: Int?
+    /// For 405: the methods that this path knows.
+    package var allow: [HTTPRequest.Method] = []
+    /// The connection cannot be used after this answer: what follows on it is not understood or not wanted.
+    package var closesConnection = false
+
+    package static let notFound = Problem(
+        status: .notFound, code: ChatError.notFound.code,
+        detail: "There is nothing here: no such path, application, chat or message.")
+    static let notJSON = Problem(
+        status: .unsupportedMediaType, code: "unsupported_media_type",
+        detail: "The body must be JSON: send it with Content-Type: application/json.")
+    static let bodyTooLarge = Problem(
+        status: .contentTooLarge, code: "body_too_large",
+        detail: "The request body is larger than \(RequestLimits.body / 1024) KiB.", closesConnection: true)
+    static let uriTooLong = Problem(
+        status: .uriTooLong, code: "uri_too_long",
+        detail: "The request URI is longer than \(RequestLimits.uri / 1024) KiB.")
+    static let headersTooLarge = Problem(
+        status: .requestHeaderFieldsTooLarge, code: "headers_too_large",
+        detail: "The request headers are larger than \(RequestLimits.headers / 1024) KiB.")
+    static let notHTTP = Problem(
+        status: .badRequest, code: "malformed_request", detail: "This is not a valid HTTP/1.1 request.",
+        closesConnection: true)
+    static let internalError = Problem(
+        status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
+
+    static func malformedJSON(_ detail: String) -> Problem {
+        Problem(status: .badRequest, code: "malformed_json", detail: detail)
+    }
+
+    static func missingParameter(_ name: String) -> Problem {
+        Problem(
+            status: .badRequest, code: "missing_parameter", detail: "The parameter \"\(name)\" is missing from the body.")
+    }
+
+    static func methodNotAllowed(_ method: HTTPRequest.Method, allow: [HTTPRequest.Method]) -> Problem {
+        Problem(
+            status: .methodNotAllowed, code: "method_not_allowed",
+            detail: "\(method.rawValue) is not known here, only \(allow.map(\.rawValue).joined(separator: ", ")).",
+            allow: allow)
+    }
+}
+
+extension Problem {
+    package init(_ error: ChatError) {
+        switch error {
+        case .notFound:
+            self = .notFound
+        case .invalid(let errors):
+            self.init(
+                status: .unprocessableContent, code: error.code, detail: errors.joined(separator: "; ") + ".",
+                errors: errors)
+        case .keyInFlight:
+            self.init(
+                status: .conflict, code: error.code,
+                detail: "A request with this Idempotency-Key is still being processed.", retryAfter: 1)
+        case .keyReused:
+            let sentence = "Idempotency-Key was used before with another body"
+            self.init(status: .unprocessableContent, code: error.code, detail: sentence + ".", errors: [sentence])
+        case .overloaded:
+            self.init(
+                status: .serviceUnavailable, code: error.code,
+                detail: "Too many requests are waiting. Nothing was stored.", retryAfter: 1)
+        case .timedOut:
+            self.init(
+                status: .serviceUnavailable, code: error.code,
+                detail: "The store did not get to it in time. Nothing was stored.", retryAfter: 2)
+        case .outcomeUnknown:
+            self.init(
+                status: .serviceUnavailable, code: error.code,
+                detail: "The store did not answer in time; it may yet store it. Retry with the same Idempotency-Key.",
+                retryAfter: 2)
+        case .unavailable(let reason):
+            self.init(status: .serviceUnavailable, code: error.code, detail: reason + ".", retryAfter: 2)
+        case .shuttingDown:
+            self.init(
+                status: .serviceUnavailable, code: error.code,
+                detail: "This server is shutting down. Nothing was stored.", retryAfter: 1)
+        }
+    }
+
+    private struct Document: Encodable {
+        let type: String
+        let title: String
+        let status: Int
+        let detail: String
+        let instance: String
+        let code: String
+        let errors: [String]?
+    }
+
+    /// - Parameter requestID: becomes `instance`, which names this occurrence; the path would give the token away.
+    func document(requestID: String) -> ByteBuffer {
+        .json(
+            Document(
+                type: "urn:luciq:problem:\(code)",
+                title: status.reasonPhrase,
+                status: status.code,
+                detail: detail,
+                instance: "urn:luciq:request:\(requestID)",
+                code: code,
+                errors: errors
+            ))
+    }
+
+    var headers: HTTPFields {
+        var headers: HTTPFields = [.contentType: "application/problem+json"]
+        if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+        if !allow.isEmpty { headers[.allow] = allow.map(\.rawValue).joined(separator: ", ") }
+        if closesConnection { headers[.connection] = "close" }
+        return headers
+    }
+
+    func response(requestID: String) -> Response {
+        Response(
+            status: status, headers: headers, body: ResponseBody(byteBuffer: document(requestID: requestID)))
+    }
+}

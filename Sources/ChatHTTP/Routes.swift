@@ -1,0 +1,44 @@
+package import HTTPTypes
+package import Hummingbird
+import Synchronization
+
+/// The router, and a list of what was registered with it: for 405 answers, and for the test that compares the routes
+/// with openapi.yaml.
+package final class Routes: Sendable {
+    package struct Route: Hashable, Sendable {
+        package let method: HTTPRequest.Method
+        /// With parameters in braces: `/applications/{token}`.
+        package let path: String
+    }
+
+    nonisolated(unsafe) private let router: Router<ChatContext>
+    private let registered = Mutex<[Route]>([])
+
+    init(router: Router<ChatContext>) { self.router = router }
+
+    package var all: [Route] { registered.withLock(\.self) }
+
+    /// Registers a handler. HEAD comes with GET by itself.
+    package func on(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ handler: @escaping @Sendable (Request, ChatContext) async throws -> Response
+    ) {
+        router.on(RouterPath(path), method: method, use: handler)
+        registered.withLock { $0.append(Route(method: method, path: path)) }
+    }
+
+    /// The methods registered for the pattern that `path` matches; empty when it matches none.
+    func methods(for path: String) -> [HTTPRequest.Method] {
+        let parts = path.split(separator: "/")
+        let methods = all.filter { $0.matches(parts) }.map(\.method)
+        return methods.contains(.get) ? methods + [.head] : methods
+    }
+}
+
+extension Routes.Route {
+    fileprivate func matches(_ parts: [Substring]) -> Bool {
+        let pattern = path.split(separator: "/")
+        return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+    }
+}
