@@ -1,6 +1,4 @@
 package import ChatCore
-import Foundation
-import GRDB
 import ServiceLifecycle
 
 extension Backend {
@@ -27,12 +25,6 @@ extension Backend {
 extension SQLiteStore {
     /// Opens a file for serving or changing it: the lock first, then the schema.
     package static func openExclusively(path: String) throws -> (store: SQLiteStore, lock: SQLiteLock) {
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-        do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        } catch {
-            throw SQLiteProblem("Cannot create the folder \(folder.path): \(error.localizedDescription)")
-        }
         let lock = try SQLiteLock(database: path)
         let store = try SQLiteStore(path: path)
         try store.migrate()

@@ -5,9 +5,15 @@ import Foundation
 package final class SQLiteLock: Sendable {
     private let descriptor: CInt
 
-    /// - Parameter path: the database file; the lock is the file beside it, `<path>.lock`.
+    /// - Parameter path: the database file; its folder is made where there is none. The lock is the file beside it, `<path>.lock`.
     /// - Throws: `SQLiteProblem` when another process has it.
     package init(database path: String) throws {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        } catch {
+            throw SQLiteProblem("Cannot create the folder \(folder.path): \(error.localizedDescription)")
+        }
         let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             throw SQLiteProblem("Cannot write beside \(path): \(String(cString: strerror(errno))).")

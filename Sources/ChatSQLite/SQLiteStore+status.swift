@@ -1,0 +1,39 @@
+import ChatCore
+import GRDB
+
+/// What `luciq db status` tells.
+package struct SQLiteStatus: Codable, Sendable {
+    package let path: String
+    package let sqliteVersion: String
+    package let applied: [String]
+    package let pending: [String]
+    package let applications: Int64
+    package let chats: Int64
+    package let messages: Int64
+}
+
+extension SQLiteStore {
+    /// The migrations applied and pending, and the stored counts.
+    package func status() async throws -> SQLiteStatus {
+        try await read { [path = pool.path] db in
+            let migrator = SQLiteMigrations.migrator
+            let applied = try migrator.appliedMigrations(db)
+            let isCreated = try db.tableExists("applications")
+            let counts =
+                isCreated
+                ? try Row.fetchOne(
+                    db,
+                    sql: "SELECT count(*), ifnull(sum(chats_count), 0), ifnull(sum(messages_count), 0) FROM applications")
+                : nil
+            return SQLiteStatus(
+                path: path,
+                sqliteVersion: try String.fetchOne(db, sql: "SELECT sqlite_version()") ?? "",
+                applied: applied,
+                pending: migrator.migrations.filter { !applied.contains($0) },
+                applications: counts?[0] ?? 0,
+                chats: counts?[1] ?? 0,
+                messages: counts?[2] ?? 0
+            )
+        }
+    }
+}

@@ -1,0 +1,12 @@
+import ArgumentParser
+
+@main
+struct Luciq: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "luciq",
+        abstract: "Luciq Chat: a multi-tenant chat backend.",
+        version: "0.1.0",
+        subcommands: [Serve.self, DB.self, Verify.self, Bench.self],
+        defaultSubcommand: nil
+    )
+}

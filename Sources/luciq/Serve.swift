@@ -1,0 +1,119 @@
+import ArgumentParser
+import ChatCore
+import ChatHTTP
+import ChatSQLite
+import Foundation
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve the HTTP API.",
+        discussion: """
+            Every setting can be a flag, an environment variable or a key of the settings file, in this order. \
+            docs/configuration.md tells more.
+            """
+    )
+
+    @OptionGroup var database: DatabaseFlags
+    @OptionGroup var flags: ServeFlags
+
+    func run() async throws {
+        try await Server(database: database, flags: flags).run()
+    }
+}
+
+/// What `serve` runs, and `bench serve` with a few routes more.
+struct Server {
+    let database: DatabaseFlags
+    let flags: ServeFlags
+    var extraRoutes: @Sendable (Routes) -> Void = { _ in }
+
+    func run() async throws {
+        let plan = try await plan()
+        raiseFileLimit()
+        let logger = plan.logger
+        let backend: Backend
+        do {
+            backend = try Backend.sqlite(path: plan.path)
+        } catch let problem as SQLiteProblem {
+            throw ExitStatus.unavailable(problem.description)
+        }
+        let metrics = PrometheusRegistry()
+        let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
+        let application = buildApplication(
+            service: service,
+            backend: backend,
+            options: plan.options,
+            metrics: metrics,
+            logger: logger,
+            extraRoutes: extraRoutes,
+            onListening: { port in announce(port: port, plan) }
+        )
+        var configuration = ServiceGroupConfiguration(
+            services: service.services + [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        configuration.maximumGracefulShutdownDuration = plan.shutdownTimeout
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as IOError {
+            let reason = String(cString: strerror(error.errnoCode))
+            throw ExitStatus.unavailable("Cannot listen on \(plan.options.host):\(plan.options.port): \(reason).")
+        }
+        logger.info("stopped")
+    }
+
+    private struct Plan {
+        let options: HTTPOptions
+        let limits: CommitLimits
+        let path: String
+        let shutdownTimeout: Duration
+        let logger: Logger
+    }
+
+    private func plan() async throws -> Plan {
+        do {
+            let settings = try await Settings(
+                flags: database.values.merging(flags.values) { $1 }, file: database.config)
+            let format = try settings.logFormat()
+            let level = try settings.logLevel()
+            return Plan(
+                options: try settings.httpOptions(),
+                limits: try settings.commitLimits(),
+                path: try settings.databasePath(),
+                shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),
+                logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }
+            )
+        } catch let invalid as Settings.Invalid {
+            throw ExitStatus.configuration(invalid.description)
+        }
+    }
+
+    private func announce(port: Int, _ plan: Plan) {
+        let host = plan.options.host.contains(":") ? "[\(plan.options.host)]" : plan.options.host
+        let url = "http://\(host):\(port)"
+        plan.logger.info("listening", metadata: ["url": .string(url), "database": .string(plan.path)])
+        guard Terminal.isStandardOutput else { return }
+        print(
+            """
+
+              Luciq Chat is running: \(url)
+              The data is in \(plan.path)
+
+              Try: curl -s -X POST \(url)/applications -H 'Content-Type: application/json' -d '{"name":"My product"}'
+
+              Ctrl-C stops it.
+
+            """)
+    }
+
+    /// The usual soft limit of 1024 open files is less than the connections we accept.
+    private func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(.init(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 65_536)
+        setrlimit(.init(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}

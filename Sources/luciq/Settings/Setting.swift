@@ -1,0 +1,31 @@
+/// One thing that can be configured. Its key gives it its three names: `database.url` in the file is `DATABASE_URL` in
+/// the environment and `--database-url` on the command line.
+struct Setting<Value: Sendable>: Sendable {
+    let key: String
+    let defaultValue: Value
+
+    init(_ key: String, default defaultValue: Value) {
+        self.key = key
+        self.defaultValue = defaultValue
+    }
+
+    var variable: String { key.uppercased().replacing(".", with: "_") }
+    var flag: String { "--" + key.replacing(".", with: "-") }
+}
+
+/// Every setting there is; docs/configuration.md lists them and a test compares.
+enum Setup {
+    static let host = Setting("host", default: "127.0.0.1")
+    static let port = Setting("port", default: 3000)
+    static let databaseURL = Setting("database.url", default: "")
+    static let logLevel = Setting("log.level", default: "info")
+    static let logFormat = Setting("log.format", default: "auto")
+    static let shutdownTimeout = Setting("shutdown.timeout", default: 25)
+    static let requestTimeout = Setting("request.timeout", default: 5)
+    static let idleTimeout = Setting("idle.timeout", default: 60)
+    static let bodyTimeout = Setting("body.timeout", default: 30)
+    static let maxConnections = Setting("max.connections", default: 10_000)
+    static let maxPending = Setting("max.pending", default: 8192)
+    static let maxPendingBytes = Setting("max.pending.bytes", default: 16 << 20)
+    static let corsOrigin = Setting("cors.origin", default: "")
+}

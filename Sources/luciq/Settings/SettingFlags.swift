@@ -1,0 +1,71 @@
+import ArgumentParser
+
+/// Where the database is; for every command that needs it.
+struct DatabaseFlags: ParsableArguments {
+    @Option(help: "JSON file with settings. Environment: LUCIQ_CONFIG.")
+    var config: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where everything is kept: sqlite:///absolute/path. Default: ./data/luciq.sqlite. Environment: DATABASE_URL.",
+            valueName: "url"))
+    var databaseUrl: String?
+
+    var values: [String: String] { [Setup.databaseURL.variable: databaseUrl].compactMapValues(\.self) }
+}
+
+/// What `luciq serve` can be told.
+struct ServeFlags: ParsableArguments {
+    @Option(help: "Address to listen on. Default: 127.0.0.1. Environment: HOST.")
+    var host: String?
+
+    @Option(help: "Port to listen on; 0 for any free one. Default: 3000. Environment: PORT.")
+    var port: String?
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info. Environment: LOG_LEVEL.")
+    var logLevel: String?
+
+    @Option(help: "human, json, or auto: human on a terminal. Default: auto. Environment: LOG_FORMAT.")
+    var logFormat: String?
+
+    @Option(help: "Seconds that a shutdown may take. Default: 25. Environment: SHUTDOWN_TIMEOUT.")
+    var shutdownTimeout: String?
+
+    @Option(help: "Seconds that a write may wait for the store. Default: 5. Environment: REQUEST_TIMEOUT.")
+    var requestTimeout: String?
+
+    @Option(help: "Seconds until a connection without a request is closed. Default: 60. Environment: IDLE_TIMEOUT.")
+    var idleTimeout: String?
+
+    @Option(help: "Seconds that a request's body may take to arrive. Default: 30. Environment: BODY_TIMEOUT.")
+    var bodyTimeout: String?
+
+    @Option(help: "Connections open at the same time. Default: 10000. Environment: MAX_CONNECTIONS.")
+    var maxConnections: String?
+
+    @Option(help: "Writes that may wait, of each kind. Default: 8192. Environment: MAX_PENDING.")
+    var maxPending: String?
+
+    @Option(help: "Bytes that may wait to be written. Default: 16777216. Environment: MAX_PENDING_BYTES.")
+    var maxPendingBytes: String?
+
+    @Option(help: "Origin that browsers may call from, or *. Default: none. Environment: CORS_ORIGIN.")
+    var corsOrigin: String?
+
+    var values: [String: String] {
+        [
+            Setup.host.variable: host,
+            Setup.port.variable: port,
+            Setup.logLevel.variable: logLevel,
+            Setup.logFormat.variable: logFormat,
+            Setup.shutdownTimeout.variable: shutdownTimeout,
+            Setup.requestTimeout.variable: requestTimeout,
+            Setup.idleTimeout.variable: idleTimeout,
+            Setup.bodyTimeout.variable: bodyTimeout,
+            Setup.maxConnections.variable: maxConnections,
+            Setup.maxPending.variable: maxPending,
+            Setup.maxPendingBytes.variable: maxPendingBytes,
+            Setup.corsOrigin.variable: corsOrigin,
+        ].compactMapValues(\.self)
+    }
+}

@@ -1,0 +1,37 @@
+import Foundation
+
+/// What is on the other side of our output.
+enum Terminal {
+    static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
+    static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
+    static var isStandardInput: Bool { isatty(STDIN_FILENO) != 0 }
+}
+
+/// A progress bar on standard error; a line every ten per cent where that is no terminal.
+final class ProgressBar: @unchecked Sendable {
+    private let what: String
+    private let lock = NSLock()
+    private var lastTenth = -1
+    private let isTerminal = Terminal.isStandardError
+
+    /// - Parameter what: what is counted: `messages`.
+    init(of what: String) { self.what = what }
+
+    func update(_ done: Int64, of total: Int64) {
+        lock.withLock {
+            let share = total == 0 ? 1 : min(1, Double(done) / Double(total))
+            if isTerminal {
+                let filled = Int(share * 40)
+                let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 40 - filled)
+                write("\r\(bar) \(Int(share * 100)) %  \(done) \(what)")
+            } else if Int(share * 10) > lastTenth {
+                lastTenth = Int(share * 10)
+                write("\(Int(share * 100)) %  \(done) \(what)\n")
+            }
+        }
+    }
+
+    func finish() { if isTerminal { write("\n") } }
+
+    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}
