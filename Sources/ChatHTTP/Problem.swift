@@ -96,28 +96,19 @@ extension Problem {
         }
     }
 
-    private struct Document: Encodable {
-        let type: String
-        let title: String
-        let status: Int
-        let detail: String
-        let instance: String
-        let code: String
-        let errors: [String]?
-    }
-
     /// - Parameter requestID: becomes `instance`, which names this occurrence; the path would give the token away.
     func document(requestID: String) -> ByteBuffer {
-        .json(
-            Document(
-                type: "urn:luciq:problem:\(code)",
-                title: status.reasonPhrase,
-                status: status.code,
-                detail: detail,
-                instance: "urn:luciq:request:\(requestID)",
-                code: code,
-                errors: errors
-            ))
+        var writer = JSONWriter()
+        writer.object { json in
+            json.member("type", "urn:luciq:problem:\(code)")
+            json.member("title", status.reasonPhrase)
+            json.member("status", Int64(status.code))
+            json.member("detail", detail)
+            json.member("instance", "urn:luciq:request:\(requestID)")
+            json.member("code", code)
+            if let errors { json.member("errors", errors) }
+        }
+        return writer.buffer
     }
 
     var headers: HTTPFields {

@@ -17,38 +17,31 @@ struct ApplicationsController {
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
         let name = try await Self.name.read(request.jsonBody())
         let token = try await service.createTenant(name: name)
-        return .created(at: "/applications/\(token.text)", ApplicationAnswer(name: name, token: token.text))
+        return .created(at: "/applications/\(token.text)", ApplicationAnswer(name: name, token: token))
     }
 
     private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token")).details()
-        return Response(
-            json: ApplicationDetailsAnswer(
-                name: tenant.name,
-                token: tenant.token.text,
-                chats_count: tenant.chatsCount,
-                messages_count: tenant.messagesCount,
-                created_at: tenant.createdAt.rfc3339
-            ))
+        return Response(json: ApplicationDetailsAnswer(tenant: tenant))
     }
 
     private func update(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token"))
         let name = try await Self.name.read(request.jsonBody())
         try await tenant.rename(to: name)
-        return Response(json: ApplicationAnswer(name: name, token: tenant.token.text))
+        return Response(json: ApplicationAnswer(name: name, token: tenant.token))
     }
 
     private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token"))
-        let count = try await tenant.messageCount()
-        return Response(json: ApplicationCountAnswer(application_token: tenant.token.text, messages_count: count))
+        return Response(
+            json: ApplicationCountAnswer(token: tenant.token, count: try await tenant.messageCount()))
     }
 }
 
 extension Response {
     /// A 201 with its `Location`.
-    static func created(at location: String, _ value: some Encodable) -> Response {
+    static func created(at location: String, _ value: some JSONWritable) -> Response {
         var response = Response(status: .created, json: value)
         response.headers[.location] = location
         return response

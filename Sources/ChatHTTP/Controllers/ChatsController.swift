@@ -22,7 +22,7 @@ struct ChatsController {
         let chat = try await tenant.createChat(key: key)
         var response = Response.created(
             at: "/applications/\(tenant.token.text)/chats/\(chat.number.rawValue)",
-            ChatCreatedAnswer(chat_number: chat.number.rawValue))
+            ChatCreatedAnswer(number: chat.number))
         if chat.isReplay { response.headers[.idempotentReplayed] = "true" }
         return response
     }
@@ -31,30 +31,19 @@ struct ChatsController {
         let tenant = try await service.tenant(context.parameter("token"))
         let page = try Page(QueryItems(request.uri.query))
         let chats = try await tenant.chats(page)
-        var response = Response(
-            json: chats.items.map {
-                ChatItem(
-                    number: $0.number.rawValue, messages_count: $0.messagesCount, created_at: $0.createdAt.rfc3339)
-            })
+        var response = Response(json: chats.items.map(ChatItem.init))
         let path = "/applications/\(tenant.token.text)/chats"
         response.headers[.link] = chats.links(path: path, page: page, number: \.number.rawValue)
         return response
     }
 
     private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context).details()
-        return Response(
-            json: ChatAnswer(
-                chat_number: chat.number.rawValue,
-                messages_count: chat.messagesCount,
-                created_at: chat.createdAt.rfc3339
-            ))
+        Response(json: ChatAnswer(chat: try await service.chat(context).details()))
     }
 
     private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
         let chat = try await service.chat(context)
-        let count = try await chat.messageCount()
-        return Response(json: ChatCountAnswer(chat_number: chat.number.rawValue, messages_count: count))
+        return Response(json: ChatCountAnswer(number: chat.number, count: try await chat.messageCount()))
     }
 }
 

@@ -22,17 +22,14 @@ struct MessagesController {
         let message = try await chat.send(body, key: key)
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",
-            MessageAnswer(
-                message_number: message.number.rawValue, body: body, created_at: message.createdAt.rfc3339))
+            MessageAnswer(message: Message(number: message.number, body: body, createdAt: message.createdAt)))
         if message.isReplay { response.headers[.idempotentReplayed] = "true" }
         return response
     }
 
     private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
         let message = try await service.chat(context).message(context.parameter("message_number"))
-        return Response(
-            json: MessageAnswer(
-                message_number: message.number.rawValue, body: message.body, created_at: message.createdAt.rfc3339))
+        return Response(json: MessageAnswer(message: message))
     }
 
     private func list(_ request: Request, _ context: ChatContext) async throws -> Response {

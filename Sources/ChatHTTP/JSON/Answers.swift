@@ -1,60 +1,117 @@
 import ChatCore
 
-// The bodies of the contract. A field is never renamed, dropped or given another type.
+// The bodies of the contract. A member is never renamed, dropped or given another type.
 
-struct ApplicationAnswer: Encodable {
+struct ApplicationAnswer: JSONWritable {
     let name: String
-    let token: String
+    let token: Tenant.Token
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("name", name)
+            json.member("token", token.text)
+        }
+    }
 }
 
-struct ApplicationDetailsAnswer: Encodable {
-    let name: String
-    let token: String
-    let chats_count: Int64
-    let messages_count: Int64
-    let created_at: String
+struct ApplicationDetailsAnswer: JSONWritable {
+    let tenant: Tenant
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("name", tenant.name)
+            json.member("token", tenant.token.text)
+            json.member("chats_count", tenant.chatsCount)
+            json.member("messages_count", tenant.messagesCount)
+            json.member("created_at", tenant.createdAt.rfc3339)
+        }
+    }
 }
 
-struct ApplicationCountAnswer: Encodable {
-    let application_token: String
-    let messages_count: Int64
+struct ApplicationCountAnswer: JSONWritable {
+    let token: Tenant.Token
+    let count: Int64
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("application_token", token.text)
+            json.member("messages_count", count)
+        }
+    }
 }
 
-struct ChatCreatedAnswer: Encodable {
-    let chat_number: Int64
+struct ChatCreatedAnswer: JSONWritable {
+    let number: Chat.Number
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("chat_number", number.rawValue)
+        }
+    }
 }
 
-struct ChatAnswer: Encodable {
-    let chat_number: Int64
-    let messages_count: Int64
-    let created_at: String
+struct ChatAnswer: JSONWritable {
+    let chat: Chat
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("chat_number", chat.number.rawValue)
+            json.member("messages_count", chat.messagesCount)
+            json.member("created_at", chat.createdAt.rfc3339)
+        }
+    }
 }
 
-struct ChatItem: Encodable {
-    let number: Int64
-    let messages_count: Int64
-    let created_at: String
+struct ChatItem: JSONWritable {
+    let chat: Chat
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("number", chat.number.rawValue)
+            json.member("messages_count", chat.messagesCount)
+            json.member("created_at", chat.createdAt.rfc3339)
+        }
+    }
 }
 
-struct ChatCountAnswer: Encodable {
-    let chat_number: Int64
-    let messages_count: Int64
+struct ChatCountAnswer: JSONWritable {
+    let number: Chat.Number
+    let count: Int64
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("chat_number", number.rawValue)
+            json.member("messages_count", count)
+        }
+    }
 }
 
-struct MessageAnswer: Encodable {
-    let message_number: Int64
-    let body: String
-    let created_at: String
+struct MessageAnswer: JSONWritable {
+    let message: Message
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("message_number", message.number.rawValue)
+            json.member("body", message.body)
+            json.member("created_at", message.createdAt.rfc3339)
+        }
+    }
 }
 
-struct MessageItem: Encodable {
-    let number: Int64
-    let body: String
-    let created_at: String
+struct MessageItem: JSONWritable {
+    let message: Message
 
-    init(_ message: Message) {
-        self.number = message.number.rawValue
-        self.body = message.body
-        self.created_at = message.createdAt.rfc3339
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("number", message.number.rawValue)
+            json.member("body", message.body)
+            json.member("created_at", message.createdAt.rfc3339)
+        }
+    }
+}
+
+extension Array: JSONWritable where Element: JSONWritable {
+    package func write(to json: inout JSONWriter) {
+        json.array { json in for element in self { json.element(element) } }
     }
 }
