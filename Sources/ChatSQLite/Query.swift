@@ -1,33 +1,46 @@
 import GRDB
 import GRDBSQLite
 
-/// One run of a prepared statement: bind, step, read columns by index.
+/// A connection that prepares a statement once and keeps it as long as it is open.
+protocol StatementSource {
+    func statement(_ sql: String) throws -> OpaquePointer
+}
+
+extension Database: StatementSource {
+    func statement(_ sql: String) throws -> OpaquePointer { try cachedStatement(sql: sql).sqliteStatement }
+}
+
+/// A prepared statement: bind, step, read columns by index; again with other arguments if need be.
 ///
-/// GRDB keeps the connections, the transactions, the migrations and the statement cache. Binding and reading go
-/// straight to SQLite's own functions, because GRDB boxes every value and that was most of a small read's cost
-/// (docs/benchmarks.md). Made and used within one database access; resets the statement when it ends.
+/// GRDB keeps the writing connection, its transactions and the migrations. Binding and reading go straight to SQLite's
+/// own functions, because GRDB boxes every value. Made and used within one database access; resets the statement when
+/// it ends.
 struct Query: ~Copyable {
-    private let statement: Statement
     private let handle: OpaquePointer
-
-    /// - Parameter sql: with `?` for each of `arguments`, in order.
-    init(_ db: Database, _ sql: String, _ arguments: Value...) throws {
-        let statement = try db.cachedStatement(sql: sql)
-        sqlite3_reset(statement.sqliteStatement)
-        for (index, argument) in arguments.enumerated() {
-            try Self.bind(argument, to: statement.sqliteStatement, at: CInt(index + 1))
-        }
-        self.statement = statement
-        self.handle = statement.sqliteStatement
-    }
-
-    deinit { sqlite3_reset(handle) }
 
     enum Value {
         case integer(Int64)
         case text(String)
         case blob([UInt8])
     }
+
+    /// - Parameter sql: with `?` where `rebind` puts its arguments, in order.
+    init(_ source: some StatementSource, _ sql: String) throws {
+        self.handle = try source.statement(sql)
+        sqlite3_reset(handle)
+    }
+
+    /// - Parameter sql: with `?` for each of `arguments`, in order.
+    init(_ source: some StatementSource, _ sql: String, _ arguments: Value...) throws {
+        let handle = try source.statement(sql)
+        try Self.rebind(arguments, to: handle)
+        self.handle = handle
+    }
+
+    deinit { sqlite3_reset(handle) }
+
+    /// Starts anew with other arguments.
+    func rebind(_ arguments: Value...) throws { try Self.rebind(arguments, to: handle) }
 
     /// Moves to the next row.
     ///
@@ -53,6 +66,11 @@ struct Query: ~Copyable {
         // The pointer first: asking for the length before would let SQLite convert the text afterwards.
         let start = sqlite3_column_blob(handle, column)
         return UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
+    }
+
+    private static func rebind(_ arguments: [Value], to handle: OpaquePointer) throws {
+        sqlite3_reset(handle)
+        for (index, argument) in arguments.enumerated() { try bind(argument, to: handle, at: CInt(index + 1)) }
     }
 
     private static func bind(_ value: Value, to handle: OpaquePointer, at index: CInt) throws {

@@ -33,7 +33,7 @@ extension SQLiteStore {
 
     /// Reads, and looks whether the file takes writes (nothing is written).
     func probe() async throws {
-        try await read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
+        try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
     }
 }
 

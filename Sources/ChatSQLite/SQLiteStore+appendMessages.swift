@@ -7,7 +7,8 @@ extension SQLiteStore: MessageLog {
     }
 }
 
-/// One batch of messages in one transaction: numbers are taken once a chat, rows are inserted one by one.
+/// One batch of messages in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are
+/// raised once a chat and once a tenant.
 private struct MessageAppend {
     let db: Database
     let now: Timestamp
@@ -17,10 +18,10 @@ private struct MessageAppend {
         var results = try batch.map { try replay($0, keys) }
         var wanted: [Chat.ID: Int64] = [:]
         for (new, result) in zip(batch, results) where result == nil { wanted[new.chat, default: 0] += 1 }
-        var numbers: [Chat.ID: Int64] = [:]
-        for (chat, count) in wanted { numbers[chat] = try firstNumber(in: chat, count: count) }
+        var numbers = try takeNumbers(wanted)
         var added: [Tenant.ID: Int64] = [:]
 
+        let insert = try Query(db, "INSERT INTO messages (chat_id, number, body, created_at) VALUES (?, ?, ?, ?)")
         for (index, new) in batch.enumerated() where results[index] == nil {
             guard let number = numbers[new.chat] else {
                 results[index] = .failure(.notFound)
@@ -28,15 +29,14 @@ private struct MessageAppend {
             }
             numbers[new.chat] = number + 1
             added[new.tenant, default: 0] += 1
-            try Query(
-                db, "INSERT INTO messages (chat_id, number, body, created_at) VALUES (?, ?, ?, ?)",
-                .integer(new.chat.rawValue), .integer(number), .text(new.body), .integer(now.microseconds)
-            ).run()
+            try insert.rebind(
+                .integer(new.chat.rawValue), .integer(number), .text(new.body), .integer(now.microseconds))
+            try insert.run()
             try keys.remember(new.key, in: new.chat.rawValue, number: number)
             results[index] = .success(
                 AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
         }
-        for (tenant, count) in added { try addToCount(of: tenant, count) }
+        try addToCounts(added)
         if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
         return results.map { $0! }
     }
@@ -60,26 +60,38 @@ private struct MessageAppend {
         }
     }
 
-    /// Takes `count` numbers of a chat; nil when there is no such chat.
-    private func firstNumber(in chat: Chat.ID, count: Int64) throws -> Int64? {
-        let query = try Query(
+    /// Takes numbers for each chat.
+    ///
+    /// A SELECT and an UPDATE: this transaction is the only writer, and RETURNING would build a temporary table each
+    /// time (docs/decisions/0002-sqlite-tables.md).
+    ///
+    /// - Returns: the first number of each; a chat that is not there is left out.
+    private func takeNumbers(_ wanted: [Chat.ID: Int64]) throws -> [Chat.ID: Int64] {
+        let last = try Query(db, "SELECT last_message_number FROM chats WHERE id = ?")
+        let update = try Query(
             db,
             """
-            UPDATE chats
-            SET last_message_number = last_message_number + ?1, messages_count = messages_count + ?1, updated_at = ?2
-            WHERE id = ?3 RETURNING last_message_number
-            """,
-            .integer(count), .integer(now.microseconds), .integer(chat.rawValue))
-        guard try query.next() else { return nil }
-        let last = query.integer(0)
-        try query.run()
-        return last - count + 1
+            UPDATE chats SET last_message_number = ?, messages_count = messages_count + ?, updated_at = ? WHERE id = ?
+            """)
+        var first: [Chat.ID: Int64] = [:]
+        for (chat, count) in wanted {
+            try last.rebind(.integer(chat.rawValue))
+            guard try last.next() else { continue }
+            let highest = last.integer(0)
+            first[chat] = highest + 1
+            try update.rebind(
+                .integer(highest + count), .integer(count), .integer(now.microseconds), .integer(chat.rawValue))
+            try update.run()
+        }
+        return first
     }
 
-    private func addToCount(of tenant: Tenant.ID, _ count: Int64) throws {
-        try Query(
-            db, "UPDATE applications SET messages_count = messages_count + ?, updated_at = ? WHERE id = ?",
-            .integer(count), .integer(now.microseconds), .integer(tenant.rawValue)
-        ).run()
+    private func addToCounts(_ added: [Tenant.ID: Int64]) throws {
+        let update = try Query(
+            db, "UPDATE applications SET messages_count = messages_count + ?, updated_at = ? WHERE id = ?")
+        for (tenant, count) in added {
+            try update.rebind(.integer(count), .integer(now.microseconds), .integer(tenant.rawValue))
+            try update.run()
+        }
     }
 }

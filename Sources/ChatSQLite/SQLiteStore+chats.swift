@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: ChatStore {
     package func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
-        try await read { db in
+        try read { db in
             let query = try Query(
                 db, "SELECT id FROM chats WHERE application_id = ? AND number = ?",
                 .integer(tenant.rawValue), .integer(number.rawValue))
@@ -12,7 +12,7 @@ extension SQLiteStore: ChatStore {
     }
 
     package func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
-        try await read { db in
+        try read { db in
             let query = try Query(
                 db,
                 "SELECT number, messages_count, created_at FROM chats WHERE application_id = ? AND number = ?",
@@ -22,7 +22,7 @@ extension SQLiteStore: ChatStore {
     }
 
     package func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
-        try await read { db in
+        try read { db in
             let query = try Query(
                 db,
                 """
@@ -80,18 +80,16 @@ extension SQLiteStore: ChatLog {
         }
     }
 
+    /// Takes the next chat number of a tenant; nil when there is no such tenant.
     private static func nextNumber(in tenant: Tenant.ID, _ now: Timestamp, _ db: Database) throws -> Int64? {
-        let query = try Query(
+        let last = try Query(db, "SELECT last_chat_number FROM applications WHERE id = ?", .integer(tenant.rawValue))
+        guard try last.next() else { return nil }
+        let number = last.integer(0) + 1
+        try Query(
             db,
-            """
-            UPDATE applications
-            SET last_chat_number = last_chat_number + 1, chats_count = chats_count + 1, updated_at = ?
-            WHERE id = ? RETURNING last_chat_number
-            """,
-            .integer(now.microseconds), .integer(tenant.rawValue))
-        guard try query.next() else { return nil }
-        let number = query.integer(0)
-        try query.run()
+            "UPDATE applications SET last_chat_number = ?, chats_count = chats_count + 1, updated_at = ? WHERE id = ?",
+            .integer(number), .integer(now.microseconds), .integer(tenant.rawValue)
+        ).run()
         return number
     }
 }

@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: MessageStore {
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await read { db in
+        try read { db in
             let query = try Query(
                 db, "SELECT number, body, created_at FROM messages WHERE chat_id = ? AND number = ?",
                 .integer(chat.rawValue), .integer(number.rawValue))
@@ -12,7 +12,7 @@ extension SQLiteStore: MessageStore {
     }
 
     package func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await read { db in
+        try read { db in
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
             while try query.next() { messages.append(Self.message(query)) }
@@ -23,14 +23,14 @@ extension SQLiteStore: MessageStore {
     }
 
     package func count(in chat: Chat.ID) async throws -> Int64? {
-        try await read { db in
+        try read { db in
             let query = try Query(db, "SELECT messages_count FROM chats WHERE id = ?", .integer(chat.rawValue))
             return try query.next() ? query.integer(0) : nil
         }
     }
 
     /// - Parameter limit: -1 for no limit.
-    static func walk(_ chat: Chat.ID, _ page: Page, limit: Int, _ db: Database) throws -> Query {
+    static func walk(_ chat: Chat.ID, _ page: Page, limit: Int, _ db: some StatementSource) throws -> Query {
         try Query(
             db,
             """

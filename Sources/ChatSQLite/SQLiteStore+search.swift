@@ -6,21 +6,11 @@ extension SQLiteStore {
     static let searchDeadline = Duration.seconds(5)
 
     package func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await scanGate.pass {
-            do {
-                return try await scans.read { db in
-                    let deadline = ContinuousClock.now + Self.searchDeadline
-                    let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
-                    let precedes = try page.behind.map {
-                        try !Self.matches(text, chat, $0, limit: 1, deadline, db).isEmpty
-                    }
-                    return PageOf(walked: found, page: page, isPrecededBy: precedes ?? false)
-                }
-            } catch let error as ChatError {
-                throw error
-            } catch {
-                throw ChatError(driver: error)
-            }
+        try await scan { db in
+            let deadline = ContinuousClock.now + Self.searchDeadline
+            let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
+            let precedes = try page.behind.map { try !Self.matches(text, chat, $0, limit: 1, deadline, db).isEmpty }
+            return PageOf(walked: found, page: page, isPrecededBy: precedes ?? false)
         }
     }
 

@@ -15,7 +15,7 @@ package struct SQLiteStatus: Codable, Sendable {
 extension SQLiteStore {
     /// The migrations applied and pending, and the stored counts.
     package func status() async throws -> SQLiteStatus {
-        try await read { [path = pool.path] db in
+        try await scan { [path = pool.path] db in
             let migrator = SQLiteMigrations.migrator
             let applied = try migrator.appliedMigrations(db)
             let isCreated = try db.tableExists("applications")

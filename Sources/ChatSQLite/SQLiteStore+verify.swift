@@ -9,7 +9,7 @@ extension SQLiteStore {
     package func verify(
         progress: @escaping @Sendable (_ walked: Int64, _ expected: Int64) -> Void
     ) async throws -> StoreReport {
-        try await read { db in
+        try await scan { db in
             var report = StoreReport()
             for problem in try String.fetchAll(db, sql: "PRAGMA quick_check(100)") where problem != "ok" {
                 report.add("The file is damaged: \(problem)")

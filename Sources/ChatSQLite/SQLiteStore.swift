@@ -4,7 +4,9 @@ import GRDB
 
 /// The embedded store: one SQLite file in WAL mode, one writer, a few readers.
 package struct SQLiteStore: Sendable {
+    /// The writer, and reads of its own for what is not hot.
     let pool: DatabasePool
+    let readers: SQLiteReaders
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
     let scanGate = ScanGate(bound: 64)
@@ -14,7 +16,7 @@ package struct SQLiteStore: Sendable {
     /// - Throws: `SQLiteProblem`.
     package init(path: String) throws {
         do {
-            self.pool = try DatabasePool(path: path, configuration: Self.configuration(readers: 4, cacheKiB: 4096))
+            self.pool = try DatabasePool(path: path, configuration: Self.configuration(readers: 1, cacheKiB: 4096))
             // GRDB sets NORMAL for WAL, which may lose the last transactions with the power. Promise 1 wants FULL:
             // the log is flushed before a commit returns. On macOS only F_FULLFSYNC reaches the disk.
             try pool.writeWithoutTransaction { db in
@@ -26,6 +28,7 @@ package struct SQLiteStore: Sendable {
                         PRAGMA journal_size_limit = 67108864;
                         """)
             }
+            self.readers = SQLiteReaders(path: path, kept: 8)
             self.scans = try DatabasePool(path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048))
         } catch {
             throw SQLiteProblem("Cannot open the database \(path): \(Self.reason(error)).")
@@ -68,14 +71,24 @@ package struct SQLiteStore: Sendable {
 
     /// Closes every connection; a clean close folds the log into the file.
     package func close() throws {
+        readers.close()
         try scans.close()
         try pool.close()
     }
 
-    /// A short read on the pool.
-    func read<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+    /// A short read, on this thread.
+    func read<Result>(_ body: (SQLiteReaders.Reader) throws -> Result) throws -> Result {
         do {
-            return try await pool.read(body)
+            return try readers.read(body)
+        } catch {
+            throw ChatError(driver: error)
+        }
+    }
+
+    /// A long read, in one snapshot, on another thread.
+    func scan<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+        do {
+            return try await scanGate.pass { try await scans.read(body) }
         } catch let error as ChatError {
             throw error
         } catch {
