@@ -8,6 +8,8 @@ package struct Backend: Sendable {
     package let tenantLog: any TenantLog
     package let chatLog: any ChatLog
     package let messageLog: any MessageLog
+    /// Where the logs want to be called; nil for anywhere.
+    package let writeExecutor: (any TaskExecutor)?
     /// Answers when the store can be read and written; throws `ChatError.unavailable` otherwise.
     package let probe: @Sendable () async throws -> Void
     /// What must run while the backend is in use, in the order of their start.
@@ -20,6 +22,7 @@ package struct Backend: Sendable {
         tenantLog: any TenantLog,
         chatLog: any ChatLog,
         messageLog: any MessageLog,
+        writeExecutor: (any TaskExecutor)? = nil,
         probe: @escaping @Sendable () async throws -> Void,
         services: [any Service]
     ) {
@@ -29,6 +32,7 @@ package struct Backend: Sendable {
         self.tenantLog = tenantLog
         self.chatLog = chatLog
         self.messageLog = messageLog
+        self.writeExecutor = writeExecutor
         self.probe = probe
         self.services = services
     }

@@ -21,12 +21,16 @@ package struct ChatService: Sendable {
         metrics: any MetricsFactory
     ) {
         self.backend = backend
+        let executor = backend.writeExecutor
         self.messageWriter = MessageWriter(
-            log: backend.messageLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+            log: backend.messageLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
+            metrics: metrics)
         self.chatWriter = ChatWriter(
-            log: backend.chatLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+            log: backend.chatLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
+            metrics: metrics)
         self.tenantWriter = TenantWriter(
-            log: backend.tenantLog, limits: limits, time: time, clock: clock, logger: logger, metrics: metrics)
+            log: backend.tenantLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
+            metrics: metrics)
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before

@@ -23,28 +23,34 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     private struct State {
         var queue: CommitQueue<Entry>
         var waiters: [CommitQueue<Entry>.Ticket: Waiter] = [:]
+        var committers = 0
         var isWatched = false
         var drained: [CheckedContinuation<Void, Never>] = []
     }
 
     private let state: Mutex<State>
     private let time: Timekeeper
+    private let executor: (any TaskExecutor)?
     private let write: Write
     private let logger: Logger
     private let metrics: CommitMetrics
 
     /// - Parameters:
     ///   - name: what is written, for metrics and logs: `messages`.
+    ///   - executor: where batches are written and their outcomes handed out; nil for the shared threads. A store whose
+    ///     calls block gives its own, and saves the hop there and back.
     package init(
         name: String,
         limits: CommitLimits = CommitLimits(),
         time: Timekeeper = .continuous,
+        executor: (any TaskExecutor)? = nil,
         logger: Logger,
         metrics: any MetricsFactory,
         write: @escaping Write
     ) {
         self.state = Mutex(State(queue: CommitQueue(limits: limits)))
         self.time = time
+        self.executor = executor
         self.write = write
         self.logger = logger
         self.metrics = CommitMetrics(name: name, factory: metrics)
@@ -57,13 +63,14 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     package func submit(_ entry: Entry) async throws(ChatError) -> Outcome {
         let result = await withCheckedContinuation { (waiter: Waiter) in
             var refusal: ChatError?
-            var batch: CommitQueue<Entry>.Batch?
+            var needsCommitter = false
             var needsWatch = false
             state.withLock { state in
                 do throws(ChatError) {
                     let ticket = try state.queue.enqueue(entry, now: time.now())
                     state.waiters[ticket] = waiter
-                    batch = state.queue.startBatch()
+                    needsCommitter = state.committers < state.queue.limits.batchesInFlight
+                    if needsCommitter { state.committers += 1 }
                     needsWatch = !state.isWatched
                     state.isWatched = true
                     metrics.depth.set(state.queue.pendingCount)
@@ -75,7 +82,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 metrics.refused(refusal)
                 waiter.resume(returning: .failure(refusal))
             }
-            if let batch { Task { await self.commit(startingWith: batch) } }
+            if needsCommitter { Task(executorPreference: executor) { await self.commit() } }
             if needsWatch { Task { await self.watchDeadlines() } }
         }
         return try result.get()
@@ -99,13 +106,30 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    private func commit(startingWith first: CommitQueue<Entry>.Batch) async {
-        var next: CommitQueue<Entry>.Batch? = first
-        while let batch = next {
+    /// Writes batches until nothing waits.
+    private func commit() async {
+        while true {
+            await gather()
+            guard let batch = startBatch() else { return }
             let start = time.now()
             let results = await outcomes(of: batch.entries)
             metrics.committed(batch.entries.count, in: time.now() - start)
-            next = finish(batch, results)
+            finish(batch, results)
+        }
+    }
+
+    /// Goes once to the end of the line of what is runnable: requests that are already here get into the next batch.
+    /// An idle process has no line, and a busy one fills its batches; without this every other batch had one entry.
+    private func gather() async {
+        await withTaskExecutorPreference(globalConcurrentExecutor) { await Task.yield() }
+    }
+
+    private func startBatch() -> CommitQueue<Entry>.Batch? {
+        state.withLock { state in
+            let batch = state.queue.startBatch()
+            if batch == nil { state.committers -= 1 }
+            metrics.depth.set(state.queue.pendingCount)
+            return batch
         }
     }
 
@@ -121,25 +145,18 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    /// Hands out the results and takes up the next batch.
-    private func finish(
-        _ batch: CommitQueue<Entry>.Batch,
-        _ results: [Result<Outcome, ChatError>]
-    ) -> CommitQueue<Entry>.Batch? {
+    /// Hands out the results.
+    private func finish(_ batch: CommitQueue<Entry>.Batch, _ results: [Result<Outcome, ChatError>]) {
         var waiters: [Waiter?] = []
         var drained: [CheckedContinuation<Void, Never>] = []
-        let next = state.withLock { state in
+        state.withLock { state in
             state.queue.finish(batch)
             // Nil where the deadline has passed and the request has its answer already.
             waiters = batch.tickets.map { state.waiters.removeValue(forKey: $0) }
-            let next = state.queue.startBatch()
-            metrics.depth.set(state.queue.pendingCount)
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
-            return next
         }
         for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
         for done in drained { done.resume() }
-        return next
     }
 
     /// One sleeper for all deadlines. It ends when nothing waits; the next entry starts it again.

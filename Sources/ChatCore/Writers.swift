@@ -11,10 +11,11 @@ extension GroupCommit where Entry == NewMessage, Outcome == AppendedMessage {
         limits: CommitLimits = CommitLimits(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
+        executor: (any TaskExecutor)? = nil,
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.init(name: "messages", limits: limits, time: time, logger: logger, metrics: metrics) {
+        self.init(name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics) {
             try await log.append($0, at: clock.now())
         }
     }
@@ -26,10 +27,11 @@ extension GroupCommit where Entry == NewChat, Outcome == AppendedChat {
         limits: CommitLimits = CommitLimits(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
+        executor: (any TaskExecutor)? = nil,
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.init(name: "chats", limits: limits, time: time, logger: logger, metrics: metrics) {
+        self.init(name: "chats", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics) {
             try await log.append($0, at: clock.now())
         }
     }
@@ -41,10 +43,11 @@ extension GroupCommit where Entry == TenantChange, Outcome == Void {
         limits: CommitLimits = CommitLimits(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
+        executor: (any TaskExecutor)? = nil,
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.init(name: "applications", limits: limits, time: time, logger: logger, metrics: metrics) {
+        self.init(name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics) {
             try await log.apply($0, at: clock.now())
         }
     }

@@ -16,6 +16,7 @@ extension Backend {
             tenantLog: store.store,
             chatLog: store.store,
             messageLog: store.store,
+            writeExecutor: store.store.writeThread,
             probe: { try await store.store.probe() },
             services: [SQLiteService(store: store.store, lock: store.lock)]
         )

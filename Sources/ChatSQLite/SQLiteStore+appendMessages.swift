@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: MessageLog {
     package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        try await write { db in try MessageAppend(db: db, now: now).append(batch) }
+        try write { db in try MessageAppend(db: db, now: now).append(batch) }
     }
 }
 

@@ -37,7 +37,7 @@ extension SQLiteStore: TenantStore {
 
 extension SQLiteStore: TenantLog {
     package func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
-        try await write { db in
+        try write { db in
             try batch.map { change in
                 switch change {
                 case .create(let name, let token):

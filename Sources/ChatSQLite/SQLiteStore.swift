@@ -6,6 +6,8 @@ import GRDB
 package struct SQLiteStore: Sendable {
     /// The writer, and reads of its own for what is not hot.
     let pool: DatabasePool
+    /// Where batches are written.
+    let writeThread = ThreadExecutor(name: "luciq-writer")
     let readers: SQLiteReaders
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
@@ -71,6 +73,7 @@ package struct SQLiteStore: Sendable {
 
     /// Closes every connection; a clean close folds the log into the file.
     package func close() throws {
+        writeThread.stop()
         readers.close()
         try scans.close()
         try pool.close()
@@ -96,10 +99,10 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// One durable transaction.
-    func write<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+    /// One durable transaction, on this thread: call it from a task that prefers `writeThread`.
+    func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
         do {
-            return try await pool.write(body)
+            return try pool.write(body)
         } catch {
             throw ChatError(driver: error)
         }
