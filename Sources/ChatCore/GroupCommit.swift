@@ -109,21 +109,17 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     /// Writes batches until nothing waits.
     private func commit() async {
         while true {
-            await gather()
             guard let batch = startBatch() else { return }
             let start = time.now()
             let results = await outcomes(of: batch.entries)
             metrics.committed(batch.entries.count, in: time.now() - start)
             finish(batch, results)
+            // Writers that share an executor take turns.
+            await Task.yield()
         }
     }
 
-    /// Goes once to the end of the line of what is runnable: requests that are already here get into the next batch.
-    /// An idle process has no line, and a busy one fills its batches; without this every other batch had one entry.
-    private func gather() async {
-        await withTaskExecutorPreference(globalConcurrentExecutor) { await Task.yield() }
-    }
-
+    /// Takes what waits by now: as late as can be, so that it is as much as can be.
     private func startBatch() -> CommitQueue<Entry>.Batch? {
         state.withLock { state in
             let batch = state.queue.startBatch()
