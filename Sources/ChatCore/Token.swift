@@ -13,20 +13,17 @@ extension Tenant {
 
         /// Nil unless `text` is exactly 32 lower-case hex characters.
         package init?(_ text: some StringProtocol) {
+            guard text.utf8.count == 32 else { return nil }
             var halves: (UInt64, UInt64) = (0, 0)
-            var count = 0
-            for byte in text.utf8 {
+            for (index, byte) in text.utf8.enumerated() {
                 let digit: UInt8
                 switch byte {
                 case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
                 case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
                 default: return nil
                 }
-                if count < 16 { halves.0 = halves.0 << 4 | UInt64(digit) } else { halves.1 = halves.1 << 4 | UInt64(digit) }
-                count += 1
-                if count > 32 { return nil }
+                if index < 16 { halves.0 = halves.0 << 4 | UInt64(digit) } else { halves.1 = halves.1 << 4 | UInt64(digit) }
             }
-            guard count == 32 else { return nil }
             self.init(high: halves.0, low: halves.1)
         }
 

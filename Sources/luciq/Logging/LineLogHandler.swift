@@ -21,8 +21,7 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let all = event.metadata.map { metadata.merging($0) { $1 } } ?? metadata
-        let fields = all.lazy.filter { $0.key != "hb.request.id" }.sorted { $0.key < $1.key }
+        let fields = fields(of: event)
         var line = ""
         line.reserveCapacity(256)
         switch format {
@@ -32,6 +31,13 @@ struct LineLogHandler: LogHandler {
         line.append("\n")
         // One write a line: lines of several threads do not mix.
         line.withUTF8 { _ = Foundation.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    /// By name, without the framework's own request id: ours is among them.
+    private func fields(of event: LogEvent) -> [Logger.Metadata.Element] {
+        var all = event.metadata ?? [:]
+        for (key, value) in metadata where key != "hb.request.id" && all[key] == nil { all[key] = value }
+        return all.sorted { $0.key < $1.key }
     }
 
     private func appendHuman(_ event: LogEvent, _ fields: [Logger.Metadata.Element], to line: inout String) {
@@ -61,6 +67,9 @@ extension String {
     /// Appends a JSON string.
     fileprivate mutating func appendQuoted(_ text: String) {
         append("\"")
+        defer { append("\"") }
+        let needsEscapes = text.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }
+        guard needsEscapes else { return append(text) }
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": append("\\\"")
@@ -72,6 +81,5 @@ extension String {
             default: unicodeScalars.append(scalar)
             }
         }
-        append("\"")
     }
 }
