@@ -47,7 +47,9 @@ extension GroupCommit where Entry == TenantChange, Outcome == Void {
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.init(name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics) {
+        self.init(
+            name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) {
             try await log.apply($0, at: clock.now())
         }
     }

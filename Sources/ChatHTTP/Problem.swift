@@ -47,7 +47,8 @@ package struct Problem: Error, Sendable {
 
     static func missingParameter(_ name: String) -> Problem {
         Problem(
-            status: .badRequest, code: "missing_parameter", detail: "The parameter \"\(name)\" is missing from the body.")
+            status: .badRequest, code: "missing_parameter",
+            detail: "The parameter \"\(name)\" is missing from the body.")
     }
 
     static func methodNotAllowed(_ method: HTTPRequest.Method, allow: [HTTPRequest.Method]) -> Problem {

@@ -8,7 +8,9 @@ extension Request {
     /// - Throws: a `Problem`: 413 past the limit, 415 for a body that is not `application/json`.
     package func jsonBody() async throws -> ByteBuffer {
         // What the client announces is refused before it is read.
-        if let length = headers[.contentLength], (Int(length) ?? .max) > RequestLimits.body { throw Problem.bodyTooLarge }
+        if let length = headers[.contentLength], (Int(length) ?? .max) > RequestLimits.body {
+            throw Problem.bodyTooLarge
+        }
         let buffer: ByteBuffer
         do {
             buffer = try await body.collect(upTo: RequestLimits.body)

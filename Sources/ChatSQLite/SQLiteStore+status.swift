@@ -23,7 +23,9 @@ extension SQLiteStore {
                 isCreated
                 ? try Row.fetchOne(
                     db,
-                    sql: "SELECT count(*), ifnull(sum(chats_count), 0), ifnull(sum(messages_count), 0) FROM applications")
+                    sql:
+                        "SELECT count(*), ifnull(sum(chats_count), 0), ifnull(sum(messages_count), 0) FROM applications"
+                )
                 : nil
             return SQLiteStatus(
                 path: path,

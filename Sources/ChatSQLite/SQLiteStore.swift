@@ -63,7 +63,8 @@ package struct SQLiteStore: Sendable {
         do {
             let migrator = SQLiteMigrations.migrator
             guard try !pool.read(migrator.hasBeenSuperseded) else {
-                throw SQLiteProblem("This database was made by a newer luciq. Use that version, or another DATABASE_URL.")
+                throw SQLiteProblem(
+                    "This database was made by a newer luciq. Use that version, or another DATABASE_URL.")
             }
             if try !pool.read(migrator.hasCompletedMigrations) { try migrator.migrate(pool) }
         } catch let error as DatabaseError {

@@ -25,7 +25,8 @@ struct DB: AsyncParsableCommand {
     }
 
     struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Say what the database holds and whether it is up to date.")
+        static let configuration = CommandConfiguration(
+            abstract: "Say what the database holds and whether it is up to date.")
 
         @OptionGroup var database: DatabaseFlags
         @Flag(help: "Print one JSON object.") var json = false

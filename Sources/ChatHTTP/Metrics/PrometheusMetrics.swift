@@ -40,7 +40,9 @@ final class PrometheusGauge: PrometheusMetric, MeterHandler {
 }
 
 final class PrometheusHistogram: PrometheusMetric, TimerHandler, RecorderHandler {
-    static let seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+    static let seconds = [
+        0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+    ]
     static let sizes: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
     private struct State {
