@@ -84,16 +84,36 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "ChatCoreTests",
+            dependencies: [
+                "ChatCore", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ChatSQLiteTests",
+            dependencies: [
+                "ChatCore", "ChatSQLite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ChatHTTPTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "ChatSQLite",
+                "ChatCore", "ChatHTTP", "ChatSQLite", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings
         ),
+        .testTarget(name: "LuciqTests", dependencies: ["luciq", "TestSupport"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -71,7 +71,7 @@ package struct CommitQueue<Entry: CommitEntry> {
     private var inFlight: [UInt64: Flight] = [:]
     private var busyLanes: Set<Int64> = []
     private var claims: Set<CommitClaim> = []
-    private var lastTicket: Ticket = 0
+    private(set) var lastTicket: Ticket = 0
     private var lastBatch: UInt64 = 0
     package private(set) var pendingBytes = 0
     package private(set) var isClosed = false

@@ -56,6 +56,12 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         self.metrics = CommitMetrics(name: name, factory: metrics)
     }
 
+    /// How many entries were taken in, ever.
+    var accepted: UInt64 { state.withLock(\.queue.lastTicket) }
+
+    /// Whether new entries are refused.
+    var isClosed: Bool { state.withLock(\.queue.isClosed) }
+
     /// Waits until the entry is durably stored, refused or given up on.
     ///
     /// - Throws: `.overloaded`, `.shuttingDown`, `.keyInFlight` at once; `.timedOut` or `.outcomeUnknown` at the deadline;

@@ -1,0 +1,47 @@
+# What one types here. Each target is a line or two over a script in scripts/.
+#
+#   make run ARGS="--port 8080"      ARGS goes to `luciq serve`, or to scripts/bench
+#   make test FILTER=MessageWriter   FILTER is a part of a suite's or a test's name
+
+ARGS   ?=
+FILTER ?=
+LUCIQ  := .build/release/luciq
+SWIFT_SOURCES := Sources Tests Package.swift
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test build release bench smoke format lint clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing to build (apt; on macOS it says what to brew)
+	@scripts/setup
+
+run: ## Build and start the server on http://127.0.0.1:3000 (ARGS="--port 8080" …)
+	@scripts/run $(ARGS)
+
+test: ## Build and run the tests (FILTER=MessageWriter for some of them)
+	@scripts/test '$(FILTER)'
+
+build: setup ## Build everything, tests too, for debugging
+	swift build --build-tests
+
+release: setup ## Build the optimised executable, .build/release/luciq
+	swift build -c release --product luciq
+
+smoke: release ## Drive the release build as a user would: start, curl, stop, kill
+	@scripts/setup smoke
+	@scripts/smoke $(LUCIQ)
+
+bench: release ## Measure the release build, about 15 minutes (ARGS="--only rates --seconds 2" …)
+	@scripts/setup bench
+	@scripts/bench $(ARGS)
+
+format: ## Rewrite the sources in the project's format
+	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)
+
+lint: ## Say what is not in the project's format, or breaks its rules
+	swift format lint --strict --recursive --parallel $(SWIFT_SOURCES)
+
+clean: ## Delete what was built; data/ stays
+	rm -rf .build

@@ -1,0 +1,190 @@
+import Logging
+import Metrics
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ChatCore
+
+/// A store whose batches end when the test says so.
+private final class HeldStore: Sendable {
+    private struct State {
+        var batches: [[Item]] = []
+        var held: [CheckedContinuation<Void, Never>] = []
+        var watchers: [(count: Int, wake: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    var batches: [[String]] { state.withLock { $0.batches.map { $0.map(\.name) } } }
+
+    /// Holds the batch until `release`; then every entry's outcome is its name, or a failure if it is named so.
+    func write(_ batch: [Item]) async throws -> [Result<String, ChatError>] {
+        await withCheckedContinuation { hold in
+            let ready = state.withLock { state in
+                state.batches.append(batch)
+                state.held.append(hold)
+                let ready = state.watchers.filter { $0.count <= state.batches.count }.map(\.wake)
+                state.watchers.removeAll { $0.count <= state.batches.count }
+                return ready
+            }
+            for wake in ready { wake.resume() }
+        }
+        if batch.contains(where: { $0.name == "broken batch" }) { throw ChatError.unavailable(reason: "broken") }
+        return batch.map { $0.name == "broken" ? .failure(.notFound) : .success($0.name) }
+    }
+
+    /// Returns when that many batches were begun.
+    func waitForBatches(_ count: Int) async {
+        await withCheckedContinuation { wake in
+            let isThere = state.withLock { state in
+                if state.batches.count >= count { return true }
+                state.watchers.append((count, wake))
+                return false
+            }
+            if isThere { wake.resume() }
+        }
+    }
+
+    /// Ends the oldest batch that is held.
+    func release() { state.withLock { $0.held.isEmpty ? nil : $0.held.removeFirst() }?.resume() }
+}
+
+@Suite struct GroupCommitTests {
+    private let store = HeldStore()
+    private let clock = TestClock()
+
+    private func writer(_ change: (inout CommitLimits) -> Void = { _ in }) -> GroupCommit<Item, String> {
+        var limits = CommitLimits()
+        limits.deadline = .seconds(5)
+        change(&limits)
+        return GroupCommit(
+            name: "test", limits: limits, time: Timekeeper(clock),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: NOOPMetricsHandler.instance
+        ) { [store] in try await store.write($0) }
+    }
+
+    /// Submits and returns once the entry is in the queue.
+    private func submit(_ name: String, to writer: GroupCommit<Item, String>) async -> Task<String, any Error> {
+        let before = writer.accepted
+        let task = Task { try await writer.submit(Item(name: name)) }
+        while writer.accepted == before { await Task.yield() }
+        return task
+    }
+
+    @Test func aLoneRequestDoesNotWaitForTime() async throws {
+        let writer = writer()
+        let task = await submit("a", to: writer)
+        await store.waitForBatches(1)  // The clock has not moved.
+        store.release()
+        #expect(try await task.value == "a")
+    }
+
+    @Test func oneBatchForAllThatCameMeanwhile() async throws {
+        let writer = writer()
+        let first = await submit("0", to: writer)
+        await store.waitForBatches(1)
+        var tasks: [Task<String, any Error>] = []
+        for index in 1...20 { tasks.append(await submit("\(index)", to: writer)) }
+        store.release()
+        await store.waitForBatches(2)
+        store.release()
+        #expect(try await first.value == "0")
+        for (index, task) in tasks.enumerated() { #expect(try await task.value == "\(index + 1)") }
+        #expect(store.batches == [["0"], (1...20).map(String.init)])
+    }
+
+    @Test func eachGetsItsOwnOutcome() async throws {
+        let writer = writer()
+        let first = await submit("a", to: writer)
+        await store.waitForBatches(1)
+        let good = await submit("good", to: writer)
+        let broken = await submit("broken", to: writer)
+        store.release()
+        await store.waitForBatches(2)
+        store.release()
+        #expect(try await first.value == "a")
+        #expect(try await good.value == "good")
+        await #expect(throws: ChatError.notFound) { try await broken.value }
+    }
+
+    @Test func aFailedBatchFailsItsEntriesAndNoOthers() async throws {
+        let writer = writer()
+        let broken = await submit("broken batch", to: writer)
+        await store.waitForBatches(1)
+        let next = await submit("next", to: writer)
+        store.release()
+        await store.waitForBatches(2)
+        store.release()
+        await #expect(throws: ChatError.unavailable(reason: "broken")) { try await broken.value }
+        #expect(try await next.value == "next")
+    }
+
+    @Test func pastTheBoundIsRefusedAtOnce() async throws {
+        let writer = writer { $0.pendingEntries = 1 }
+        let first = await submit("a", to: writer)
+        await store.waitForBatches(1)
+        let second = await submit("b", to: writer)
+        await #expect(throws: ChatError.overloaded) { try await writer.submit(Item(name: "c")) }
+        store.release()
+        await store.waitForBatches(2)
+        store.release()
+        _ = try await (first.value, second.value)
+        #expect(store.batches == [["a"], ["b"]])
+    }
+
+    @Test func theDeadlineAnswersWhileTheStoreBlocks() async throws {
+        let writer = writer()
+        let sent = await submit("sent", to: writer)
+        await store.waitForBatches(1)
+        let waiting = await submit("waiting", to: writer)
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(6))
+        await #expect(throws: ChatError.outcomeUnknown) { try await sent.value }
+        await #expect(throws: ChatError.timedOut) { try await waiting.value }
+        // The store comes back: what was given up on is not written, and the next one is served.
+        store.release()
+        let next = await submit("next", to: writer)
+        await store.waitForBatches(2)
+        store.release()
+        #expect(try await next.value == "next")
+        #expect(store.batches == [["sent"], ["next"]])
+    }
+
+    @Test func drainRefusesTheNewAndFinishesTheOld() async throws {
+        let writer = writer()
+        let first = await submit("a", to: writer)
+        await store.waitForBatches(1)
+        let second = await submit("b", to: writer)
+        let drain = Task { await writer.drain() }
+        while !writer.isClosed { await Task.yield() }
+        await #expect(throws: ChatError.shuttingDown) { try await writer.submit(Item(name: "c")) }
+        store.release()
+        await store.waitForBatches(2)
+        store.release()
+        await drain.value
+        #expect(try await first.value == "a")
+        #expect(try await second.value == "b")
+    }
+
+    @Test func aCancelledRequestIsStillWritten() async throws {
+        let writer = writer()
+        let task = await submit("a", to: writer)
+        task.cancel()
+        await store.waitForBatches(1)
+        store.release()
+        #expect(try await task.value == "a")
+    }
+
+    @Test func fourThousandAtOnceAreAllAnsweredOnce() async throws {
+        let free = GroupCommit<Item, String>(
+            name: "test", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            metrics: NOOPMetricsHandler.instance
+        ) { batch in batch.map { .success($0.name) } }
+        let answers = try await withThrowingTaskGroup(of: String.self) { group in
+            for index in 0..<4000 { group.addTask { try await free.submit(Item(name: "\(index)")) } }
+            return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+        }
+        #expect(answers.count == 4000)
+    }
+}

@@ -1,0 +1,150 @@
+import Testing
+
+@testable import ChatCore
+
+@Suite struct TokenTests {
+    @Test func readsWhatItWrites() {
+        for _ in 0..<100 {
+            let token = Tenant.Token.random()
+            #expect(token.text.count == 32)
+            #expect(Tenant.Token(token.text) == token)
+        }
+        #expect(Tenant.Token("0123456789abcdef0123456789abcdef")?.text == "0123456789abcdef0123456789abcdef")
+    }
+
+    @Test(arguments: [
+        "", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdef0", "0123456789ABCDEF0123456789abcdef",
+        "g123456789abcdef0123456789abcdef", " 123456789abcdef0123456789abcdef",
+    ])
+    func refuses(_ text: String) { #expect(Tenant.Token(text) == nil) }
+
+    @Test func neverDescribesItselfWhole() {
+        let token = Tenant.Token.random()
+        for text in ["\(token)", String(describing: token), String(reflecting: token), "\([token])"] {
+            #expect(!text.contains(token.text))
+        }
+    }
+
+    @Test func isRandom() { #expect(Set((0..<1000).map { _ in Tenant.Token.random() }).count == 1000) }
+}
+
+@Suite struct NumberTests {
+    @Test(arguments: [("1", 1), ("42", 42), ("0042", 42), ("9223372036854775807", Int64.max)])
+    func reads(_ text: String, _ value: Int64) { #expect(Chat.Number(digits: text)?.rawValue == value) }
+
+    @Test(arguments: [
+        "", "0", "-1", "+1", " 1", "1 ", "1abc", "0x1", "1.0", "1e3", "9223372036854775808",
+        "99999999999999999999999", "١", "１", "%201",
+    ])
+    func refuses(_ text: String) { #expect(Chat.Number(digits: text) == nil) }
+}
+
+@Suite struct TimestampTests {
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000Z"), (1_763_830_664_194_999, "2025-11-22T16:57:44.194Z"),
+        (951_782_399_999_999, "2000-02-28T23:59:59.999Z"), (951_782_400_000_000, "2000-02-29T00:00:00.000Z"),
+        (4_107_542_400_000_000, "2100-03-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+        (1_735_689_599_001_000, "2024-12-31T23:59:59.001Z"),
+    ])
+    func prints(_ microseconds: Int64, _ text: String) {
+        #expect(Timestamp(microseconds: microseconds).rfc3339 == text)
+    }
+}
+
+@Suite struct TextTests {
+    @Test(arguments: ["a", " a ", "\u{200B}", "é", String(repeating: "é", count: 255)])
+    func takesNames(_ name: String) throws { try Text.checkName(name) }
+
+    @Test(arguments: [
+        ("", ["Name can't be blank"]), (" \t\n\u{A0}\u{3000}", ["Name can't be blank"]),
+        (String(repeating: "é", count: 256), ["Name is too long (maximum is 255 characters)"]),
+        ("a\0", ["Name contains a null character"]),
+    ])
+    func refusesNames(_ name: String, _ errors: [String]) {
+        #expect(throws: ChatError.invalid(errors)) { try Text.checkName(name) }
+    }
+
+    @Test func bodiesAreMeasuredInBytes() throws {
+        try Text.checkBody(String(repeating: "a", count: 65_535))
+        try Text.checkBody(String(repeating: "é", count: 32_767))
+        for body in [String(repeating: "a", count: 65_536), String(repeating: "é", count: 32_768)] {
+            #expect(throws: ChatError.invalid(["Body is too long (maximum is 65535 bytes)"])) {
+                try Text.checkBody(body)
+            }
+        }
+        #expect(throws: ChatError.invalid(["Body can't be blank"])) { try Text.checkBody("\u{2003}\n") }
+    }
+
+    @Test(arguments: ["", String(repeating: "k", count: 256), "ü", "a\nb", "\u{7F}"])
+    func refusesKeys(_ key: String) {
+        #expect(throws: ChatError.self) { try IdempotencyKey(key, content: []) }
+    }
+}
+
+@Suite struct SearchTextTests {
+    private func finds(_ needle: String, in text: String) throws -> Bool {
+        var matcher = SearchMatcher(try SearchText(needle))
+        return Array(text.utf8).withUnsafeBytes { matcher.matches($0) }
+    }
+
+    @Test(arguments: [
+        ("e", "É"), ("É", "e"), ("éa", "xEAx"), ("e\u{301}", "é"), ("strasse", "STRASSE"), ("ß", "ẞ"), ("o", "Ø"),
+        ("d", "đ"), ("l", "Ł"), ("σ", "ς"), ("カ", "か"), ("か", "ガ"), ("ﾊﾝ", "ハン"), ("100%", "at 100% now"),
+        ("a_b", "A_B"), ("\\", "a\\b"), ("й", "Й"), ("привет", "ПРИВЕТ"), ("한", "한국"), ("😀", "a😀b"), ("ａ", "A"),
+        ("\u{301}", "e\u{301}"),
+    ])
+    func finds(_ needle: String, _ text: String) throws { #expect(try finds(needle, in: text)) }
+
+    @Test(arguments: [
+        ("a_b", "axb"), ("100%", "1000"), ("a%c", "abc"), ("и", "й"), ("abc", "ab"), ("ss", "ß"), ("a", ""),
+        ("하", "한"), ("x", "\u{D7}"),
+    ])
+    func doesNotFind(_ needle: String, _ text: String) throws { #expect(try !finds(needle, in: text)) }
+
+    @Test func oneMatcherServesManyTexts() throws {
+        var matcher = SearchMatcher(try SearchText("lo"))
+        let texts = ["hello", "x", "", "ŁÓ", String(repeating: "l", count: 5000) + "o", "l o"]
+        let found = texts.map { text in Array(text.utf8).withUnsafeBytes { matcher.matches($0) } }
+        #expect(found == [true, false, false, true, true, false])
+    }
+}
+
+@Suite struct PageTests {
+    /// A page of 1...10, as a store makes it.
+    private func page(_ page: Page) -> PageOf<Int64> {
+        let window = (Int64(1)...10).filter { $0 > page.lowerBound && $0 < page.upperBound }
+        let walked = (page.walksUp ? window : window.reversed()).prefix(page.limit + 1)
+        let precedes = page.walksUp ? page.after.map { $0 >= 1 } : page.before.map { $0 <= 10 }
+        return PageOf(walked: Array(walked), page: page, isPrecededBy: precedes ?? false)
+    }
+
+    @Test(arguments: [
+        (Page(limit: 3), [1, 2, 3], false, true), (Page(limit: 3, after: 3), [4, 5, 6], true, true),
+        (Page(limit: 3, after: 7), [8, 9, 10], true, false), (Page(limit: 3, before: 8), [5, 6, 7], true, true),
+        (Page(limit: 3, before: 3), [1, 2], false, true), (Page(limit: 20), Array(1...10), false, false),
+        (Page(limit: 3, after: 2, before: 9), [3, 4, 5], true, true),
+        (Page(limit: 9, after: 2, before: 5), [3, 4], true, false),
+        (Page(limit: 3, order: .desc), [10, 9, 8], false, true),
+        (Page(limit: 3, before: 8, order: .desc), [7, 6, 5], true, true),
+        (Page(limit: 3, after: 3, order: .desc), [6, 5, 4], true, true),
+        (Page(limit: 3, after: 10), [], true, false), (Page(limit: 3, after: 99), [], true, false),
+    ])
+    func slices(_ wanted: Page, _ items: [Int], _ hasPrevious: Bool, _ hasNext: Bool) {
+        let page = page(wanted)
+        #expect(page.items == items.map(Int64.init))
+        #expect(page.hasPrevious == hasPrevious)
+        #expect(page.hasNext == hasNext)
+    }
+}
+
+@Suite struct ImmutableCacheTests {
+    @Test func staysWithinItsCapacityAndKeepsWhatIsUsed() {
+        let cache = ImmutableCache<Int, Int>(capacity: 100)
+        cache[-1] = 7
+        for index in 0..<10_000 {
+            cache[index] = index
+            #expect(cache[-1] == 7)
+        }
+        #expect((0..<10_000).filter { cache[$0] != nil }.count <= 100)
+    }
+}

@@ -1,0 +1,61 @@
+import Synchronization
+
+/// A clock whose hands the test turns.
+package final class TestClock: Clock {
+    package struct Instant: InstantProtocol {
+        let offset: Swift.Duration
+
+        package func advanced(by duration: Swift.Duration) -> Instant { Instant(offset: offset + duration) }
+        package func duration(to other: Instant) -> Swift.Duration { other.offset - offset }
+        package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
+    }
+
+    private struct State {
+        var now = Instant(offset: .zero)
+        var sleepers: [(until: Instant, wake: CheckedContinuation<Void, Never>)] = []
+        var watchers: [(count: Int, wake: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package var now: Instant { state.withLock(\.now) }
+    package var minimumResolution: Swift.Duration { .zero }
+
+    package func sleep(until deadline: Instant, tolerance: Swift.Duration?) async throws {
+        await withCheckedContinuation { wake in
+            let ready: [CheckedContinuation<Void, Never>] = state.withLock { state in
+                if deadline <= state.now { return [wake] }
+                state.sleepers.append((deadline, wake))
+                let ready = state.watchers.filter { $0.count <= state.sleepers.count }.map(\.wake)
+                state.watchers.removeAll { $0.count <= state.sleepers.count }
+                return ready
+            }
+            for wake in ready { wake.resume() }
+        }
+    }
+
+    /// Returns when that many tasks sleep.
+    package func waitForSleepers(_ count: Int) async {
+        await withCheckedContinuation { wake in
+            let isThere = state.withLock { state in
+                if state.sleepers.count >= count { return true }
+                state.watchers.append((count, wake))
+                return false
+            }
+            if isThere { wake.resume() }
+        }
+    }
+
+    /// Moves time on and wakes whom it is time for.
+    package func advance(by duration: Swift.Duration) {
+        let ready = state.withLock { state in
+            state.now = state.now.advanced(by: duration)
+            let ready = state.sleepers.filter { $0.until <= state.now }.map(\.wake)
+            state.sleepers.removeAll { $0.until <= state.now }
+            return ready
+        }
+        for wake in ready { wake.resume() }
+    }
+}
