@@ -28,15 +28,20 @@ package final class Routes: Sendable {
         registered.withLock { $0.append(Route(method: method, path: path)) }
     }
 
-    /// The methods registered for the pattern that `path` matches; empty when it matches none.
+    /// The methods registered for the pattern that `path` matches; empty when it matches none. Of two patterns the more
+    /// literal one counts, as for the router.
     func methods(for path: String) -> [HTTPRequest.Method] {
         let parts = path.split(separator: "/")
-        let methods = all.filter { $0.matches(parts) }.map(\.method)
+        let matches = all.filter { $0.matches(parts) }
+        guard let pattern = matches.min(by: { $0.parameterCount < $1.parameterCount })?.path else { return [] }
+        let methods = matches.filter { $0.path == pattern }.map(\.method)
         return methods.contains(.get) ? methods + [.head] : methods
     }
 }
 
 extension Routes.Route {
+    fileprivate var parameterCount: Int { path.count { $0 == "{" } }
+
     fileprivate func matches(_ parts: [Substring]) -> Bool {
         let pattern = path.split(separator: "/")
         return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }

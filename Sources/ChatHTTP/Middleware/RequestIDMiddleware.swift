@@ -9,14 +9,17 @@ struct RequestIDMiddleware: RouterMiddleware {
         next: (Request, ChatContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        if let id = request.headers[.requestID], (1...128).contains(id.utf8.count),
-            id.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
-        {
-            context.requestID = id
-        }
+        context.requestID = Self.callersID(request) ?? RequestID().description
         var response = try await next(request, context)
         response.headers[.requestID] = context.requestID
         return response
+    }
+
+    private static func callersID(_ request: Request) -> String? {
+        guard let id = request.headers[.requestID], (1...128).contains(id.utf8.count),
+            id.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
+        else { return nil }
+        return id
     }
 }
 

@@ -1,0 +1,259 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A request that must be refused, and how.
+struct BadRequest: Sendable, CustomTestStringConvertible {
+    let name: String
+    var body: [UInt8]
+    var type: String? = "application/json"
+    let status: Int
+    let code: String
+    var errors: [String]?
+
+    init(
+        _ name: String, _ json: String, type: String? = "application/json", _ status: Int, _ code: String,
+        errors: [String]? = nil
+    ) {
+        self.init(name, bytes: Array(json.utf8), type: type, status, code, errors: errors)
+    }
+
+    init(
+        _ name: String, bytes: [UInt8], type: String? = "application/json", _ status: Int, _ code: String,
+        errors: [String]? = nil
+    ) {
+        self.name = name
+        self.body = bytes
+        self.type = type
+        self.status = status
+        self.code = code
+        self.errors = errors
+    }
+
+    var testDescription: String { name }
+
+    /// What is no JSON object, whoever gets it.
+    static let malformed: [BadRequest] = [
+        BadRequest("array", "[]", 400, "malformed_json"), BadRequest("string", "\"x\"", 400, "malformed_json"),
+        BadRequest("number", "1", 400, "malformed_json"), BadRequest("null", "null", 400, "malformed_json"),
+        BadRequest("open object", "{", 400, "malformed_json"), BadRequest("open string", "{\"a\":\"", 400, "malformed_json"),
+        BadRequest("trailing comma", "{\"x\":1,}", 400, "malformed_json"),
+        BadRequest("trailing garbage", "{} x", 400, "malformed_json"),
+        BadRequest("two objects", "{}{}", 400, "malformed_json"), BadRequest("comment", "{/**/}", 400, "malformed_json"),
+        BadRequest("single quotes", "{'x':1}", 400, "malformed_json"), BadRequest("bare key", "{x:1}", 400, "malformed_json"),
+        BadRequest("NaN", "{\"x\":NaN}", 400, "malformed_json"), BadRequest("leading zero", "{\"x\":01}", 400, "malformed_json"),
+        BadRequest("bare dot", "{\"x\":1.}", 400, "malformed_json"), BadRequest("plus", "{\"x\":+1}", 400, "malformed_json"),
+        BadRequest("bad escape", #"{"x":"\x"}"#, 400, "malformed_json"),
+        BadRequest("short escape", #"{"x":"\u12"}"#, 400, "malformed_json"),
+        BadRequest("lone high surrogate", #"{"x":"\ud800"}"#, 400, "malformed_json"),
+        BadRequest("lone low surrogate", #"{"x":"\udc00"}"#, 400, "malformed_json"),
+        BadRequest("two high surrogates", #"{"x":"\ud800\ud800"}"#, 400, "malformed_json"),
+        BadRequest("raw newline", "{\"x\":\"a\nb\"}", 400, "malformed_json"),
+        BadRequest("raw null", "{\"x\":\"a\0\"}", 400, "malformed_json"),
+        BadRequest("byte order mark", "\u{FEFF}{}", 400, "malformed_json"),
+        BadRequest("invalid UTF-8", bytes: Array("{\"x\":\"".utf8) + [0xFF] + Array("\"}".utf8), 400, "malformed_json"),
+        BadRequest("encoded surrogate", bytes: Array("{\"x\":\"".utf8) + [0xED, 0xA0, 0x80] + Array("\"}".utf8), 400, "malformed_json"),
+        BadRequest("UTF-16", bytes: "{}".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }, 400, "malformed_json"),
+        BadRequest("deep", String(repeating: "[", count: 100_000), 400, "malformed_json"),
+        BadRequest("deep objects", String(repeating: "{\"a\":", count: 20_000), 400, "malformed_json"),
+        BadRequest("deep but closed", "{\"x\":" + String(repeating: "[", count: 101) + String(repeating: "]", count: 101) + "}", 400, "malformed_json"),
+        BadRequest("form", "name=x&body=x", type: "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        BadRequest("text", "{\"name\":\"x\",\"body\":\"x\"}", type: "text/plain", 415, "unsupported_media_type"),
+        BadRequest("no type", "{\"name\":\"x\",\"body\":\"x\"}", type: nil, 415, "unsupported_media_type"),
+        BadRequest("like JSON", "{\"name\":\"x\",\"body\":\"x\"}", type: "application/jsonx", 415, "unsupported_media_type"),
+        BadRequest("past 256 KiB", "{\"x\":\"" + String(repeating: "x", count: 256 << 10) + "\"}", 413, "body_too_large"),
+    ]
+
+    static let names: [BadRequest] = [
+        BadRequest("empty", "", 400, "malformed_json"), BadRequest("no parameter", "{}", 400, "missing_parameter"),
+        BadRequest("other parameter", #"{"title":"x"}"#, 400, "missing_parameter"),
+        BadRequest("empty wrapper", #"{"application":{}}"#, 400, "missing_parameter"),
+        BadRequest("blank", #"{"name":" \t\u3000"}"#, 422, "invalid", errors: ["Name can't be blank"]),
+        BadRequest("null", #"{"name":null}"#, 422, "invalid", errors: ["Name can't be blank"]),
+        BadRequest("array", #"{"name":["x"]}"#, 422, "invalid", errors: ["Name can't be blank"]),
+        BadRequest("object", #"{"application":{"name":{"x":1}}}"#, 422, "invalid", errors: ["Name can't be blank"]),
+        BadRequest("256", "{\"name\":\"" + String(repeating: "é", count: 256) + "\"}", 422, "invalid", errors: ["Name is too long (maximum is 255 characters)"]),
+        BadRequest("null character", #"{"name":"a\u0000"}"#, 422, "invalid", errors: ["Name contains a null character"]),
+    ]
+
+    static let bodies: [BadRequest] = [
+        BadRequest("empty", "", 400, "malformed_json"), BadRequest("no parameter", "{}", 400, "missing_parameter"),
+        BadRequest("empty wrapper", #"{"message":{}}"#, 400, "missing_parameter"),
+        BadRequest("blank", #"{"body":"\n\u2003"}"#, 422, "invalid", errors: ["Body can't be blank"]),
+        BadRequest("null", #"{"message":{"body":null}}"#, 422, "invalid", errors: ["Body can't be blank"]),
+        BadRequest("array", #"{"body":[1]}"#, 422, "invalid", errors: ["Body can't be blank"]),
+        BadRequest("65,536 bytes", "{\"body\":\"" + String(repeating: "a", count: 65_536) + "\"}", 422, "invalid", errors: ["Body is too long (maximum is 65535 bytes)"]),
+        BadRequest("null character", #"{"body":"a\u0000b"}"#, 422, "invalid", errors: ["Body contains a null character"]),
+    ]
+}
+
+@Suite struct BadInputTests {
+    private func expectRefusals(
+        _ cases: [BadRequest], _ method: String, _ path: String, _ server: TestServer
+    ) async throws {
+        for bad in cases {
+            let headers = bad.type.map { ["Content-Type": $0] } ?? [:]
+            let answer = try await server.client.send(method, path, headers: headers, body: bad.body)
+            #expect(answer.status == bad.status, "\(method) \(path): \(bad.name)")
+            #expect(answer.code == bad.code, "\(method) \(path): \(bad.name)")
+            #expect(answer.errors == bad.errors, "\(method) \(path): \(bad.name)")
+            #expect(answer["Content-Type"] == "application/problem+json")
+            for member in ["type", "title", "status", "detail", "instance"] {
+                #expect(answer.json[member] != nil, "\(bad.name): \(member)")
+            }
+        }
+    }
+
+    @Test func bodiesOfApplications() async throws {
+        try await TestServer.run { server in
+            let path = try await server.client.makeApplication("kept")
+            try await expectRefusals(BadRequest.malformed + BadRequest.names, "POST", "/applications", server)
+            for method in ["PATCH", "PUT"] {
+                try await expectRefusals(BadRequest.malformed + BadRequest.names, method, path, server)
+            }
+            #expect(try await server.client.get(path).json["name"] as? String == "kept")
+        }
+    }
+
+    @Test func bodiesOfChats() async throws {
+        try await TestServer.run { server in
+            let path = try await server.client.makeApplication()
+            try await expectRefusals(BadRequest.malformed, "POST", path + "/chats", server)
+            #expect(try await server.client.get(path + "/chats").numbers == [])
+            #expect(try await server.client.send("POST", path + "/chats").json["chat_number"] as? Int == 1)
+        }
+    }
+
+    @Test func bodiesOfMessages() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            try await expectRefusals(BadRequest.malformed + BadRequest.bodies, "POST", chat + "/messages", server)
+            #expect(try await server.client.get(chat + "/messages").numbers == [])
+            // The largest that is allowed, and the first number: no refused request took one.
+            let largest = try await server.client.post(
+                chat + "/messages", json: "{\"body\":\"" + String(repeating: "a", count: 65_535) + "\"}")
+            #expect(largest.json["message_number"] as? Int == 1)
+        }
+    }
+
+    @Test func contentTypesThatAreJSON() async throws {
+        try await TestServer.run { server in
+            for type in ["application/json", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"] {
+                let answer = try await server.client.post(
+                    "/applications", json: #"{"name":"x"}"#, headers: ["Content-Type": type])
+                #expect(answer.status == 201, "\(type)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        "0", "-1", "+1", "1abc", "abc", "%201", "1%20", "1.0", "0x1", "9223372036854775808",
+        "99999999999999999999999999", "%D9%A1", "1,2", "null",
+    ])
+    func numbersThatAreNone(_ number: String) async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            _ = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
+            let chats = String(chat.dropLast(2))
+            for path in [
+                "\(chats)/\(number)", "\(chats)/\(number)/message_count", "\(chats)/\(number)/messages",
+                "\(chats)/\(number)/messages/1", "\(chats)/\(number)/messages/search?q=x", "\(chat)/messages/\(number)",
+            ] {
+                let answer = try await server.client.get(path)
+                #expect(answer.status == 404, "\(path)")
+                #expect(answer.code == "not_found")
+            }
+            let post = try await server.client.post("\(chats)/\(number)/messages", json: #"{"body":"x"}"#)
+            #expect(post.status == 404)
+        }
+    }
+
+    @Test(arguments: [
+        ("limit=0", "Limit must be a number from 1 to 1000"), ("limit=1001", "Limit must be a number from 1 to 1000"),
+        ("limit=-1", "Limit must be a number from 1 to 1000"), ("limit=", "Limit must be a number from 1 to 1000"),
+        ("limit=1abc", "Limit must be a number from 1 to 1000"), ("limit=%FF", "Limit must be a number from 1 to 1000"),
+        ("limit=99999999999999999999", "Limit must be a number from 1 to 1000"),
+        ("after=x", "After must be a number from 0 to 9223372036854775807"),
+        ("after=-1", "After must be a number from 0 to 9223372036854775807"),
+        ("after=9223372036854775808", "After must be a number from 0 to 9223372036854775807"),
+        ("before=1.5", "Before must be a number from 0 to 9223372036854775807"),
+        ("before=+1", "Before must be a number from 0 to 9223372036854775807"), ("order=up", "Order must be asc or desc"),
+        ("order=ASC", "Order must be asc or desc"), ("limit=5&limit=0", "Limit must be a number from 1 to 1000"),
+    ])
+    func pagesThatAreNone(_ query: String, _ error: String) async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for path in [
+                "\(chat.dropLast(2))?\(query)", "\(chat)/messages?\(query)", "\(chat)/messages/search?q=x&\(query)",
+            ] {
+                let answer = try await server.client.get(path)
+                #expect(answer.status == 422, "\(path)")
+                #expect(answer.errors == [error])
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("", "Q can't be blank"), ("?q=", "Q can't be blank"), ("?q=+%20%09", "Q can't be blank"),
+        ("?q=" + String(repeating: "x", count: 256), "Q is too long (maximum is 255 characters)"),
+        ("?q=a%00b", "Q contains a null character"), ("?q=%FF", "Q is not valid UTF-8, percent-encoded"),
+        ("?q=%2", "Q is not valid UTF-8, percent-encoded"), ("?q=%zz", "Q is not valid UTF-8, percent-encoded"),
+        ("?q=%+1", "Q is not valid UTF-8, percent-encoded"),
+    ])
+    func searchesThatAreNone(_ query: String, _ error: String) async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let answer = try await server.client.get("\(chat)/messages/search\(query)")
+            #expect(answer.status == 422)
+            #expect(answer.errors == [error])
+        }
+    }
+
+    @Test func aQueryDoesNotOverrideThePath() async throws {
+        try await TestServer.run { server in
+            let mine = try await server.client.makeApplication("mine")
+            let other = try await server.client.makeApplication("other")
+            let token = try #require(other.split(separator: "/").last)
+            let answer = try await server.client.get("\(mine)?application_token=\(token)&token=\(token)")
+            #expect(answer.json["name"] as? String == "mine")
+        }
+    }
+
+    @Test func unknownPathsAndMethods() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for path in ["/nothing", "/applications/x/y/z", "/Applications", chat + "/nothing", "/.."] {
+                #expect(try await server.client.get(path).status == 404, "\(path)")
+            }
+            for (method, path, allow) in [
+                ("DELETE", "/applications", "POST"), ("GET", "/applications", "POST"),
+                ("DELETE", chat, "GET, HEAD"), ("PROPFIND", chat, "GET, HEAD"), ("TRACE", "/livez", "GET, HEAD"),
+                ("OPTIONS", chat + "/messages", "POST, GET, HEAD"), ("PUT", chat + "/messages/search", "GET, HEAD"),
+                ("POST", String(chat.dropLast(8)), "GET, PATCH, PUT, HEAD"),
+            ] {
+                let answer = try await server.client.send(method, path)
+                #expect(answer.status == 405, "\(method) \(path)")
+                #expect(answer["Allow"] == allow, "\(method) \(path)")
+            }
+        }
+    }
+
+    @Test func longURIsAndHeaders() async throws {
+        try await TestServer.run { server in
+            let x = { String(repeating: "x", count: $0) }
+            #expect(try await server.client.get("/livez?" + x(8192 - 7)).status == 200)
+            #expect(try await server.client.get("/livez?" + x(8192)).status == 414)
+            #expect(try await server.client.get("/livez", headers: ["X-A": x(15_000)]).status == 200)
+            #expect(try await server.client.get("/livez", headers: ["X-A": x(17_000)]).status == 431)
+            for size in [100_000, 2_000_000] {
+                let header = try await server.client.get("/livez", headers: ["X-A": x(size)])
+                #expect(header.status == 431)
+                #expect(header.code == "headers_too_large")
+                #expect(header["Connection"] == "close")
+                #expect([414, 431].contains(try await server.client.get("/livez?" + x(size)).status))
+            }
+            let many = Dictionary(uniqueKeysWithValues: (0..<2000).map { ("X-\($0)", "v") })
+            #expect(try await server.client.get("/livez", headers: many).status == 431)
+        }
+    }
+}

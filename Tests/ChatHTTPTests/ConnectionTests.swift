@@ -1,0 +1,208 @@
+import Foundation
+import HTTPTypes
+import NIOHTTPTypes
+import TestSupport
+import Testing
+
+@testable import ChatHTTP
+
+/// What a socket can do to a server.
+@Suite struct ConnectionTests {
+    @Test(arguments: [
+        "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "BREW /livez HTTP/1.1\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nBad Header: x\r\n\r\n", "GET /livez HTTP/1.1\r\n: x\r\n\r\n",
+        "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST /applications HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\nzz\r\n",
+    ])
+    func whatIsNoHTTPIs400AndTheEnd(_ text: String) async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(text)
+            var rest: [UInt8] = []
+            let answer = try #require(try await connection.receiveAnswer(rest: &rest))
+            #expect(answer.status == 400)
+            #expect(answer.code == "malformed_request")
+            #expect(answer["Connection"] == "close")
+            #expect(answer["X-Request-Id"] != nil)
+            connection.finish()
+            #expect(try await connection.receiveAll() + rest == [])
+        }
+    }
+
+    @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let connection = try RawConnection(port: server.client.port)
+            let body = "{\"body\":\"x\"}"
+            let post =
+                "POST \(chat)/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+            let get = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            await connection.send(String(repeating: post + get, count: 50) + "NONSENSE\r\n\r\n")
+            var rest: [UInt8] = []
+            for number in 1...50 {
+                let created = try #require(try await connection.receiveAnswer(rest: &rest))
+                #expect(created.json["message_number"] as? Int == number)
+                #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
+            }
+            // What could not be read is answered last, and ends the connection.
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 400)
+            connection.finish()
+            #expect(try await connection.receiveAll() == [])
+        }
+    }
+
+    @Test func aBodyThatIsTooLargeIsRefusedBeforeItIsSent() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n{")
+            var rest: [UInt8] = []
+            let answer = try #require(try await connection.receiveAnswer(rest: &rest))
+            #expect(answer.status == 413)
+            #expect(answer["Connection"] == "close")
+        }
+    }
+
+    @Test func aChunkedBodyThatIsTooLargeIsCutOff() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            let chunk = "10000\r\n" + String(repeating: "x", count: 0x10000) + "\r\n"
+            for _ in 0..<8 { await connection.send(chunk) }
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 413)
+        }
+    }
+
+    @Test func aClientThatGoesAwayHarmsNobody() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for _ in 0..<20 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 60_000))\"}") }
+            for round in 0..<40 {
+                let connection = try RawConnection(port: server.client.port)
+                switch round % 4 {
+                case 0: await connection.send("GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n")
+                case 1: await connection.send("POST \(chat)/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+                case 2: await connection.send("GET /li")
+                default: break
+                }
+            }
+            #expect(try await server.client.get(chat + "/messages").numbers.count == 20)
+            let next = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
+            #expect(next.json["message_number"] as? Int == 21)
+        }
+    }
+
+    @Test(arguments: [
+        "", "GET /livez HT", "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+    ])
+    func aConnectionThatSendsNothingMoreIsClosed(_ text: String) async throws {
+        var options = TestServer.options
+        options.connections.idle = .milliseconds(300)
+        options.connections.body = .milliseconds(300)
+        try await TestServer.run(options: options) { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(text)
+            #expect(try await connection.receiveAll() == [])
+        }
+    }
+
+    @Test func aByteNowAndThenDoesNotKeepAConnectionOpen() async throws {
+        var options = TestServer.options
+        options.connections.idle = .milliseconds(300)
+        options.connections.body = .milliseconds(300)
+        try await TestServer.run(options: options) { server in
+            for start in ["GET /livez HTTP/1.1\r\nX: ", "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"] {
+                let connection = try RawConnection(port: server.client.port)
+                await connection.send(start)
+                // Sending fails once the server has closed; it would go on for ever if every byte counted as life.
+                while await connection.send("x") { try await Task.sleep(for: .milliseconds(20)) }
+            }
+        }
+    }
+
+    @Test func aClientThatDoesNotReadIsClosed() async throws {
+        var options = TestServer.options
+        options.connections.write = .milliseconds(300)
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            for _ in 0..<60 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 65_000))\"}") }
+            let connection = try RawConnection(port: server.client.port)
+            let get = "GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n"
+            await connection.send(String(repeating: get, count: 20))
+            while true {
+                let text = try await server.client.get("/metrics").text
+                if text.contains("luciq_http_connections 1\n") { break }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}
+
+/// The decisions alone, with no socket.
+@Suite struct ConnectionStateTests {
+    private let head = HTTPRequestPart.head(.init(method: .get, scheme: nil, authority: nil, path: "/"))
+    private let answer = HTTPResponsePart.head(.init(status: .ok))
+    private let closingAnswer = HTTPResponsePart.head(.init(status: .ok, headerFields: [.connection: "close"]))
+
+    private var limits: ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.idle = .seconds(60)
+        limits.body = .seconds(30)
+        limits.write = .seconds(20)
+        return limits
+    }
+
+    @Test func deadlinesFollowThePhases() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        #expect(state.deadline == .seconds(60))
+        state.read(head, now: .seconds(10))
+        #expect(state.deadline == .seconds(40))
+        state.read(.end(nil), now: .seconds(11))
+        #expect(state.deadline == nil)
+        state.setWritable(false, now: .seconds(12))
+        #expect(state.deadline == .seconds(32))
+        state.setWritable(true, now: .seconds(13))
+        _ = state.write(answer, now: .seconds(14))
+        _ = state.write(.end(nil), now: .seconds(15))
+        #expect(state.deadline == .seconds(75))
+    }
+
+    @Test func aClosingAnswerIsTheLast() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        state.read(head, now: .zero)
+        #expect(state.write(closingAnswer, now: .zero) == .write)
+        #expect(state.write(.end(nil), now: .zero) == .writeAndLinger)
+        #expect(state.write(answer, now: .zero) == .drop)
+        #expect(state.deadline == ConnectionState.linger)
+    }
+
+    @Test func nonsenseIsAnsweredAfterWhatCameBefore() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        for _ in 0..<2 {
+            state.read(head, now: .zero)
+            state.read(.end(nil), now: .zero)
+        }
+        #expect(state.breakOff(now: .zero) == .wait)
+        #expect(state.breakOff(now: .zero) == .wait)
+        #expect(state.write(.end(nil), now: .zero) == .write)
+        #expect(state.write(.end(nil), now: .zero) == .writeAndRefuse)
+        #expect(state.breakOff(now: .zero) == .wait)
+    }
+
+    @Test func nonsenseAloneIsAnsweredAtOnce() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        #expect(state.breakOff(now: .zero) == .refuse)
+        #expect(state.write(answer, now: .zero) == .drop)
+    }
+
+    @Test func nonsenseInABodyIsLeftToItsRequest() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        state.read(head, now: .zero)
+        #expect(state.breakOff(now: .zero) == .pass)
+    }
+}

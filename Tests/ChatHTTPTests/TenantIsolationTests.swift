@@ -1,0 +1,101 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One tenant never sees, changes or can tell the existence of another's data: a case an endpoint.
+@Suite struct TenantIsolationTests {
+    struct Endpoint: Sendable, CustomTestStringConvertible {
+        let method: String
+        /// After `/applications/<token>`.
+        let path: String
+        var json: String?
+
+        var testDescription: String { "\(method) \(path)" }
+    }
+
+    static let inApplication: [Endpoint] = [
+        Endpoint(method: "GET", path: ""), Endpoint(method: "PATCH", path: "", json: #"{"name":"x"}"#),
+        Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
+        Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
+    ]
+
+    static let inChat: [Endpoint] = [
+        Endpoint(method: "GET", path: "/chats/2"), Endpoint(method: "GET", path: "/chats/2/message_count"),
+        Endpoint(method: "POST", path: "/chats/2/messages", json: #"{"body":"x"}"#),
+        Endpoint(method: "GET", path: "/chats/2/messages"), Endpoint(method: "GET", path: "/chats/2/messages/1"),
+        Endpoint(method: "GET", path: "/chats/2/messages/search?q=secret"),
+    ]
+
+    /// The answer without what names this one occurrence.
+    private func shape(_ answer: Answer) -> [String] {
+        var json = answer.json
+        json["instance"] = nil
+        let headers = answer.headers.filter { !["X-Request-Id", "Date", "Content-Length"].contains($0.name) }
+        return ["\(answer.status)"] + headers.map { "\($0.name)=\($0.value)" } + json.map { "\($0)=\($1)" }.sorted()
+    }
+
+    private func send(_ endpoint: Endpoint, as application: String, _ client: Client) async throws -> Answer {
+        if let json = endpoint.json {
+            try await client.send(endpoint.method, application + endpoint.path, json: json)
+        } else {
+            try await client.send(endpoint.method, application + endpoint.path)
+        }
+    }
+
+    @Test(arguments: inChat)
+    func anothersChatLooksLikeNoChat(_ endpoint: Endpoint) async throws {
+        try await TestServer.run { server in
+            let owner = try await server.client.makeApplication("owner")
+            for _ in 1...2 { _ = try await server.client.send("POST", owner + "/chats") }
+            _ = try await server.client.post(owner + "/chats/2/messages", json: #"{"body":"secret"}"#)
+            let stranger = try await server.client.makeApplication("stranger")
+            _ = try await server.client.send("POST", stranger + "/chats")
+
+            let foreign = try await send(endpoint, as: stranger, server.client)
+            #expect(foreign.status == 404)
+            let nothing = Endpoint(
+                method: endpoint.method, path: endpoint.path.replacing("/chats/2", with: "/chats/77"),
+                json: endpoint.json)
+            #expect(shape(foreign) == shape(try await send(nothing, as: stranger, server.client)))
+            #expect(try await server.client.get(owner + "/chats/2/messages").list.count == 1)
+            #expect(try await send(endpoint, as: owner, server.client).status < 300)
+        }
+    }
+
+    @Test(arguments: inApplication + inChat)
+    func aWrongTokenLooksLikeNoApplication(_ endpoint: Endpoint) async throws {
+        try await TestServer.run { server in
+            let owner = try await server.client.makeApplication("owner")
+            let unknown = "/applications/" + String(repeating: "0", count: 32)
+            let answers = [
+                try await send(endpoint, as: unknown, server.client),
+                try await send(endpoint, as: String(owner.dropLast()), server.client),
+                try await send(endpoint, as: "/applications/" + owner.dropFirst(14).uppercased() + "A", server.client),
+                try await send(endpoint, as: "/applications/%00", server.client),
+            ]
+            for answer in answers {
+                #expect(answer.status == 404)
+                #expect(shape(answer) == shape(answers[0]))
+            }
+            #expect(try await server.client.get(owner).json["name"] as? String == "owner")
+        }
+    }
+
+    @Test func countsListsAndKeysAreOnesOwn() async throws {
+        try await TestServer.run { server in
+            let first = try await server.client.makeChat()
+            let second = try await server.client.makeChat()
+            let key = ["Idempotency-Key": "same"]
+            let one = try await server.client.post(first + "/messages", json: #"{"body":"one"}"#, headers: key)
+            let two = try await server.client.post(second + "/messages", json: #"{"body":"two"}"#, headers: key)
+            #expect(one.status == 201 && two.status == 201)
+            #expect(two["Idempotent-Replayed"] == nil)
+            #expect(try await server.client.get(second + "/messages").list.map { $0["body"] as? String } == ["two"])
+            #expect(try await server.client.get(second + "/messages/search?q=o").numbers == [1])
+            #expect(try await server.client.get(second + "/message_count").json["messages_count"] as? Int == 1)
+            let application = String(second.dropLast(8))
+            #expect(try await server.client.get(application).json["messages_count"] as? Int == 1)
+            #expect(try await server.client.get(application + "/chats").list.count == 1)
+        }
+    }
+}
