@@ -115,7 +115,11 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .testTarget(name: "LuciqTests", dependencies: ["luciq", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "LuciqTests",
+            dependencies: ["luciq", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -10,7 +10,8 @@ package struct Backend: Sendable {
     package let messageLog: any MessageLog
     /// Where the logs want to be called; nil for anywhere.
     package let writeExecutor: (any TaskExecutor)?
-    /// Answers when the store can be read and written; throws `ChatError.unavailable` otherwise.
+    /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
+    /// Whether writes succeed is told by the writers' metrics.
     package let probe: @Sendable () async throws -> Void
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]

@@ -13,7 +13,7 @@ import Synchronization
 /// wait, and the time each one waits. Past a bound a request is refused at once, never queued.
 ///
 /// Every entry gets exactly one outcome. Cancelling the task that waits does not take its entry back: once accepted,
-/// it is written.
+/// it is written, or given up on at its deadline.
 package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
     /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them.
     package typealias Write = @Sendable ([Entry]) async throws -> [Result<Outcome, ChatError>]

@@ -4,7 +4,8 @@ import Foundation
 ///
 /// It compares as MySQL's `utf8mb4_0900_ai_ci` does under `LIKE`: character by character, by primary weight of the
 /// Unicode Collation Algorithm (DUCET 9.0). So `É` finds `e`, `ø` finds `o`, `カ` finds `か`; `й` is a letter of its own.
-/// A letter is never compared with two: `ß` does not find `ss` (under `=`, MySQL says it does).
+/// `ß` does not find `ss` (under `=`, MySQL says it does); a ligature such as `ﬁ` is found by its letters (under `LIKE`,
+/// MySQL says it is not).
 package struct SearchText: Sendable {
     /// As it was sent.
     package let text: String

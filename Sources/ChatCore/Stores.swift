@@ -1,4 +1,4 @@
-/// What reads tenants. Every method is a single consistent read; absence is nil, never an error.
+/// What reads tenants. Absence is nil, never an error.
 ///
 /// All methods of all stores throw `ChatError.unavailable` when the store cannot answer.
 package protocol TenantStore: Sendable {

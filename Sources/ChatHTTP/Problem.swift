@@ -86,7 +86,8 @@ extension Problem {
         case .outcomeUnknown:
             self.init(
                 status: .serviceUnavailable, code: error.code,
-                detail: "The store did not answer in time; it may yet store it. Retry with the same Idempotency-Key.",
+                detail:
+                    "The store did not answer in time; it may yet store it. With an Idempotency-Key, retry and see.",
                 retryAfter: 2)
         case .unavailable(let reason):
             self.init(status: .serviceUnavailable, code: error.code, detail: reason + ".", retryAfter: 2)

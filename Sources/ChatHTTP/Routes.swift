@@ -28,14 +28,13 @@ package final class Routes: Sendable {
         registered.withLock { $0.append(Route(method: method, path: path)) }
     }
 
-    /// The methods registered for the pattern that `path` matches; empty when it matches none. Of two patterns the more
-    /// literal one counts, as for the router.
-    func methods(for path: String) -> [HTTPRequest.Method] {
+    /// The pattern that `path` matches, and its methods; of two patterns the more literal one, as for the router.
+    func match(_ path: String) -> (path: String, methods: [HTTPRequest.Method])? {
         let parts = path.split(separator: "/")
         let matches = all.filter { $0.matches(parts) }
-        guard let pattern = matches.min(by: { $0.parameterCount < $1.parameterCount })?.path else { return [] }
+        guard let pattern = matches.min(by: { $0.parameterCount < $1.parameterCount })?.path else { return nil }
         let methods = matches.filter { $0.path == pattern }.map(\.method)
-        return methods.contains(.get) ? methods + [.head] : methods
+        return (pattern, methods.contains(.get) ? methods + [.head] : methods)
     }
 }
 

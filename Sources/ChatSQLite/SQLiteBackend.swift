@@ -17,7 +17,7 @@ extension Backend {
             chatLog: store.store,
             messageLog: store.store,
             writeExecutor: store.store.writeThread,
-            probe: { try await store.store.probe() },
+            probe: { try store.store.probe() },
             services: [SQLiteService(store: store.store, lock: store.lock)]
         )
     }
@@ -32,8 +32,8 @@ extension SQLiteStore {
         return (store, lock)
     }
 
-    /// Reads, and looks whether the file takes writes (nothing is written).
-    func probe() async throws {
+    /// - Throws: `ChatError.unavailable` when the file cannot be read.
+    func probe() throws {
         try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
     }
 }

@@ -2,6 +2,9 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: MessageStore {
+    /// A page ends early rather than hold more bytes of bodies: 1000 of the largest would be 65 MB.
+    static let pageBytes = 4 << 20
+
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try read { db in
             let query = try Query(
@@ -15,7 +18,12 @@ extension SQLiteStore: MessageStore {
         try read { db in
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
-            while try query.next() { messages.append(Self.message(query)) }
+            var bytes = 0
+            while bytes <= Self.pageBytes, try query.next() {
+                messages.append(Self.message(query))
+                bytes += query.bytes(1).count
+            }
+            let page = page.cut(to: messages)
             return PageOf(
                 walked: messages, page: page,
                 isPrecededBy: try page.isPreceded(in: "messages", where: "chat_id", is: chat.rawValue, db))

@@ -9,6 +9,7 @@ extension SQLiteStore {
         try await scan { db in
             let deadline = ContinuousClock.now + Self.searchDeadline
             let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
+            let page = page.cut(to: found)
             let precedes = try page.behind.map { try !Self.matches(text, chat, $0, limit: 1, deadline, db).isEmpty }
             return PageOf(walked: found, page: page, isPrecededBy: precedes ?? false)
         }
@@ -25,9 +26,13 @@ extension SQLiteStore {
         let query = try walk(chat, page, limit: -1, db)
         var matcher = SearchMatcher(text)
         var found: [Message] = []
+        var bytes = 0
         var walked = 0
-        while found.count < limit, try query.next() {
-            if matcher.matches(query.bytes(1)) { found.append(message(query)) }
+        while found.count < limit, bytes <= pageBytes, try query.next() {
+            if matcher.matches(query.bytes(1)) {
+                found.append(message(query))
+                bytes += query.bytes(1).count
+            }
             walked += 1
             if walked.isMultiple(of: 1024), ContinuousClock.now > deadline {
                 throw ChatError.unavailable(reason: "The search took too long; narrow it with after and before")

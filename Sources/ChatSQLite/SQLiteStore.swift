@@ -72,11 +72,14 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// Closes every connection; a clean close folds the log into the file.
+    /// Folds the log into the file and closes every connection.
     package func close() throws {
         writeThread.stop()
         readers.close()
         try scans.close()
+        // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
+        // (`luciq verify`) the log stays, which is as safe.
+        _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try pool.close()
     }
 

@@ -26,7 +26,7 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
-/// What `serve` runs, and `bench serve` with a few routes more.
+/// What `serve` runs, and `bench ceiling` with two routes more.
 struct Server {
     let database: DatabaseFlags
     let flags: ServeFlags
@@ -34,7 +34,7 @@ struct Server {
 
     func run() async throws {
         let plan = try await plan()
-        raiseFileLimit()
+        raiseFileLimit(for: plan.options.maxConnections)
         let logger = plan.logger
         let backend: Backend
         do {
@@ -58,6 +58,9 @@ struct Server {
         configuration.maximumGracefulShutdownDuration = plan.shutdownTimeout
         do {
             try await ServiceGroup(configuration: configuration).run()
+        } catch is SocketAddressError.UnknownHost {
+            throw ExitStatus.configuration(
+                "HOST must be an address or a name of this machine, not \(plan.options.host).")
         } catch let error as IOError {
             let reason = String(cString: strerror(error.errnoCode))
             throw ExitStatus.unavailable("Cannot listen on \(plan.options.host):\(plan.options.port): \(reason).")
@@ -109,11 +112,11 @@ struct Server {
             """)
     }
 
-    /// The usual soft limit of 1024 open files is less than the connections we accept.
-    private func raiseFileLimit() {
+    /// The usual soft limit of 1024 open files is less than the connections we accept; it is raised as far as it may be.
+    private func raiseFileLimit(for connections: Int) {
         var limit = rlimit()
         guard getrlimit(.init(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = min(limit.rlim_max, 65_536)
+        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, rlim_t(connections + 64)))
         setrlimit(.init(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

@@ -36,13 +36,18 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
     static let malformed: [BadRequest] = [
         BadRequest("array", "[]", 400, "malformed_json"), BadRequest("string", "\"x\"", 400, "malformed_json"),
         BadRequest("number", "1", 400, "malformed_json"), BadRequest("null", "null", 400, "malformed_json"),
-        BadRequest("open object", "{", 400, "malformed_json"), BadRequest("open string", "{\"a\":\"", 400, "malformed_json"),
+        BadRequest("open object", "{", 400, "malformed_json"),
+        BadRequest("open string", "{\"a\":\"", 400, "malformed_json"),
         BadRequest("trailing comma", "{\"x\":1,}", 400, "malformed_json"),
         BadRequest("trailing garbage", "{} x", 400, "malformed_json"),
-        BadRequest("two objects", "{}{}", 400, "malformed_json"), BadRequest("comment", "{/**/}", 400, "malformed_json"),
-        BadRequest("single quotes", "{'x':1}", 400, "malformed_json"), BadRequest("bare key", "{x:1}", 400, "malformed_json"),
-        BadRequest("NaN", "{\"x\":NaN}", 400, "malformed_json"), BadRequest("leading zero", "{\"x\":01}", 400, "malformed_json"),
-        BadRequest("bare dot", "{\"x\":1.}", 400, "malformed_json"), BadRequest("plus", "{\"x\":+1}", 400, "malformed_json"),
+        BadRequest("two objects", "{}{}", 400, "malformed_json"),
+        BadRequest("comment", "{/**/}", 400, "malformed_json"),
+        BadRequest("single quotes", "{'x':1}", 400, "malformed_json"),
+        BadRequest("bare key", "{x:1}", 400, "malformed_json"),
+        BadRequest("NaN", "{\"x\":NaN}", 400, "malformed_json"),
+        BadRequest("leading zero", "{\"x\":01}", 400, "malformed_json"),
+        BadRequest("bare dot", "{\"x\":1.}", 400, "malformed_json"),
+        BadRequest("plus", "{\"x\":+1}", 400, "malformed_json"),
         BadRequest("bad escape", #"{"x":"\x"}"#, 400, "malformed_json"),
         BadRequest("short escape", #"{"x":"\u12"}"#, 400, "malformed_json"),
         BadRequest("lone high surrogate", #"{"x":"\ud800"}"#, 400, "malformed_json"),
@@ -52,16 +57,23 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
         BadRequest("raw null", "{\"x\":\"a\0\"}", 400, "malformed_json"),
         BadRequest("byte order mark", "\u{FEFF}{}", 400, "malformed_json"),
         BadRequest("invalid UTF-8", bytes: Array("{\"x\":\"".utf8) + [0xFF] + Array("\"}".utf8), 400, "malformed_json"),
-        BadRequest("encoded surrogate", bytes: Array("{\"x\":\"".utf8) + [0xED, 0xA0, 0x80] + Array("\"}".utf8), 400, "malformed_json"),
+        BadRequest(
+            "encoded surrogate", bytes: Array("{\"x\":\"".utf8) + [0xED, 0xA0, 0x80] + Array("\"}".utf8), 400,
+            "malformed_json"),
         BadRequest("UTF-16", bytes: "{}".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }, 400, "malformed_json"),
         BadRequest("deep", String(repeating: "[", count: 100_000), 400, "malformed_json"),
         BadRequest("deep objects", String(repeating: "{\"a\":", count: 20_000), 400, "malformed_json"),
-        BadRequest("deep but closed", "{\"x\":" + String(repeating: "[", count: 101) + String(repeating: "]", count: 101) + "}", 400, "malformed_json"),
+        BadRequest(
+            "deep but closed",
+            "{\"x\":" + String(repeating: "[", count: 101) + String(repeating: "]", count: 101) + "}", 400,
+            "malformed_json"),
         BadRequest("form", "name=x&body=x", type: "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
         BadRequest("text", "{\"name\":\"x\",\"body\":\"x\"}", type: "text/plain", 415, "unsupported_media_type"),
         BadRequest("no type", "{\"name\":\"x\",\"body\":\"x\"}", type: nil, 415, "unsupported_media_type"),
-        BadRequest("like JSON", "{\"name\":\"x\",\"body\":\"x\"}", type: "application/jsonx", 415, "unsupported_media_type"),
-        BadRequest("past 256 KiB", "{\"x\":\"" + String(repeating: "x", count: 256 << 10) + "\"}", 413, "body_too_large"),
+        BadRequest(
+            "like JSON", "{\"name\":\"x\",\"body\":\"x\"}", type: "application/jsonx", 415, "unsupported_media_type"),
+        BadRequest(
+            "past 256 KiB", "{\"x\":\"" + String(repeating: "x", count: 256 << 10) + "\"}", 413, "body_too_large"),
     ]
 
     static let names: [BadRequest] = [
@@ -72,8 +84,11 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
         BadRequest("null", #"{"name":null}"#, 422, "invalid", errors: ["Name can't be blank"]),
         BadRequest("array", #"{"name":["x"]}"#, 422, "invalid", errors: ["Name can't be blank"]),
         BadRequest("object", #"{"application":{"name":{"x":1}}}"#, 422, "invalid", errors: ["Name can't be blank"]),
-        BadRequest("256", "{\"name\":\"" + String(repeating: "é", count: 256) + "\"}", 422, "invalid", errors: ["Name is too long (maximum is 255 characters)"]),
-        BadRequest("null character", #"{"name":"a\u0000"}"#, 422, "invalid", errors: ["Name contains a null character"]),
+        BadRequest(
+            "256", "{\"name\":\"" + String(repeating: "é", count: 256) + "\"}", 422, "invalid",
+            errors: ["Name is too long (maximum is 255 characters)"]),
+        BadRequest(
+            "null character", #"{"name":"a\u0000"}"#, 422, "invalid", errors: ["Name contains a null character"]),
     ]
 
     static let bodies: [BadRequest] = [
@@ -82,8 +97,11 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
         BadRequest("blank", #"{"body":"\n\u2003"}"#, 422, "invalid", errors: ["Body can't be blank"]),
         BadRequest("null", #"{"message":{"body":null}}"#, 422, "invalid", errors: ["Body can't be blank"]),
         BadRequest("array", #"{"body":[1]}"#, 422, "invalid", errors: ["Body can't be blank"]),
-        BadRequest("65,536 bytes", "{\"body\":\"" + String(repeating: "a", count: 65_536) + "\"}", 422, "invalid", errors: ["Body is too long (maximum is 65535 bytes)"]),
-        BadRequest("null character", #"{"body":"a\u0000b"}"#, 422, "invalid", errors: ["Body contains a null character"]),
+        BadRequest(
+            "65,536 bytes", "{\"body\":\"" + String(repeating: "a", count: 65_536) + "\"}", 422, "invalid",
+            errors: ["Body is too long (maximum is 65535 bytes)"]),
+        BadRequest(
+            "null character", #"{"body":"a\u0000b"}"#, 422, "invalid", errors: ["Body contains a null character"]),
     ]
 }
 
@@ -177,7 +195,8 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
         ("after=-1", "After must be a number from 0 to 9223372036854775807"),
         ("after=9223372036854775808", "After must be a number from 0 to 9223372036854775807"),
         ("before=1.5", "Before must be a number from 0 to 9223372036854775807"),
-        ("before=+1", "Before must be a number from 0 to 9223372036854775807"), ("order=up", "Order must be asc or desc"),
+        ("before=+1", "Before must be a number from 0 to 9223372036854775807"),
+        ("order=up", "Order must be asc or desc"),
         ("order=ASC", "Order must be asc or desc"), ("limit=5&limit=0", "Limit must be a number from 1 to 1000"),
     ])
     func pagesThatAreNone(_ query: String, _ error: String) async throws {

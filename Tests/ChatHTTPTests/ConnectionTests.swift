@@ -9,7 +9,8 @@ import Testing
 /// What a socket can do to a server.
 @Suite struct ConnectionTests {
     @Test(arguments: [
-        "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "BREW /livez HTTP/1.1\r\n\r\n",
+        "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n",
+        "BREW /livez HTTP/1.1\r\n\r\n",
         "GET /livez HTTP/1.1\r\nBad Header: x\r\n\r\n", "GET /livez HTTP/1.1\r\n: x\r\n\r\n",
         "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
         "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
@@ -58,7 +59,8 @@ import Testing
         try await TestServer.run { server in
             let connection = try RawConnection(port: server.client.port)
             await connection.send(
-                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n{")
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999\r\n\r\n{"
+            )
             var rest: [UInt8] = []
             let answer = try #require(try await connection.receiveAnswer(rest: &rest))
             #expect(answer.status == 413)
@@ -70,7 +72,8 @@ import Testing
         try await TestServer.run { server in
             let connection = try RawConnection(port: server.client.port)
             await connection.send(
-                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             let chunk = "10000\r\n" + String(repeating: "x", count: 0x10000) + "\r\n"
             for _ in 0..<8 { await connection.send(chunk) }
             var rest: [UInt8] = []
@@ -81,12 +84,16 @@ import Testing
     @Test func aClientThatGoesAwayHarmsNobody() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            for _ in 0..<20 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 60_000))\"}") }
+            for _ in 0..<20 {
+                _ = try await server.client.post(
+                    chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 60_000))\"}")
+            }
             for round in 0..<40 {
                 let connection = try RawConnection(port: server.client.port)
                 switch round % 4 {
                 case 0: await connection.send("GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n")
-                case 1: await connection.send("POST \(chat)/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+                case 1:
+                    await connection.send("POST \(chat)/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
                 case 2: await connection.send("GET /li")
                 default: break
                 }
@@ -98,7 +105,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "GET /livez HT", "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
+        "", "GET /livez HT",
+        "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{",
     ])
     func aConnectionThatSendsNothingMoreIsClosed(_ text: String) async throws {
         var options = TestServer.options
@@ -116,7 +124,10 @@ import Testing
         options.connections.idle = .milliseconds(300)
         options.connections.body = .milliseconds(300)
         try await TestServer.run(options: options) { server in
-            for start in ["GET /livez HTTP/1.1\r\nX: ", "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"] {
+            for start in [
+                "GET /livez HTTP/1.1\r\nX: ",
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n",
+            ] {
                 let connection = try RawConnection(port: server.client.port)
                 await connection.send(start)
                 // Sending fails once the server has closed; it would go on for ever if every byte counted as life.
@@ -130,7 +141,10 @@ import Testing
         options.connections.write = .milliseconds(300)
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            for _ in 0..<60 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 65_000))\"}") }
+            for _ in 0..<60 {
+                _ = try await server.client.post(
+                    chat + "/messages", json: "{\"body\":\"\(String(repeating: "x", count: 65_000))\"}")
+            }
             let connection = try RawConnection(port: server.client.port)
             let get = "GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n"
             await connection.send(String(repeating: get, count: 20))

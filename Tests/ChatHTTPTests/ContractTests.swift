@@ -20,7 +20,8 @@ import Testing
             let shown = try await server.client.get(path)
             #expect(shown.status == 200)
             #expect(Set(shown.json.keys) == ["name", "token", "chats_count", "messages_count", "created_at"])
-            #expect((shown.json["created_at"] as? String)?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/) != nil)
+            #expect(
+                (shown.json["created_at"] as? String)?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/) != nil)
             for method in ["PATCH", "PUT"] {
                 let renamed = try await server.client.send(method, path, json: "{\"name\":\"\(method)\"}")
                 #expect(renamed.status == 200)

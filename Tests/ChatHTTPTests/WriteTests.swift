@@ -169,7 +169,8 @@ import Testing
             #expect(first["Idempotent-Replayed"] == nil)
             _ = try await server.client.post(chat + "/messages", json: #"{"body":"between"}"#)
             // The other form of the same request is the same request.
-            let again = try await server.client.post(chat + "/messages", json: #"{"message":{"body":"x"}}"#, headers: key)
+            let again = try await server.client.post(
+                chat + "/messages", json: #"{"message":{"body":"x"}}"#, headers: key)
             #expect(again.status == 201)
             #expect(again.text == first.text)
             #expect(again["Location"] == first["Location"])

@@ -5,6 +5,8 @@ import Foundation
 package final class RawConnection: Sendable {
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
+
+        package init(description: String) { self.description = description }
     }
 
     private let descriptor: CInt
@@ -13,9 +15,9 @@ package final class RawConnection: Sendable {
     /// - Parameter patience: how long a read may take before it fails.
     package init(port: Int, patience: Int = 20) throws {
         #if canImport(Darwin)
-        let kind = SOCK_STREAM
+            let kind = SOCK_STREAM
         #else
-        let kind = CInt(SOCK_STREAM.rawValue)
+            let kind = CInt(SOCK_STREAM.rawValue)
         #endif
         descriptor = socket(AF_INET, kind, 0)
         var address = sockaddr_in()
@@ -43,7 +45,9 @@ package final class RawConnection: Sendable {
         await onQueue { [descriptor, noSignal] in
             var sent = 0
             while sent < bytes.count {
-                let count = bytes[sent...].withUnsafeBytes { Foundation.send(descriptor, $0.baseAddress, $0.count, noSignal) }
+                let count = bytes[sent...].withUnsafeBytes {
+                    Foundation.send(descriptor, $0.baseAddress, $0.count, noSignal)
+                }
                 if count <= 0 { return false }
                 sent += count
             }
@@ -103,8 +107,8 @@ package final class RawConnection: Sendable {
     }
 
     #if canImport(Darwin)
-    private var noSignal: CInt { 0 }
+        private var noSignal: CInt { 0 }
     #else
-    private var noSignal: CInt { CInt(MSG_NOSIGNAL) }
+        private var noSignal: CInt { CInt(MSG_NOSIGNAL) }
     #endif
 }

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Metrics in Prometheus' text format (0.0.4), behind swift-metrics.
 ///
-/// Written by hand because no package for it is at hand; replacing it means replacing this file and its neighbour.
+/// Small enough to be written by hand; a package can take its place by taking that of this file and its neighbour.
 /// A label ending in `_seconds` is a histogram of times, any other recorder a histogram of sizes.
 package final class PrometheusRegistry: MetricsFactory {
     private struct Key: Hashable {

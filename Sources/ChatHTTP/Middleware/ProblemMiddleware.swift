@@ -34,8 +34,9 @@ struct ProblemMiddleware: RouterMiddleware {
         case let error as ChatError: return Problem(error)
         case is HTTPParserError: return .notHTTP
         case let error as HTTPError where error.status == .notFound:
-            let allow = routes.methods(for: request.uri.path)
-            return allow.isEmpty ? .notFound : .methodNotAllowed(request.method, allow: allow)
+            guard let match = routes.match(request.uri.path) else { return .notFound }
+            context.coreContext.endpointPath.value = match.path
+            return .methodNotAllowed(request.method, allow: match.methods)
         default:
             logger.error(
                 "Unexpected error",

@@ -1,6 +1,6 @@
 import GRDB
 
-/// The tables of the HTTP contract, with the names and columns that the cluster's tables have.
+/// The tables of the HTTP contract, named as the cluster's are.
 ///
 /// `messages` is clustered by (chat, number), so that a page of a chat is a walk along neighbouring rows; see
 /// docs/decisions/0002-sqlite-tables.md. Times are microseconds since 1970.

@@ -54,7 +54,7 @@ struct LineLogHandler: LogHandler {
             line.appendQuoted(key)
             line += ":"
             switch value {
-            case .stringConvertible(let number as Int): line += String(number)
+            case .stringConvertible(let number as any Numeric): line += "\(number)"
             case .string(let text): line.appendQuoted(text)
             default: line.appendQuoted(value.description)
             }

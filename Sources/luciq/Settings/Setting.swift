@@ -10,7 +10,7 @@ struct Setting<Value: Sendable>: Sendable {
     }
 
     var variable: String { key.uppercased().replacing(".", with: "_") }
-    var flag: String { "--" + key.replacing(".", with: "-") }
+    var flag: String { "--" + key.replacing(".", with: "-").replacing("_", with: "-") }
 }
 
 /// Every setting there is; docs/configuration.md lists them and a test compares.
@@ -26,6 +26,6 @@ enum Setup {
     static let bodyTimeout = Setting("body.timeout", default: 30)
     static let maxConnections = Setting("max.connections", default: 10_000)
     static let maxPending = Setting("max.pending", default: 8192)
-    static let maxPendingBytes = Setting("max.pending.bytes", default: 16 << 20)
+    static let maxPendingBytes = Setting("max.pending_bytes", default: 16 << 20)
     static let corsOrigin = Setting("cors.origin", default: "")
 }

@@ -1,0 +1,199 @@
+import ChatHTTP
+import Foundation
+import HTTPTypes
+import TestSupport
+import Testing
+import Yams
+
+/// openapi.yaml against the server: the same routes, and examples that are true.
+@Suite struct OpenAPITests {
+    private let document: OpenAPIDocument
+
+    init() throws { document = try OpenAPIDocument() }
+
+    @Test func hasTheRoutesOfTheRouter() async throws {
+        let documented = Set(document.operations.map { "\($0.method) \($0.path)" })
+        try await TestServer.run { server in
+            let registered = Set(server.routes.map { "\($0.method.rawValue) \($0.path)" })
+            #expect(documented == registered)
+        }
+    }
+
+    @Test func itsOwnExamplesAreValid() throws {
+        var count = 0
+        for operation in document.operations {
+            for (status, media) in operation.answers {
+                guard let example = media["example"], let schema = media["schema"] else { continue }
+                count += 1
+                let problems = document.problems(of: example, against: schema)
+                #expect(problems.isEmpty, "\(operation.method) \(operation.path) \(status): \(problems)")
+            }
+        }
+        #expect(count > 20)
+    }
+
+    /// Every operation, sent as its example says: the answer is what the document promises.
+    @Test func answersAreAsDocumented() async throws {
+        let document = document
+        try await TestServer.run { server in
+            for operation in document.operations {
+                let chat = try await server.client.makeChat()
+                _ = try await server.client.post(chat + "/messages", json: #"{"body":"hello world, hi"}"#)
+                let token = chat.split(separator: "/")[1]
+                let path = operation.path.replacing("{token}", with: token).replacing("{chat_number}", with: "1")
+                    .replacing("{message_number}", with: "1")
+                let query = operation.path.hasSuffix("/search") ? "?q=h" : ""
+                let answer =
+                    if let example = operation.requestExample {
+                        try await server.client.send(
+                            operation.method, path + query,
+                            json: String(decoding: try JSONSerialization.data(withJSONObject: example), as: UTF8.self))
+                    } else {
+                        try await server.client.send(operation.method, path + query)
+                    }
+                try document.expect(answer, isPromisedBy: operation)
+            }
+        }
+    }
+
+    @Test func refusalsAreAsDocumented() async throws {
+        let document = document
+        try await TestServer.run { server in
+            let nobody = String(repeating: "0", count: 32)
+            for operation in document.operations where operation.path.contains("{token}") {
+                let path = operation.path.replacing("{token}", with: nobody).replacing("{chat_number}", with: "1")
+                    .replacing("{message_number}", with: "1")
+                try document.expect(try await server.client.send(operation.method, path), isPromisedBy: operation)
+            }
+            let chat = try await server.client.makeChat()
+            for operation in document.operations where operation.requestExample != nil {
+                let token = chat.split(separator: "/")[1]
+                let path = operation.path.replacing("{token}", with: token).replacing("{chat_number}", with: "1")
+                for (json, type) in [
+                    ("[", "application/json"), ("{}", "application/json"),
+                    (#"{"name":"","body":""}"#, "application/json"),
+                    ("x", "text/plain"), (String(repeating: " ", count: 300_000), "application/json"),
+                ] where operation.method != "POST" || !operation.path.hasSuffix("/chats") || json != "{}" {
+                    let answer = try await server.client.send(
+                        operation.method, path, json: json, headers: ["Content-Type": type])
+                    try document.expect(answer, isPromisedBy: operation)
+                }
+            }
+        }
+    }
+}
+
+/// The parsed document, with as much of JSON Schema as it uses.
+struct OpenAPIDocument: @unchecked Sendable {
+    struct Operation {
+        let method: String
+        let path: String
+        let requestExample: Any?
+        /// By status, the media type object; empty where the answer is no JSON.
+        let answers: [String: [String: Any]]
+        /// By status, the content types.
+        let types: [String: [String]]
+    }
+
+    private let root: [String: Any]
+    let operations: [Operation]
+
+    init() throws {
+        let text = try String(contentsOfFile: Self.path, encoding: .utf8)
+        let root = try #require(try Yams.load(yaml: text) as? [String: Any])
+        self.root = root
+        var operations: [Operation] = []
+        for (path, item) in try #require(root["paths"] as? [String: [String: Any]]) {
+            for (method, value) in item where method != "parameters" {
+                let operation = try #require(value as? [String: Any])
+                var answers: [String: [String: Any]] = [:]
+                var types: [String: [String]] = [:]
+                for (status, value) in try #require(operation["responses"] as? [AnyHashable: Any]) {
+                    let response = Self.resolved(value, root)
+                    let content = response["content"] as? [String: [String: Any]] ?? [:]
+                    types["\(status)"] = Array(content.keys)
+                    answers["\(status)"] = content.first { $0.key.hasSuffix("json") }?.value ?? [:]
+                }
+                let request =
+                    Self.resolved(operation["requestBody"] ?? [:], root)["content"] as? [String: [String: Any]]
+                operations.append(
+                    Operation(
+                        method: method.uppercased(), path: path,
+                        requestExample: request?["application/json"]?["example"],
+                        answers: answers, types: types))
+            }
+        }
+        self.operations = operations.sorted { ($0.path, $0.method) < ($1.path, $1.method) }
+    }
+
+    private static var path: String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../Sources/ChatHTTP/Resources/openapi.yaml").path
+    }
+
+    /// The status is documented, the content type is among its types, the body fits the schema.
+    func expect(_ answer: Answer, isPromisedBy operation: Operation) throws {
+        let name = "\(operation.method) \(operation.path) \(answer.status)"
+        let types = try #require(operation.types["\(answer.status)"], "\(name) is not documented: \(answer.text)")
+        let type = String((answer["Content-Type"] ?? "").prefix { $0 != ";" })
+        #expect(types.contains(type), "\(name): \(type)")
+        guard type.hasSuffix("json"), let schema = operation.answers["\(answer.status)"]?["schema"] else { return }
+        let problems = problems(of: try #require(answer.parsed), against: schema)
+        #expect(problems.isEmpty, "\(name): \(problems)")
+    }
+
+    /// What keeps a value from fitting a schema; empty when it fits.
+    func problems(of value: Any, against schema: Any, at place: String = "$") -> [String] {
+        let schema = Self.resolved(schema, root)
+        var problems: [String] = []
+        if let allowed = schema["enum"] as? [String], !allowed.contains("\(value)") {
+            problems.append("\(place): enum")
+        }
+        switch schema["type"] as? String {
+        case "object":
+            guard let object = value as? [String: Any] else { return ["\(place) is no object"] }
+            for name in schema["required"] as? [String] ?? [] where object[name] == nil {
+                problems.append("\(place).\(name) is missing")
+            }
+            let properties = schema["properties"] as? [String: Any] ?? [:]
+            for (name, value) in object {
+                guard let property = properties[name] else { continue }
+                problems += self.problems(of: value, against: property, at: "\(place).\(name)")
+            }
+        case "array":
+            guard let array = value as? [Any] else { return ["\(place) is no array"] }
+            for (index, element) in array.enumerated() {
+                problems += self.problems(of: element, against: schema["items"] ?? [:], at: "\(place)[\(index)]")
+            }
+        case "string":
+            guard let text = value as? String else { return ["\(place) is no string"] }
+            if let pattern = schema["pattern"] as? String, text.range(of: pattern, options: .regularExpression) == nil {
+                problems.append("\(place) does not match \(pattern)")
+            }
+            if let least = schema["minLength"] as? Int, text.unicodeScalars.count < least {
+                problems.append("\(place): short")
+            }
+            if let most = schema["maxLength"] as? Int, text.unicodeScalars.count > most {
+                problems.append("\(place): long")
+            }
+        case "integer":
+            guard let number = value as? Int else { return ["\(place) is no integer"] }
+            if let least = schema["minimum"] as? Int, number < least { problems.append("\(place): small") }
+            if let most = schema["maximum"] as? Int, number > most { problems.append("\(place): large") }
+        default: break
+        }
+        return problems
+    }
+
+    private static func resolved(_ value: Any, _ root: [String: Any]) -> [String: Any] {
+        guard var object = value as? [String: Any] else { return [:] }
+        while let reference = object["$ref"] as? String {
+            var found: Any = root
+            for part in reference.split(separator: "/").dropFirst() {
+                found = (found as? [String: Any])?[String(part)] ?? [:]
+            }
+            object = found as? [String: Any] ?? [:]
+        }
+        return object
+    }
+}

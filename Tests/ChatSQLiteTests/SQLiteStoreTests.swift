@@ -1,0 +1,285 @@
+import ChatCore
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+
+@testable import ChatSQLite
+
+/// A store on a temporary file, with a tenant.
+struct TestStore {
+    let folder: TemporaryFolder
+    let store: SQLiteStore
+    let lock: SQLiteLock
+    let tenant: Tenant.ID
+    let token: Tenant.Token
+
+    var path: String { folder.file("test.sqlite") }
+
+    static let time = Timestamp(microseconds: 1_763_830_664_194_123)
+
+    init() async throws {
+        folder = try TemporaryFolder()
+        (store, lock) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
+        token = Tenant.Token.random()
+        _ = try await store.apply([.create(name: "test", token: token)], at: Self.time)
+        tenant = try #require(try await store.id(of: token))
+    }
+
+    func makeChat() async throws -> Chat.ID {
+        try await store.append([NewChat(tenant: tenant)], at: Self.time)[0].get().id
+    }
+
+    @discardableResult
+    func send(_ bodies: [String], to chat: Chat.ID, at time: Timestamp = time) async throws -> [Int64] {
+        let batch = bodies.map { NewMessage(tenant: tenant, chat: chat, body: $0) }
+        return try await store.append(batch, at: time).map { try $0.get().number.rawValue }
+    }
+}
+
+@Suite struct SQLiteStoreTests {
+    @Test func everyCommitIsFlushed() async throws {
+        let test = try await TestStore()
+        let settings = try await test.store.pool.write { db in
+            let synchronous = try Int.fetchOne(db, sql: "PRAGMA synchronous")
+            return "\(synchronous ?? -1) \(try String.fetchOne(db, sql: "PRAGMA journal_mode") ?? "")"
+        }
+        #expect(settings == "2 wal")
+    }
+
+    @Test func oneBatchOverManyChats() async throws {
+        let test = try await TestStore()
+        let chats = [try await test.makeChat(), try await test.makeChat()]
+        let batch = (0..<10).map { NewMessage(tenant: test.tenant, chat: chats[$0 % 2], body: "m\($0)") }
+        let numbers = try await test.store.append(batch, at: TestStore.time).map { try $0.get().number.rawValue }
+        #expect(numbers == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+        #expect(try await test.store.count(in: chats[0]) == 5)
+        #expect(try await test.store.messageCount(of: test.tenant) == 10)
+        let message = try await test.store.message(Message.Number(3), in: chats[1])
+        #expect(message == Message(number: Message.Number(3), body: "m5", createdAt: TestStore.time))
+    }
+
+    @Test func aChatThatIsGoneFailsAlone() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        let results = try await test.store.append(
+            [
+                NewMessage(tenant: test.tenant, chat: Chat.ID(99), body: "lost"),
+                NewMessage(tenant: test.tenant, chat: chat, body: "kept"),
+            ], at: TestStore.time)
+        #expect(results[0] == .failure(.notFound))
+        #expect(try results[1].get().number == Message.Number(1))
+        #expect(try await test.store.messageCount(of: test.tenant) == 1)
+    }
+
+    @Test func aBatchThatFailsLeavesNothing() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        try await test.store.pool.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.body = 'bad'
+                    BEGIN SELECT RAISE(ABORT, 'no'); END
+                    """)
+        }
+        await #expect(throws: ChatError.self) { try await test.send(["good", "bad"], to: chat) }
+        #expect(try await test.store.count(in: chat) == 0)
+        #expect(try await test.store.messageCount(of: test.tenant) == 0)
+        #expect(try await test.send(["good"], to: chat) == [1])
+        #expect(try await test.store.verify { _, _ in }.isClean)
+    }
+
+    @Test func aKeyLivesForAWeek() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        let key = try IdempotencyKey("k", content: "x".utf8)
+        func send(_ time: Timestamp) async throws -> AppendedMessage {
+            try await test.store.append(
+                [NewMessage(tenant: test.tenant, chat: chat, body: "x", key: key)], at: time)[0].get()
+        }
+        let first = try await send(TestStore.time)
+        let late = TestStore.time.adding(.seconds(7 * 24 * 3600 - 1))
+        #expect(
+            try await send(late)
+                == AppendedMessage(number: first.number, createdAt: first.createdAt, isReplay: true))
+        let after = try await send(TestStore.time.adding(.seconds(7 * 24 * 3600)))
+        #expect(after.number == Message.Number(2) && !after.isReplay)
+        #expect(try await test.store.verify { _, _ in }.isClean)
+    }
+
+    @Test func oldKeysGoAsNewOnesCome() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        func send(_ names: [String], _ time: Timestamp) async throws {
+            let batch = try names.map { name in
+                NewMessage(
+                    tenant: test.tenant, chat: chat, body: name, key: try IdempotencyKey(name, content: name.utf8))
+            }
+            _ = try await test.store.append(batch, at: time)
+        }
+        try await send((0..<100).map { "old\($0)" }, TestStore.time)
+        let later = TestStore.time.adding(.seconds(8 * 24 * 3600))
+        for round in 0..<50 { try await send(["new\(round)"], later) }
+        let left = try await test.store.pool.read { db in
+            try Int.fetchOne(db, sql: "SELECT count(*) FROM idempotency_keys WHERE key LIKE 'old%'")
+        }
+        #expect(left == 0)
+    }
+
+    @Test func aLargePageIsCutButGoesOn() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        let body = String(repeating: "x", count: 65_000)
+        for _ in 0..<10 { try await test.send(Array(repeating: body, count: 20), to: chat) }
+        var seen: [Int64] = []
+        var pages = 0
+        var page = Page(limit: 1000)
+        while true {
+            let slice = try await test.store.messages(in: chat, page: page)
+            #expect(slice.items.map { $0.body.utf8.count }.reduce(0, +) <= 4 << 20)
+            seen += slice.items.map(\.number.rawValue)
+            pages += 1
+            guard slice.hasNext else { break }
+            page.after = seen.last
+        }
+        #expect(seen == Array(1...200))
+        #expect(pages > 3)
+    }
+
+    @Test func aSearchOfAMissingWordEndsAndFindsNothing() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        try await test.send((0..<5000).map { "message \($0)" }, to: chat)
+        let none = try await test.store.search(SearchText("xylophone"), in: chat, page: Page())
+        #expect(none.items.isEmpty && !none.hasNext)
+        let few = try await test.store.search(SearchText("499"), in: chat, page: Page(limit: 3))
+        #expect(few.items.map(\.number.rawValue) == [500, 1500, 2500] && few.hasNext)
+        let back = try await test.store.search(SearchText("499"), in: chat, page: Page(limit: 2, before: 2500))
+        #expect(back.items.map(\.number.rawValue) == [500, 1500] && back.hasNext && !back.hasPrevious)
+    }
+}
+
+/// A hot query that scans or sorts would be fast in a test and slow with the years: its plan is what counts.
+@Suite struct QueryPlanTests {
+    @Test(arguments: [
+        "SELECT id FROM applications WHERE token = ?",
+        "SELECT messages_count FROM applications WHERE id = ?",
+        "SELECT id FROM chats WHERE application_id = ? AND number = ?",
+        "SELECT number FROM chats WHERE application_id = ? AND number > ? AND number < ? ORDER BY number ASC LIMIT ?",
+        "SELECT number FROM chats WHERE application_id = ? AND number > ? AND number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT body FROM messages WHERE chat_id = ? AND number = ?",
+        "SELECT body FROM messages WHERE chat_id = ? AND number > ? AND number < ? ORDER BY number ASC LIMIT ?",
+        "SELECT body FROM messages WHERE chat_id = ? AND number > ? AND number < ? ORDER BY number DESC LIMIT ?",
+        "SELECT 1 FROM messages WHERE chat_id = ? AND number <= ? LIMIT 1",
+        "SELECT last_message_number FROM chats WHERE id = ?",
+        "UPDATE chats SET last_message_number = ? WHERE id = ?",
+        "SELECT number FROM idempotency_keys WHERE scope = ? AND scope_id = ? AND key = ? AND created_at > ?",
+        "SELECT key FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT ?",
+    ])
+    func searchesAnIndex(_ sql: String) async throws {
+        let test = try await TestStore()
+        let plan = try await test.store.pool.read { db in
+            try Row.fetchAll(
+                db, sql: "EXPLAIN QUERY PLAN " + sql,
+                arguments: StatementArguments(Array(repeating: 1, count: sql.count { $0 == "?" }))
+            )
+            .map { $0["detail"] as String }
+        }
+        #expect(plan.count == 1, "\(plan)")
+        #expect(plan[0].hasPrefix("SEARCH"), "\(plan)")
+    }
+}
+
+@Suite struct VerifyTests {
+    /// Breaks the store in one way and returns what verify says of it.
+    private func problems(after sql: String) async throws -> [String] {
+        let test = try await TestStore()
+        for _ in 0..<2 {
+            let chat = try await test.makeChat()
+            try await test.send(["a", "b", "c", "d"], to: chat)
+        }
+        let key = try IdempotencyKey("k", content: "x".utf8)
+        let keyed = NewMessage(tenant: test.tenant, chat: Chat.ID(1), body: "x", key: key)
+        _ = try await test.store.append([keyed], at: TestStore.time)
+        #expect(try await test.store.verify { _, _ in }.isClean)
+        try await test.store.pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA foreign_keys = OFF")
+            try db.execute(sql: sql)
+        }
+        let report = try await test.store.verify { _, _ in }
+        #expect(report.problemCount == Int64(report.problems.count))
+        return report.problems
+    }
+
+    @Test(arguments: [
+        ("DELETE FROM messages WHERE chat_id = 2 AND number = 2", "message 2 is missing"),
+        ("DELETE FROM messages WHERE chat_id = 2 AND number IN (2, 3)", "messages 2 to 3 are missing"),
+        ("DELETE FROM messages WHERE chat_id = 2 AND number = 4", "last_message_number is 4, but the rows say 3"),
+        ("UPDATE messages SET number = 0 WHERE chat_id = 2 AND number = 1", "message 0 is below 1"),
+        ("UPDATE messages SET chat_id = 77 WHERE chat_id = 2", "Message 4 belongs to no chat"),
+        ("UPDATE chats SET messages_count = 9 WHERE id = 2", "messages_count is 9, but the rows say 4"),
+        ("UPDATE chats SET application_id = 77 WHERE id = 2", "Chat 2 belongs to no application"),
+        ("DELETE FROM chats WHERE id = 1", "chat 1 is missing"),
+        ("UPDATE applications SET chats_count = 5", "chats_count is 5, but the rows say 2"),
+        ("UPDATE applications SET last_chat_number = 1", "last_chat_number is 1, but the rows say 2"),
+        ("UPDATE applications SET messages_count = 8", "messages_count is 8, but the rows say 9"),
+        ("UPDATE applications SET token = 'short'", "malformed token"),
+        ("UPDATE idempotency_keys SET number = 99", "An idempotency key of chat id 1 leads to no 99"),
+    ])
+    func finds(_ sql: String, _ problem: String) async throws {
+        let problems = try await problems(after: sql)
+        #expect(problems.contains { $0.contains(problem) }, "\(problems)")
+    }
+}
+
+@Suite struct SQLiteFileTests {
+    @Test func oneProcessAtATime() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("test.sqlite")
+        var first: SQLiteLock? = try SQLiteLock(database: path)
+        let error = #expect(throws: SQLiteProblem.self) { _ = try SQLiteLock(database: path) }
+        #expect(error?.description.contains("(pid \(getpid()))") == true)
+        withExtendedLifetime(first) {}
+        first = nil
+        _ = try SQLiteLock(database: path)
+    }
+
+    @Test func migratingTwiceDoesItOnce() async throws {
+        let test = try await TestStore()
+        try test.store.migrate()
+        let status = try await test.store.status()
+        #expect(status.applied == SQLiteMigrations.migrator.migrations)
+        #expect(status.pending == [])
+        #expect(status.applications == 1)
+    }
+
+    @Test func aNewerDatabaseIsLeftAlone() async throws {
+        let test = try await TestStore()
+        try await test.store.pool.write { db in
+            try db.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999-future')")
+        }
+        let error = #expect(throws: SQLiteProblem.self) { try test.store.migrate() }
+        #expect(error?.description.contains("newer luciq") == true)
+    }
+
+    @Test func whatIsNoDatabaseIsSaidInOneSentence() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("test.sqlite")
+        try String(repeating: "not a database. ", count: 100).write(toFile: path, atomically: true, encoding: .utf8)
+        let error = #expect(throws: SQLiteProblem.self) { _ = try SQLiteStore.openExclusively(path: path) }
+        #expect(error?.description.contains("file is not a database") == true)
+    }
+
+    @Test func whatWasWrittenIsThereAfterReopening() async throws {
+        let test = try await TestStore()
+        let chat = try await test.makeChat()
+        try await test.send(["a", "b"], to: chat)
+        _ = try await test.store.search(SearchText("a"), in: chat, page: Page())
+        try test.store.close()
+        // A clean close folds the log into the file.
+        #expect((try? Data(contentsOf: URL(fileURLWithPath: test.path + "-wal")))?.isEmpty != false)
+        let again = try SQLiteStore(path: test.path)
+        #expect(try await again.messages(in: chat, page: Page()).items.map(\.body) == ["a", "b"])
+        try again.close()
+    }
+}

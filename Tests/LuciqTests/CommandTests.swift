@@ -1,0 +1,135 @@
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+
+@testable import luciq
+
+@Suite struct CommandTests {
+    @Test(arguments: [
+        (["serve"], ["PORT": "abc"], "PORT (environment) must be a number from 0 to 65535."),
+        (["serve"], ["PORT": "65536"], "PORT (environment) must be a number from 0 to 65535."),
+        (["serve", "--port", "1x"], [:], "PORT (command line) must be a number from 0 to 65535."),
+        (["serve"], ["LOG_LEVEL": "loud"], "LOG_LEVEL (environment) must be one of trace, debug"),
+        (["serve"], ["DATABASE_URL": "sqlite:relative"], "DATABASE_URL must look like sqlite:///absolute/path"),
+        (["serve"], ["DATABASE_URL": "postgres://x"], "DATABASE_URL must look like sqlite:///absolute/path"),
+        (["serve"], ["HOST": "no.such.host.invalid"], "HOST must be an address or a name of this machine"),
+        (["serve", "--config", "nowhere.json"], [:], "Cannot read the settings in nowhere.json"),
+        (["serve"], ["SHUTDOWN_TIMEOUT": "0"], "SHUTDOWN_TIMEOUT (environment) must be a number from 1 to 3600."),
+        (["verify"], ["DATABASE_URL": "x"], "DATABASE_URL must look like"),
+    ])
+    func badSettingsAreOneSentence(_ arguments: [String], _ environment: [String: String], _ sentence: String)
+        async throws
+    {
+        let folder = try TemporaryFolder()
+        let result = try await LuciqProcess.run(arguments, in: folder, environment: environment)
+        #expect(result.code == 78)
+        #expect(result.errors.hasPrefix("luciq: \(sentence)"), "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func flagsBeatTheEnvironmentBeatsTheFile() async throws {
+        let folder = try TemporaryFolder()
+        let file = folder.file("luciq.json")
+        try #"{"port":1,"host":"file","database":{"url":"sqlite:///file"},"max":{"pending":"x"}}"#
+            .write(toFile: file, atomically: true, encoding: .utf8)
+        let settings = try await Settings(
+            flags: ["PORT": "3"], file: file, environment: ["PORT": "2", "HOST": "environment", "LOG_LEVEL": ""])
+        #expect(try settings.number(Setup.port, in: 0...9) == 3)
+        #expect(try settings.text(Setup.host) == "environment")
+        #expect(try settings.databasePath() == "/file")
+        #expect(try settings.text(Setup.logLevel) == "info")
+        #expect(throws: Settings.Invalid.self) { try settings.commitLimits() }
+    }
+
+    @Test func everySettingIsInHelpAndInTheDocs() async throws {
+        let folder = try TemporaryFolder()
+        let help = try await LuciqProcess.run(["serve", "--help"], in: folder, environment: ["COLUMNS": "400"]).output
+        let docs = try String(
+            contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                .appendingPathComponent("../../docs/configuration.md"), encoding: .utf8)
+        var settings: [(flag: String, variable: String, key: String, value: String)] = []
+        func add<Value>(_ setting: Setting<Value>, shown: String? = nil) {
+            settings.append((setting.flag, setting.variable, setting.key, shown ?? "\(setting.defaultValue)"))
+        }
+        add(Setup.host)
+        add(Setup.port)
+        add(Setup.databaseURL, shown: "data/luciq.sqlite")
+        add(Setup.logLevel)
+        add(Setup.logFormat)
+        add(Setup.shutdownTimeout)
+        add(Setup.requestTimeout)
+        add(Setup.idleTimeout)
+        add(Setup.bodyTimeout)
+        add(Setup.maxConnections)
+        add(Setup.maxPending)
+        add(Setup.maxPendingBytes)
+        add(Setup.corsOrigin, shown: "none")
+        for (flag, variable, key, value) in settings {
+            let words = help.split { $0.isWhitespace }.joined(separator: " ")
+            #expect(words.contains(flag), "\(flag)")
+            #expect(words.contains("\(value). Environment: \(variable)."), "\(flag)")
+            let row = docs.split(separator: "\n").first { $0.contains("`\(flag)`") }
+            #expect(row?.contains("`\(variable)`") == true, "\(flag) in docs")
+            #expect(row?.contains("`\(key)`") == true, "\(flag) in docs")
+            #expect(row?.contains(value) == true, "\(flag) in docs: \(value)")
+        }
+        // And nothing is in the help that is not a setting.
+        let flags = Set(help.matches(of: /--[a-z-]+/).map { String($0.0) })
+        #expect(flags == Set(settings.map(\.flag) + ["--config", "--version", "--help"]))
+    }
+
+    @Test func theDatabaseCommands() async throws {
+        let folder = try TemporaryFolder()
+        func luciq(_ arguments: String...) async throws -> (code: Int32, output: String, errors: String) {
+            try await LuciqProcess.run(arguments, in: folder)
+        }
+        let missing = try await luciq("db", "status")
+        #expect(missing.code == 69)
+        #expect(missing.errors.contains("Create it with luciq db migrate."))
+        #expect(!FileManager.default.fileExists(atPath: folder.file("data")))
+
+        #expect(try await luciq("db", "migrate").output.contains("data/luciq.sqlite is up to date: 0001-create."))
+        #expect(try await luciq("db", "migrate").code == 0)
+        let status = try await luciq("db", "status")
+        #expect(status.output.contains("pending:      none"))
+        let json = try await luciq("db", "status", "--json")
+        let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+        #expect(object?["applied"] as? [String] == ["0001-create"])
+
+        // Nobody answers here, and no answer is no.
+        let asked = try await luciq("db", "reset")
+        #expect(asked.code == 69)
+        #expect(asked.errors.contains("Nothing was deleted"))
+        #expect(try await luciq("db", "reset", "--yes").code == 0)
+        let clean = try await luciq("verify")
+        #expect(clean.code == 0)
+        #expect(clean.output.contains("Everything is as promised."))
+    }
+
+    @Test func verifyFindsWhatIsBroken() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let chat = try await client.makeChat()
+        for _ in 0..<3 { _ = try await client.post(chat + "/messages", json: #"{"body":"x"}"#) }
+        server.signal(SIGTERM)
+        await server.wait()
+        let file = folder.file("test.sqlite")
+        try await DatabaseQueue(path: file).write { try $0.execute(sql: "DELETE FROM messages WHERE number = 2") }
+        let result = try await LuciqProcess.run(["verify", "--database-url", "sqlite://" + file], in: folder)
+        #expect(result.code == 1)
+        #expect(result.output.contains("message 2 is missing"))
+        #expect(result.output.contains("messages_count is 3, but the rows say 2"))
+    }
+
+    @Test func versionAndHelp() async throws {
+        let folder = try TemporaryFolder()
+        #expect(try await LuciqProcess.run(["--version"], in: folder).output == "0.1.0\n")
+        let help = try await LuciqProcess.run(["--help"], in: folder)
+        #expect(help.code == 0)
+        #expect(help.output.contains("verify") && !help.output.contains("bench"))
+        let wrong = try await LuciqProcess.run(["frobnicate"], in: folder)
+        #expect(wrong.code == 64)
+        #expect(!wrong.errors.isEmpty)
+    }
+}

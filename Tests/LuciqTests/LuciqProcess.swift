@@ -1,0 +1,83 @@
+import Foundation
+import TestSupport
+
+/// The built executable, run as a user runs it.
+final class LuciqProcess: @unchecked Sendable {
+    private let process = Process()
+    private let output = Pipe()
+    private let errors: URL
+
+    /// The products lie beside the test bundle.
+    private static let executable: URL = {
+        #if os(macOS)
+            Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }!.bundleURL
+                .deletingLastPathComponent().appendingPathComponent("luciq")
+        #else
+            Bundle.main.bundleURL.appendingPathComponent("luciq")
+        #endif
+    }()
+
+    /// Starts it in `folder`, with nothing in its environment but what is given.
+    init(_ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:]) throws {
+        errors = URL(fileURLWithPath: folder.file("stderr-\(UUID().uuidString)"))
+        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
+        process.executableURL = Self.executable
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
+        process.environment = environment
+        process.standardOutput = output
+        process.standardError = try FileHandle(forWritingTo: errors)
+        process.standardInput = FileHandle.nullDevice
+        // Foundation's start of a process is not safe on two threads at once.
+        try Self.starting.withLock { try process.run() }
+    }
+
+    private static let starting = NSLock()
+
+    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+    var pid: Int32 { process.processIdentifier }
+    var isRunning: Bool { process.isRunning }
+    var errorText: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
+
+    func signal(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Waits for its end: its exit code, and what it printed. A process that was killed has the signal's number.
+    @discardableResult
+    func wait() async -> (code: Int32, output: String) {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { [self] in
+                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                process.waitUntilExit()
+                continuation.resume(returning: (process.terminationStatus, text))
+            }
+        }
+    }
+
+    /// Runs it to its end.
+    static func run(
+        _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:]
+    ) async throws -> (code: Int32, output: String, errors: String) {
+        let process = try LuciqProcess(arguments, in: folder, environment: environment)
+        let (code, output) = await process.wait()
+        return (code, output, process.errorText)
+    }
+
+    /// Starts a server on a free port and waits until it says that it listens.
+    static func serve(
+        _ arguments: [String] = [], in folder: TemporaryFolder, environment: [String: String] = [:]
+    ) async throws -> (server: LuciqProcess, client: Client) {
+        let server = try LuciqProcess(
+            ["serve", "--port", "0"] + arguments, in: folder,
+            environment: ["DATABASE_URL": "sqlite://" + folder.file("test.sqlite")].merging(environment) { $1 })
+        while true {
+            if let match = server.errorText.firstMatch(of: /"message":"listening".*"url":"http:..127\.0\.0\.1:(\d+)"/) {
+                return (server, Client(port: Int(match.1)!))
+            }
+            guard server.isRunning else {
+                throw RawConnection.Failure(description: "the server ended: \(server.errorText)")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}

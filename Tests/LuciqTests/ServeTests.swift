@@ -1,0 +1,184 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The binary itself: started, signalled, killed.
+@Suite(.serialized) struct ServeTests {
+    private func verify(_ folder: TemporaryFolder) async throws -> (code: Int32, report: [String: Any]) {
+        let result = try await LuciqProcess.run(
+            ["verify", "--json", "--database-url", "sqlite://" + folder.file("test.sqlite")], in: folder)
+        let report = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+        return (result.code, try #require(report))
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT])
+    func aSignalEndsItWithZero(_ signal: Int32) async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let chat = try await client.makeChat()
+        // An idle keep-alive connection must not hold it up.
+        let idle = try RawConnection(port: client.port)
+        await idle.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = try await idle.receive()
+        server.signal(signal)
+        #expect(await server.wait().code == 0)
+        #expect(server.errorText.contains("\"message\":\"stopped\""))
+        // A clean end folds the log into the file.
+        let log = try? Data(contentsOf: URL(fileURLWithPath: folder.file("test.sqlite-wal")))
+        #expect(log?.isEmpty != false)
+        let (again, second) = try await LuciqProcess.serve(in: folder)
+        #expect(try await second.get(chat).status == 200)
+        again.signal(SIGKILL)
+    }
+
+    @Test func aShutdownDoesNotWaitLongerThanItMay() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(["--shutdown-timeout", "1"], in: folder)
+        let stuck = try RawConnection(port: client.port)
+        await stuck.send("POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        // The server has the request once it counts the connection beside ours.
+        while try await !client.get("/metrics").text.contains("luciq_http_connections 2\n") { await Task.yield() }
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+    }
+
+    /// Promise 1: whatever was answered is there after kill -9, whenever it comes.
+    @Test func killingItLosesNothingThatWasAnswered() async throws {
+        let folder = try TemporaryFolder()
+        var answered: [String: [Int: String]] = [:]
+        for round in 0..<6 {
+            let (server, client) = try await LuciqProcess.serve(in: folder)
+            let chat = try await client.makeChat()
+            let results = await withTaskGroup(of: [Int: String].self) { group in
+                for writer in 0..<8 {
+                    group.addTask {
+                        var mine: [Int: String] = [:]
+                        for index in 0..<10_000 {
+                            let body = "r\(round) w\(writer) i\(index)"
+                            guard
+                                let answer = try? await client.post(chat + "/messages", json: "{\"body\":\"\(body)\"}"),
+                                answer.status == 201, let number = answer.json["message_number"] as? Int
+                            else { return mine }
+                            mine[number] = body
+                        }
+                        return mine
+                    }
+                }
+                group.addTask {
+                    // At a moment that differs from round to round.
+                    while let count = try? await client.get(chat + "/message_count").json["messages_count"] as? Int,
+                        count < 20 + 37 * round
+                    {}
+                    server.signal(SIGKILL)
+                    return [:]
+                }
+                return await group.reduce(into: [Int: String]()) { all, mine in
+                    for (number, body) in mine {
+                        #expect(all[number] == nil, "number \(number) was given twice")
+                        all[number] = body
+                    }
+                }
+            }
+            answered[chat] = results
+            await server.wait()
+        }
+        let (code, report) = try await verify(folder)
+        #expect(code == 0)
+        #expect(report["problemCount"] as? Int == 0)
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        for (chat, messages) in answered {
+            #expect(messages.count >= 20)
+            for (number, body) in messages {
+                #expect(try await client.get("\(chat)/messages/\(number)").json["body"] as? String == body)
+            }
+        }
+        server.signal(SIGKILL)
+    }
+
+    @Test func aRetryAfterAKillFindsTheFirstAnswer() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let chat = try await client.makeChat()
+        let key = ["Idempotency-Key": "k"]
+        let first = try await client.post(chat + "/messages", json: #"{"body":"x"}"#, headers: key)
+        server.signal(SIGKILL)
+        await server.wait()
+        let (again, second) = try await LuciqProcess.serve(in: folder)
+        let retry = try await second.post(chat + "/messages", json: #"{"body":"x"}"#, headers: key)
+        #expect(retry.text == first.text)
+        #expect(retry["Idempotent-Replayed"] == "true")
+        again.signal(SIGKILL)
+    }
+
+    @Test func aSecondServerOnTheSameFileIsRefused() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let url = ["DATABASE_URL": "sqlite://" + folder.file("test.sqlite")]
+        for command in [["serve", "--port", "0"], ["db", "migrate"], ["db", "reset", "--yes"]] {
+            let second = try await LuciqProcess.run(command, in: folder, environment: url)
+            #expect(second.code == 69, "\(command)")
+            #expect(second.errors.contains("Another luciq (pid \(server.pid)) is using"), "\(command)")
+        }
+        #expect(try await client.get("/readyz").status == 200)
+        // Looking is allowed.
+        #expect(try await verify(folder).code == 0)
+        server.signal(SIGKILL)
+    }
+
+    @Test func aPortInUseIsSaidInOneLine() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let second = try await LuciqProcess.run(
+            ["serve", "--port", "\(client.port)", "--database-url", "sqlite://" + folder.file("other.sqlite")],
+            in: folder)
+        #expect(second.code == 69)
+        #expect(second.errors.contains("luciq: Cannot listen on 127.0.0.1:\(client.port): Address already in use."))
+        server.signal(SIGKILL)
+    }
+
+    /// Promise 7, with the real binary: refused, not suffered.
+    @Test func overloadIsRefused() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(["--max-pending", "1"], in: folder)
+        let chat = try await client.makeChat()
+        let statuses = try await withThrowingTaskGroup(of: [Int].self) { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    var statuses: [Int] = []
+                    for _ in 0..<50 {
+                        statuses.append(try await client.post(chat + "/messages", json: #"{"body":"x"}"#).status)
+                    }
+                    return statuses
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(Set(statuses).isSubset(of: [201, 503]))
+        let stored = try await client.get(chat + "/message_count").json["messages_count"] as? Int
+        #expect(stored == statuses.count { $0 == 201 })
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+        #expect(try await verify(folder).code == 0)
+    }
+
+    @Test func logsAreOneObjectALine() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let application = try await client.makeApplication()
+        _ = try await client.get(application, headers: ["X-Request-Id": "quote\" and \\"])
+        server.signal(SIGTERM)
+        await server.wait()
+        let lines = server.errorText.split(separator: "\n")
+        for line in lines {
+            let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            #expect(object?["time"] != nil && object?["level"] != nil && object?["message"] != nil)
+        }
+        let request = try #require(lines.first { $0.contains("quote") })
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(request.utf8)) as? [String: Any])
+        #expect(object["request_id"] as? String == "quote\" and \\")
+        #expect(object["route"] as? String == "/applications/{token}")
+        #expect(object["status"] as? Int == 200)
+        #expect(object["duration_ms"] != nil)
+        #expect(!server.errorText.contains(application.suffix(32)))
+    }
+}
