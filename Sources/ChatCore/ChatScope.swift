@@ -30,7 +30,7 @@ package struct ChatScope: Sendable {
     }
 
     /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.
-    package func message(_ number: some StringProtocol) async throws -> Message {
+    package func message(_ number: Substring) async throws -> Message {
         guard let number = Message.Number(digits: number), let message = try await messageStore.message(number, in: id)
         else { throw ChatError.notFound }
         return message

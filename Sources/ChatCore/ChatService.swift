@@ -50,7 +50,7 @@ package struct ChatService: Sendable {
     /// The tenant that a token finds.
     ///
     /// - Throws: `ChatError.notFound` when `token` finds none, or is no token at all.
-    package func tenant(_ token: some StringProtocol) async throws -> TenantScope {
+    package func tenant(_ token: Substring) async throws -> TenantScope {
         guard let token = Tenant.Token(token) else { throw ChatError.notFound }
         if let id = tenantIDs[token] { return TenantScope(id: id, token: token, service: self) }
         guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }

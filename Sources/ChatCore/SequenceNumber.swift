@@ -10,7 +10,7 @@ extension SequenceNumber {
     /// Reads decimal ASCII digits and nothing else: no sign, no space, no other script's digits.
     ///
     /// - Returns: nil for anything that is not a number from 1 to 2^63−1.
-    package init?(digits text: some StringProtocol) {
+    package init?(digits text: Substring) {
         guard let value = Int64(digits: text), value >= 1 else { return nil }
         self.init(value)
     }
@@ -18,7 +18,7 @@ extension SequenceNumber {
 
 extension Int64 {
     /// Reads decimal ASCII digits and nothing else, from 0 to 2^63−1.
-    package init?(digits text: some StringProtocol) {
+    package init?(digits text: Substring) {
         guard !text.isEmpty else { return nil }
         var value: Int64 = 0
         for byte in text.utf8 {

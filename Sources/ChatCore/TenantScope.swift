@@ -38,7 +38,7 @@ package struct TenantScope: Sendable {
     /// The chat with that number.
     ///
     /// - Throws: `ChatError.notFound` when this tenant has none, or `number` is not a number.
-    package func chat(_ number: some StringProtocol) async throws -> ChatScope {
+    package func chat(_ number: Substring) async throws -> ChatScope {
         guard let number = Chat.Number(digits: number) else { throw ChatError.notFound }
         let address = ChatAddress(tenant: id, number: number)
         if let id = service.chatIDs[address] { return ChatScope(id: id, number: number, tenant: self) }

@@ -12,24 +12,30 @@ extension Tenant {
         }
 
         /// Nil unless `text` is exactly 32 lower-case hex characters.
-        package init?(_ text: some StringProtocol) {
-            guard text.utf8.count == 32 else { return nil }
-            var halves: (UInt64, UInt64) = (0, 0)
-            for (index, byte) in text.utf8.enumerated() {
-                let digit: UInt8
-                switch byte {
-                case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
-                case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
-                default: return nil
+        ///
+        /// A concrete type on purpose: another module's call of a generic function is not specialised, and this one runs
+        /// for every request (3.5 µs instead of 0.1).
+        package init?(_ text: Substring) {
+            var text = text
+            let halves: (UInt64, UInt64)? = text.withUTF8 { utf8 in
+                guard utf8.count == 32 else { return nil }
+                var halves: (UInt64, UInt64) = (0, 0)
+                for index in 0..<32 {
+                    let digit: UInt8
+                    switch utf8[index] {
+                    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = utf8[index] - UInt8(ascii: "0")
+                    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = utf8[index] - UInt8(ascii: "a") + 10
+                    default: return nil
+                    }
+                    halves = (halves.0 << 4 | halves.1 >> 60, halves.1 << 4 | UInt64(digit))
                 }
-                if index < 16 {
-                    halves.0 = halves.0 << 4 | UInt64(digit)
-                } else {
-                    halves.1 = halves.1 << 4 | UInt64(digit)
-                }
+                return halves
             }
+            guard let halves else { return nil }
             self.init(high: halves.0, low: halves.1)
         }
+
+        package init?(_ text: String) { self.init(text[...]) }
 
         /// A fresh token from the operating system's cryptographic generator.
         package static func random() -> Token {

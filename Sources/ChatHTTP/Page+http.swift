@@ -10,7 +10,7 @@ extension Page {
         self.init()
         var errors: [String] = []
         if let value = query["limit"] {
-            if let limit = value.flatMap(Int64.init(digits:)).flatMap({ Int(exactly: $0) }), Self.limits.contains(limit)
+            if let limit = value.flatMap({ Int64(digits: $0[...]) }).flatMap({ Int(exactly: $0) }), Self.limits.contains(limit)
             {
                 self.limit = limit
             } else {
@@ -18,11 +18,11 @@ extension Page {
             }
         }
         if let value = query["after"] {
-            self.after = value.flatMap(Int64.init(digits:))
+            self.after = value.flatMap { Int64(digits: $0[...]) }
             if after == nil { errors.append("After must be a number from 0 to 9223372036854775807") }
         }
         if let value = query["before"] {
-            self.before = value.flatMap(Int64.init(digits:))
+            self.before = value.flatMap { Int64(digits: $0[...]) }
             if before == nil { errors.append("Before must be a number from 0 to 9223372036854775807") }
         }
         if let value = query["order"] {
