@@ -1,16 +1,18 @@
 import ChatCore
 import Hummingbird
 
-/// Adds `POST /noop` and `GET /noop`: the JSON work of a message's create and look-up, and nothing else.
+/// Adds a create and a look-up under `/noop`, with the paths, the bodies and the answers of the product's own, and
+/// nothing behind them: what the HTTP stack alone can do.
 package func addNoopRoutes(to routes: Routes) {
     let parameter = TextParameter(wrapper: "message", name: "body")
     let createdAt = WallClock.system.now()
-    routes.on(.post, "/noop") { request, _ in
+    let path = "/noop/{token}/chats/{chat_number}/messages"
+    routes.on(.post, path) { request, _ in
         let body = try await parameter.read(request.jsonBody())
         let message = Message(number: Message.Number(1), body: body, createdAt: createdAt)
-        return .created(at: "/noop/1", MessageAnswer(message: message))
+        return .created(at: request.uri.path + "/1", MessageAnswer(message: message))
     }
     let message = Message(
         number: Message.Number(1), body: String(repeating: "message text ", count: 8), createdAt: createdAt)
-    routes.on(.get, "/noop") { _, _ in Response(json: MessageAnswer(message: message)) }
+    routes.on(.get, path + "/{message_number}") { _, _ in Response(json: MessageAnswer(message: message)) }
 }
