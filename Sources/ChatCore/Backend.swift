@@ -15,6 +15,8 @@ package struct Backend: Sendable {
     package let probe: @Sendable () async throws -> Void
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]
+    /// Lets go of everything. Called once, when all that used the backend has ended.
+    package let close: @Sendable () throws -> Void
 
     package init(
         tenants: any TenantStore,
@@ -25,7 +27,8 @@ package struct Backend: Sendable {
         messageLog: any MessageLog,
         writeExecutor: (any TaskExecutor)? = nil,
         probe: @escaping @Sendable () async throws -> Void,
-        services: [any Service]
+        services: [any Service] = [],
+        close: @escaping @Sendable () throws -> Void
     ) {
         self.tenants = tenants
         self.chats = chats
@@ -36,5 +39,6 @@ package struct Backend: Sendable {
         self.writeExecutor = writeExecutor
         self.probe = probe
         self.services = services
+        self.close = close
     }
 }

@@ -88,8 +88,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 metrics.refused(refusal)
                 waiter.resume(returning: .failure(refusal))
             }
-            if needsCommitter { Task(executorPreference: executor) { await self.commit() } }
-            if needsWatch { Task { await self.watchDeadlines() } }
+            if needsCommitter { Task.detached(executorPreference: executor) { await self.commit() } }
+            if needsWatch { Task.detached { await self.watchDeadlines() } }
         }
         return try result.get()
     }
@@ -181,6 +181,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             let (unsent, unsure) = state.queue.expire(now: time.now())
             for ticket in unsent { late.append((state.waiters.removeValue(forKey: ticket)!, .timedOut)) }
             for ticket in unsure { late.append((state.waiters.removeValue(forKey: ticket)!, .outcomeUnknown)) }
+            metrics.depth.set(state.queue.pendingCount)
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
         for (waiter, error) in late {

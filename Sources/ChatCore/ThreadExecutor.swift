@@ -21,13 +21,17 @@ package final class ThreadExecutor: TaskExecutor, @unchecked Sendable {
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        condition.withLock {
+        let isTaken = condition.withLock {
+            if isStopped { return false }
             jobs.append(job)
             condition.signal()
+            return true
         }
+        // A job is never lost: one that comes too late runs where others do.
+        if !isTaken { globalConcurrentExecutor.enqueue(job) }
     }
 
-    /// Ends the thread when it has run what is enqueued. Nothing may be enqueued after that.
+    /// Ends the thread when it has run what is enqueued.
     package func stop() {
         condition.withLock {
             isStopped = true

@@ -38,7 +38,10 @@ package func buildApplication(
     router.addMiddleware {
         RequestIDMiddleware()
         ObserveMiddleware(metrics: requestMetrics, logger: logger)
-        if let cors = options.cors { cors }
+        if let cors = options.cors {
+            cors
+            ExposeHeadersMiddleware()
+        }
         ProblemMiddleware(routes: routes, logger: logger)
     }
     ApplicationsController(service: service).add(to: routes)
@@ -73,7 +76,7 @@ extension HTTPOptions {
                 allowOrigin: origin == "*" ? .all : .custom(origin),
                 allowHeaders: [.accept, .contentType, .origin, .idempotencyKey, .requestID],
                 allowMethods: [.get, .post, .patch, .put, .head, .options],
-                exposedHeaders: ["Location", "Link", "X-Request-Id", "Retry-After", "Idempotent-Replayed"]
+                exposedHeaders: ExposeHeadersMiddleware.exposed
             )
         }
     }

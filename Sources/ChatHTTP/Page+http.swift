@@ -10,7 +10,8 @@ extension Page {
         self.init()
         var errors: [String] = []
         if let value = query["limit"] {
-            if let limit = value.flatMap({ Int64(digits: $0[...]) }).flatMap({ Int(exactly: $0) }), Self.limits.contains(limit)
+            if let limit = value.flatMap({ Int64(digits: $0[...]) }).flatMap({ Int(exactly: $0) }),
+                Self.limits.contains(limit)
             {
                 self.limit = limit
             } else {

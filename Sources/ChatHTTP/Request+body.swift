@@ -1,3 +1,4 @@
+import ChatCore
 import HTTPTypes
 package import Hummingbird
 package import NIOCore
@@ -19,6 +20,15 @@ extension Request {
         }
         guard buffer.readableBytes == 0 || hasJSONContentType else { throw Problem.notJSON }
         return buffer
+    }
+
+    /// The text of the `Idempotency-Key`.
+    ///
+    /// - Throws: `ChatError.invalid` when there are two.
+    func idempotencyKey() throws -> String? {
+        let keys = headers[values: .idempotencyKey]
+        guard keys.count < 2 else { throw ChatError.invalid(["Idempotency-Key must be given once"]) }
+        return keys.first
     }
 
     private var hasJSONContentType: Bool {

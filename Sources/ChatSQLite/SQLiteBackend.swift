@@ -1,8 +1,7 @@
 package import ChatCore
-import ServiceLifecycle
 
 extension Backend {
-    /// The embedded backend: one file, held by this process alone until it ends.
+    /// The embedded backend: one file, held by this process alone until `close` or its end.
     ///
     /// Opens the file (creating it and its folder), takes its lock and migrates it.
     ///
@@ -18,7 +17,7 @@ extension Backend {
             messageLog: store.store,
             writeExecutor: store.store.writeThread,
             probe: { try store.store.probe() },
-            services: [SQLiteService(store: store.store, lock: store.lock)]
+            close: { try withExtendedLifetime(store.lock) { try store.store.close() } }
         )
     }
 }
@@ -35,17 +34,5 @@ extension SQLiteStore {
     /// - Throws: `ChatError.unavailable` when the file cannot be read.
     func probe() throws {
         try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
-    }
-}
-
-/// Keeps the file open until shutdown, then closes it.
-private struct SQLiteService: Service {
-    let store: SQLiteStore
-    /// Released when this value goes, after the connections are closed.
-    let lock: SQLiteLock
-
-    func run() async throws {
-        try? await gracefulShutdown()  // Cancellation is an end as well.
-        try store.close()
     }
 }

@@ -18,7 +18,8 @@ extension ChatError {
         case DatabaseError.SQLITE_IOERR: self = .unavailable(reason: "The disk failed")
         case DatabaseError.SQLITE_CORRUPT, DatabaseError.SQLITE_NOTADB:
             self = .unavailable(reason: "The database file is damaged")
-        default: self = .unavailable(reason: "The database failed")
+        case let code?: self = .unavailable(reason: "The database failed (SQLite error \(code.rawValue))")
+        case nil: self = .unavailable(reason: "The database failed")
         }
     }
 }

@@ -75,7 +75,7 @@ extension SQLiteStore: ChatLog {
                 try keys.remember(new.key, in: new.tenant.rawValue, number: number)
                 return .success(AppendedChat(id: id, number: Chat.Number(number), isReplay: false))
             }
-            try keys.expire(atMost: 2 * batch.count)
+            if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
             return results
         }
     }

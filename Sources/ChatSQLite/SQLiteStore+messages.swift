@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: MessageStore {
     /// A page ends early rather than hold more bytes of bodies: 1000 of the largest would be 65 MB.
-    static let pageBytes = 4 << 20
+    static let pageBytes = 1 << 20
 
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try read { db in

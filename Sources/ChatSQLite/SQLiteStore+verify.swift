@@ -51,7 +51,7 @@ extension SQLiteStore {
             var messages: Int64 = 0
             while hasChat, chats.integer(0) == owner {
                 numbers.see(chats.integer(1), &report)
-                messages += chats.integer(2)
+                messages &+= chats.integer(2)
                 hasChat = try chats.next()
             }
             report.chats += numbers.count
@@ -129,9 +129,9 @@ private struct DenseCheck {
     mutating func see(_ number: Int64, _ report: inout StoreReport) {
         if number < 1 {
             report.add("\(what) \(number) is below 1")
-        } else if number == last + 2 {
+        } else if number == last &+ 2 {
             report.add("\(what) \(last + 1) is missing")
-        } else if number > last + 1 {
+        } else if number > last &+ 1 {
             report.add("\(what)s \(last + 1) to \(number - 1) are missing")
         } else if number == last {
             report.add("\(what) \(number) is there twice")

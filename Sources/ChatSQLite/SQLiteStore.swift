@@ -12,33 +12,41 @@ package struct SQLiteStore: Sendable {
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
     let scanGate = ScanGate(bound: 64)
+    private let isReadOnly: Bool
 
     /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
     ///
+    /// - Parameter readOnly: for looking at a file that another process may be serving.
     /// - Throws: `SQLiteProblem`.
-    package init(path: String) throws {
+    package init(path: String, readOnly: Bool = false) throws {
+        self.isReadOnly = readOnly
         do {
-            self.pool = try DatabasePool(path: path, configuration: Self.configuration(readers: 1, cacheKiB: 4096))
+            self.pool = try DatabasePool(
+                path: path, configuration: Self.configuration(readers: 1, cacheKiB: 4096, readOnly: readOnly))
             // GRDB sets NORMAL for WAL, which may lose the last transactions with the power. Promise 1 wants FULL:
             // the log is flushed before a commit returns. On macOS only F_FULLFSYNC reaches the disk.
-            try pool.writeWithoutTransaction { db in
-                try db.execute(
-                    sql: """
-                        PRAGMA synchronous = FULL;
-                        PRAGMA fullfsync = ON;
-                        PRAGMA wal_autocheckpoint = 4000;
-                        PRAGMA journal_size_limit = 67108864;
-                        """)
+            if !readOnly {
+                try pool.writeWithoutTransaction { db in
+                    try db.execute(
+                        sql: """
+                            PRAGMA synchronous = FULL;
+                            PRAGMA fullfsync = ON;
+                            PRAGMA wal_autocheckpoint = 4000;
+                            PRAGMA journal_size_limit = 67108864;
+                            """)
+                }
             }
-            self.readers = SQLiteReaders(path: path, kept: 8)
-            self.scans = try DatabasePool(path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048))
+            self.readers = SQLiteReaders(path: path, kept: ProcessInfo.processInfo.activeProcessorCount + 2)
+            self.scans = try DatabasePool(
+                path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048, readOnly: true))
         } catch {
             throw SQLiteProblem("Cannot open the database \(path): \(Self.reason(error)).")
         }
     }
 
-    private static func configuration(readers: Int, cacheKiB: Int) -> Configuration {
+    private static func configuration(readers: Int, cacheKiB: Int, readOnly: Bool) -> Configuration {
         var configuration = Configuration()
+        configuration.readonly = readOnly
         configuration.label = "luciq"
         configuration.maximumReaderCount = readers
         // Another process (`luciq verify`, a backup) may hold the file for a moment.
@@ -79,7 +87,7 @@ package struct SQLiteStore: Sendable {
         try scans.close()
         // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
         // (`luciq verify`) the log stays, which is as safe.
-        _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        if !isReadOnly { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
         try pool.close()
     }
 

@@ -34,7 +34,7 @@ struct DB: AsyncParsableCommand {
         func run() async throws {
             let path = try await database.existingPath()
             try await reportingProblems {
-                let store = try SQLiteStore(path: path)
+                let store = try SQLiteStore(path: path, readOnly: true)
                 defer { try? store.close() }  // Nothing was written.
                 let status = try await store.status()
                 if json { return try printJSON(status) }
@@ -60,18 +60,31 @@ struct DB: AsyncParsableCommand {
         func run() async throws {
             let path = try await database.path()
             try await reportingProblems {
+                try Self.checkIsDatabase(path)
                 // Held until the new database is there, so that no server opens what is being deleted.
                 let lock = try SQLiteLock(database: path)
                 guard yes || confirm(path) else {
                     throw ExitStatus.unavailable("Nothing was deleted. Answer with yes, or pass --yes.")
                 }
-                for suffix in ["", "-wal", "-shm"] where FileManager.default.fileExists(atPath: path + suffix) {
+                // The log first: an old one beside a new file would be taken for its own.
+                for suffix in ["-wal", "-shm", ""] where FileManager.default.fileExists(atPath: path + suffix) {
                     try FileManager.default.removeItem(atPath: path + suffix)
                 }
                 let store = try SQLiteStore(path: path)
                 try store.migrate()
                 try store.close()
                 withExtendedLifetime(lock) { print("\(path) is empty.") }
+            }
+        }
+
+        /// What is deleted is a database, not whatever a mistaken path leads to.
+        private static func checkIsDatabase(_ path: String) throws {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return }
+            let isFile = status.st_mode & S_IFMT == S_IFREG
+            let start = isFile ? FileHandle(forReadingAtPath: path)?.readData(ofLength: 16) : nil
+            guard let start, start.isEmpty || start == Data("SQLite format 3\0".utf8) else {
+                throw SQLiteProblem("\(path) is no SQLite database; nothing was deleted.")
             }
         }
 

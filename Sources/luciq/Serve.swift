@@ -56,6 +56,12 @@ struct Server {
         var configuration = ServiceGroupConfiguration(
             services: service.services + [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = plan.shutdownTimeout
+        defer {
+            // The services have ended, however they did; what was answered is safe however this ends.
+            do { try backend.close() } catch {
+                logger.error("The store did not close", metadata: ["error": "\(error)"])
+            }
+        }
         do {
             try await ServiceGroup(configuration: configuration).run()
         } catch is SocketAddressError.UnknownHost {

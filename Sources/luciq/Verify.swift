@@ -18,7 +18,7 @@ struct Verify: AsyncParsableCommand {
     func run() async throws {
         let path = try await database.existingPath()
         try await reportingProblems {
-            let store = try SQLiteStore(path: path)
+            let store = try SQLiteStore(path: path, readOnly: true)
             defer { try? store.close() }  // Nothing was written.
             guard try await store.status().pending.isEmpty else {
                 throw ExitStatus.unavailable("\(path) is not up to date. Mend it with luciq db migrate.")

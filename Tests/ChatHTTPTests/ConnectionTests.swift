@@ -55,6 +55,69 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "GET /livez HTTP/1.0\r\n\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ])
+    func theLastRequestIsAnsweredAndClosed(_ request: String) async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            // What follows is not answered, and a flood of it fills no memory.
+            await connection.send(request + String(repeating: "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", count: 5000))
+            var rest: [UInt8] = []
+            let answer = try #require(try await connection.receiveAnswer(rest: &rest))
+            #expect(answer.text == "ok\n")
+            #expect(answer["Connection"] == "close")
+            connection.finish()
+            #expect(try await connection.receiveAll() + rest == [])
+        }
+    }
+
+    @Test func aClientThatAsksIsToldToContinue() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            let body = "{\"name\":\"x\"}"
+            await connection.send(
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+                    + "Content-Length: \(body.utf8.count)\r\n\r\n")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 100)
+            await connection.send(body)
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 201)
+        }
+    }
+
+    @Test func aHeadOfNothingHasNoBody() async throws {
+        try await TestServer.run { server in
+            for path in ["/nothing", "/applications"] {
+                let connection = try RawConnection(port: server.client.port)
+                await connection.send("HEAD \(path) HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                var rest: [UInt8] = []
+                let head = try #require(try await connection.receiveAnswer(rest: &rest, isHead: true))
+                #expect([404, 405].contains(head.status))
+                // Were there a body, this would not be an answer.
+                #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
+            }
+        }
+    }
+
+    @Test func aShutdownSendsALargeAnswerToItsEnd() async throws {
+        let (connection, expected) = try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let body = String(repeating: "x", count: 65_000)
+            for _ in 0..<60 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(body)\"}") }
+            let expected = try await server.client.get(chat + "/messages").body.count
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send("GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n")
+            // The answer is on its way, and most of it waits for us to read.
+            let start = try await connection.receive()
+            let reading = Task { start + (try await connection.receiveAll()) }
+            return (reading, expected)
+        }
+        #expect(try await connection.value.count > expected)
+    }
+
     @Test func aBodyThatIsTooLargeIsRefusedBeforeItIsSent() async throws {
         try await TestServer.run { server in
             let connection = try RawConnection(port: server.client.port)
@@ -98,7 +161,7 @@ import Testing
                 default: break
                 }
             }
-            #expect(try await server.client.get(chat + "/messages").numbers.count == 20)
+            #expect(try await server.client.get(chat + "/message_count").json["messages_count"] as? Int == 20)
             let next = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
             #expect(next.json["message_number"] as? Int == 21)
         }
@@ -174,9 +237,9 @@ import Testing
     @Test func deadlinesFollowThePhases() {
         var state = ConnectionState(limits: limits, now: .zero)
         #expect(state.deadline == .seconds(60))
-        state.read(head, now: .seconds(10))
+        _ = state.read(head, now: .seconds(10))
         #expect(state.deadline == .seconds(40))
-        state.read(.end(nil), now: .seconds(11))
+        _ = state.read(.end(nil), now: .seconds(11))
         #expect(state.deadline == nil)
         state.setWritable(false, now: .seconds(12))
         #expect(state.deadline == .seconds(32))
@@ -188,7 +251,7 @@ import Testing
 
     @Test func aClosingAnswerIsTheLast() {
         var state = ConnectionState(limits: limits, now: .zero)
-        state.read(head, now: .zero)
+        _ = state.read(head, now: .zero)
         #expect(state.write(closingAnswer, now: .zero) == .write)
         #expect(state.write(.end(nil), now: .zero) == .writeAndLinger)
         #expect(state.write(answer, now: .zero) == .drop)
@@ -198,8 +261,8 @@ import Testing
     @Test func nonsenseIsAnsweredAfterWhatCameBefore() {
         var state = ConnectionState(limits: limits, now: .zero)
         for _ in 0..<2 {
-            state.read(head, now: .zero)
-            state.read(.end(nil), now: .zero)
+            _ = state.read(head, now: .zero)
+            _ = state.read(.end(nil), now: .zero)
         }
         #expect(state.breakOff(now: .zero) == .wait)
         #expect(state.breakOff(now: .zero) == .wait)
@@ -214,9 +277,19 @@ import Testing
         #expect(state.write(answer, now: .zero) == .drop)
     }
 
+    @Test func aBodyThatEndsAfterTheAnswerStartsTheIdleTime() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        _ = state.read(head, now: .zero)
+        _ = state.write(answer, now: .seconds(1))
+        #expect(state.write(.end(nil), now: .seconds(1)) == .write)
+        #expect(state.deadline == .seconds(30))
+        _ = state.read(.end(nil), now: .seconds(2))
+        #expect(state.deadline == .seconds(62))
+    }
+
     @Test func nonsenseInABodyIsLeftToItsRequest() {
         var state = ConnectionState(limits: limits, now: .zero)
-        state.read(head, now: .zero)
+        _ = state.read(head, now: .zero)
         #expect(state.breakOff(now: .zero) == .pass)
     }
 }

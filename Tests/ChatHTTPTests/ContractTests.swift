@@ -103,6 +103,19 @@ import Testing
             let beyond = try await client.get(chat + "/messages?after=9223372036854775807&limit=2")
             #expect(beyond.numbers == [])
             #expect(try await client.get(try #require(beyond.link("prev"))).numbers == [9, 10])
+            for list in [String(chat.dropLast(2)) + "?", chat + "/messages?", chat + "/messages/search?q=m&"] {
+                for cursor in ["0", "1", "9223372036854775806", "9223372036854775807"] {
+                    for order in ["asc", "desc"] {
+                        for name in ["after", "before"] {
+                            let answer = try await client.get("\(list)\(name)=\(cursor)&order=\(order)&limit=3")
+                            #expect(answer.status == 200, "\(list)\(name)=\(cursor) \(order)")
+                            for link in ["next", "prev"].compactMap(answer.link) {
+                                #expect(try await client.get(link).status == 200, "\(link)")
+                            }
+                        }
+                    }
+                }
+            }
             let chats = try await client.get(String(chat.dropLast(2)) + "?limit=1&order=desc")
             #expect(chats.numbers == [1])
         }
@@ -247,6 +260,7 @@ import Testing
             let refused = try await server.client.get("/nowhere", headers: origin)
             #expect(refused.status == 404)
             #expect(refused["Access-Control-Allow-Origin"] == "https://app.example")
+            #expect(refused["Access-Control-Expose-Headers"]?.contains("Link") == true)
         }
     }
 }

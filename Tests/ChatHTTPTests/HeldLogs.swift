@@ -64,6 +64,6 @@ extension Backend {
     func replacing(messageLog: any MessageLog) -> Backend {
         Backend(
             tenants: tenants, chats: chats, messages: messages, tenantLog: tenantLog, chatLog: chatLog,
-            messageLog: messageLog, writeExecutor: writeExecutor, probe: probe, services: services)
+            messageLog: messageLog, writeExecutor: writeExecutor, probe: probe, services: services, close: close)
     }
 }

@@ -50,6 +50,7 @@ struct TestServer: Sendable {
             do { result = .success(try await body(server)) } catch { result = .failure(error) }
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
+            try backend.close()
             withExtendedLifetime(folder) {}
             return try result.get()
         }

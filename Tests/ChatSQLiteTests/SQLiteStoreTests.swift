@@ -136,7 +136,7 @@ struct TestStore {
         var page = Page(limit: 1000)
         while true {
             let slice = try await test.store.messages(in: chat, page: page)
-            #expect(slice.items.map { $0.body.utf8.count }.reduce(0, +) <= 4 << 20)
+            #expect(slice.items.map { $0.body.utf8.count }.reduce(0, +) <= 1 << 20)
             seen += slice.items.map(\.number.rawValue)
             pages += 1
             guard slice.hasNext else { break }

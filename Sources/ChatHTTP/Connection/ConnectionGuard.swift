@@ -17,8 +17,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var state: ConnectionState
     private var timer: Scheduled<Void>?
     private var problem = Problem.notHTTP
+    private var unwrittenAnswers = 0
+    private var delayedClose: EventLoopPromise<Void>?
     /// What has arrived since the last part of a request was understood.
     fileprivate var unparsedBytes = 0
+    /// Whether the request whose head comes next is the connection's last.
+    fileprivate var isLastRequest = false
 
     init(limits: ConnectionLimits, connections: Meter) {
         self.connections = connections
@@ -29,6 +33,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         state = ConnectionState(limits: state.limits, now: .now(context))
         // The decoder keeps an incomplete head to itself, so its size is watched from the other side.
         try? context.pipeline.syncOperations.addHandler(UnparsedBytesLimit(guard: self), position: .first)
+        if let codec = try? context.pipeline.syncOperations.handler(type: HTTP1ToHTTPServerCodec.self) {
+            try? context.pipeline.syncOperations.addHandler(LastRequestWatch(guard: self), position: .before(codec))
+        }
         if context.channel.isActive { start(context) }
     }
 
@@ -39,24 +46,61 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
+        delayedClose?.succeed()
+        delayedClose = nil
         connections.decrement()
         context.fireChannelInactive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .lingering = state.phase { return }
+        if state.isLingering { return }
         unparsedBytes = 0
-        state.read(unwrapInboundIn(data), now: .now(context))
+        let part = unwrapInboundIn(data)
+        guard state.read(part, isLast: isLastRequest, now: .now(context)) else { return }
         context.fireChannelRead(data)
+        if case .head(let head) = part, head.headerFields[.expect]?.lowercased() == "100-continue",
+            state.unanswered == 1
+        {
+            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+        }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        if case .lingering = state.phase { context.read() }
+        if state.isLingering { context.read() }
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        switch state.write(unwrapOutboundIn(data), now: .now(context)) {
+        var part = unwrapOutboundIn(data)
+        var data = data
+        if case .head(var head) = part, state.isLastAnswer, head.status.code >= 200 {
+            head.headerFields[.connection] = "close"
+            part = .head(head)
+            data = wrapOutboundOut(part)
+        }
+        guard case .end = part else { return write(part, data, promise, context) }
+        // Whether the answer has wholly left is what `close` wants to know.
+        let written = promise ?? context.eventLoop.makePromise()
+        unwrittenAnswers += 1
+        written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
+            self.unwrittenAnswers -= 1
+            if self.unwrittenAnswers == 0, let close = self.delayedClose { context.close(promise: close) }
+        }
+        write(part, data, written, context)
+    }
+
+    /// A shutdown closes as soon as the last answer is handed over; what of it is not with the kernel yet would be lost.
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        guard mode == .all, unwrittenAnswers > 0 else { return context.close(mode: mode, promise: promise) }
+        let close = delayedClose ?? context.eventLoop.makePromise()
+        close.futureResult.cascade(to: promise)
+        delayedClose = close
+    }
+
+    private func write(
+        _ part: HTTPResponsePart, _ data: NIOAny, _ promise: EventLoopPromise<Void>?, _ context: ChannelHandlerContext
+    ) {
+        switch state.write(part, now: .now(context)) {
         case .write:
             context.write(data, promise: promise)
         case .writeAndLinger:
@@ -72,6 +116,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
+        // What follows on something that could not be parsed cannot either; it was answered for.
+        case _ where state.isBroken || state.isLingering: break
         case HTTPParserError.headerOverflow: breakOff(context, .headersTooLarge, error)
         case is HTTPParserError, is HTTP1TypeConversionError: breakOff(context, .notHTTP, error)
         default: context.fireErrorCaught(error)
@@ -89,6 +135,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         self.problem = problem
         switch state.breakOff(now: .now(context)) {
         case .refuse: refuse(context)
+        case .linger: linger(context)
         case .pass: context.fireErrorCaught(error)
         case .wait: break
         }
@@ -98,6 +145,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         guard !state.isBroken, let own = try? context.pipeline.syncOperations.context(handler: self) else { return }
         breakOff(own, .headersTooLarge, HTTPParserError.headerOverflow)
     }
+
+    /// Whether nothing that still arrives is of interest.
+    fileprivate var isDone: Bool { state.isBroken || state.isLingering }
 
     private func refuse(_ context: ChannelHandlerContext) {
         var problem = problem
@@ -144,6 +194,25 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 @available(*, unavailable)
 extension ConnectionGuard: Sendable {}
 
+/// Tells the guard what the codec behind it leaves out: HTTP/1.0, `Connection: close` however it is written, and the
+/// requests after which NIO's parser stops (an offer to upgrade, which nothing here takes, and CONNECT).
+private final class LastRequestWatch: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+
+    private unowned let connection: ConnectionGuard
+
+    init(guard connection: ConnectionGuard) { self.connection = connection }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .head(let head) = unwrapInboundIn(data) {
+            connection.isLastRequest =
+                !head.isKeepAlive || head.headers.contains(name: "Upgrade") || head.method == .CONNECT
+        }
+        context.fireChannelRead(data)
+    }
+}
+
 /// Counts raw bytes that no request part has come of yet.
 private final class UnparsedBytesLimit: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
@@ -154,6 +223,7 @@ private final class UnparsedBytesLimit: ChannelInboundHandler {
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if connection.isDone { return }
         connection.unparsedBytes += unwrapInboundIn(data).readableBytes
         context.fireChannelRead(data)
         if connection.unparsedBytes > RequestLimits.unparsed { connection.breakOffUnparsed(context) }

@@ -36,21 +36,34 @@ struct ConnectionState {
     private(set) var unanswered = 0
     private var blockedSince: Duration?
     private var endsWithAnswer = false
+    private var hasLastRequest = false
     private(set) var isBroken = false
+
+    var isLingering: Bool { if case .lingering = phase { true } else { false } }
 
     init(limits: ConnectionLimits, now: Duration) {
         self.limits = limits
         self.phase = .awaitingHead(since: now)
     }
 
-    mutating func read(_ part: HTTPRequestPart, now: Duration) {
+    /// Whether the head to be written is that of the last answer: it must say so.
+    var isLastAnswer: Bool { hasLastRequest && unanswered == 1 }
+
+    /// - Parameters:
+    ///   - isLast: for a head: the client wants no other request on this connection, or cannot be understood after it.
+    /// - Returns: false when the part is to be dropped, for it comes after the last request.
+    mutating func read(_ part: HTTPRequestPart, isLast: Bool = false, now: Duration) -> Bool {
+        if hasLastRequest, phase == .answering { return false }
         switch part {
         case .head:
+            hasLastRequest = isLast
             unanswered += 1
             phase = .readingBody(since: now)
         case .body: break
-        case .end: phase = .answering
+        // A request may be answered before its body is read to the end.
+        case .end: phase = unanswered == 0 ? .awaitingHead(since: now) : .answering
         }
+        return true
     }
 
     enum WriteAction: Equatable {
@@ -73,7 +86,7 @@ struct ConnectionState {
             return .write
         case .end:
             unanswered -= 1
-            if endsWithAnswer { return end(.writeAndLinger, now) }
+            if endsWithAnswer || hasLastRequest && unanswered == 0 { return end(.writeAndLinger, now) }
             guard unanswered == 0 else { return .write }
             if isBroken { return end(.writeAndRefuse, now) }
             if phase == .answering { phase = .awaitingHead(since: now) }
@@ -86,6 +99,8 @@ struct ConnectionState {
         case refuse
         /// The request in hand will find out and answer.
         case pass
+        /// The request in hand was answered already: close the sending side and linger.
+        case linger
         /// Other requests are answered first.
         case wait
     }
@@ -95,10 +110,11 @@ struct ConnectionState {
         if case .lingering = phase { return .wait }
         let wasBroken = isBroken
         isBroken = true
-        if case .readingBody = phase { return .pass }
+        if case .readingBody = phase, unanswered > 0 { return .pass }
         guard unanswered == 0, !wasBroken else { return .wait }
+        let wasReadingBody = if case .readingBody = phase { true } else { false }
         phase = .lingering(since: now)
-        return .refuse
+        return wasReadingBody ? .linger : .refuse
     }
 
     mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }

@@ -16,7 +16,7 @@ struct ChatsController {
         let tenant = try await service.tenant(context.parameter("token"))
         let body = try await request.jsonBody()
         if body.readableBytes > 0 { try JSONReader.read(body) { _, reader in try reader.value() } }
-        let key = try request.headers[.idempotencyKey].map {
+        let key = try request.idempotencyKey().map {
             try IdempotencyKey($0, content: body.readableBytesView)
         }
         let chat = try await tenant.createChat(key: key)

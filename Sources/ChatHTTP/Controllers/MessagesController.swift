@@ -18,7 +18,7 @@ struct MessagesController {
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
         let chat = try await service.chat(context)
         let body = try await Self.body.read(request.jsonBody())
-        let key = try request.headers[.idempotencyKey].map { try IdempotencyKey($0, content: body.utf8) }
+        let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: body.utf8) }
         let message = try await chat.send(body, key: key)
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",

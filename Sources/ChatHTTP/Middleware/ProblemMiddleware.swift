@@ -1,6 +1,7 @@
 import ChatCore
 import Hummingbird
 import Logging
+import NIOCore
 import NIOHTTP1
 
 /// Turns every error into an answer, and refuses heads that are too large before anything looks at them.
@@ -17,7 +18,8 @@ struct ProblemMiddleware: RouterMiddleware {
             try checkSize(of: request)
             return try await next(request, context)
         } catch {
-            return problem(error, request, context).response(requestID: context.requestID)
+            let response = problem(error, request, context).response(requestID: context.requestID)
+            return request.method == .head ? response.createHeadResponse() : response
         }
     }
 
@@ -33,6 +35,9 @@ struct ProblemMiddleware: RouterMiddleware {
         case let problem as Problem: return problem
         case let error as ChatError: return Problem(error)
         case is HTTPParserError: return .notHTTP
+        // The client went away in the middle of its request: nobody reads the answer.
+        case is IOError, is ChannelError, is NIOAsyncWriterError: return .notHTTP
+        case is CancellationError: return Problem(.shuttingDown)
         case let error as HTTPError where error.status == .notFound:
             guard let match = routes.match(request.uri.path) else { return .notFound }
             context.coreContext.endpointPath.value = match.path

@@ -64,7 +64,8 @@ struct Settings {
         guard url.hasPrefix(prefix + "/"), !url.hasSuffix("/") else {
             throw Invalid(description: "DATABASE_URL must look like sqlite:///absolute/path/of.sqlite.")
         }
-        return String(url.dropFirst(prefix.count))
+        // Two names of one file must not look like two files.
+        return URL(fileURLWithPath: String(url.dropFirst(prefix.count))).resolvingSymlinksInPath().path
     }
 
     /// - Parameter read: nil for a value that will not do.
