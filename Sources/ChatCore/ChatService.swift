@@ -12,6 +12,9 @@ package struct ChatService: Sendable {
     let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
     let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
 
+    /// - Parameters:
+    ///   - limits: for each of the three writers.
+    ///   - clock: the time that rows are given.
     package init(
         backend: Backend,
         limits: CommitLimits = CommitLimits(),
@@ -23,14 +26,14 @@ package struct ChatService: Sendable {
         self.backend = backend
         let executor = backend.writeExecutor
         self.messageWriter = MessageWriter(
-            log: backend.messageLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
-            metrics: metrics)
+            name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { try await backend.messageLog.append($0, at: clock.now()) }
         self.chatWriter = ChatWriter(
-            log: backend.chatLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
-            metrics: metrics)
+            name: "chats", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { try await backend.chatLog.append($0, at: clock.now()) }
         self.tenantWriter = TenantWriter(
-            log: backend.tenantLog, limits: limits, time: time, clock: clock, executor: executor, logger: logger,
-            metrics: metrics)
+            name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { try await backend.tenantLog.apply($0, at: clock.now()) }
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before

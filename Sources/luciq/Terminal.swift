@@ -4,7 +4,6 @@ import Foundation
 enum Terminal {
     static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
     static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
-    static var isStandardInput: Bool { isatty(STDIN_FILENO) != 0 }
 }
 
 /// A progress bar on standard error; a line every ten per cent where that is no terminal.

@@ -84,7 +84,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         unwrittenAnswers += 1
         written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
             self.unwrittenAnswers -= 1
-            if self.unwrittenAnswers == 0, let close = self.delayedClose { context.close(promise: close) }
+            if self.unwrittenAnswers == 0, let close = self.delayedClose {
+                self.delayedClose = nil
+                context.close(promise: close)
+            }
         }
         write(part, data, written, context)
     }
@@ -200,7 +203,7 @@ private final class LastRequestWatch: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
 
-    private unowned let connection: ConnectionGuard
+    private let connection: ConnectionGuard
 
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
@@ -218,7 +221,7 @@ private final class UnparsedBytesLimit: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private unowned let connection: ConnectionGuard
+    private let connection: ConnectionGuard
 
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
