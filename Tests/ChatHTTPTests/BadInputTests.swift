@@ -264,7 +264,7 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
             #expect(try await server.client.get("/livez?" + x(8192)).status == 414)
             #expect(try await server.client.get("/livez", headers: ["X-A": x(15_000)]).status == 200)
             #expect(try await server.client.get("/livez", headers: ["X-A": x(17_000)]).status == 431)
-            for size in [100_000, 2_000_000] {
+            for size in [100_000, 500_000] {
                 let header = try await server.client.get("/livez", headers: ["X-A": x(size)])
                 #expect(header.status == 431)
                 #expect(header.code == "headers_too_large")

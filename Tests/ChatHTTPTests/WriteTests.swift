@@ -121,7 +121,7 @@ import Testing
 
     @Test func theDeadlineAnswersForAStoreThatHangs() async throws {
         var limits = CommitLimits()
-        limits.deadline = .milliseconds(200)
+        limits.deadline = .seconds(1)
         try await withHeldLog(limits: limits) { server, log in
             let chat = try await server.client.makeChat()
             log.hold()
