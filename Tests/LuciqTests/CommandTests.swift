@@ -107,6 +107,19 @@ import Testing
         #expect(clean.output.contains("Everything is as promised."))
     }
 
+    @Test func resetDeletesADatabaseAndNothingElse() async throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: folder.file("precious"), withIntermediateDirectories: true)
+        try "letters".write(toFile: folder.file("precious/letters"), atomically: true, encoding: .utf8)
+        for path in ["precious", "precious/letters"] {
+            let url = "sqlite://" + folder.file(path)
+            let reset = try await LuciqProcess.run(["db", "reset", "--yes", "--database-url", url], in: folder)
+            #expect(reset.code == 69)
+            #expect(reset.errors.contains("is no SQLite database; nothing was deleted."))
+        }
+        #expect(try String(contentsOfFile: folder.file("precious/letters"), encoding: .utf8) == "letters")
+    }
+
     @Test func verifyFindsWhatIsBroken() async throws {
         let folder = try TemporaryFolder()
         let (server, client) = try await LuciqProcess.serve(in: folder)

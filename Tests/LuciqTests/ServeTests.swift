@@ -124,6 +124,11 @@ import Testing
             #expect(second.code == 69, "\(command)")
             #expect(second.errors.contains("Another luciq (pid \(server.pid)) is using"), "\(command)")
         }
+        // Another name of the file is the same file.
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.file("link.sqlite"), withDestinationPath: folder.file("test.sqlite"))
+        let linked = ["DATABASE_URL": "sqlite://" + folder.file("link.sqlite")]
+        #expect(try await LuciqProcess.run(["serve", "--port", "0"], in: folder, environment: linked).code == 69)
         #expect(try await client.get("/readyz").status == 200)
         // Looking is allowed.
         #expect(try await verify(folder).code == 0)
