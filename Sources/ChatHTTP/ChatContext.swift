@@ -1,16 +1,13 @@
 package import Hummingbird
-package import NIOCore
 
 /// What travels with a request through middleware and controllers.
 package struct ChatContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// The caller's `X-Request-Id`, or a new one; set by `RequestIDMiddleware`.
     package var requestID = ""
-    package let channel: any Channel
 
     package init(source: ApplicationRequestContextSource) {
         self.coreContext = CoreRequestContextStorage(source: source)
-        self.channel = source.channel
     }
 
     /// A parameter of the path; empty where the route has none, which no look-up accepts.
