@@ -9,16 +9,23 @@ LUCIQ  := .build/release/luciq
 SWIFT_SOURCES := Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test build release bench smoke format lint clean
+.PHONY: help setup run run-cluster services test build release bench smoke format lint clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing to build (apt; on macOS it says what to brew)
 	@scripts/setup
 
 run: ## Build and start the server on http://127.0.0.1:3000 (ARGS="--port 8080" …)
 	@scripts/run $(ARGS)
+
+run-cluster: ## Build and start two servers on a MariaDB and a Redis of their own (ARGS="8080 8081")
+	@scripts/run-cluster $(ARGS)
+
+services: ## Start private MariaDB and Redis servers and say where they are; Ctrl-C stops them
+	@scripts/setup test
+	@scripts/services foreground
 
 test: ## Build and run the tests (FILTER=MessageWriter for some of them)
 	@scripts/test '$(FILTER)'

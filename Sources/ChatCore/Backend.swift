@@ -10,6 +10,8 @@ package struct Backend: Sendable {
     package let messageLog: any MessageLog
     /// Where the logs want to be called; nil for anywhere.
     package let writeExecutor: (any TaskExecutor)?
+    /// How many batches of each log may be written at the same time.
+    package let batchesInFlight: Int
     /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
     /// Whether writes succeed is told by the writers' metrics.
     package let probe: @Sendable () async throws -> Void
@@ -26,6 +28,7 @@ package struct Backend: Sendable {
         chatLog: any ChatLog,
         messageLog: any MessageLog,
         writeExecutor: (any TaskExecutor)? = nil,
+        batchesInFlight: Int = 1,
         probe: @escaping @Sendable () async throws -> Void,
         services: [any Service] = [],
         close: @escaping @Sendable () throws -> Void
@@ -37,6 +40,7 @@ package struct Backend: Sendable {
         self.chatLog = chatLog
         self.messageLog = messageLog
         self.writeExecutor = writeExecutor
+        self.batchesInFlight = batchesInFlight
         self.probe = probe
         self.services = services
         self.close = close

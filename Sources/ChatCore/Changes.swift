@@ -40,12 +40,13 @@ package struct NewChat: Sendable {
 
 /// What a stored chat was given.
 package struct AppendedChat: Equatable, Sendable {
-    package let id: Chat.ID
+    /// Nil where the store would have to look it up.
+    package let id: Chat.ID?
     package let number: Chat.Number
     /// Whether an earlier request with the same idempotency key stored it.
     package let isReplay: Bool
 
-    package init(id: Chat.ID, number: Chat.Number, isReplay: Bool) {
+    package init(id: Chat.ID?, number: Chat.Number, isReplay: Bool) {
         self.id = id
         self.number = number
         self.isReplay = isReplay

@@ -13,7 +13,7 @@ package struct ChatService: Sendable {
     let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
 
     /// - Parameters:
-    ///   - limits: for each of the three writers.
+    ///   - limits: for each of the three writers; how many batches are written at once is the backend's to say.
     ///   - clock: the time that rows are given.
     package init(
         backend: Backend,
@@ -25,6 +25,8 @@ package struct ChatService: Sendable {
     ) {
         self.backend = backend
         let executor = backend.writeExecutor
+        var limits = limits
+        limits.batchesInFlight = backend.batchesInFlight
         self.messageWriter = MessageWriter(
             name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.messageLog.append($0, at: clock.now()) }

@@ -9,6 +9,9 @@ package struct StoreReport: Codable, Equatable, Sendable {
     package var problemCount: Int64 = 0
     /// One sentence each.
     package var problems: [String] = []
+    package var mendedCount: Int64 = 0
+    /// What was off and was put right, one sentence each.
+    package var mended: [String] = []
 
     package init() {}
 
@@ -17,5 +20,10 @@ package struct StoreReport: Codable, Equatable, Sendable {
     package mutating func add(_ problem: String) {
         problemCount += 1
         if problems.count < Self.listedProblems { problems.append(problem) }
+    }
+
+    package mutating func addMended(_ what: String) {
+        mendedCount += 1
+        if mended.count < Self.listedProblems { mended.append(what) }
     }
 }

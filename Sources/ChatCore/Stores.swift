@@ -39,6 +39,15 @@ package protocol MessageLog: Sendable {
     /// - Returns: one result an entry, in the order of the batch; `.notFound` for a chat that is gone, `.keyReused`.
     /// - Throws: when the whole batch failed; then nothing of it is stored.
     func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>]
+
+    /// Makes sure of a number: after this it holds its message, or is void for ever.
+    ///
+    /// For whoever must know (a stream waiting for it, a repair). A writer that was merely slow takes another number.
+    /// Numbers above the chat's highest are for the caller not to ask for: they would be spent.
+    ///
+    /// - Returns: the message; nil when the number is void.
+    /// - Throws: `ChatError.notFound` for a chat that is gone.
+    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
 }
 
 /// What creates chats, a batch at a time, under the contract of `MessageLog`.

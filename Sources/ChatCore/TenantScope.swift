@@ -27,7 +27,7 @@ package struct TenantScope: Sendable {
     /// - Throws: what `GroupCommit.submit` throws.
     package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
         let chat = try await service.chatWriter.submit(NewChat(tenant: id, key: key))
-        service.chatIDs[ChatAddress(tenant: id, number: chat.number)] = chat.id
+        if let chatID = chat.id { service.chatIDs[ChatAddress(tenant: id, number: chat.number)] = chatID }
         return chat
     }
 

@@ -4,16 +4,6 @@ extension Page {
     /// The SQL keyword for the direction of the walk.
     var walkOrder: String { walksUp ? "ASC" : "DESC" }
 
-    /// A page that ends before the last of `walked` where their bodies are more than a page may hold: that one then says
-    /// that there is more.
-    func cut(to walked: [Message]) -> Page {
-        var page = self
-        if walked.count > 1, walked.lazy.map(\.body.utf8.count).reduce(0, +) > SQLiteStore.pageBytes {
-            page.limit = min(limit, walked.count - 1)
-        }
-        return page
-    }
-
     /// Whether a row lies behind the walk's start: one look-up in the table's primary order.
     func isPreceded(in table: String, where owner: String, is id: Int64, _ db: some StatementSource) throws -> Bool {
         guard let start = walksUp ? after : before else { return false }

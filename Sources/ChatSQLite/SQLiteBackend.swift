@@ -5,7 +5,7 @@ extension Backend {
     ///
     /// Opens the file (creating it and its folder), takes its lock and migrates it.
     ///
-    /// - Throws: `SQLiteProblem`.
+    /// - Throws: `StoreProblem`.
     package static func sqlite(path: String) throws -> Backend {
         let store = try SQLiteStore.openExclusively(path: path)
         return Backend(

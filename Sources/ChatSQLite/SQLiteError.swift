@@ -1,13 +1,6 @@
 import ChatCore
 import GRDB
 
-/// A reason not to open or change a database file: one sentence for people, with what to do.
-package struct SQLiteProblem: Error, CustomStringConvertible {
-    package let description: String
-
-    package init(_ description: String) { self.description = description }
-}
-
 extension ChatError {
     /// Wraps an error of the driver. SQL and paths stay out of it: a client may see the reason.
     init(driver error: any Error) {

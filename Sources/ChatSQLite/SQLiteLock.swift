@@ -1,3 +1,4 @@
+import ChatCore
 import Foundation
 
 /// Says that this process serves (or changes) a database file. The operating system lets go of it when the process
@@ -6,22 +7,22 @@ package final class SQLiteLock: Sendable {
     private let descriptor: CInt
 
     /// - Parameter path: the database file; its folder is made where there is none. The lock is the file beside it, `<path>.lock`.
-    /// - Throws: `SQLiteProblem` when another process has it.
+    /// - Throws: `StoreProblem` when another process has it.
     package init(database path: String) throws {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         } catch {
-            throw SQLiteProblem("Cannot create the folder \(folder.path): \(error.localizedDescription)")
+            throw StoreProblem("Cannot create the folder \(folder.path): \(error.localizedDescription)")
         }
         let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw SQLiteProblem("Cannot write beside \(path): \(String(cString: strerror(errno))).")
+            throw StoreProblem("Cannot write beside \(path): \(String(cString: strerror(errno))).")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = Self.holder(descriptor)
             close(descriptor)
-            throw SQLiteProblem(
+            throw StoreProblem(
                 "Another luciq\(holder.map { " (pid \($0))" } ?? "") is using \(path). "
                     + "Stop it first, or give this one another DATABASE_URL.")
         }

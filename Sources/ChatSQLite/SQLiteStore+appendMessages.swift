@@ -5,6 +5,11 @@ extension SQLiteStore: MessageLog {
     package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
         try write { db in try MessageAppend(db: db, now: now).append(batch) }
     }
+
+    /// Numbers are dense here: none is ever void, and one that is not there was never given.
+    package func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await message(number, in: chat)
+    }
 }
 
 /// One batch of messages in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are

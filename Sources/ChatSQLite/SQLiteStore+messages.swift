@@ -2,9 +2,6 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: MessageStore {
-    /// A page ends early rather than hold more bytes of bodies: 1000 of the largest would be 65 MB.
-    static let pageBytes = 1 << 20
-
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try read { db in
             let query = try Query(
@@ -19,7 +16,7 @@ extension SQLiteStore: MessageStore {
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
             var bytes = 0
-            while bytes <= Self.pageBytes, try query.next() {
+            while bytes <= Page.bodyBytes, try query.next() {
                 messages.append(Self.message(query))
                 bytes += query.bytes(1).count
             }

@@ -2,12 +2,9 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore {
-    /// How long one search may walk a chat.
-    static let searchDeadline = Duration.seconds(5)
-
     package func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
-        let deadline = ContinuousClock.now + Self.searchDeadline
+        let deadline = ContinuousClock.now + SearchWalk.deadline
         return try await scan { db in
             let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
             let page = page.cut(to: found)
@@ -25,34 +22,10 @@ extension SQLiteStore {
         _ db: Database
     ) throws -> [Message] {
         let query = try walk(chat, page, limit: -1, db)
-        var matcher = SearchMatcher(text)
-        try checkDeadline(deadline)
-        var found: [Message] = []
-        var bytes = 0
-        var walked = 0
-        while found.count < limit, bytes <= pageBytes, try query.next() {
-            if matcher.matches(query.bytes(1)) {
-                found.append(message(query))
-                bytes += query.bytes(1).count
-            }
-            walked += 1
-            if walked.isMultiple(of: 1024) { try checkDeadline(deadline) }
+        var search = try SearchWalk(text, limit: limit, until: deadline)
+        while try query.next() {
+            guard try search.see(query.bytes(1), { message(query) }) else { break }
         }
-        return found
-    }
-
-    private static func checkDeadline(_ deadline: ContinuousClock.Instant) throws {
-        guard ContinuousClock.now < deadline else {
-            throw ChatError.unavailable(reason: "The search took too long; narrow it with after and before")
-        }
-    }
-}
-
-extension Page {
-    /// The page that ends where this one's walk starts; nil when the walk starts at an end.
-    fileprivate var behind: Page? {
-        // No row lies beyond the largest number, nor below zero.
-        if walksUp { return after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) } }
-        return before.map { Page(after: max($0, 1) - 1) }
+        return search.found
     }
 }

@@ -1,20 +1,9 @@
-import ChatCore
+package import ChatCore
 import GRDB
-
-/// What `luciq db status` tells.
-package struct SQLiteStatus: Codable, Sendable {
-    package let path: String
-    package let sqliteVersion: String
-    package let applied: [String]
-    package let pending: [String]
-    package let applications: Int64
-    package let chats: Int64
-    package let messages: Int64
-}
 
 extension SQLiteStore {
     /// The migrations applied and pending, and the stored counts.
-    package func status() async throws -> SQLiteStatus {
+    package func status() async throws -> StoreStatus {
         try await scan { [path = pool.path] db in
             let migrator = SQLiteMigrations.migrator
             let applied = try migrator.appliedMigrations(db)
@@ -27,9 +16,9 @@ extension SQLiteStore {
                         "SELECT count(*), ifnull(sum(chats_count), 0), ifnull(sum(messages_count), 0) FROM applications"
                 )
                 : nil
-            return SQLiteStatus(
-                path: path,
-                sqliteVersion: try String.fetchOne(db, sql: "SELECT sqlite_version()") ?? "",
+            return StoreStatus(
+                location: path,
+                engine: "SQLite " + (try String.fetchOne(db, sql: "SELECT sqlite_version()") ?? ""),
                 applied: applied,
                 pending: migrator.migrations.filter { !applied.contains($0) },
                 applications: counts?[0] ?? 0,

@@ -17,7 +17,7 @@ package struct SQLiteStore: Sendable {
     /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
     ///
     /// - Parameter readOnly: for looking at a file that another process may be serving.
-    /// - Throws: `SQLiteProblem`.
+    /// - Throws: `StoreProblem`.
     package init(path: String, readOnly: Bool = false) throws {
         self.isReadOnly = readOnly
         do {
@@ -40,7 +40,7 @@ package struct SQLiteStore: Sendable {
             self.scans = try DatabasePool(
                 path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048, readOnly: true))
         } catch {
-            throw SQLiteProblem("Cannot open the database \(path): \(Self.reason(error)).")
+            throw StoreProblem("Cannot open the database \(path): \(Self.reason(error)).")
         }
     }
 
@@ -66,17 +66,17 @@ package struct SQLiteStore: Sendable {
 
     /// Brings the schema up to date. Nothing to do is quick.
     ///
-    /// - Throws: `SQLiteProblem` when the file was made by a newer luciq.
+    /// - Throws: `StoreProblem` when the file was made by a newer luciq.
     package func migrate() throws {
         do {
             let migrator = SQLiteMigrations.migrator
             guard try !pool.read(migrator.hasBeenSuperseded) else {
-                throw SQLiteProblem(
+                throw StoreProblem(
                     "This database was made by a newer luciq. Use that version, or another DATABASE_URL.")
             }
             if try !pool.read(migrator.hasCompletedMigrations) { try migrator.migrate(pool) }
         } catch let error as DatabaseError {
-            throw SQLiteProblem("Cannot migrate the database: \(Self.reason(error)).")
+            throw StoreProblem("Cannot migrate the database: \(Self.reason(error)).")
         }
     }
 

@@ -1,8 +1,8 @@
 import ArgumentParser
 import ChatCore
 import ChatHTTP
-import ChatSQLite
 import Hummingbird
+import Logging
 
 /// What `make bench` needs beside the product: the ceilings to compare with, and a large database. Hidden from --help.
 struct Bench: AsyncParsableCommand {
@@ -32,24 +32,28 @@ struct Bench: AsyncParsableCommand {
         @Option(help: "Chats.") var chats: Int64 = 100
 
         func run() async throws {
-            let path = try await database.path()
-            try await reportingProblems {
-                let (store, lock) = try SQLiteStore.openExclusively(path: path)
-                try await fill(store)
-                try store.close()
-                withExtendedLifetime(lock) {}
+            do {
+                let location = try await database.location()
+                _ = try await location.keeper().migrate()
+                let backend = try await location.backend(logger: Logger(label: "luciq"))
+                try await fill(backend)
+                try backend.close()
+            } catch let problem as StoreProblem {
+                throw ExitStatus.problem(problem)
             }
         }
 
         /// Prints the token of the application it made.
-        private func fill(_ store: SQLiteStore) async throws {
+        private func fill(_ backend: Backend) async throws {
             let token = Tenant.Token.random()
-            _ = try await store.apply([.create(name: "bench", token: token)], at: WallClock.system.now())
-            guard let tenant = try await store.id(of: token) else { throw ChatError.notFound }
+            _ = try await backend.tenantLog.apply([.create(name: "bench", token: token)], at: WallClock.system.now())
+            guard let tenant = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
             var ids: [Chat.ID] = []
             for _ in 0..<chats {
-                let results = try await store.append([NewChat(tenant: tenant)], at: WallClock.system.now())
-                ids.append(try results[0].get().id)
+                let results = try await backend.chatLog.append([NewChat(tenant: tenant)], at: WallClock.system.now())
+                let number = try results[0].get().number
+                guard let id = try await backend.chats.id(of: number, in: tenant) else { throw ChatError.notFound }
+                ids.append(id)
             }
             let bar = ProgressBar(of: "messages")
             var done: Int64 = 0
@@ -58,7 +62,7 @@ struct Bench: AsyncParsableCommand {
                 let batch = (done..<done + count).map { index in
                     NewMessage(tenant: tenant, chat: ids[Int(index % chats)], body: Self.body(index))
                 }
-                _ = try await store.append(batch, at: WallClock.system.now())
+                _ = try await backend.messageLog.append(batch, at: WallClock.system.now())
                 done += count
                 bar.update(done, of: messages)
             }

@@ -1,25 +1,41 @@
 import ArgumentParser
-import ChatSQLite
+import ChatCore
 import Foundation
 
 struct DB: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "db",
         abstract: "Look after the database.",
-        subcommands: [Migrate.self, Status.self, Reset.self]
+        subcommands: [Create.self, Migrate.self, Status.self, Reset.self]
     )
 
-    struct Migrate: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Create the database or bring its schema up to date.")
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Create the database if it is not there, and its tables.")
 
         @OptionGroup var database: DatabaseFlags
 
         func run() async throws {
-            let path = try await database.path()
-            try await reportingProblems {
-                let (store, _) = try SQLiteStore.openExclusively(path: path)
-                defer { try? store.close() }  // The work is done; an unclean close is mended at the next opening.
-                print("\(path) is up to date: \(try await store.status().applied.joined(separator: ", ")).")
+            try await database.withKeeper { keeper in
+                try await keeper.create()
+                _ = try await keeper.migrate()
+                print("\(try await keeper.status().location) is there and up to date.")
+            }
+        }
+    }
+
+    struct Migrate: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Bring the schema up to date: of an empty database, an older one, or the Rails application's.")
+
+        @OptionGroup var database: DatabaseFlags
+
+        func run() async throws {
+            try await database.withKeeper { keeper in
+                let applied = try await keeper.migrate()
+                let status = try await keeper.status()
+                for version in applied { print("applied \(version)") }
+                print("\(status.location) is up to date: \(status.applied.joined(separator: ", ")).")
             }
         }
     }
@@ -32,15 +48,12 @@ struct DB: AsyncParsableCommand {
         @Flag(help: "Print one JSON object.") var json = false
 
         func run() async throws {
-            let path = try await database.existingPath()
-            try await reportingProblems {
-                let store = try SQLiteStore(path: path, readOnly: true)
-                defer { try? store.close() }  // Nothing was written.
-                let status = try await store.status()
+            try await database.withKeeper { keeper in
+                let status = try await keeper.status()
                 if json { return try printJSON(status) }
                 print(
                     """
-                    database:     \(status.path) (SQLite \(status.sqliteVersion))
+                    database:     \(status.location) (\(status.engine))
                     migrations:   \(status.applied.isEmpty ? "none" : status.applied.joined(separator: ", "))
                     pending:      \(status.pending.isEmpty ? "none" : status.pending.joined(separator: ", "))
                     applications: \(status.applications)
@@ -58,38 +71,19 @@ struct DB: AsyncParsableCommand {
         @Flag(help: "Do not ask.") var yes = false
 
         func run() async throws {
-            let path = try await database.path()
-            try await reportingProblems {
-                try Self.checkIsDatabase(path)
-                // Held until the new database is there, so that no server opens what is being deleted.
-                let lock = try SQLiteLock(database: path)
-                guard yes || confirm(path) else {
+            try await database.withKeeper { keeper in
+                let location = try await database.location().description
+                guard yes || confirm(location) else {
                     throw ExitStatus.unavailable("Nothing was deleted. Answer with yes, or pass --yes.")
                 }
-                // The log first: an old one beside a new file would be taken for its own.
-                for suffix in ["-wal", "-shm", ""] where FileManager.default.fileExists(atPath: path + suffix) {
-                    try FileManager.default.removeItem(atPath: path + suffix)
-                }
-                let store = try SQLiteStore(path: path)
-                try store.migrate()
-                try store.close()
-                withExtendedLifetime(lock) { print("\(path) is empty.") }
+                try await keeper.reset()
+                print("\(location) is empty.")
             }
         }
 
-        /// What is deleted is a database, not whatever a mistaken path leads to.
-        private static func checkIsDatabase(_ path: String) throws {
-            var status = stat()
-            guard stat(path, &status) == 0 else { return }
-            let isFile = status.st_mode & S_IFMT == S_IFREG
-            let start = isFile ? FileHandle(forReadingAtPath: path)?.readData(ofLength: 16) : nil
-            guard let start, start.isEmpty || start == Data("SQLite format 3\0".utf8) else {
-                throw SQLiteProblem("\(path) is no SQLite database; nothing was deleted.")
-            }
-        }
-
-        private func confirm(_ path: String) -> Bool {
-            print("This deletes every application, chat and message in \(path). Type yes to go on: ", terminator: "")
+        private func confirm(_ location: String) -> Bool {
+            print(
+                "This deletes every application, chat and message in \(location). Type yes to go on: ", terminator: "")
             fflush(nil)
             return readLine() == "yes"
         }
@@ -97,35 +91,28 @@ struct DB: AsyncParsableCommand {
 }
 
 extension DatabaseFlags {
-    /// The SQLite file that the settings name.
-    func path() async throws -> String {
+    /// Where the settings say that everything is kept.
+    func location() async throws -> StoreLocation {
         do {
-            return try await Settings(flags: values, file: config).databasePath()
+            return try await Settings(flags: values, file: config).storeLocation()
         } catch let invalid as Settings.Invalid {
             throw ExitStatus.configuration(invalid.description)
         }
     }
 
-    /// The same, where looking must not create it.
-    func existingPath() async throws -> String {
-        let path = try await path()
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw ExitStatus.unavailable("There is no database at \(path). Create it with luciq db migrate.")
+    /// Runs a command's work; a problem becomes one sentence and an exit code.
+    func withKeeper(_ body: (any StoreKeeper) async throws -> Void) async throws {
+        let keeper = try await location().keeper()
+        do {
+            try await body(keeper)
+        } catch let code as ExitCode {
+            throw code
+        } catch let problem as StoreProblem {
+            throw ExitStatus.problem(problem)
+        } catch {
+            throw ExitStatus.unavailable(String(describing: error))
         }
-        return path
-    }
-}
-
-/// Runs a command's work; a problem with the file becomes one sentence and exit code 69.
-func reportingProblems(_ body: () async throws -> Void) async throws {
-    do {
-        try await body()
-    } catch let code as ExitCode {
-        throw code
-    } catch let problem as SQLiteProblem {
-        throw ExitStatus.unavailable(problem.description)
-    } catch {
-        throw ExitStatus.unavailable(String(describing: error))
+        try await keeper.close()
     }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChatCore
 import Foundation
 
 /// How a command ends when it cannot do its work: one sentence on standard error, and a code of sysexits.h.
@@ -9,6 +10,11 @@ struct ExitStatus {
     static let unavailable = ExitStatus(code: ExitCode(69))
 
     let code: ExitCode
+
+    /// Says the problem, and how the command ends.
+    static func problem(_ problem: StoreProblem) -> ExitCode {
+        (problem.isConfiguration ? configuration : unavailable)(problem.description)
+    }
 
     func callAsFunction(_ sentence: String) -> ExitCode {
         FileHandle.standardError.write(Data("luciq: \(sentence)\n".utf8))

@@ -1,7 +1,7 @@
 import ArgumentParser
+import ChatCluster
 import ChatCore
 import ChatHTTP
-import ChatSQLite
 import Foundation
 import Hummingbird
 import Logging
@@ -38,9 +38,9 @@ struct Server {
         let logger = plan.logger
         let backend: Backend
         do {
-            backend = try Backend.sqlite(path: plan.path)
-        } catch let problem as SQLiteProblem {
-            throw ExitStatus.unavailable(problem.description)
+            backend = try await plan.location.backend(logger: logger)
+        } catch let problem as StoreProblem {
+            throw ExitStatus.problem(problem)
         }
         let metrics = PrometheusRegistry()
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
@@ -77,7 +77,7 @@ struct Server {
     private struct Plan {
         let options: HTTPOptions
         let limits: CommitLimits
-        let path: String
+        let location: StoreLocation
         let shutdownTimeout: Duration
         let logger: Logger
     }
@@ -91,7 +91,7 @@ struct Server {
             return Plan(
                 options: try settings.httpOptions(),
                 limits: try settings.commitLimits(),
-                path: try settings.databasePath(),
+                location: try location(settings),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),
                 logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }
             )
@@ -100,16 +100,24 @@ struct Server {
         }
     }
 
+    private func location(_ settings: Settings) throws -> StoreLocation {
+        guard case .cluster(var configuration) = try settings.storeLocation() else {
+            return try settings.storeLocation()
+        }
+        configuration.migrates = flags.migrate
+        return .cluster(configuration)
+    }
+
     private func announce(port: Int, _ plan: Plan) {
         let host = plan.options.host.contains(":") ? "[\(plan.options.host)]" : plan.options.host
         let url = "http://\(host):\(port)"
-        plan.logger.info("listening", metadata: ["url": .string(url), "database": .string(plan.path)])
+        plan.logger.info("listening", metadata: ["url": .string(url), "database": .string(plan.location.description)])
         guard Terminal.isStandardOutput else { return }
         print(
             """
 
               Luciq Chat is running: \(url)
-              The data is in \(plan.path)
+              The data is in \(plan.location)
 
               Try: curl -s -X POST \(url)/applications -H 'Content-Type: application/json' -d '{"name":"My product"}'
 

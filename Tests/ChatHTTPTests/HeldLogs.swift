@@ -32,6 +32,10 @@ final class HeldMessageLog: MessageLog {
         return try await log.append(batch, at: now)
     }
 
+    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await log.settle(number, in: chat)
+    }
+
     func hold() { state.withLock { $0.isHeld = true } }
     func fail(_ failure: ChatError?) { state.withLock { $0.failure = failure } }
 

@@ -27,7 +27,7 @@ struct TestStore {
     }
 
     func makeChat() async throws -> Chat.ID {
-        try await store.append([NewChat(tenant: tenant)], at: Self.time)[0].get().id
+        try #require(await store.append([NewChat(tenant: tenant)], at: Self.time)[0].get().id)
     }
 
     @discardableResult
@@ -237,7 +237,7 @@ struct TestStore {
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")
         var first: SQLiteLock? = try SQLiteLock(database: path)
-        let error = #expect(throws: SQLiteProblem.self) { _ = try SQLiteLock(database: path) }
+        let error = #expect(throws: StoreProblem.self) { _ = try SQLiteLock(database: path) }
         #expect(error?.description.contains("(pid \(getpid()))") == true)
         withExtendedLifetime(first) {}
         first = nil
@@ -258,7 +258,7 @@ struct TestStore {
         try await test.store.pool.write { db in
             try db.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999-future')")
         }
-        let error = #expect(throws: SQLiteProblem.self) { try test.store.migrate() }
+        let error = #expect(throws: StoreProblem.self) { try test.store.migrate() }
         #expect(error?.description.contains("newer luciq") == true)
     }
 
@@ -266,7 +266,7 @@ struct TestStore {
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")
         try String(repeating: "not a database. ", count: 100).write(toFile: path, atomically: true, encoding: .utf8)
-        let error = #expect(throws: SQLiteProblem.self) { _ = try SQLiteStore.openExclusively(path: path) }
+        let error = #expect(throws: StoreProblem.self) { _ = try SQLiteStore.openExclusively(path: path) }
         #expect(error?.description.contains("file is not a database") == true)
     }
 

@@ -12,7 +12,17 @@ import Testing
         (["serve", "--port", "1x"], [:], "PORT (command line) must be a number from 0 to 65535."),
         (["serve"], ["LOG_LEVEL": "loud"], "LOG_LEVEL (environment) must be one of trace, debug"),
         (["serve"], ["DATABASE_URL": "sqlite:relative"], "DATABASE_URL must look like sqlite:///absolute/path"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@h:x/db"], "DATABASE_URL: "),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
         (["serve"], ["DATABASE_URL": "postgres://x"], "DATABASE_URL must look like sqlite:///absolute/path"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@h:x/db"], "DATABASE_URL: "),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
         (["serve"], ["HOST": "no.such.host.invalid"], "HOST must be an address or a name of this machine"),
         (["serve", "--config", "nowhere.json"], [:], "Cannot read the settings in nowhere.json"),
         (["serve"], ["SHUTDOWN_TIMEOUT": "0"], "SHUTDOWN_TIMEOUT (environment) must be a number from 1 to 3600."),
@@ -37,7 +47,7 @@ import Testing
             flags: ["PORT": "3"], file: file, environment: ["PORT": "2", "HOST": "environment", "LOG_LEVEL": ""])
         #expect(try settings.number(Setup.port, in: 0...9) == 3)
         #expect(try settings.text(Setup.host) == "environment")
-        #expect(try settings.databasePath() == "/file")
+        #expect(try settings.storeLocation().description == "/file")
         #expect(try settings.text(Setup.logLevel) == "info")
         #expect(throws: Settings.Invalid.self) { try settings.commitLimits() }
     }
@@ -55,6 +65,12 @@ import Testing
         add(Setup.host)
         add(Setup.port)
         add(Setup.databaseURL, shown: "data/luciq.sqlite")
+        add(Setup.databasePool)
+        add(Setup.redisURL, shown: "none")
+        add(Setup.dbHost, shown: "none")
+        add(Setup.dbPort)
+        add(Setup.dbUsername)
+        add(Setup.dbName)
         add(Setup.logLevel)
         add(Setup.logFormat)
         add(Setup.shutdownTimeout)

@@ -7,15 +7,56 @@ struct DatabaseFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where everything is kept: sqlite:///absolute/path. Default: ./data/luciq.sqlite. Environment: DATABASE_URL.",
+            """
+            Where everything is kept: sqlite:///absolute/path, or mysql://user:password@host/database for many machines. \
+            Default: ./data/luciq.sqlite. Environment: DATABASE_URL.
+            """,
             valueName: "url"))
     var databaseUrl: String?
 
-    var values: [String: String] { [Setup.databaseURL.variable: databaseUrl].compactMapValues(\.self) }
+    @Option(
+        help: ArgumentHelp(
+            "The Redis beside a MySQL database: redis://host:6379/0. Default: none. Environment: REDIS_URL.",
+            valueName: "url"))
+    var redisUrl: String?
+
+    @Option(help: "Connections to a MySQL database for reading. Default: 8. Environment: DATABASE_POOL.")
+    var databasePool: String?
+
+    @Option(
+        help: """
+            Without DATABASE_URL, the host of a MySQL database, as the Rails application names it. Default: none. \
+            Environment: DB_HOST.
+            """)
+    var dbHost: String?
+
+    @Option(help: "Its port. Default: 3306. Environment: DB_PORT.")
+    var dbPort: String?
+
+    @Option(help: "Its user; the password is DB_PASSWORD. Default: root. Environment: DB_USERNAME.")
+    var dbUsername: String?
+
+    @Option(help: "Its database. Default: luciq. Environment: DB_NAME.")
+    var dbName: String?
+
+    var values: [String: String] {
+        [
+            Setup.databaseURL.variable: databaseUrl,
+            Setup.redisURL.variable: redisUrl,
+            Setup.databasePool.variable: databasePool,
+            Setup.dbHost.variable: dbHost,
+            Setup.dbPort.variable: dbPort,
+            Setup.dbUsername.variable: dbUsername,
+            Setup.dbName.variable: dbName,
+        ].compactMapValues(\.self)
+    }
 }
 
 /// What `luciq serve` can be told.
 struct ServeFlags: ParsableArguments {
+    @Flag(help: "Bring the database's schema up to date first. An embedded database always is.")
+    var migrate = false
+
     @Option(help: "Address to listen on. Default: 127.0.0.1. Environment: HOST.")
     var host: String?
 

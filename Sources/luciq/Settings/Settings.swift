@@ -56,18 +56,6 @@ struct Settings {
         } ?? setting.defaultValue
     }
 
-    /// The SQLite file, as an absolute path.
-    func databasePath() throws -> String {
-        let url = try text(Setup.databaseURL)
-        if url.isEmpty { return FileManager.default.currentDirectoryPath + "/data/luciq.sqlite" }
-        let prefix = "sqlite://"
-        guard url.hasPrefix(prefix + "/"), !url.hasSuffix("/") else {
-            throw Invalid(description: "DATABASE_URL must look like sqlite:///absolute/path/of.sqlite.")
-        }
-        // Two names of one file must not look like two files.
-        return URL(fileURLWithPath: String(url.dropFirst(prefix.count))).resolvingSymlinksInPath().path
-    }
-
     /// - Parameter read: nil for a value that will not do.
     private func value<Value, Result>(
         _ setting: Setting<Value>,

@@ -1,0 +1,36 @@
+# syntax=docker/dockerfile:1
+
+FROM swift:6.3-bookworm AS builder
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends libhiredis-dev libmariadb-dev libsqlite3-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+# The packages that ours depends on, fetched again only when the manifest changes.
+COPY Package.* ./
+RUN swift package resolve
+COPY Sources Sources
+# The manifest names the tests' folders; nothing in them is compiled.
+COPY Tests Tests
+# What debuggers need is stripped; the names of functions stay, for the backtrace of a crash.
+RUN swift build -c release --product luciq --static-swift-stdlib \
+    && strip --strip-debug -o /luciq "$(swift build -c release --static-swift-stdlib --show-bin-path)/luciq"
+
+FROM debian:bookworm-slim
+# libmariadb3 brings the plugins for the passwords of MySQL 8; ca-certificates and tzdata serve TLS and logs' times.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends \
+        ca-certificates libhiredis0.14 libmariadb3 libsqlite3-0 tzdata \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin luciq \
+    && install -d -o luciq -g luciq /data
+COPY --from=builder /luciq /usr/local/bin/luciq
+USER luciq
+# With no DATABASE_URL the data is in data/luciq.sqlite under this folder: mount a volume there.
+WORKDIR /data
+ENV HOST=0.0.0.0 PORT=3000
+EXPOSE 3000
+# A shell's own TCP, so that the image needs no curl. A worker serves nothing: compose.yaml switches the check off there.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["bash", "-c", \
+    "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /livez HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+ENTRYPOINT ["luciq"]
+CMD ["serve"]

@@ -1,0 +1,6 @@
+// hiredis' command writer and reply parser; its sockets are not used.
+#if __has_include(<hiredis/hiredis.h>)
+#include <hiredis/hiredis.h>
+#else
+#include <hiredis.h>
+#endif

@@ -1,0 +1,67 @@
+import MySQLClient
+import Synchronization
+
+/// How many messages a chat has, exactly, at a cost that follows what is new in it.
+///
+/// Stored messages never go away, so once the numbers 1 to n are all there they will always be: `chats.counted_number`
+/// is such an n. Only what came after it is counted, in the index, and what is void is taken off.
+struct ChatCount: Sendable {
+    /// For a query FROM chats.
+    static let columns = """
+        id, counted_number, void_count, (
+            SELECT COUNT(*) FROM messages WHERE chat_id = chats.id AND number > chats.counted_number)
+        """
+
+    let chat: Int64
+    let messages: Int64
+    /// How many rows had to be counted.
+    let uncounted: Int64
+
+    init(_ row: borrowing MySQLRow, from column: Int) {
+        self.chat = row.integer(column)
+        self.uncounted = row.integer(column + 3)
+        self.messages = row.integer(column + 1) - row.integer(column + 2) + uncounted
+    }
+}
+
+/// Moves `chats.counted_number` on where a reader found much to count.
+final class Counting: Sendable {
+    /// So many rows are counted in well under a millisecond.
+    private static let tolerated: Int64 = 4096
+    /// The newest numbers may still be on their way.
+    private static let unsettled: Int64 = 1024
+    /// Chats at a time; the others have their turn with the next reader.
+    private static let bound = 4
+
+    private let running = Mutex<Set<Int64>>([])
+
+    func advance(_ count: ChatCount, _ store: MySQLStore) {
+        guard count.uncounted > Self.tolerated else { return }
+        let isFirst = running.withLock { running in running.count < Self.bound && running.insert(count.chat).inserted }
+        guard isFirst else { return }
+        Task {
+            // A failure costs the next reader what it cost this one, and nothing else.
+            try? await store.scan(within: .seconds(5)) { try Self.advance(count.chat, $0) }
+            running.withLock { _ = $0.remove(count.chat) }
+        }
+    }
+
+    /// Goes on to just before the newest messages, if none is missing up to there.
+    static func advance(_ chat: Int64, _ connection: isolated MySQLConnection) throws {
+        let ends = try connection.first(
+            """
+            SELECT counted_number, (SELECT number FROM messages WHERE chat_id = chats.id ORDER BY number DESC LIMIT 1)
+            FROM chats WHERE id = ?
+            """, [.integer(chat)]
+        ) { ($0.integer(0), $0.integer(1) - unsettled) }
+        guard let (counted, goal) = ends, goal > counted else { return }
+        let stored = try connection.first(
+            "SELECT COUNT(*) FROM messages WHERE chat_id = ? AND number > ? AND number <= ?",
+            [.integer(chat), .integer(counted), .integer(goal)]
+        ) { $0.integer(0) }
+        guard stored == goal - counted else { return }
+        try connection.execute(
+            "UPDATE chats SET counted_number = ? WHERE id = ? AND counted_number = ?",
+            [.integer(goal), .integer(chat), .integer(counted)])
+    }
+}

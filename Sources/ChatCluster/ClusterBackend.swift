@@ -1,0 +1,79 @@
+package import ChatCore
+package import Logging
+import MySQLClient
+import RedisClient
+
+extension Backend {
+    /// The cluster backend: one database that speaks MySQL's protocol and one Redis, shared by any number of processes.
+    ///
+    /// - Throws: `StoreProblem` when the database cannot be reached or has a schema that this program does not know, or
+    ///   when the Redis is none. A Redis that is merely away keeps nothing from starting.
+    package static func cluster(_ configuration: ClusterConfiguration, logger: Logger) async throws -> Backend {
+        if configuration.migrates { _ = try await MySQLKeeper(configuration, logger: logger).migrate() }
+        let store = try await MySQLStore(configuration, logger: logger)
+        return Backend(
+            tenants: store,
+            chats: store,
+            messages: store,
+            tenantLog: store,
+            chatLog: store,
+            messageLog: store,
+            batchesInFlight: ClusterConfiguration.batchesInFlight,
+            probe: { try await store.probe() },
+            services: [store.redis, store.reads, store.writes, store.scans],
+            close: {}
+        )
+    }
+}
+
+extension MySQLStore {
+    /// Checks that what it needs is there, then makes the pools. They connect when they are used.
+    init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
+        try await Self.check(configuration.mysql)
+        let redis = RedisClient(configuration.redis, logger: logger)
+        func pool(_ size: Int, readTimeout: Duration) -> MySQLPool {
+            var mysql = configuration.mysql
+            mysql.readTimeout = readTimeout
+            return MySQLPool(mysql, size: size, logger: logger)
+        }
+        self.init(
+            reads: pool(configuration.readConnections, readTimeout: configuration.patience),
+            writes: pool(configuration.writeConnections, readTimeout: configuration.patience),
+            // A count over a large chat sends nothing until it is done.
+            scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
+            redis: redis,
+            patience: configuration.patience,
+            logger: logger
+        )
+    }
+
+    private static func check(_ mysql: MySQLConfiguration) async throws {
+        do {
+            let connection = try await MySQLConnection.connect(mysql)
+            let version = connection.serverVersion
+            guard ServerVersion(version, isMariaDB: connection.isMariaDB).isSupported else {
+                throw StoreProblem(
+                    "The database \(mysql.description) is version \(version); MySQL 8 or MariaDB 10.6 is the least.")
+            }
+            let schema = try await connection.perform { try Schema($0) }
+            await connection.close()
+            try schema.checkIsCurrent(mysql.description)
+        } catch let error as MySQLError {
+            throw StoreProblem(connecting: error, to: mysql.description)
+        }
+    }
+}
+
+/// The number at the start of a server's version.
+struct ServerVersion {
+    let isSupported: Bool
+
+    /// - Parameter text: `8.0.36`, `10.11.6-MariaDB-1`, `5.5.5-10.11.6-MariaDB`.
+    init(_ text: String, isMariaDB: Bool) {
+        // MariaDB once had to pretend to be 5.5.5 for the sake of replicas.
+        let text = text.hasPrefix("5.5.5-") ? text.dropFirst(6) : text[...]
+        let numbers = text.prefix { $0.isNumber || $0 == "." }.split(separator: ".").map { Int($0) ?? 0 }
+        let least = isMariaDB ? [10, 6] : [8, 0]
+        self.isSupported = !numbers.prefix(2).lexicographicallyPrecedes(least)
+    }
+}

@@ -1,0 +1,38 @@
+package import Logging
+package import MySQLClient
+package import RedisClient
+
+/// Where the cluster's parts are, and how much of them one process may use.
+package struct ClusterConfiguration: Sendable {
+    package var mysql: MySQLConfiguration
+    package var redis: RedisConfiguration
+    /// Connections for point look-ups and pages; appends and scans have a few more of their own.
+    package var readConnections = 8
+    /// How long a write is tried.
+    package var patience = Duration.seconds(5)
+    /// Whether to migrate at the start.
+    package var migrates = false
+
+    package init(mysql: MySQLConfiguration, redis: RedisConfiguration) {
+        self.mysql = mysql
+        self.redis = redis
+    }
+
+    /// Connections that append: a few batches of messages and of chats, and one of applications.
+    var writeConnections: Int { 2 * Self.batchesInFlight + 1 }
+    static let batchesInFlight = 4
+    static let scanConnections = 2
+
+    /// A connection to Redis for one piece of work.
+    func withRedis(logger: Logger, _ body: (RedisClient) async throws -> Void) async throws {
+        let redis = RedisClient(redis, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await redis.run() }
+            defer { group.cancelAll() }
+            try await redis.waitUntilConnected(timeout: configurationTimeout)
+            try await body(redis)
+        }
+    }
+
+    private var configurationTimeout: Duration { redis.connectTimeout + .seconds(1) }
+}

@@ -1,0 +1,103 @@
+import ChatCore
+import MySQLClient
+
+/// The table of idempotency keys, on one connection.
+struct IdempotencyTable: Sendable {
+    /// What a key belongs to: its `scope_id` is a chat's or an application's id.
+    enum Scope: Int64, Sendable { case chat = 1, application = 2 }
+
+    struct Place: Hashable {
+        let owner: Int64
+        let key: String
+    }
+
+    /// What an earlier request left.
+    struct Trace {
+        let number: Int64
+        let fingerprint: [UInt8]
+        let isExpired: Bool
+    }
+
+    /// Keys a statement.
+    private static let statementKeys = 128
+
+    let scope: Scope
+    let now: Timestamp
+
+    private var oldest: Timestamp { now.adding(.zero - IdempotencyKey.lifetime) }
+
+    /// What is known of these keys.
+    func traces(of places: [Place], _ connection: isolated MySQLConnection) throws -> [Place: Trace] {
+        var traces: [Place: Trace] = [:]
+        for some in places.chunks(of: Self.statementKeys) {
+            // ORs of equalities: every engine takes them for look-ups in the primary key.
+            let condition = some.map { _ in "(scope = ? AND scope_id = ? AND idempotency_key = ?)" }
+            try connection.query(
+                """
+                SELECT scope_id, idempotency_key, number, fingerprint, created_at FROM idempotency_keys
+                WHERE \(condition.joined(separator: " OR "))
+                """,
+                some.flatMap { [.integer(scope.rawValue), .integer($0.owner), .bytes(Array($0.key.utf8))] }
+            ) { row in
+                traces[Place(owner: row.integer(0), key: row.text(1))] = Trace(
+                    number: row.integer(2),
+                    fingerprint: Array(row.bytes(3)),
+                    isExpired: row.timestamp(4) <= oldest.microseconds
+                )
+                return true
+            }
+        }
+        return traces
+    }
+
+    /// Remembers keys that no live trace holds; an expired one makes room.
+    ///
+    /// - Throws: `MySQLError` of a duplicate when another request has stored one of them meanwhile.
+    func remember(_ new: [NewTrace], _ connection: isolated MySQLConnection) throws {
+        for some in new.chunks(of: Self.statementKeys) {
+            do {
+                try insert(some, connection)
+            } catch let error as MySQLError where error.isDuplicate {
+                // A failed statement changed nothing.
+                guard try deleteExpired(some, connection) > 0 else { throw error }
+                try insert(some, connection)
+            }
+        }
+    }
+
+    private func insert(_ new: ArraySlice<NewTrace>, _ connection: isolated MySQLConnection) throws {
+        try connection.execute(
+            """
+            INSERT INTO idempotency_keys (scope, scope_id, idempotency_key, fingerprint, number, created_at)
+            VALUES \(new.map { _ in "(?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+            """,
+            new.flatMap { trace -> [MySQLValue] in
+                [
+                    .integer(scope.rawValue), .integer(trace.owner), .bytes(Array(trace.key.text.utf8)),
+                    .bytes(trace.key.fingerprint), .integer(trace.number), .timestamp(now.microseconds),
+                ]
+            })
+    }
+
+    private func deleteExpired(_ new: ArraySlice<NewTrace>, _ connection: isolated MySQLConnection) throws -> Int64 {
+        try new.reduce(0) { count, trace in
+            let deleted = try connection.execute(
+                """
+                DELETE FROM idempotency_keys
+                WHERE scope = ? AND scope_id = ? AND idempotency_key = ? AND created_at <= ?
+                """,
+                [
+                    .integer(scope.rawValue), .integer(trace.owner), .bytes(Array(trace.key.text.utf8)),
+                    .timestamp(oldest.microseconds),
+                ])
+            return count + deleted.affectedRows
+        }
+    }
+}
+
+/// A key and the number of what it made.
+struct NewTrace: Sendable {
+    let owner: Int64
+    let key: IdempotencyKey
+    let number: Int64
+}

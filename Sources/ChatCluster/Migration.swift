@@ -1,0 +1,35 @@
+import Foundation
+
+/// One step of the schema: a file of Migrations/, known by its version.
+struct Migration: Sendable {
+    /// As in `schema_migrations`: `20251027155137`.
+    let version: String
+    let sql: String
+    /// Whether the Rails application may have taken this step.
+    let isRails: Bool
+
+    /// Every step, in order.
+    static let all = [
+        Migration("20251027155137", PackageResources._0251027155137_create_applications_sql, isRails: true),
+        Migration("20251027195054", PackageResources._0251027195054_create_chats_sql, isRails: true),
+        Migration("20251028144809", PackageResources._0251028144809_create_messages_sql, isRails: true),
+        Migration("20261122000001", PackageResources._0261122000001_add_batches_sql),
+        Migration("20261122000002", PackageResources._0261122000002_add_counts_sql),
+        Migration("20261122000003", PackageResources._0261122000003_create_idempotency_keys_sql),
+    ]
+
+    private init(_ version: String, _ file: [UInt8], isRails: Bool = false) {
+        self.version = version
+        self.sql = String(decoding: file, as: UTF8.self)
+        self.isRails = isRails
+    }
+
+    /// The statements, for a server.
+    ///
+    /// - Parameter collation: MySQL's and MariaDB's names for the same thing differ.
+    func statements(collation: String) -> [String] {
+        sql.replacing("{{collation}}", with: collation)
+            .split(separator: "\n").filter { !$0.hasPrefix("--") }.joined(separator: "\n")
+            .split(separator: ";\n").map { String($0).trimmingCharacters(in: ["\n", ";"]) }.filter { !$0.isEmpty }
+    }
+}

@@ -1,0 +1,154 @@
+package import ChatCore
+import Foundation
+package import Logging
+import MySQLClient
+import RedisClient
+
+/// Looks after the cluster's database: creates, migrates, empties, verifies.
+package struct MySQLKeeper: StoreKeeper {
+    private let configuration: ClusterConfiguration
+    private let logger: Logger
+
+    package init(_ configuration: ClusterConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    private var location: String { configuration.mysql.description }
+
+    package func create() async throws {
+        let name = configuration.mysql.database
+        // An identifier cannot be a parameter.
+        guard name.wholeMatch(of: /[A-Za-z0-9_$-]{1,64}/) != nil else {
+            throw StoreProblem(
+                "A database's name must be 1 to 64 of A-Z a-z 0-9 _ $ -, not \(name).", isConfiguration: true)
+        }
+        var mysql = configuration.mysql
+        mysql.database = ""
+        try await withConnection(mysql) { connection in
+            try await connection.perform { connection in
+                try connection.run("CREATE DATABASE IF NOT EXISTS `\(name)` DEFAULT CHARACTER SET utf8mb4")
+            }
+        }
+    }
+
+    package func migrate() async throws -> [String] {
+        try await withConnection(configuration.mysql) { try await migrate($0) }
+    }
+
+    private func migrate(_ connection: MySQLConnection) async throws -> [String] {
+        let migrator = Migrator(location: location) { try await forgetNumbers() }
+        return try await migrator.migrate(connection)
+    }
+
+    /// Drops the Redis keys of a database whose numbers must not be trusted.
+    private func forgetNumbers() async throws {
+        do {
+            try await configuration.withRedis(logger: logger) { redis in
+                for table in [NumberedTable.messages, .chats] {
+                    try await NumberSource(redis: redis, table: table).forgetAll()
+                }
+                _ = try await redis.send(RedisCommand("DEL", RedisKey.dirtyChats, RedisKey.dirtyApplications))
+            }
+        } catch {
+            throw StoreProblem(
+                """
+                The numbers in Redis (\(configuration.redis.description)) must be dropped first, and that failed: \
+                \(error). Nothing was changed.
+                """)
+        }
+    }
+
+    package func status() async throws -> StoreStatus {
+        try await withConnection(configuration.mysql) { connection in
+            let schema = try await connection.perform { try Schema($0) }
+            let counts = try await connection.perform { connection -> [Int64] in
+                guard schema.pending.isEmpty else { return [0, 0, 0] }
+                return try connection.first(
+                    """
+                    SELECT COUNT(*),
+                        (SELECT CAST(IFNULL(SUM(chats), 0) AS SIGNED) FROM application_counts),
+                        (SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts)
+                    FROM applications
+                    """
+                ) { [$0.integer(0), $0.integer(1), $0.integer(2)] } ?? [0, 0, 0]
+            }
+            return StoreStatus(
+                location: location,
+                engine: (connection.isMariaDB ? "MariaDB " : "MySQL ") + connection.serverVersion,
+                applied: schema.applied,
+                pending: schema.pending.map(\.version),
+                applications: counts[0],
+                chats: counts[1],
+                messages: counts[2]
+            )
+        }
+    }
+
+    package func reset() async throws {
+        try await withConnection(configuration.mysql) { connection in
+            try await connection.perform { connection in
+                let schema = try Schema(connection)
+                try schema.checkMayMigrate(location)
+                for table in [
+                    "idempotency_keys", "application_counts", "messages", "chats", "applications", "schema_migrations",
+                ] {
+                    try connection.run("DROP TABLE IF EXISTS \(table)")
+                }
+            }
+            try await forgetNumbers()
+            _ = try await migrate(connection)
+        }
+    }
+
+    package func verify(
+        mends: Bool, progress: @escaping @Sendable (Int64, Int64) -> Void
+    ) async throws -> StoreReport {
+        do {
+            var verifier = try await MySQLVerifier(
+                configuration: configuration, mends: mends, logger: logger, progress: progress)
+            return try await verifier.run()
+        } catch let error as MySQLError {
+            throw StoreProblem(connecting: error, to: location)
+        }
+    }
+
+    package func close() {}
+
+    /// Opens a connection for one piece of work.
+    private func withConnection<Result>(
+        _ mysql: MySQLConfiguration, _ body: (MySQLConnection) async throws -> Result
+    ) async throws -> Result {
+        do {
+            // DDL over a large table takes as long as it takes.
+            var patient = mysql
+            patient.readTimeout = .seconds(24 * 3600)
+            let connection = try await MySQLConnection.connect(patient)
+            do {
+                let result = try await body(connection)
+                await connection.close()
+                return result
+            } catch {
+                await connection.close()
+                throw error
+            }
+        } catch let error as MySQLError {
+            throw StoreProblem(connecting: error, to: location)
+        }
+    }
+}
+
+extension StoreProblem {
+    /// A driver's error, in words for who runs the command.
+    init(connecting error: MySQLError, to location: String) {
+        switch error.kind {
+        case .unknownDatabase:
+            self.init(
+                "There is no such database: \(location). Create it with luciq db create.", isConfiguration: true)
+        case .accessDenied: self.init("The database \(location) refuses this user or password.", isConfiguration: true)
+        case .cannotConnect: self.init("Cannot connect to the database \(location): \(error.message).")
+        case .connectionLost: self.init("The connection to the database \(location) was lost.")
+        default: self.init("The database \(location) failed: \(error.message) (MySQL error \(error.number)).")
+        }
+    }
+}

@@ -1,0 +1,128 @@
+package import ChatCore
+import MySQLClient
+import RedisClient
+
+extension NewMessage: NumberedEntry {
+    var owner: Int64 { chat.rawValue }
+}
+
+extension MySQLStore: MessageLog {
+    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
+        var append = NumberedAppend(batch, to: messageLog, at: now) { rows, voids, id, connection in
+            try Self.insert(voids: voids, at: now, connection)
+            for some in rows.statements {
+                try connection.execute(
+                    """
+                    INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    """,
+                    some.flatMap { row -> [MySQLValue] in
+                        [
+                            .integer(row.place.owner), .integer(row.place.number), .text(batch[row.entry].body),
+                            .timestamp(now.microseconds), .timestamp(now.microseconds), .integer(id),
+                        ]
+                    })
+            }
+            try ApplicationCounts(stripeOf: id).add(messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
+        }
+        let fates = try await append.run()
+        tell(batch, fates)
+        var results: [Result<AppendedMessage, ChatError>] = []
+        results.reserveCapacity(batch.count)
+        for (new, fate) in zip(batch, fates) {
+            switch fate {
+            case .stored(let number):
+                results.append(
+                    .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false)))
+            case .replayed(let number): results.append(try await replay(number, in: new.chat))
+            case .refused(let error): results.append(.failure(error))
+            }
+        }
+        return results
+    }
+
+    private func replay(_ number: Int64, in chat: Chat.ID) async throws -> Result<AppendedMessage, ChatError> {
+        guard let message = try await message(Message.Number(number), in: chat) else { return .failure(.notFound) }
+        return .success(AppendedMessage(number: message.number, createdAt: message.createdAt, isReplay: true))
+    }
+
+    /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, and
+    /// the sets save the sync a search.
+    private func tell(_ batch: [NewMessage], _ fates: [Fate]) {
+        var stored: [Int64: Int64] = [:]
+        var applications: Set<Int64> = []
+        for (new, fate) in zip(batch, fates) where fate.isStored {
+            stored[new.chat.rawValue, default: 0] += 1
+            applications.insert(new.tenant.rawValue)
+        }
+        guard !stored.isEmpty else { return }
+        redis.post(
+            stored.map { RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key), String($0.value)) } + [
+                RedisCommand(["SADD", RedisKey.dirtyChats] + stored.keys.map(String.init)),
+                RedisCommand(["SADD", RedisKey.dirtyApplications] + applications.map(String.init)),
+            ])
+    }
+
+    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        var retry = Retry(patience: messageLog.patience)
+        while true {
+            if let found = try await content(of: number, in: chat) { return found.message }
+            do throws(MySQLError) {
+                try await writes.run(within: retry.remaining) { connection in
+                    try connection.transaction { connection in
+                        let place = OwnedNumber(owner: chat.rawValue, number: number.rawValue)
+                        try Self.insert(voids: [place], at: WallClock.system.now(), connection)
+                    }
+                }
+            } catch {
+                if case .foreignKey = error.kind { throw ChatError.notFound }
+                // A duplicate: its writer came first after all.
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
+    }
+
+    private struct Content: Sendable {
+        /// Nil for a void row.
+        let message: Message?
+    }
+
+    private func content(of number: Message.Number, in chat: Chat.ID) async throws -> Content? {
+        try await read { connection in
+            try connection.first(
+                "SELECT body, created_at, batch_id FROM messages WHERE chat_id = ? AND number = ?",
+                [.integer(chat.rawValue), .integer(number.rawValue)]
+            ) { row in
+                guard row.integer(2) != BatchID.void else { return Content(message: nil) }
+                return Content(
+                    message: Message(
+                        number: number, body: row.text(0), createdAt: Timestamp(microseconds: row.timestamp(1))))
+            }
+        }
+    }
+
+    /// Stores rows that hold numbers nobody may have any more, and takes them off their chats' counts.
+    static func insert(voids: [OwnedNumber], at now: Timestamp, _ connection: isolated MySQLConnection) throws {
+        let counts = Dictionary(voids.map { ($0.owner, Int64(1)) }, uniquingKeysWith: +)
+        // The chat first: a row's insert would share the lock that this needs alone.
+        for (chat, count) in counts.sorted(by: { $0.key < $1.key }) {
+            try connection.execute(
+                "UPDATE chats SET void_count = void_count + ? WHERE id = ?", [.integer(count), .integer(chat)])
+        }
+        for place in voids {
+            try connection.execute(
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)
+                VALUES (?, ?, NULL, ?, ?, ?)
+                """,
+                [
+                    .integer(place.owner), .integer(place.number), .timestamp(now.microseconds),
+                    .timestamp(now.microseconds), .integer(BatchID.void),
+                ])
+        }
+    }
+}
+
+extension Fate {
+    var isStored: Bool { if case .stored = self { true } else { false } }
+}

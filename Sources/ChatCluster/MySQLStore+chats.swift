@@ -1,0 +1,113 @@
+package import ChatCore
+import MySQLClient
+import RedisClient
+
+extension NewChat: NumberedEntry {
+    var owner: Int64 { tenant.rawValue }
+}
+
+extension MySQLStore: ChatStore {
+    func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
+        try await read { connection in
+            try connection.first(
+                "SELECT id FROM chats WHERE application_id = ? AND number = ? AND batch_id >= 0",
+                [.integer(tenant.rawValue), .integer(number.rawValue)]
+            ) { Chat.ID($0.integer(0)) }
+        }
+    }
+
+    func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
+        let row = try await read { connection in
+            try connection.first(
+                "SELECT \(CountedChat.columns) FROM chats WHERE application_id = ? AND number = ? AND batch_id >= 0",
+                [.integer(tenant.rawValue), .integer(number.rawValue)], CountedChat.init)
+        }
+        if let row { counting.advance(row.count, self) }
+        return row?.chat
+    }
+
+    func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
+        let (rows, isPreceded) = try await read { connection in
+            let rows = try connection.rows(
+                """
+                SELECT \(CountedChat.columns) FROM chats
+                WHERE application_id = ? AND number > ? AND number < ? AND batch_id >= 0
+                ORDER BY number \(page.walkOrder) LIMIT ?
+                """,
+                [
+                    .integer(tenant.rawValue), .integer(page.lowerBound), .integer(page.upperBound),
+                    .integer(Int64(page.limit + 1)),
+                ], CountedChat.init)
+            return (rows, try page.isPreceded(in: .chats, of: tenant.rawValue, connection))
+        }
+        for row in rows { counting.advance(row.count, self) }
+        return PageOf(walked: rows.map(\.chat), page: page, isPrecededBy: isPreceded)
+    }
+}
+
+private struct CountedChat: Sendable {
+    static let columns = "number, created_at, \(ChatCount.columns)"
+
+    let chat: Chat
+    let count: ChatCount
+
+    init(_ row: borrowing MySQLRow) {
+        self.count = ChatCount(row, from: 2)
+        self.chat = Chat(
+            number: Chat.Number(row.integer(0)),
+            messagesCount: count.messages,
+            createdAt: Timestamp(microseconds: row.timestamp(1))
+        )
+    }
+}
+
+extension MySQLStore: ChatLog {
+    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
+        var append = NumberedAppend(batch, to: chatLog, at: now) { rows, voids, id, connection in
+            let places = rows.map { ($0.place, id) } + voids.map { ($0, BatchID.void) }
+            for some in places.statements {
+                try connection.execute(
+                    """
+                    INSERT INTO chats (application_id, number, created_at, updated_at, batch_id)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    """,
+                    some.flatMap { place, id -> [MySQLValue] in
+                        [
+                            .integer(place.owner), .integer(place.number), .timestamp(now.microseconds),
+                            .timestamp(now.microseconds), .integer(id),
+                        ]
+                    })
+            }
+            try ApplicationCounts(stripeOf: id).add(chats: rows.map(\.place.owner), connection)
+        }
+        let fates = try await append.run()
+        let dirty = Set(zip(batch, fates).compactMap { new, fate in fate.isStored ? new.owner : nil })
+        if !dirty.isEmpty { redis.post([RedisCommand(["SADD", RedisKey.dirtyApplications] + dirty.map(String.init))]) }
+        return fates.map { fate in
+            switch fate {
+            case .stored(let number):
+                .success(AppendedChat(id: nil, number: Chat.Number(number), isReplay: false))
+            case .replayed(let number):
+                .success(AppendedChat(id: nil, number: Chat.Number(number), isReplay: true))
+            case .refused(let error): .failure(error)
+            }
+        }
+    }
+
+    /// Makes sure of a chat's number, as `settle` does of a message's.
+    func settleChat(_ number: Chat.Number, in tenant: Tenant.ID) async throws {
+        do {
+            _ = try await writes.run(within: chatLog.patience) { connection in
+                try connection.execute(
+                    """
+                    INSERT INTO chats (application_id, number, created_at, updated_at, batch_id)
+                    VALUES (?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), ?)
+                    """, [.integer(tenant.rawValue), .integer(number.rawValue), .integer(BatchID.void)])
+            }
+        } catch  where error.isDuplicate {
+            return
+        } catch {
+            throw ChatError(driver: error)
+        }
+    }
+}

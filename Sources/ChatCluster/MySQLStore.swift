@@ -1,0 +1,67 @@
+import ChatCore
+import Logging
+import MySQLClient
+import RedisClient
+
+/// The cluster's store: the tables that the Rails application made, with numbers proposed by Redis.
+///
+/// Nothing is kept in the process that another process could change, so any number of them may run side by side.
+struct MySQLStore: Sendable {
+    /// Point look-ups and pages.
+    let reads: MySQLPool
+    /// Batches.
+    let writes: MySQLPool
+    /// Reads that walk many rows; a few, so that they never hold up the short ones.
+    let scans: MySQLPool
+    let redis: RedisClient
+    let messageLog: NumberedLog
+    let chatLog: NumberedLog
+    let counting = Counting()
+    /// How long a read is tried.
+    private let readPatience = Duration.seconds(1)
+
+    init(reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, patience: Duration, logger: Logger)
+    {
+        self.reads = reads
+        self.writes = writes
+        self.scans = scans
+        self.redis = redis
+        func log(_ table: NumberedTable) -> NumberedLog {
+            NumberedLog(
+                table: table, pool: writes, numbers: NumberSource(redis: redis, table: table), patience: patience,
+                logger: logger)
+        }
+        self.messageLog = log(.messages)
+        self.chatLog = log(.chats)
+    }
+
+    /// A short read, again on another connection where the first was lost.
+    func read<Result: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws(ChatError) -> Result {
+        var retry = Retry(patience: readPatience)
+        while true {
+            do throws(MySQLError) {
+                return try await reads.run(within: retry.remaining, body)
+            } catch {
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
+    }
+
+    /// A long read.
+    func scan<Result: Sendable>(
+        within time: Duration, _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        do {
+            return try await scans.withConnection(timeout: time, body)
+        } catch let error as MySQLError {
+            throw ChatError(driver: error)
+        }
+    }
+
+    /// - Throws: `ChatError.unavailable` when the database cannot be read.
+    func probe() async throws {
+        _ = try await read { try $0.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) } }
+    }
+}

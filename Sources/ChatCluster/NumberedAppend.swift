@@ -1,0 +1,211 @@
+import ChatCore
+import Logging
+import MySQLClient
+
+/// Something to be numbered and stored within its owner.
+protocol NumberedEntry: Sendable {
+    var owner: Int64 { get }
+    var key: IdempotencyKey? { get }
+}
+
+/// What becomes of an entry.
+enum Fate: Sendable {
+    case stored(number: Int64)
+    /// An earlier request with its key stored it.
+    case replayed(number: Int64)
+    case refused(ChatError)
+}
+
+/// Takes one batch into the database, whatever goes wrong on the way, or says at its deadline that it could not.
+///
+/// Numbers come from Redis, a counter an owner, before the transaction; the database's unique index over (owner, number)
+/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has one of three answers:
+///
+/// - *A number is taken.* Our own batch took it (the connection had died after the commit: done), or somebody else did:
+///   Redis was behind, or a hole was closed before a slow writer came. Then the counter is raised to the table's highest
+///   number and new ones are taken; nobody has been told the old ones.
+/// - *Redis gave no number*: the transaction locks the owners' rows and goes on after their highest numbers.
+/// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
+///   numbers again. If the first attempt went through after all, the fence says so.
+struct NumberedAppend<Entry: NumberedEntry> {
+    /// Writes the rows, within the transaction. A row's `entry` is the place in the batch of what is in it.
+    typealias Insert =
+        @Sendable (_ rows: [NumberedBatch.Row], _ voids: [OwnedNumber], _ batchID: Int64, isolated MySQLConnection)
+        throws
+        -> Void
+
+    private enum Step {
+        case lookForKeys, commit, lookForRows, lookForOwners
+    }
+
+    private let log: NumberedLog
+    private let entries: [Entry]
+    private let keys: IdempotencyTable
+    private let insert: Insert
+    private var batch: NumberedBatch
+    private var fates: [Fate?]
+    private var retry: Retry
+    /// The highest stored number of owners whose counter is behind.
+    private var floors: [Int64: Int64] = [:]
+    /// Counters that started from nothing: the owner is new, or Redis lost the key.
+    private var suspects: [Int64: (last: Int64, count: Int64)] = [:]
+
+    init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
+        self.log = log
+        self.entries = entries
+        self.keys = IdempotencyTable(scope: log.table.scope, now: now)
+        self.insert = insert
+        self.batch = NumberedBatch(owners: entries.map(\.owner))
+        self.fates = entries.map { _ in nil }
+        self.retry = Retry(patience: log.patience)
+    }
+
+    /// - Returns: one fate an entry, in order.
+    /// - Throws: `.outcomeUnknown` when the rows may yet be there; `.unavailable` when they are not.
+    mutating func run() async throws(ChatError) -> [Fate] {
+        var step = isKeyed ? Step.lookForKeys : .commit
+        var mayBeStored = false
+        while true {
+            do {
+                switch step {
+                case .lookForKeys:
+                    try await findReplays()
+                    step = .commit
+                case .commit:
+                    try await takeNumbers()
+                    try await commit()
+                    return settled()
+                case .lookForRows:
+                    if try await findOwnRows() { return settled() }
+                    step = isKeyed ? .lookForKeys : .commit
+                case .lookForOwners:
+                    try await dropOrphans()
+                    step = .commit
+                }
+            } catch {
+                if step == .commit, error.kind == .connectionLost { mayBeStored = true }
+                switch error.kind {
+                case .duplicateKey: step = .lookForRows
+                case .foreignKey: step = .lookForOwners
+                default: break
+                }
+                guard await retry.mayGoOn(after: error) else {
+                    throw mayBeStored ? .outcomeUnknown : ChatError(driver: error)
+                }
+            }
+        }
+    }
+
+    private var isKeyed: Bool { entries.contains { $0.key != nil } }
+
+    private func settled() -> [Fate] {
+        var fates = fates
+        for row in batch.plan.rows { fates[row.entry] = .stored(number: row.place.number) }
+        return fates.map { $0! }
+    }
+
+    /// Answers the entries whose key was seen before.
+    private mutating func findReplays() async throws(MySQLError) {
+        let keyed = batch.open.filter { entries[$0].key != nil }
+        let places = keyed.map { IdempotencyTable.Place(owner: entries[$0].owner, key: entries[$0].key!.text) }
+        let traces = try await log.pool.run(within: retry.remaining) { [keys] in try keys.traces(of: places, $0) }
+        for (entry, place) in zip(keyed, places) {
+            guard let trace = traces[place], !trace.isExpired else { continue }
+            let isSame = trace.fingerprint == entries[entry].key!.fingerprint
+            fates[entry] = isSame ? .replayed(number: trace.number) : .refused(.keyReused)
+            batch.settle(entry)
+        }
+    }
+
+    /// Asks Redis for the numbers that are wanted. What it does not give is taken within the transaction.
+    private mutating func takeNumbers() async throws(MySQLError) {
+        let wanted = batch.wanted.filter { suspects[$0.owner] == nil && floors[$0.owner] == nil }
+        if !wanted.isEmpty {
+            for (want, last) in zip(wanted, await log.numbers.take(wanted)) {
+                guard let last else { continue }
+                if last == want.count {
+                    suspects[want.owner] = (last, want.count)
+                } else {
+                    give(want.owner, last, want.count)
+                }
+            }
+        }
+        if !suspects.isEmpty {
+            let highest = try await log.highestNumbers(of: Array(suspects.keys), within: retry.remaining)
+            for (owner, suspect) in suspects {
+                if let floor = highest[owner] {
+                    floors[owner] = floor
+                } else {
+                    give(owner, suspect.last, suspect.count)
+                }
+            }
+            suspects = [:]
+        }
+        for (owner, count) in batch.wanted {
+            guard let floor = floors[owner] else { continue }
+            if let last = await log.numbers.take(count, of: owner, above: floor) { give(owner, last, count) }
+        }
+        floors = [:]
+    }
+
+    private mutating func give(_ owner: Int64, _ last: Int64, _ count: Int64) {
+        batch.give(owner, last: last, count: count)
+    }
+
+    private mutating func commit() async throws(MySQLError) {
+        guard !batch.plan.isEmpty || !batch.wanted.isEmpty else { return }
+        let (log, entries, keys, insert, proposed) = (log, entries, keys, insert, batch)
+        // The numbers come back even when the commit failed: they may be in the database.
+        let (tried, failure) = try await log.pool.run(within: retry.remaining) { connection in
+            var batch = proposed
+            do {
+                try connection.transaction { connection in
+                    if !batch.wanted.isEmpty { try log.takeLocked(&batch, connection) }
+                    let plan = batch.plan
+                    try insert(plan.rows, plan.voids, batch.id, connection)
+                    let traces = plan.rows.compactMap { row in
+                        entries[row.entry].key.map {
+                            NewTrace(owner: row.place.owner, key: $0, number: row.place.number)
+                        }
+                    }
+                    try keys.remember(traces, connection)
+                }
+                return (batch, MySQLError?.none)
+            } catch let error as MySQLError {
+                // After a failover this server may stay read-only for good: look for the primary anew.
+                if error.kind == .readOnly { connection.close() }
+                return (batch, error)
+            }
+        }
+        batch = tried
+        if let failure { throw failure }
+    }
+
+    /// Looks who has our numbers. Those that another has are lost, and their owners' counters are behind.
+    ///
+    /// - Returns: whether our own batch has them: then it was committed, as a whole.
+    private mutating func findOwnRows() async throws(MySQLError) -> Bool {
+        let plan = batch.plan
+        let places = plan.rows.map(\.place) + plan.voids
+        let (log, id) = (log, batch.id)
+        let found = try await log.pool.run(within: retry.remaining) { try log.batches(at: places, $0) }
+        if found.values.contains(id) { return true }
+        guard !found.isEmpty else { return false }
+        log.logger.notice(
+            "Numbers were taken already", metadata: ["of": "\(log.table.name)", "count": "\(found.count)"])
+        batch.lose(found.keys)
+        floors = try await log.highestNumbers(of: Array(Set(found.keys.map(\.owner))), within: retry.remaining)
+        return false
+    }
+
+    /// Refuses the entries whose owner is gone.
+    private mutating func dropOrphans() async throws(MySQLError) {
+        let (log, owners) = (log, Array(Set(batch.open.map { entries[$0].owner })))
+        let existing = try await log.pool.run(within: retry.remaining) { try log.existing(owners, $0) }
+        for entry in batch.open where !existing.contains(entries[entry].owner) {
+            fates[entry] = .refused(.notFound)
+            batch.settle(entry)
+        }
+        batch.forget(owners.filter { !existing.contains($0) })
+    }
+}

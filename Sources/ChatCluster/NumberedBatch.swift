@@ -1,0 +1,88 @@
+/// The numbers of one batch on its way into the database: who wants some, who holds which, what is left over. It
+/// decides; `NumberedAppend` acts.
+///
+/// An entry is *open* until it is settled some other way (an earlier request with its key stored it, its owner is
+/// gone). The open entries of an owner get the numbers it holds, lowest first, in the order of the batch. A number that
+/// is held and no longer wanted is stored as void, so that no hole is left behind.
+struct NumberedBatch: Sendable {
+    struct Row: Sendable {
+        /// The entry's place in the batch.
+        let entry: Int
+        let place: OwnedNumber
+    }
+
+    /// Written in each row, so that a writer whose connection died can tell whether its rows are there.
+    let id = BatchID.random()
+    /// By entry.
+    let owners: [Int64]
+    private var isOpen: [Bool]
+    /// Ascending.
+    private var held: [Int64: [Int64]] = [:]
+
+    init(owners: [Int64]) {
+        self.owners = owners
+        self.isOpen = owners.map { _ in true }
+    }
+
+    /// The entries that are to be stored.
+    var open: [Int] { isOpen.indices.filter { isOpen[$0] } }
+
+    /// How many numbers each owner still needs, by owner.
+    var wanted: [(owner: Int64, count: Int64)] {
+        var counts: [Int64: Int64] = [:]
+        for entry in open { counts[owners[entry], default: 0] += 1 }
+        return counts.compactMap { owner, count in
+            let missing = count - Int64(held[owner]?.count ?? 0)
+            return missing > 0 ? (owner, missing) : nil
+        }.sorted { $0.owner < $1.owner }
+    }
+
+    /// The highest number that an owner holds; 0 for none.
+    func highest(of owner: Int64) -> Int64 { held[owner]?.last ?? 0 }
+
+    /// Gives an owner `count` numbers, the last of them `last`.
+    mutating func give(_ owner: Int64, last: Int64, count: Int64) {
+        held[owner, default: []].append(contentsOf: last - count + 1...last)
+        held[owner]!.sort()
+    }
+
+    /// What to store now.
+    struct Plan: Sendable {
+        /// One for each open entry that has a number (all have, when nothing is wanted), in the index's order.
+        let rows: [Row]
+        /// The numbers left over.
+        let voids: [OwnedNumber]
+
+        var isEmpty: Bool { rows.isEmpty && voids.isEmpty }
+    }
+
+    var plan: Plan {
+        var next: [Int64: Int] = [:]
+        var rows: [Row] = []
+        for entry in open {
+            let owner = owners[entry]
+            let position = next[owner, default: 0]
+            guard let numbers = held[owner], position < numbers.count else { continue }
+            next[owner] = position + 1
+            rows.append(Row(entry: entry, place: OwnedNumber(owner: owner, number: numbers[position])))
+        }
+        let voids = held.flatMap { owner, numbers in
+            numbers.dropFirst(next[owner] ?? 0).map { OwnedNumber(owner: owner, number: $0) }
+        }
+        return Plan(rows: rows.sorted { $0.place < $1.place }, voids: voids.sorted())
+    }
+
+    /// An entry is not to be stored after all; its number goes to another, or is left over.
+    mutating func settle(_ entry: Int) { isOpen[entry] = false }
+
+    /// Owners that are gone, and their numbers with them.
+    mutating func forget(_ owners: [Int64]) { for owner in owners { held[owner] = nil } }
+
+    /// Numbers that turned out to be taken.
+    mutating func lose(_ places: some Sequence<OwnedNumber>) {
+        let lost = Set(places)
+        for owner in Set(lost.map(\.owner)) {
+            held[owner]?.removeAll { lost.contains(OwnedNumber(owner: owner, number: $0)) }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import ChatCore
+import Logging
+import MySQLClient
+
+/// A numbered table and where its numbers come from: what the batches of one log share.
+struct NumberedLog: Sendable {
+    let table: NumberedTable
+    let pool: MySQLPool
+    let numbers: NumberSource
+    /// How long a batch is tried.
+    let patience: Duration
+    let logger: Logger
+
+    /// Places a statement.
+    private static let statementPlaces = 256
+
+    /// The highest stored number of each owner, void ones included; those without any are left out.
+    func highestNumbers(of owners: [Int64], within time: Duration) async throws(MySQLError) -> [Int64: Int64] {
+        try await pool.run(within: time) { try highestNumbers(of: owners, $0) }
+    }
+
+    private func highestNumbers(
+        of owners: [Int64], _ connection: isolated MySQLConnection
+    ) throws -> [Int64: Int64] {
+        var highest: [Int64: Int64] = [:]
+        for some in owners.chunks(of: Self.statementPlaces) {
+            // One look-up at the end of each owner's stretch of the index; MAX would walk all of it.
+            try connection.query(
+                """
+                SELECT owners.id, (
+                    SELECT number FROM \(table.name) WHERE \(table.owner) = owners.id ORDER BY number DESC LIMIT 1)
+                FROM \(table.ownerTable) AS owners WHERE owners.id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
+                """,
+                some.map { .integer($0) }
+            ) { row in
+                if !row.isNull(1) { highest[row.integer(0)] = row.integer(1) }
+                return true
+            }
+        }
+        return highest
+    }
+
+    /// Takes the numbers that are wanted after the owners' highest ones, within a transaction that keeps the owners' rows
+    /// to itself.
+    func takeLocked(_ batch: inout NumberedBatch, _ connection: isolated MySQLConnection) throws {
+        let wanted = batch.wanted
+        for some in wanted.chunks(of: Self.statementPlaces) {
+            _ = try connection.rows(
+                """
+                SELECT id FROM \(table.ownerTable) WHERE id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
+                ORDER BY id FOR UPDATE
+                """,
+                some.map { .integer($0.owner) }
+            ) { $0.integer(0) }
+        }
+        let highest = try highestNumbers(of: wanted.map(\.owner), connection)
+        for (owner, count) in wanted {
+            let floor = max(highest[owner] ?? 0, batch.highest(of: owner))
+            batch.give(owner, last: floor + count, count: count)
+        }
+    }
+
+    /// Which batch wrote the rows at these places; a place with no row is left out.
+    func batches(
+        at places: [OwnedNumber], _ connection: isolated MySQLConnection
+    ) throws -> [OwnedNumber: Int64] {
+        var batches: [OwnedNumber: Int64] = [:]
+        for some in places.chunks(of: Self.statementPlaces) {
+            // ORs of equalities: every engine takes them for look-ups in the index.
+            let condition = some.map { _ in "(\(table.owner) = ? AND number = ?)" }.joined(separator: " OR ")
+            try connection.query(
+                "SELECT \(table.owner), number, batch_id FROM \(table.name) WHERE \(condition)",
+                some.flatMap { [.integer($0.owner), .integer($0.number)] }
+            ) { row in
+                batches[OwnedNumber(owner: row.integer(0), number: row.integer(1))] = row.integer(2)
+                return true
+            }
+        }
+        return batches
+    }
+
+    /// Which of these owners are there.
+    func existing(_ owners: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
+        var existing: Set<Int64> = []
+        for some in owners.chunks(of: Self.statementPlaces) {
+            let marks = some.map { _ in "?" }.joined(separator: ", ")
+            existing.formUnion(
+                try connection.rows(
+                    "SELECT id FROM \(table.ownerTable) WHERE id IN (\(marks))", some.map { .integer($0) }
+                ) { $0.integer(0) })
+        }
+        return existing
+    }
+}

@@ -1,0 +1,79 @@
+import ChatCore
+import MySQLClient
+
+/// How often and how long something is tried again.
+struct Retry {
+    private let deadline: ContinuousClock.Instant
+    private var pause = Duration.milliseconds(5)
+
+    init(patience: Duration) { self.deadline = .now + patience }
+
+    /// What is left of the patience; never negative.
+    var remaining: Duration { max(.zero, deadline - .now) }
+
+    /// Waits a little where waiting helps.
+    ///
+    /// - Returns: whether to try again: the error may pass and there is time left.
+    mutating func mayGoOn(after error: MySQLError) async -> Bool {
+        guard error.mayPass, remaining > .zero else { return false }
+        if error.passesAtOnce { return true }
+        // Half of it by chance, so that those who failed together do not come back together.
+        let wait = min(pause * Double.random(in: 0.5...1), remaining)
+        try? await Task.sleep(for: wait)  // Cancelled or not, the deadline ends it.
+        pause = min(pause * 2, .milliseconds(250))
+        return true
+    }
+}
+
+extension MySQLError {
+    var isDuplicate: Bool { if case .duplicateKey = kind { true } else { false } }
+
+    /// Whether another attempt needs no wait: what stood in the way is looked at first.
+    fileprivate var passesAtOnce: Bool {
+        switch kind {
+        case .duplicateKey, .foreignKey: true
+        default: false
+        }
+    }
+
+    /// Whether the same may succeed a moment later.
+    fileprivate var mayPass: Bool {
+        switch kind {
+        case .duplicateKey, .foreignKey, .deadlock, .lockTimeout, .readOnly, .tooManyConnections, .diskFull,
+            .shuttingDown, .interrupted, .cannotConnect, .connectionLost, .poolExhausted:
+            true
+        case .accessDenied, .unknownDatabase, .noSuchTable, .closed, .other: false
+        }
+    }
+}
+
+extension ChatError {
+    /// Wraps an error of the driver. SQL, hosts and values stay out of it: a client may see the reason.
+    init(driver error: MySQLError) {
+        let reason =
+            switch error.kind {
+            case .cannotConnect, .connectionLost, .shuttingDown, .closed: "The database cannot be reached"
+            case .tooManyConnections, .poolExhausted: "The database has no connection free"
+            case .readOnly: "The database cannot be written"
+            case .diskFull: "The database's disk is full"
+            case .deadlock, .lockTimeout, .interrupted: "The database is too busy"
+            default: "The database failed (MySQL error \(error.number))"
+            }
+        self = .unavailable(reason: reason)
+    }
+}
+
+extension MySQLPool {
+    /// One access, on one connection; what is no `MySQLError` is a mistake of ours.
+    func run<Result: Sendable>(
+        within time: Duration, _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws(MySQLError) -> Result {
+        do {
+            return try await withConnection(timeout: time, body)
+        } catch let error as MySQLError {
+            throw error
+        } catch {
+            throw MySQLError(.other, String(describing: error), number: 0)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import ChatCore
+import MySQLClient
+
+/// What a database's schema is, against what this program knows.
+struct Schema: Sendable {
+    let applied: [String]
+    /// Whether there are tables that no migration of ours accounts for.
+    let isForeign: Bool
+
+    var pending: [Migration] { Migration.all.filter { !applied.contains($0.version) } }
+    private var unknown: [String] { applied.filter { version in !Migration.all.contains { $0.version == version } } }
+    /// Whether the tables were the Rails application's alone until now.
+    var isRailsAlone: Bool {
+        !applied.isEmpty && Migration.all.allSatisfy { $0.isRails == applied.contains($0.version) }
+    }
+
+    init(_ connection: isolated MySQLConnection) throws {
+        let tables = try connection.rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+        ) { $0.text(0) }
+        if tables.contains("schema_migrations") {
+            self.applied = try connection.rows("SELECT version FROM schema_migrations ORDER BY version") { $0.text(0) }
+        } else {
+            self.applied = []
+        }
+        self.isForeign = applied.isEmpty && tables.contains { ["applications", "chats", "messages"].contains($0) }
+    }
+
+    /// - Throws: `StoreProblem` unless the schema may be migrated.
+    func checkMayMigrate(_ location: String) throws {
+        if let newest = unknown.last {
+            throw StoreProblem(
+                "The database \(location) has a schema that this luciq does not know (\(newest)). Use the luciq that made it."
+            )
+        }
+        if isForeign {
+            throw StoreProblem(
+                "The database \(location) has tables that are neither ours nor the Rails application's. Use an empty one."
+            )
+        }
+    }
+
+    /// - Throws: `StoreProblem` unless this program may serve it.
+    func checkIsCurrent(_ location: String) throws {
+        try checkMayMigrate(location)
+        if !pending.isEmpty {
+            throw StoreProblem(
+                "The database \(location) is not up to date. Mend it with luciq db migrate, or start with --migrate.")
+        }
+    }
+}

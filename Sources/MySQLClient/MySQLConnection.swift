@@ -1,0 +1,124 @@
+/// One connection to the database, on a thread of its own.
+///
+/// A call from elsewhere hops to that thread and back; `perform` does so once for as many statements as its body has,
+/// and the body then runs without suspension. Statements are prepared once and kept by their text, 128 a connection, so
+/// a text must not have values in it. There is one statement at a time: while rows are being read, no other can run.
+/// Settings of the session stay with the connection, so whoever changes one changes it back.
+package actor MySQLConnection {
+    nonisolated let thread = ConnectionThread()
+    private nonisolated let session = Session()
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
+    private init() {}
+
+    deinit { thread.stop { [session] in session.close() } }
+
+    /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, and rarely others.
+    package static func connect(_ configuration: MySQLConfiguration) async throws(MySQLError) -> MySQLConnection {
+        let connection = MySQLConnection()
+        try await connection.open(configuration)
+        return connection
+    }
+
+    private func open(_ configuration: MySQLConfiguration) throws(MySQLError) { try session.connect(configuration) }
+
+    /// As the server says it: `10.11.6-MariaDB-0+deb12u1`, `8.4.3`.
+    package nonisolated var serverVersion: String { session.serverVersion }
+
+    package nonisolated var isMariaDB: Bool { serverVersion.contains("MariaDB") }
+
+    /// False after the connection was lost or closed: it never recovers.
+    package var isUsable: Bool { session.isUsable }
+
+    /// Whether a transaction was begun and not ended.
+    package var isInTransaction: Bool { session.isInTransaction }
+
+    /// How many statements are prepared.
+    var statementCount: Int { session.statementCount }
+
+    /// Runs the body on the connection's thread: one hop there and one back.
+    package func perform<T: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> T
+    ) async throws -> T {
+        try body(self)
+    }
+
+    /// Runs a statement for what it changes; rows are discarded.
+    ///
+    /// - Parameter sql: one statement with `?` for each of `parameters`, in order. Not a `CALL`.
+    @discardableResult
+    package func execute(
+        _ sql: String, _ parameters: [MySQLValue] = []
+    ) throws(MySQLError) -> MySQLResult {
+        try session.execute(sql, parameters)
+    }
+
+    /// Streams the rows of a statement: one at a time is in memory, however many there are.
+    ///
+    /// - Parameters:
+    ///   - sql: as for `execute`.
+    ///   - each: gets one row after the other; false ends it. The server sends the rest all the same, and it is thrown
+    ///     away: a query that needs few rows has a `LIMIT`.
+    /// - Throws: `MySQLError`, also after some rows; and what `each` throws.
+    package func query(
+        _ sql: String, _ parameters: [MySQLValue] = [], each: (borrowing MySQLRow) throws -> Bool
+    ) throws {
+        try session.query(sql, parameters, each: each)
+    }
+
+    /// Reads all rows into an array.
+    package func rows<T>(
+        _ sql: String, _ parameters: [MySQLValue] = [], _ read: (borrowing MySQLRow) throws -> T
+    ) throws -> [T] {
+        var rows: [T] = []
+        try session.query(sql, parameters) { row in
+            rows.append(try read(row))
+            return true
+        }
+        return rows
+    }
+
+    /// Reads the first row; nil when there is none.
+    package func first<T>(
+        _ sql: String, _ parameters: [MySQLValue] = [], _ read: (borrowing MySQLRow) throws -> T
+    ) throws -> T? {
+        var first: T?
+        try session.query(sql, parameters) { row in
+            first = try read(row)
+            return false
+        }
+        return first
+    }
+
+    /// Sends a statement as text, not prepared: for transactions, settings and DDL. Rows are discarded.
+    package func run(_ sql: String) throws(MySQLError) { try session.run(sql) }
+
+    /// Runs the body in a transaction: committed when it returns, rolled back when it throws.
+    ///
+    /// - Throws: what the body throws; `.connectionLost` from the commit, when it is not known whether it is done.
+    package func transaction<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
+        try run("START TRANSACTION")
+        do {
+            let result = try body(self)
+            try run("COMMIT")
+            return result
+        } catch {
+            rollBack()
+            throw error
+        }
+    }
+
+    /// What the caller has to know is why; so a rollback that fails only ends the connection, and with it the
+    /// transaction.
+    private func rollBack() {
+        guard session.isUsable else { return }
+        do throws(MySQLError) { try run("ROLLBACK") } catch { session.setBroken() }
+    }
+
+    /// Asks the server for a sign of life: one round trip.
+    package func ping() throws(MySQLError) { try session.ping() }
+
+    /// Ends the connection; statements from now on throw `.closed`. The thread ends with the last reference.
+    package func close() { session.close() }
+}

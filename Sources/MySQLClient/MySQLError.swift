@@ -1,0 +1,108 @@
+/// What went wrong at the server, on the way to it, or in the pool.
+package struct MySQLError: Error, CustomStringConvertible, Sendable {
+    /// What a caller may want to tell apart.
+    package enum Kind: Sendable, Equatable {
+        /// The row is there already; the key's name as the server says it, without the table's.
+        case duplicateKey(index: String)
+        case foreignKey
+        /// The transaction was rolled back so that another could go on: the same again may succeed.
+        case deadlock
+        case lockTimeout
+        /// The server, or the transaction, takes no writes: a replica, or a primary that was demoted.
+        case readOnly
+        case tooManyConnections
+        case accessDenied
+        case unknownDatabase
+        case noSuchTable
+        case diskFull
+        case shuttingDown
+        /// The statement was killed or ran into the server's time limit. The connection goes on.
+        case interrupted
+        /// There is no connection, and no statement was sent.
+        case cannotConnect
+        /// The connection broke after a statement may have been sent: whether it had its effect is unknown.
+        case connectionLost
+        /// Too many wait for a connection of the pool, or this one waited too long.
+        case poolExhausted
+        /// The connection or the pool was closed by its owner.
+        case closed
+        case other
+    }
+
+    package let kind: Kind
+    /// The server's number (1000 to 1999 and from 3000) or the library's (2000 to 2999 and 5000 to 5999); 0 for none.
+    package let number: Int
+    /// What the server or the library says. It may hold a value that was to be stored, never a password.
+    package let message: String
+
+    package var description: String { number == 0 ? message : "\(message) (MySQL error \(number))" }
+
+    package init(_ kind: Kind, _ message: String, number: Int = 0) {
+        self.kind = kind
+        self.number = number
+        self.message = message
+    }
+
+    /// An error as it came from the server or the library, on an open connection: a handshake cannot fail any more, so
+    /// what breaks leaves the statement in doubt.
+    init(number: Int, message: String) {
+        let kind = Kind(number: number, message: message)
+        self.init(kind == .cannotConnect ? .connectionLost : kind, message, number: number)
+    }
+
+    /// The same, met before there was a connection: nothing was sent, so nothing is in doubt.
+    init(connecting number: Int, message: String) {
+        let kind = Kind(number: Self.refusal(in: message) ?? number, message: message)
+        let isLibrarys = (2000...2999).contains(number) || (5000...5999).contains(number)
+        let isUnknown = kind == .other && isLibrarys
+        self.init(kind == .connectionLost || isUnknown ? .cannotConnect : kind, message, number: number)
+    }
+
+    /// What the server said before TLS began, when the library only passes it on because nobody signed it:
+    /// "Received error packet before … cannot be verified: 1040 - Too many connections".
+    private static func refusal(in message: String) -> Int? {
+        guard message.hasPrefix("Received error packet before"), let colon = message.firstRange(of: ": ") else {
+            return nil
+        }
+        return Int(message[colon.upperBound...].prefix { $0.isNumber })
+    }
+}
+
+extension MySQLError.Kind {
+    /// Sources: the lists of server errors of MySQL 8.0 and of MariaDB, and the library's errmsg.h.
+    init(number: Int, message: String) {
+        self =
+            switch number {
+            case 1022, 1062, 1586: .duplicateKey(index: Self.index(in: message))
+            case 1216, 1217, 1451, 1452: .foreignKey
+            case 1213: .deadlock
+            case 1205, 3572: .lockTimeout
+            case 1207, 1290, 1792, 1836: .readOnly
+            case 1040, 1203, 1226: .tooManyConnections
+            case 1044, 1045, 1130, 1142, 1143, 1227, 1698, 1820, 1862, 3118, 4151: .accessDenied
+            case 1049: .unknownDatabase
+            case 1146: .noSuchTable
+            case 3, 20, 1021, 1026, 1114: .diskFull
+            // "Got error 28 from storage engine": the system's ENOSPC.
+            case 1030 where message.contains("error 28 "): .diskFull
+            case 1053, 1079, 3168: .shuttingDown
+            case 1317, 1969, 3024: .interrupted
+            case 1129, 2001...2005, 2007, 2009, 2012, 2026, 2049, 2059, 2061, 3159: .cannotConnect
+            // 1927, 3169 and 4031 say that the connection was killed or timed out, perhaps in the middle of a commit.
+            case 1152, 1158...1161, 1184, 1927, 2006, 2013, 2027, 2055, 3169, 4031, 5013, 5014: .connectionLost
+            default: .other
+            }
+    }
+
+    /// Whether the connection cannot be used after such an error.
+    var isFatal: Bool { self == .connectionLost || self == .shuttingDown || self == .cannotConnect }
+
+    /// The key in "Duplicate entry '42-7' for key 'messages.index_on_chat_id'", whatever the language: what is quoted
+    /// last. MySQL puts the table before it since 8.0.19, MariaDB does not.
+    private static func index(in message: String) -> String {
+        guard let end = message.lastIndex(of: "'") else { return "" }
+        guard let start = message[..<end].lastIndex(of: "'") else { return "" }
+        let quoted = message[message.index(after: start)..<end]
+        return String(quoted.split(separator: ".", maxSplits: 1).last ?? "")
+    }
+}

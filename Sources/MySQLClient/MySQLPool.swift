@@ -1,0 +1,187 @@
+package import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// A bounded number of connections, lent in the order they are asked for.
+///
+/// Connections are opened when they are needed and stay open. One that breaks is replaced; while the server is away,
+/// callers get `.cannotConnect` at once instead of waiting, and one attempt to connect is made at a time, less and less
+/// often, up to one a second. Bounded in every direction: connections, callers that wait, and the time each one waits.
+package final class MySQLPool: Service {
+    private typealias Waiter = CheckedContinuation<MySQLConnection, any Error>
+    private typealias Decisions = MySQLPoolState<MySQLConnection, Waiter>
+
+    private struct State {
+        var decisions: Decisions
+        var lastTicket: Decisions.Ticket = 0
+        var drained: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let configuration: MySQLConfiguration
+    private let acquireTimeout: Duration
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let start = ContinuousClock.now
+
+    /// Opens nothing yet.
+    ///
+    /// - Parameters:
+    ///   - size: connections at most.
+    ///   - waiting: callers at most that wait for one; the next is refused with `.poolExhausted`.
+    ///   - acquireTimeout: how long each one waits before `.poolExhausted`.
+    package convenience init(
+        _ configuration: MySQLConfiguration, size: Int, waiting: Int = 1024, acquireTimeout: Duration = .seconds(5),
+        logger: Logger
+    ) {
+        self.init(
+            configuration, limits: MySQLPoolLimits(size: size, waiting: waiting), acquireTimeout: acquireTimeout,
+            logger: logger)
+    }
+
+    init(_ configuration: MySQLConfiguration, limits: MySQLPoolLimits, acquireTimeout: Duration, logger: Logger) {
+        self.configuration = configuration
+        self.acquireTimeout = acquireTimeout
+        self.logger = logger
+        state = Mutex(State(decisions: MySQLPoolState(limits: limits)))
+    }
+
+    /// Connections there are, or that are being opened.
+    package var open: Int { state.withLock(\.decisions.open) }
+    /// Connections that wait for work.
+    package var idle: Int { state.withLock(\.decisions.idleCount) }
+    /// Callers that wait for a connection.
+    package var waiting: Int { state.withLock(\.decisions.waitingCount) }
+
+    /// Borrows a connection, runs the body on its thread, and gives it back.
+    ///
+    /// One that broke, or that comes back inside a transaction, is closed instead. Cancelling the task ends the wait, not
+    /// the body.
+    ///
+    /// - Parameter timeout: how long to wait for a connection; nil for the pool's own.
+    /// - Throws: `MySQLError` (`.poolExhausted`, `.cannotConnect` and the like, `.closed`) or `CancellationError` before
+    ///   the body has run; then what it throws.
+    package func withConnection<T: Sendable>(
+        timeout: Duration? = nil, _ body: @Sendable (isolated MySQLConnection) throws -> T
+    ) async throws -> T {
+        let connection = try await borrow(timeout ?? acquireTimeout)
+        let (result, isReusable) = await connection.serve(body)
+        act { $0.returned(connection, isReusable: isReusable, now: $1) }
+        return try result.get()
+    }
+
+    /// Keeps idle connections alive until shutdown, then closes the pool.
+    package func run() async throws {
+        // A cancellation ends it like a shutdown: close all the same.
+        try? await cancelWhenGracefulShutdown {
+            while true {
+                try await Task.sleep(for: .seconds(10))
+                self.act { $0.sweep(now: $1) }
+            }
+        }
+        await close()
+    }
+
+    /// Refuses callers from now on, closes what idles, and returns when what is lent came back and is closed too.
+    /// Again is fine.
+    package func close() async {
+        act { decisions, _ in decisions.close() }
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            let isDrained = state.withLock { state in
+                if !state.decisions.isDrained { state.drained.append(done) }
+                return state.decisions.isDrained
+            }
+            if isDrained { done.resume() }
+        }
+    }
+
+    private func borrow(_ timeout: Duration) async throws -> MySQLConnection {
+        let ticket = state.withLock { state in
+            state.lastTicket += 1
+            return state.lastTicket
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { waiter in
+                act { $0.acquire(waiter, ticket: ticket, deadline: $1 + timeout, now: $1) }
+                // The handler may have come too early to find it in the line.
+                if Task.isCancelled { cancel(ticket) }
+            }
+        } onCancel: {
+            cancel(ticket)
+        }
+    }
+
+    private func cancel(_ ticket: Decisions.Ticket) {
+        state.withLock { $0.decisions.cancel(ticket) }?.resume(throwing: CancellationError())
+    }
+
+    /// Takes a decision and carries it out.
+    private func act(_ decide: (inout Decisions, _ now: Duration) -> [Decisions.Action]) {
+        var drained: [CheckedContinuation<Void, Never>] = []
+        let (actions, moment) = state.withLock { state in
+            let actions = decide(&state.decisions, now())
+            if state.decisions.isDrained { swap(&drained, &state.drained) }
+            return (actions, state.decisions.schedule())
+        }
+        for action in actions {
+            switch action {
+            case .lend(let connection, let waiter): waiter.resume(returning: connection)
+            case .refuse(let waiter, let error): waiter.resume(throwing: error)
+            case .open: Task.detached { await self.openConnection() }
+            case .check(let connection): Task.detached { await self.check(connection) }
+            case .close(let connection): Task.detached { await self.close(connection) }
+            }
+        }
+        if let moment { wake(at: moment) }
+        for done in drained { done.resume() }
+    }
+
+    private func wake(at moment: Duration) {
+        Task.detached { [weak self, start] in
+            try? await Task.sleep(until: start + moment)  // Nobody cancels this task.
+            self?.act { $0.wake(moment, now: $1) }
+        }
+    }
+
+    private func openConnection() async {
+        let wasFailing = state.withLock(\.decisions.isFailing)
+        do throws(MySQLError) {
+            let connection = try await MySQLConnection.connect(configuration)
+            if wasFailing { logger.notice("The database can be reached again") }
+            act { $0.opened(connection, now: $1) }
+        } catch {
+            // The callers get the error; the log says once that there is a condition.
+            if !wasFailing { logger.warning("The database cannot be reached", metadata: ["error": "\(error)"]) }
+            act { $0.openFailed(error, jitter: .random(in: 0...1), now: $1) }
+        }
+    }
+
+    private func check(_ connection: MySQLConnection) async {
+        do {
+            try await connection.ping()
+            act { $0.opened(connection, now: $1) }
+        } catch {
+            logger.debug("An idle connection was dead", metadata: ["error": "\(error)"])
+            act { $0.checkFailed(connection, now: $1) }
+        }
+    }
+
+    private func close(_ connection: MySQLConnection) async {
+        await connection.close()
+        act { decisions, _ in
+            decisions.closed()
+            return []
+        }
+    }
+
+    private func now() -> Duration { ContinuousClock.now - start }
+}
+
+extension MySQLConnection {
+    /// Runs the body and says whether the connection may be used again.
+    fileprivate func serve<T: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> T
+    ) async -> (Result<T, any Error>, Bool) {
+        let result = Result { try body(self) }
+        return (result, isUsable && !isInTransaction)
+    }
+}

@@ -1,0 +1,213 @@
+/// The bounds and times of a pool.
+struct MySQLPoolLimits: Sendable {
+    /// Connections, those being opened counted.
+    var size: Int
+    /// Callers that wait, those for whom a connection is being opened not counted.
+    var waiting: Int
+    /// A connection idle for longer is checked before it is lent.
+    var checkAfter = Duration.seconds(5)
+    /// A connection idle for longer is checked by the sweep, so that the server does not tire of it (`wait_timeout`).
+    var sweepAfter = Duration.seconds(30)
+    /// How long after a failure nobody tries to connect: doubled from the first to the second with each failure, and
+    /// spread over the upper half.
+    var backOff = (first: Duration.milliseconds(50), last: Duration.seconds(1))
+}
+
+/// The pool's decisions, without a thread, a clock or a server (`MySQLPool` acts on them).
+///
+/// A connection is *being opened* (or checked, which is the same to everybody else), *idle* or *lent*. Who asks waits in
+/// line, unless there is a fresh idle connection; whatever becomes free goes to the front of the line. While the server
+/// cannot be reached and no connection is left, everybody is refused at once until the back-off is over, and then one
+/// attempt is made.
+struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
+    typealias Ticket = UInt64
+
+    /// What the shell has to do, in order.
+    enum Action: Sendable {
+        /// Open a connection and report with `opened` or `openFailed`.
+        case open
+        /// See whether it is alive and report with `opened` or `checkFailed`.
+        case check(Connection)
+        case lend(Connection, to: Waiter)
+        case refuse(Waiter, MySQLError)
+        /// Close it and report with `closed`.
+        case close(Connection)
+    }
+
+    private struct Idle {
+        let connection: Connection
+        let since: Duration
+    }
+
+    private struct Place {
+        let ticket: Ticket
+        let waiter: Waiter
+        let deadline: Duration
+    }
+
+    private let limits: MySQLPoolLimits
+    /// The one used last at the end: it is lent first, so that few stay warm.
+    private var idle: [Idle] = []
+    private var line: [Place] = []
+    private var opening = 0
+    private var lent = 0
+    private var closing = 0
+    private var failures = 0
+    private var failure: MySQLError?
+    private var retryAt = Duration.zero
+    private var scheduled: Duration?
+    private(set) var isClosed = false
+
+    init(limits: MySQLPoolLimits) { self.limits = limits }
+
+    /// Connections there are or will be.
+    var open: Int { idle.count + lent + opening }
+    var idleCount: Int { idle.count }
+    var waitingCount: Int { line.count }
+    /// Whether connecting failed and has not succeeded since.
+    var isFailing: Bool { failures > 0 }
+    /// Whether the pool is closed and every connection as well.
+    var isDrained: Bool { isClosed && open == 0 && closing == 0 }
+
+    /// Somebody wants a connection, until the deadline.
+    mutating func acquire(_ waiter: Waiter, ticket: Ticket, deadline: Duration, now: Duration) -> [Action] {
+        if isClosed { return [.refuse(waiter, Self.closedError)] }
+        // One that is fresh means an empty line: it would have gone to the front else.
+        if let newest = idle.last, now - newest.since <= limits.checkAfter {
+            idle.removeLast()
+            lent += 1
+            return [.lend(newest.connection, to: waiter)]
+        }
+        if let failure = failureToTell(now) { return [.refuse(waiter, failure)] }
+        // A connection may be made ready for this one alone; else it counts among those that wait.
+        let isExpected = line.count <= opening && lent + opening < limits.size && (failures == 0 || opening == 0)
+        guard isExpected || line.count - opening < limits.waiting else {
+            return [.refuse(waiter, MySQLError(.poolExhausted, "Too many wait for a database connection"))]
+        }
+        line.append(Place(ticket: ticket, waiter: waiter, deadline: deadline))
+        return serveLine(now)
+    }
+
+    /// Somebody does not want one any more.
+    ///
+    /// - Returns: the waiter, or nil if it was served before.
+    mutating func cancel(_ ticket: Ticket) -> Waiter? {
+        guard let index = line.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+        return line.remove(at: index).waiter
+    }
+
+    mutating func opened(_ connection: Connection, now: Duration) -> [Action] {
+        opening -= 1
+        failures = 0
+        failure = nil
+        retryAt = .zero
+        return place(connection, now)
+    }
+
+    /// - Parameter jitter: from 0 to 1, at random.
+    mutating func openFailed(_ error: MySQLError, jitter: Double, now: Duration) -> [Action] {
+        opening -= 1
+        failures += 1
+        failure = error
+        let backOff = min(limits.backOff.last, limits.backOff.first * (1 << min(failures - 1, 16)))
+        retryAt = now + backOff * (0.5 + jitter / 2)
+        return refuseLine(now) + serveLine(now)
+    }
+
+    /// It was dead. Those that idle for long are most likely as well: the server was restarted, or a firewall forgot us.
+    mutating func checkFailed(_ connection: Connection, now: Duration) -> [Action] {
+        opening -= 1
+        let dead = idle.filter { now - $0.since > limits.checkAfter }
+        idle.removeAll { now - $0.since > limits.checkAfter }
+        closing += 1 + dead.count
+        return [.close(connection)] + dead.map { .close($0.connection) } + refuseLine(now) + serveLine(now)
+    }
+
+    /// A lent connection comes back.
+    mutating func returned(_ connection: Connection, isReusable: Bool, now: Duration) -> [Action] {
+        lent -= 1
+        if isReusable { return place(connection, now) }
+        closing += 1
+        return [.close(connection)] + refuseLine(now) + serveLine(now)
+    }
+
+    mutating func closed() { closing -= 1 }
+
+    /// To be called at the moment `schedule` said: refuses whose deadline has passed, and tries again to connect.
+    mutating func wake(_ moment: Duration, now: Duration) -> [Action] {
+        if scheduled == moment { scheduled = nil }
+        let late = line.filter { $0.deadline <= now }
+        line.removeAll { $0.deadline <= now }
+        let error = MySQLError(.poolExhausted, "Waited too long for a database connection")
+        return late.map { .refuse($0.waiter, error) } + serveLine(now)
+    }
+
+    /// - Returns: when `wake` has to be called, where nobody was told yet.
+    mutating func schedule() -> Duration? {
+        guard var next = line.lazy.map(\.deadline).min() else { return nil }
+        if failures > 0, opening == 0, open < limits.size { next = min(next, retryAt) }
+        if let scheduled, scheduled <= next { return nil }
+        scheduled = next
+        return next
+    }
+
+    /// Has those checked that idle for long.
+    mutating func sweep(now: Duration) -> [Action] {
+        let old = idle.filter { now - $0.since >= limits.sweepAfter }
+        idle.removeAll { now - $0.since >= limits.sweepAfter }
+        opening += old.count
+        return old.map { .check($0.connection) }
+    }
+
+    /// Refuses everybody from now on; what is lent is closed when it comes back.
+    mutating func close() -> [Action] {
+        isClosed = true
+        closing += idle.count
+        let actions: [Action] =
+            line.map { .refuse($0.waiter, Self.closedError) } + idle.map { .close($0.connection) }
+        line = []
+        idle = []
+        return actions
+    }
+
+    /// A good connection is free: to the first in the line with it.
+    private mutating func place(_ connection: Connection, _ now: Duration) -> [Action] {
+        if isClosed {
+            closing += 1
+            return [.close(connection)]
+        }
+        if line.isEmpty {
+            idle.append(Idle(connection: connection, since: now))
+            return []
+        }
+        lent += 1
+        return [.lend(connection, to: line.removeFirst().waiter)] + serveLine(now)
+    }
+
+    /// Opens or checks as many connections as there are people in the line, as far as allowed.
+    private mutating func serveLine(_ now: Duration) -> [Action] {
+        var actions: [Action] = []
+        while line.count > opening {
+            if let old = idle.popLast() {
+                actions.append(.check(old.connection))
+            } else if open < limits.size, failures == 0 || (opening == 0 && now >= retryAt) {
+                actions.append(.open)
+            } else {
+                break
+            }
+            opening += 1
+        }
+        return actions
+    }
+
+    /// Why nobody needs to wait; nil when waiting may help.
+    private func failureToTell(_ now: Duration) -> MySQLError? { open == 0 && now < retryAt ? failure : nil }
+
+    private mutating func refuseLine(_ now: Duration) -> [Action] {
+        guard let failure = failureToTell(now) else { return [] }
+        defer { line = [] }
+        return line.map { .refuse($0.waiter, failure) }
+    }
+
+    private static var closedError: MySQLError { MySQLError(.closed, "The pool of database connections is closed") }
+}

@@ -1,0 +1,91 @@
+import CMariaDB
+
+extension Session {
+    /// Connects and sets the session up: utf8mb4, UTC, strict mode, READ COMMITTED, autocommit, three seconds for a lock.
+    ///
+    /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, or what the server
+    ///   answers to a setting.
+    func connect(_ configuration: MySQLConfiguration) throws(MySQLError) {
+        guard let handle = mysql_init(nil) else { throw MySQLError(.cannotConnect, "Out of memory") }
+        Self.setOptions(configuration, handle)
+        // With a null host and the protocol set to a socket the library looks at the path alone.
+        let isConnected =
+            mysql_real_connect(
+                handle, configuration.socket == nil ? configuration.host : nil, configuration.user,
+                configuration.password, configuration.database.isEmpty ? nil : configuration.database,
+                UInt32(clamping: configuration.port), configuration.socket, 0) != nil
+        guard isConnected else {
+            let error = MySQLError(connecting: Int(mysql_errno(handle)), message: String(cString: mysql_error(handle)))
+            mysql_close(handle)
+            throw error
+        }
+        open(handle)
+        do throws(MySQLError) {
+            // Where the server has no TLS the library goes on without, whatever it was told.
+            if configuration.needsTLS, mysql_get_ssl_cipher(handle) == nil {
+                throw MySQLError(.cannotConnect, "The server offers no TLS, and the configuration requires it")
+            }
+            try setUp()
+        } catch {
+            close()
+            throw error.kind == .connectionLost
+                ? MySQLError(.cannotConnect, error.message, number: error.number) : error
+        }
+    }
+
+    /// Two statements, because the isolation level as a variable has different names in MySQL 8 and MariaDB 10, and a
+    /// proxy between may give the one for the other. `NAMES` again, for servers told to ignore what a client greets with.
+    private func setUp() throws(MySQLError) {
+        try run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        try run(
+            """
+            SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 3, \
+            sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE'
+            """)
+    }
+
+    private static func setOptions(_ configuration: MySQLConfiguration, _ handle: UnsafeMutablePointer<MYSQL>) {
+        set(MYSQL_OPT_CONNECT_TIMEOUT, seconds(configuration.connectTimeout), handle)
+        set(MYSQL_OPT_READ_TIMEOUT, seconds(configuration.readTimeout), handle)
+        set(MYSQL_OPT_WRITE_TIMEOUT, seconds(configuration.writeTimeout), handle)
+        // A statement sent again behind our back, without the transaction it was part of, would be a disaster.
+        set(MYSQL_OPT_RECONNECT, my_bool(0), handle)
+        // Or any server could ask for our files.
+        set(MYSQL_OPT_LOCAL_INFILE, UInt32(0), handle)
+        set(MYSQL_REPORT_DATA_TRUNCATION, my_bool(1), handle)
+        // Else "localhost" would mean a socket, wherever the library's maker thought it is.
+        let transport = configuration.socket == nil ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET
+        set(MYSQL_OPT_PROTOCOL, transport.rawValue, handle)
+        mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4")
+
+        let encrypts = configuration.needsTLS || (configuration.tlsMode == .preferred && configuration.socket == nil)
+        set(MYSQL_OPT_SSL_ENFORCE, my_bool(encrypts ? 1 : 0), handle)
+        // This is the check of the name; the signature is checked wherever an authority is given.
+        set(MYSQL_OPT_SSL_VERIFY_SERVER_CERT, my_bool(configuration.tlsMode == .verifyIdentity ? 1 : 0), handle)
+        guard encrypts else { return }
+        if let path = configuration.tlsCA { mysql_options(handle, MYSQL_OPT_SSL_CA, path) }
+        if let path = configuration.tlsCertificate { mysql_options(handle, MYSQL_OPT_SSL_CERT, path) }
+        if let path = configuration.tlsKey { mysql_options(handle, MYSQL_OPT_SSL_KEY, path) }
+    }
+
+    private static func set(
+        _ option: mysql_option, _ value: some BitwiseCopyable, _ handle: UnsafeMutablePointer<MYSQL>
+    ) {
+        withUnsafeBytes(of: value) { _ = mysql_options(handle, option, $0.baseAddress) }
+    }
+
+    private static func seconds(_ duration: Duration) -> UInt32 {
+        let (seconds, rest) = duration.components
+        return UInt32(clamping: max(1, seconds + (rest > 0 ? 1 : 0)))
+    }
+}
+
+extension MySQLConfiguration {
+    /// Whether a connection without TLS must not be.
+    fileprivate var needsTLS: Bool {
+        switch tlsMode {
+        case .disabled, .preferred: false
+        case .required, .verifyCA, .verifyIdentity: true
+        }
+    }
+}

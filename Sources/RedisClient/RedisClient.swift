@@ -1,0 +1,157 @@
+package import Logging
+package import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// Redis for many tasks over one connection, with automatic pipelining and reconnection.
+///
+/// Nothing waits for a connection: without one every command fails at once as `.unavailable`. A server that freezes costs
+/// one `commandTimeout`; then the connection is closed and all fails fast until a new one answers.
+package final class RedisClient: Sendable, Service {
+    private struct State {
+        var connection: RedisConnection?
+        var downReason = "not connected yet"
+        var observers: [@Sendable () -> Void] = []
+        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+        var lastWaiter = 0
+    }
+
+    private let configuration: RedisConfiguration
+    private let connector: RedisConnector
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let failedPosts = Atomic(0)
+
+    /// - Parameters:
+    ///   - maxInFlight: commands that are sent and not answered; past them `.unavailable`.
+    ///   - maxInFlightBytes: the same bound in bytes, and so the largest batch.
+    ///   - maxReplyBytes: a larger reply is `.tooLarge` and costs the connection.
+    package init(
+        _ configuration: RedisConfiguration,
+        maxInFlight: Int = 16_384,
+        maxInFlightBytes: Int = 64 << 20,
+        maxReplyBytes: Int = 64 << 20,
+        group: any EventLoopGroup = .singletonMultiThreadedEventLoopGroup,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.connector = RedisConnector(
+            configuration: configuration, limits: .init(commands: maxInFlight, bytes: maxInFlightBytes),
+            maxReplyBytes: maxReplyBytes, group: group)
+        self.logger = logger
+    }
+
+    /// Whether commands are taken in. A server that has just frozen is not known yet.
+    package var isConnected: Bool { state.withLock(\.connection)?.isOpen ?? false }
+
+    /// How many posted commands have failed, ever.
+    package var postFailures: Int { failedPosts.load(ordering: .relaxed) }
+
+    /// Sends commands in one write: one result each, in order. Takes `commandTimeout` at most.
+    package func send(_ commands: [RedisCommand]) async -> [Result<RedisValue, RedisError>] {
+        let (connection, reason) = current()
+        guard let connection else { return commands.map { _ in .failure(.unavailable(reason: reason)) } }
+        return await connection.send(commands, by: deadline())
+    }
+
+    /// Sends one command. Takes `commandTimeout` at most.
+    package func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue {
+        let (connection, reason) = current()
+        guard let connection else { throw .unavailable(reason: reason) }
+        return try await connection.send(command, by: deadline()).get()
+    }
+
+    /// Sends and lets go: nobody waits for the replies, failures are counted. What is posted by the time of the shutdown
+    /// is still sent.
+    package func post(_ commands: [RedisCommand]) {
+        if commands.isEmpty { return }
+        guard let connection = current().connection else { return countFailures(commands.count) }
+        connection.submit(commands, by: deadline(), .nobody { self.countFailures($0) })
+    }
+
+    /// Runs a script by its SHA-1, or by its source where the server does not know it yet.
+    package func eval(
+        _ script: RedisScript, keys: [String], arguments: [String]
+    ) async throws(RedisError) -> RedisValue {
+        do throws(RedisError) {
+            return try await send(script.command(isKnown: true, keys: keys, arguments: arguments))
+        } catch {
+            guard error.prefix == "NOSCRIPT" else { throw error }
+            return try await send(script.command(isKnown: false, keys: keys, arguments: arguments))
+        }
+    }
+
+    /// Makes a connection for blocking commands, which closes when `body` ends.
+    ///
+    /// - Throws: `RedisError.unavailable`, or what `body` throws.
+    nonisolated(nonsending) package func withDedicatedConnection<T>(
+        _ body: nonisolated(nonsending) (RedisConnection) async throws -> T
+    ) async throws -> T {
+        let connection = try await connector.connect()
+        defer { connection.close(reason: "its use has ended") }
+        return try await body(connection)
+    }
+
+    /// Calls `body` after each connect, the first and all others; it must be quick.
+    package func onReconnect(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.observers.append(body) } }
+
+    /// Returns as soon as there is a connection.
+    ///
+    /// - Throws: `.unavailable` after the timeout, with the reason why the last try failed.
+    package func waitUntilConnected(timeout: Duration) async throws(RedisError) {
+        let id = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        let timer = connector.group.any().scheduleTask(in: TimeAmount(timeout)) { self.wake(id) }
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                // One that is closed will be replaced in a moment.
+                let isConnected = state.connection?.isOpen ?? false
+                if !isConnected { state.waiters[id] = continuation }
+                return isConnected
+            }
+            if isOver { continuation.resume() }
+        }
+        timer.cancel()
+        let (connection, reason) = current()
+        if connection == nil { throw .unavailable(reason: reason) }
+    }
+
+    /// Connects and reconnects until shutdown; then takes nothing in, waits for the replies that are due, and closes.
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await self.connector.keepConnected(logger: self.logger) { reason in
+                self.state.withLock { state in
+                    state.connection = nil
+                    state.downReason = reason
+                }
+            } use: { connection in
+                self.use(connection)
+                await connection.untilClosed()
+            }
+        }
+        state.withLock { $0.downReason = "the client has shut down" }
+    }
+
+    private func use(_ connection: RedisConnection) {
+        let (observers, waiters) = state.withLock { state in
+            state.connection = connection
+            defer { state.waiters = [:] }
+            return (state.observers, state.waiters.values)
+        }
+        for observer in observers { observer() }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    private func wake(_ id: Int) { state.withLock { $0.waiters.removeValue(forKey: id) }?.resume() }
+
+    private func current() -> (connection: RedisConnection?, reason: String) {
+        state.withLock { ($0.connection, $0.downReason) }
+    }
+
+    private func deadline() -> NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
+
+    private func countFailures(_ count: Int) { failedPosts.add(count, ordering: .relaxed) }
+}

@@ -1,0 +1,176 @@
+import NIOCore
+import Synchronization
+
+/// One connection, which any number of tasks share. Commands of all of them are pipelined: what gathers while the event
+/// loop is busy goes out in one write, and the replies come back in order.
+///
+/// `RedisConnectionState` decides; this carries out, and `RedisHandler` brings the replies.
+package final class RedisConnection: Sendable {
+    typealias State = RedisConnectionState<Waiter>
+
+    enum Waiter: Sendable {
+        case one(CheckedContinuation<RedisReply, Never>)
+        case batch(CheckedContinuation<[RedisReply], Never>)
+        /// Nobody: is told how many of the commands failed, if any.
+        case nobody(@Sendable (_ failures: Int) -> Void)
+    }
+
+    private let channel: any Channel
+    private let state: Mutex<State>
+
+    init(channel: any Channel, limits: State.Limits) {
+        self.channel = channel
+        self.state = Mutex(State(limits: limits))
+    }
+
+    /// Whether commands are taken in.
+    var isOpen: Bool { closingReason == nil }
+
+    /// Why no commands are taken in any more; nil while they are.
+    var closingReason: String? { state.withLock(\.closingReason) }
+
+    /// Sends one command and waits for its reply. Cancelling the task closes the connection.
+    ///
+    /// - Parameter timeout: how long the reply may take; for a blocking command, more than it blocks. Past it the
+    ///   connection is closed.
+    package func send(_ command: RedisCommand, timeout: Duration) async throws(RedisError) -> RedisValue {
+        let deadline = NIODeadline.now() + TimeAmount(timeout)
+        let reply = await withTaskCancellationHandler {
+            await send(command, by: deadline)
+        } onCancel: {
+            close(reason: "the task that waits was cancelled")
+        }
+        return try reply.get()
+    }
+
+    func send(_ command: RedisCommand, by deadline: NIODeadline) async -> RedisReply {
+        await withCheckedContinuation { submit(CollectionOfOne(command), by: deadline, .one($0)) }
+    }
+
+    func send(_ commands: [RedisCommand], by deadline: NIODeadline) async -> [RedisReply] {
+        if commands.isEmpty { return [] }
+        return await withCheckedContinuation { submit(commands, by: deadline, .batch($0)) }
+    }
+
+    /// Takes commands in, or tells the waiter at once why not.
+    func submit(_ commands: some Collection<RedisCommand>, by deadline: NIODeadline, _ waiter: Waiter) {
+        do throws(RedisError) {
+            let size = commands.reduce(0) { $0 + $1.encodedSize }
+            guard size <= state.withLock(\.limits.bytes) else {
+                throw .unavailable(reason: "the commands are too large to send")
+            }
+            var bytes = channel.allocator.buffer(capacity: size)
+            for command in commands { command.encode(into: &bytes) }
+            let request = State.Request(waiter: waiter, count: commands.count, deadline: deadline, bytes: bytes)
+            let mustWrite = try state.withLock { state throws(RedisError) in try state.enqueue(request) }
+            if mustWrite { channel.eventLoop.execute { self.write() } }
+        } catch {
+            waiter.resume(with: Array(repeating: .failure(error), count: commands.count))
+        }
+    }
+
+    /// Takes nothing in from now on, and closes when the last reply has come or is late.
+    func drain(reason: String) {
+        let isDrained = state.withLock { state in
+            state.drain(reason: reason)
+            return state.isDrained
+        }
+        if isDrained { close(reason: reason) }
+    }
+
+    /// Closes now and tells everybody who waits.
+    ///
+    /// - Parameter next: what became of the command whose reply was being read.
+    func close(reason: String, next: RedisError? = nil) {
+        for outcome in state.withLock({ $0.close(reason: reason, next: next) }) { outcome.deliver() }
+        channel.close(promise: nil)
+    }
+
+    /// Returns when it is closed. Cancelling the task drains it.
+    func untilClosed() async {
+        await withTaskCancellationHandler {
+            try? await channel.closeFuture.get()  // However it was closed.
+        } onCancel: {
+            drain(reason: "the client is shutting down")
+        }
+    }
+
+    /// Calls `body` on the event loop at every interval until the connection is closed.
+    func every(_ interval: Duration, _ body: @escaping @Sendable (RedisConnection) -> Void) {
+        let interval = TimeAmount(interval)
+        let task = channel.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in body(self) }
+        channel.closeFuture.whenComplete { _ in task.cancel() }
+    }
+
+    /// Replies that have come, from the event loop.
+    func receive(_ replies: [RedisReply]) {
+        let (finished, unasked, isDrained) = state.withLock { state in
+            let (finished, unasked) = state.receive(replies)
+            return (finished, unasked, state.isDrained)
+        }
+        for outcome in finished { outcome.deliver() }
+        switch unasked {
+        case .failure(let error): close(reason: error.text)
+        case .success: close(reason: "it sent what nobody had asked for")
+        case nil where isDrained: close(reason: "drained")
+        case nil: scheduleSweep()
+        }
+    }
+
+    /// Writes all that has gathered, on the event loop.
+    private func write() {
+        var buffers = state.withLock { $0.write() }[...]
+        guard var gathered = buffers.popFirst() else { return }
+        for var buffer in buffers {
+            // Copying a few KB is cheaper than a buffer, and a TLS record, of their own.
+            if buffer.readableBytes <= 16_384 {
+                gathered.writeBuffer(&buffer)
+            } else {
+                channel.write(gathered, promise: nil)
+                gathered = buffer
+            }
+        }
+        channel.writeAndFlush(gathered, promise: nil)
+        scheduleSweep()
+    }
+
+    private func scheduleSweep() {
+        if let deadline = state.withLock({ $0.scheduleSweep() }) { sweep(at: deadline) }
+    }
+
+    private func sweep(at deadline: NIODeadline) {
+        channel.eventLoop.scheduleTask(deadline: deadline) {
+            switch self.state.withLock({ $0.sweep(now: .now()) }) {
+            case .late: self.close(reason: "no reply in time")
+            case .again(let deadline): self.sweep(at: deadline)
+            case .idle: break
+            }
+        }
+    }
+}
+
+extension RedisConnectionState.Outcome where Waiter == RedisConnection.Waiter {
+    func deliver() { waiter.resume(with: replies) }
+}
+
+extension RedisConnection.Waiter {
+    func resume(with replies: [RedisReply]) {
+        switch self {
+        case .one(let continuation): continuation.resume(returning: replies[0])
+        case .batch(let continuation): continuation.resume(returning: replies)
+        case .nobody(let failed):
+            let failures = replies.count { if case .failure = $0 { true } else { false } }
+            if failures > 0 { failed(failures) }
+        }
+    }
+}
+
+extension RedisError {
+    /// The reason or the server's words alone.
+    var text: String {
+        switch self {
+        case .unavailable(let reason), .outcomeUnknown(let reason), .server(let reason): reason
+        case .tooLarge: "a reply is too large"
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Makes connections that are ready for commands: TCP, TLS, password, database, and that the server is up.
+struct RedisConnector: Sendable {
+    let configuration: RedisConfiguration
+    let limits: RedisConnection.State.Limits
+    let maxReplyBytes: Int
+    let group: any EventLoopGroup
+    var onMessage: RedisHandler.OnMessage?
+
+    /// Connects to the server, or to the one that a sentinel knows as the primary.
+    ///
+    /// - Throws: `.unavailable` with the reason in one sentence.
+    func connect() async throws(RedisError) -> RedisConnection {
+        switch configuration.place {
+        case .server(let endpoint): return try await connect(to: endpoint, mustBePrimary: false)
+        case .sentinels(let sentinels, let primary):
+            var reasons: [String] = []
+            for sentinel in sentinels {
+                do throws(RedisError) {
+                    let endpoint = try await ask(sentinel, forPrimary: primary)
+                    return try await connect(to: endpoint, mustBePrimary: true)
+                } catch {
+                    reasons.append(error.text)
+                }
+            }
+            throw .unavailable(reason: reasons.joined(separator: "; "))
+        }
+    }
+
+    private func ask(_ sentinel: RedisConfiguration.Endpoint, forPrimary name: String) async throws(RedisError)
+        -> RedisConfiguration.Endpoint
+    {
+        // Sentinels have nothing else to do: one that is slow is not asked for long, as there are others.
+        let deadline = NIODeadline.now() + TimeAmount(min(configuration.commandTimeout, configuration.connectTimeout))
+        let connection = try await open(sentinel, tls: nil, by: deadline)
+        defer { connection.close(reason: "done") }
+        var commands: [RedisCommand] = []
+        if let password = configuration.sentinelPassword { commands.append(RedisCommand("AUTH", password)) }
+        commands.append(RedisCommand("SENTINEL", "get-master-addr-by-name", name))
+        let replies = await connection.send(commands, by: deadline)
+        for case .failure(let error) in replies {
+            throw .unavailable(reason: "the sentinel \(sentinel): \(error.text)")
+        }
+        guard let address = try? replies.last?.get().array, address.count == 2, let host = address[0].string,
+            let port = address[1].integer
+        else { throw .unavailable(reason: "the sentinel \(sentinel) knows no primary of that name") }
+        return RedisConfiguration.Endpoint(host: host, port: Int(port))
+    }
+
+    private func connect(to endpoint: RedisConfiguration.Endpoint, mustBePrimary: Bool) async throws(RedisError)
+        -> RedisConnection
+    {
+        let deadline = NIODeadline.now() + TimeAmount(configuration.connectTimeout)
+        let connection = try await open(endpoint, tls: configuration.tls, by: deadline)
+        // Until the replies are in nobody else knows the connection, so a shutdown must not wait for it.
+        let failure = await withTaskCancellationHandler {
+            await greet(connection, mustBePrimary: mustBePrimary, by: deadline)
+        } onCancel: {
+            connection.close(reason: "the client is shutting down")
+        }
+        guard let failure else { return connection }
+        connection.close(reason: failure)
+        throw .unavailable(reason: "\(endpoint): \(failure)")
+    }
+
+    /// - Returns: why the connection is of no use; nil when it is ready.
+    private func greet(_ connection: RedisConnection, mustBePrimary: Bool, by deadline: NIODeadline) async -> String? {
+        var commands = [RedisCommand("PING"), RedisCommand("CLIENT", "SETNAME", "luciq")]
+        if mustBePrimary { commands.append(RedisCommand("ROLE")) }
+        if configuration.database != 0 { commands.append(RedisCommand("SELECT", String(configuration.database))) }
+        if let password = configuration.password {
+            commands.insert(RedisCommand(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password]), at: 0)
+        }
+        for (command, reply) in zip(commands, await connection.send(commands, by: deadline)) {
+            switch (command.arguments[0], reply) {
+            case (Array("AUTH".utf8), .failure(.server(let text))): return "the password was refused: \(text)"
+            case (Array("CLIENT".utf8), .failure(.server)): break  // The name is for the operator's eyes only.
+            case (Array("PING".utf8), .failure(let error)) where error.prefix == "NOPERM": break  // Up, and answers.
+            case (_, .failure(let error)): return error.text
+            case (Array("ROLE".utf8), .success(let role)) where role.array?.first?.string != "master":
+                return "it is a replica, not the primary"
+            case (_, .success): break
+            }
+        }
+        return nil
+    }
+
+    /// TCP, with TLS started.
+    private func open(
+        _ endpoint: RedisConfiguration.Endpoint, tls: RedisConfiguration.TLS?, by deadline: NIODeadline
+    ) async throws(RedisError) -> RedisConnection {
+        do {
+            // Read anew each time, so that renewed certificates are used.
+            let context = try tls.map { try NIOSSLContext(configuration: $0.nioConfiguration()) }
+            return try await ClientBootstrap(group: group)
+                .connectTimeout(deadline - .now())
+                .channelOption(.socketOption(.so_keepalive), value: 1)
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .connect(host: endpoint.host, port: endpoint.port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        if let context {
+                            try channel.pipeline.syncOperations.addHandler(
+                                NIOSSLClientHandler(context: context, serverHostname: endpoint.nameForTLS))
+                        }
+                        let connection = RedisConnection(channel: channel, limits: limits)
+                        try channel.pipeline.syncOperations.addHandler(
+                            RedisHandler(connection: connection, maxReplyBytes: maxReplyBytes, onMessage: onMessage))
+                        return connection
+                    }
+                }
+        } catch {
+            throw .unavailable(reason: "\(endpoint): \(connectionFailure(error))")
+        }
+    }
+}
+
+extension RedisConfiguration.Endpoint {
+    /// For SNI and the certificate's check; nil for an address, which is checked as such.
+    fileprivate var nameForTLS: String? { (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil }
+}
+
+extension RedisConfiguration.TLS {
+    fileprivate func nioConfiguration() throws -> TLSConfiguration {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.certificateVerification =
+            switch verification {
+            case .full: .fullVerification
+            case .ca: .noHostnameVerification
+            case .none: .none
+            }
+        if let authorities { configuration.trustRoots = .file(authorities) }
+        if let certificate, let key {
+            configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) }
+            configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
+        }
+        return configuration
+    }
+}

@@ -1,0 +1,86 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// Parses what the server sends and hands it to the connection: replies in order, published messages at once.
+final class RedisHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    /// Takes a message of a subscribed channel, on the event loop.
+    typealias OnMessage = @Sendable (_ channel: String, _ payload: [UInt8]) -> Void
+
+    private let connection: RedisConnection
+    private let onMessage: OnMessage?
+    private var reader: RedisReader
+    private var replies: [RedisReply] = []
+
+    init(connection: RedisConnection, maxReplyBytes: Int, onMessage: OnMessage?) {
+        self.connection = connection
+        self.onMessage = onMessage
+        self.reader = RedisReader(maxReplyBytes: maxReplyBytes)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        do throws(RedisReader.Failure) {
+            let bytes = unwrapInboundIn(data)
+            try bytes.withUnsafeReadableBytes { bytes throws(RedisReader.Failure) in
+                try reader.read(bytes) { reply in if !isMessage(reply) { replies.append(reply) } }
+            }
+        } catch {
+            handOver()
+            switch error {
+            case .tooLarge: connection.close(reason: "a reply was too large", next: .tooLarge)
+            case .nonsense(let text): connection.close(reason: "it is not a Redis: \(text)")
+            }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { handOver() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        handOver()
+        connection.close(reason: "the server closed the connection")
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Some servers close TLS without saying so; channelInactive follows.
+        if case NIOSSLError.uncleanShutdown = error { return }
+        connection.close(reason: connectionFailure(error))
+    }
+
+    private func handOver() {
+        if replies.isEmpty { return }
+        connection.receive(replies)
+        replies.removeAll(keepingCapacity: true)
+    }
+
+    private func isMessage(_ reply: RedisReply) -> Bool {
+        guard let onMessage, case .success(.array(let parts)) = reply, parts.count == 3,
+            case .text(let kind) = parts[0], kind.elementsEqual("message".utf8),
+            let channel = parts[1].string, case .text(let payload) = parts[2]
+        else { return false }
+        onMessage(channel, payload)
+        return true
+    }
+}
+
+/// Why a connection could not be made or went down, in a few words.
+func connectionFailure(_ error: any Error) -> String {
+    switch error {
+    case let error as NIOConnectionError:
+        error.connectionErrors.last.map { connectionFailure($0.error) } ?? "the host name cannot be resolved"
+    case ChannelError.connectTimeout: "no connection in time"
+    case let error as IOError: String(cString: strerror(error.errnoCode)).lowercased()
+    case let error as NIOSSLError: "TLS failed: \(error)"
+    case let error as NIOSSLExtraError: "TLS failed: \(error)"
+    case let error as BoringSSLError: "TLS failed: \(error)"
+    default: "\(error)"
+    }
+}

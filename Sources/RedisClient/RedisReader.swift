@@ -1,0 +1,108 @@
+import CHiredis
+
+/// hiredis' parser: bytes in, replies out. It keeps an unfinished reply until the rest has come.
+///
+/// What an unfinished reply may hold is bounded in bytes, and so are its array elements, as a few bytes announce
+/// millions of them. Deep nesting is refused by hiredis (7 levels in 0.14).
+struct RedisReader: ~Copyable {
+    enum Failure: Error {
+        case tooLarge
+        /// Not RESP, and what hiredis says to it.
+        case nonsense(String)
+    }
+
+    /// What hiredis' callbacks can reach.
+    private struct Budget {
+        let elements: Int
+        var elementsLeft: Int
+        let createArray: @convention(c) (UnsafePointer<redisReadTask>?, ElementCount) -> UnsafeMutableRawPointer?
+    }
+
+    /// Held against the bound for each element of an array, about what hiredis allocates for it.
+    private static let bytesPerElement = 64
+    private let reader: UnsafeMutablePointer<redisReader>
+    private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
+    private let budget: UnsafeMutablePointer<Budget>
+    private let maxReplyBytes: Int
+    /// Bytes fed since the last complete reply.
+    private var unfinished = 0
+
+    init(maxReplyBytes: Int) {
+        self.maxReplyBytes = maxReplyBytes
+        reader = redisReaderCreate()
+        functions = .allocate(capacity: 1)
+        functions.initialize(to: reader.pointee.fn.pointee)
+        budget = .allocate(capacity: 1)
+        let elements = max(maxReplyBytes / Self.bytesPerElement, 1)
+        budget.initialize(
+            to: Budget(elements: elements, elementsLeft: elements, createArray: functions.pointee.createArray))
+        functions.pointee.createArray = { task, count in
+            guard let budget = task?.pointee.privdata?.assumingMemoryBound(to: Budget.self) else { return nil }
+            budget.pointee.elementsLeft -= Int(count)
+            return budget.pointee.elementsLeft < 0 ? nil : budget.pointee.createArray(task, count)
+        }
+        reader.pointee.fn = functions
+        reader.pointee.privdata = UnsafeMutableRawPointer(budget)
+    }
+
+    deinit {
+        redisReaderFree(reader)
+        functions.deallocate()
+        budget.deallocate()
+    }
+
+    /// Takes bytes in and hands out every reply that is complete by then. After a failure it is of no more use.
+    mutating func read(_ bytes: UnsafeRawBufferPointer, _ body: (RedisReply) -> Void) throws(Failure) {
+        var start = 0
+        while start < bytes.count {
+            // hiredis moves the rest of its buffer to the front at every KB it has read: small bites keep that cheap.
+            let bite = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 16_384, bytes.count)])
+            start += bite.count
+            guard redisReaderFeed(reader, bite.baseAddress, bite.count) == REDIS_OK else { throw failure() }
+            unfinished += bite.count
+            while let reply = try next() { body(reply) }
+            guard unfinished <= maxReplyBytes else { throw .tooLarge }
+        }
+    }
+
+    private mutating func next() throws(Failure) -> RedisReply? {
+        var raw: UnsafeMutableRawPointer?
+        guard redisReaderGetReply(reader, &raw) == REDIS_OK else { throw failure() }
+        guard let raw else { return nil }
+        defer { freeReplyObject(raw) }
+        unfinished = reader.pointee.len - reader.pointee.pos
+        budget.pointee.elementsLeft = budget.pointee.elements
+        let reply = raw.assumingMemoryBound(to: redisReply.self)
+        switch Self.value(reply) {
+        case .error(let text): return .failure(.server(text))
+        case let value: return .success(value)
+        }
+    }
+
+    private static func value(_ reply: UnsafeMutablePointer<redisReply>) -> RedisValue {
+        let text = UnsafeRawBufferPointer(start: reply.pointee.str, count: reply.pointee.len)
+        switch reply.pointee.type {
+        case REDIS_REPLY_INTEGER: return .integer(reply.pointee.integer)
+        case REDIS_REPLY_STRING: return .text(Array(text))
+        case REDIS_REPLY_STATUS: return .status(String(decoding: text, as: UTF8.self))
+        case REDIS_REPLY_ERROR: return .error(String(decoding: text, as: UTF8.self))
+        case REDIS_REPLY_ARRAY:
+            return .array((0..<Int(reply.pointee.elements)).map { value(reply.pointee.element[$0]!) })
+        default: return .null
+        }
+    }
+
+    private func failure() -> Failure {
+        if budget.pointee.elementsLeft < 0 { return .tooLarge }
+        return withUnsafeBytes(of: &reader.pointee.errstr) { bytes in
+            .nonsense(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
+        }
+    }
+}
+
+// An `int` in hiredis 0.14, a `size_t` from 1.0 on.
+#if os(macOS)
+    private typealias ElementCount = Int
+#else
+    private typealias ElementCount = CInt
+#endif

@@ -1,0 +1,20 @@
+import Crypto
+
+/// A Lua script, known to the server by its SHA-1 once it has run there.
+package struct RedisScript: Sendable {
+    package let source: String
+    /// 40 hexadecimal digits.
+    package let sha1: String
+
+    package init(_ source: String) {
+        self.source = source
+        self.sha1 = Insecure.SHA1.hash(data: Array(source.utf8))
+            .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+
+    /// `EVALSHA` with the SHA-1, or `EVAL` with the source.
+    func command(isKnown: Bool, keys: [String], arguments: [String]) -> RedisCommand {
+        let script = isKnown ? ["EVALSHA", sha1] : ["EVAL", source]
+        return RedisCommand(script + [String(keys.count)] + keys + arguments)
+    }
+}

@@ -1,0 +1,142 @@
+package import Logging
+package import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// Published messages, over a connection of its own that subscribes again to everything when it had to reconnect.
+///
+/// The server confirms each (un)subscription in order, like any command, so the connection's deadline guards them too;
+/// and a `PING` now and then finds out that a silent server is dead.
+package final class RedisSubscriber: Sendable, Service {
+    private struct State {
+        var connection: RedisConnection?
+        var downReason = "not connected yet"
+        var channels: Set<String> = []
+        var hasConnected = false
+    }
+
+    private typealias Confirmation = CheckedContinuation<RedisReply, Never>
+
+    private let configuration: RedisConfiguration
+    private let connector: RedisConnector
+    private let maxChannels: Int
+    private let logger: Logger
+    private let onGap: @Sendable () -> Void
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - maxChannels: subscriptions at the same time.
+    ///   - onMessage: gets the messages of all channels, on the event loop; must be quick. One may still come shortly
+    ///     after its channel was left.
+    ///   - onGap: called after each reconnect, when all channels are subscribed again: messages may have been missed.
+    package init(
+        _ configuration: RedisConfiguration,
+        maxChannels: Int,
+        maxMessageBytes: Int = 64 << 20,
+        group: any EventLoopGroup = .singletonMultiThreadedEventLoopGroup,
+        logger: Logger,
+        onMessage: @escaping @Sendable (_ channel: String, _ payload: [UInt8]) -> Void,
+        onGap: @escaping @Sendable () -> Void
+    ) {
+        self.configuration = configuration
+        self.maxChannels = maxChannels
+        // Room for all channels at once after a reconnect, and for as many that come and go.
+        self.connector = RedisConnector(
+            configuration: configuration, limits: .init(commands: 2 * maxChannels + 1024, bytes: 64 << 20),
+            maxReplyBytes: maxMessageBytes, group: group, onMessage: onMessage)
+        self.logger = logger
+        self.onGap = onGap
+    }
+
+    /// Whether the server is known to be there.
+    package var isConnected: Bool { state.withLock(\.connection)?.isOpen ?? false }
+
+    /// Returns when the server has confirmed. Not counted: one `unsubscribe` undoes any number of these.
+    ///
+    /// - Throws: `.unavailable` at once when there is no connection or `maxChannels` are subscribed, `.outcomeUnknown`
+    ///   when it is lost meanwhile. The channel is not subscribed then, unless it was before.
+    package func subscribe(_ channel: String) async throws(RedisError) {
+        var isNew = false
+        let reply = await withCheckedContinuation { (waiter: Confirmation) in
+            // The set and the connection change together, so that the server sees what the set says, in its order.
+            let refusal: String? = state.withLock { state in
+                guard let connection = state.connection else { return state.downReason }
+                guard state.channels.count < maxChannels || state.channels.contains(channel) else {
+                    return "\(maxChannels) channels are subscribed, and that is the bound"
+                }
+                isNew = state.channels.insert(channel).inserted
+                connection.submit([RedisCommand("SUBSCRIBE", channel)], by: deadline(), .one(waiter))
+                return nil
+            }
+            if let refusal { waiter.resume(returning: .failure(.unavailable(reason: refusal))) }
+        }
+        do throws(RedisError) {
+            _ = try reply.get()
+        } catch {
+            if isNew { leave(channel) }
+            throw error
+        }
+    }
+
+    /// Returns when the server has confirmed, or when the connection is lost: the channel is left in any case.
+    package func unsubscribe(_ channel: String) async {
+        _ = await withCheckedContinuation { (waiter: Confirmation) in leave(channel, .one(waiter)) }
+    }
+
+    /// Connects and reconnects until shutdown.
+    package func run() async throws {
+        await cancelWhenGracefulShutdown {
+            await self.connector.keepConnected(logger: self.logger) { reason in
+                self.state.withLock { state in
+                    state.connection = nil
+                    state.downReason = reason
+                }
+            } use: { connection in
+                // An idle subscriber would never notice that the server is gone.
+                connection.every(max(self.configuration.commandTimeout, .seconds(1))) { connection in
+                    connection.submit([RedisCommand("PING")], by: self.deadline(), .nobody { _ in })
+                }
+                if await self.resubscribe(connection) { self.onGap() }
+                await connection.untilClosed()
+            }
+        }
+        state.withLock { $0.downReason = "the client has shut down" }
+    }
+
+    /// - Returns: whether the server has all subscriptions again, and there was a connection before.
+    private func resubscribe(_ connection: RedisConnection) async -> Bool {
+        let (isFirst, channels) = state.withLock { state in
+            defer { state.hasConnected = true }
+            state.connection = connection
+            return (!state.hasConnected, Array(state.channels))
+        }
+        // In portions, each with a deadline of its own.
+        for start in stride(from: 0, to: channels.count, by: 1000) {
+            let portion = channels[start..<min(start + 1000, channels.count)]
+            let replies = await withCheckedContinuation { (waiter: CheckedContinuation<[RedisReply], Never>) in
+                state.withLock { state in
+                    // Some may have been left meanwhile, and the server has been told so already.
+                    let commands = portion.filter(state.channels.contains).map { RedisCommand("SUBSCRIBE", $0) }
+                    connection.submit([RedisCommand("PING")] + commands, by: deadline(), .batch(waiter))
+                }
+            }
+            for case .failure(let error) in replies {
+                connection.close(reason: "it does not subscribe again: \(error.text)")
+                return false
+            }
+        }
+        return !isFirst
+    }
+
+    private func leave(_ channel: String, _ waiter: RedisConnection.Waiter = .nobody { _ in }) {
+        let isSent = state.withLock { state in
+            guard state.channels.remove(channel) != nil, let connection = state.connection else { return false }
+            connection.submit([RedisCommand("UNSUBSCRIBE", channel)], by: deadline(), waiter)
+            return true
+        }
+        if !isSent { waiter.resume(with: [.success(.null)]) }
+    }
+
+    private func deadline() -> NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
+}

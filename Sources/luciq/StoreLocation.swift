@@ -1,0 +1,36 @@
+import ChatCluster
+import ChatCore
+import ChatSQLite
+import Logging
+import MySQLClient
+
+/// Where everything is kept, and so which backend serves it.
+enum StoreLocation: CustomStringConvertible {
+    /// An absolute path.
+    case sqlite(path: String)
+    case cluster(ClusterConfiguration)
+
+    /// For people; without a password.
+    var description: String {
+        switch self {
+        case .sqlite(let path): path
+        case .cluster(let configuration): configuration.mysql.description
+        }
+    }
+
+    func backend(logger: Logger) async throws -> Backend {
+        switch self {
+        case .sqlite(let path): try Backend.sqlite(path: path)
+        case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger)
+        }
+    }
+
+    /// - Returns: what looks after it. It tells its troubles by throwing, not in a log.
+    func keeper() -> any StoreKeeper {
+        switch self {
+        case .sqlite(let path): SQLiteKeeper(path: path)
+        case .cluster(let configuration):
+            MySQLKeeper(configuration, logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() })
+        }
+    }
+}

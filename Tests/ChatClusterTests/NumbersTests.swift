@@ -1,0 +1,182 @@
+import ChatCore
+import MySQLClient
+import RedisClient
+import TestSupport
+import Testing
+
+@testable import ChatCluster
+
+/// What Redis may do to numbers, and what the store makes of it.
+@Suite(.timeLimit(.minutes(2))) struct NumbersTests {
+    @Test func aKeyThatIsGoneIsTakenFromTheDatabase() async throws {
+        try await TestCluster.run { test in
+            #expect(try await test.send(3) == [1, 2, 3])
+            _ = try await test.redis("DEL", test.numberKey)
+            #expect(try await test.send(2) == [4, 5])
+            #expect(try await test.redis("GET", test.numberKey).integer == 5)
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func aCounterThatIsBehindIsRaised() async throws {
+        try await TestCluster.run { test in
+            try await test.send(10)
+            _ = try await test.redis("SET", test.numberKey, "4")
+            #expect(try await test.send(3) == [11, 12, 13])
+            #expect(try await test.redis("GET", test.numberKey).integer == 13)
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func aCounterThatIsALittleBehindKeepsTheNumbersThatAreFree() async throws {
+        try await TestCluster.run { test in
+            try await test.send(10)
+            _ = try await test.redis("SET", test.numberKey, "9")
+            #expect(try await test.send(3) == [11, 12, 13])
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test(arguments: ["no number", "9223372036854775807", "1.5"])
+    func aCounterThatIsNoneIsDoneWithout(_ value: String) async throws {
+        try await TestCluster.run { test in
+            try await test.send(2)
+            _ = try await test.redis("SET", test.numberKey, value)
+            #expect(try await test.send(2) == [3, 4])
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func anotherTypeInItsPlaceIsDoneWithout() async throws {
+        try await TestCluster.run { test in
+            try await test.send(2)
+            _ = try await test.redis("DEL", test.numberKey)
+            _ = try await test.redis("LPUSH", test.numberKey, "x")
+            #expect(try await test.send(2) == [3, 4])
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func withoutRedisTheDatabaseIsAsked() async throws {
+        let redis = try await RedisServer.start()
+        try await TestCluster.run(TestCluster.configuration(redis: redis.url())) { test in
+            #expect(try await test.send(2) == [1, 2])
+            redis.kill()
+            #expect(try await test.send(2) == [3, 4])
+            #expect(try await test.send(1) == [5])
+            #expect(
+                try await test.store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)[0].get().number
+                    .rawValue == 2)
+            #expect(try await test.store.count(in: test.chat) == 5)
+            try await redis.restart(empty: true)
+            try await test.store.redis.waitUntilConnected(timeout: .seconds(10))
+            #expect(try await test.send(2) == [6, 7])
+            #expect(try await test.redis("GET", test.numberKey).integer == 7)
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func aFrozenRedisCostsOneDeadline() async throws {
+        let redis = try await RedisServer.start()
+        try await TestCluster.run(TestCluster.configuration(redis: redis.url())) { test in
+            try await test.send(1)
+            redis.freeze()
+            #expect(try await test.send(2) == [2, 3])
+            #expect(!test.store.redis.isConnected)
+            #expect(try await test.send(2) == [4, 5])
+            redis.thaw()
+            try await test.store.redis.waitUntilConnected(timeout: .seconds(10))
+            // The frozen server counted what it was asked for, and nobody used that: two numbers that nobody has.
+            let numbers = try await test.send(2)
+            #expect(numbers == numbers.sorted() && numbers[0] > 5)
+            #expect(try await test.verify(mends: true).isClean)
+            #expect(try await test.verify().isClean)
+            #expect(try await test.store.count(in: test.chat) == 7)
+        }
+    }
+
+    @Test func anotherNodesNumbersAreLeftAlone() async throws {
+        try await TestCluster.run { test in
+            try await test.send(2)
+            // Taken by a writer that asked the database.
+            try await test.insert(number: 3)
+            try await test.insert(number: 5)
+            #expect(try await test.send(3) == [4, 6, 7])
+            #expect(try await test.storedNumbers() == Array(1...7))
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func aVoidNumberIsAFence() async throws {
+        try await TestCluster.run { test in
+            try await test.send(2)
+            #expect(try await test.store.settle(Message.Number(3), in: test.chat) == nil)
+            // A slow writer that had been given 3 comes now.
+            #expect(try await test.send(2) == [4, 5])
+            #expect(try await test.store.settle(Message.Number(3), in: test.chat) == nil)
+            #expect(try await test.store.settle(Message.Number(4), in: test.chat)?.body != nil)
+            #expect(try await test.store.message(Message.Number(3), in: test.chat) == nil)
+            #expect(
+                try await test.store.messages(in: test.chat, page: Page()).items.map(\.number.rawValue) == [1, 2, 4, 5])
+            let found = try await test.store.search(SearchText("m"), in: test.chat, page: Page())
+            #expect(found.items.map(\.number.rawValue) == [1, 2, 4, 5])
+            #expect(try await test.store.messages(in: test.chat, page: Page(after: 2)).hasPrevious)
+            #expect(try await test.store.count(in: test.chat) == 4)
+            #expect(try await test.verify().isClean)
+            await #expect(throws: ChatError.notFound) {
+                try await test.store.settle(Message.Number(1), in: Chat.ID(987_654))
+            }
+        }
+    }
+
+    @Test func voidChatsAreHidden() async throws {
+        try await TestCluster.run { test in
+            try await test.store.settleChat(Chat.Number(2), in: test.tenant)
+            try await test.store.settleChat(Chat.Number(1), in: test.tenant)
+            let number = try await test.store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)[0].get()
+                .number
+            #expect(number.rawValue == 3)
+            #expect(try await test.store.id(of: Chat.Number(2), in: test.tenant) == nil)
+            #expect(try await test.store.chat(Chat.Number(2), in: test.tenant) == nil)
+            #expect(try await test.store.chats(in: test.tenant, page: Page()).items.map(\.number.rawValue) == [1, 3])
+            #expect(try await test.store.tenant(test.tenant)?.chatsCount == 2)
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    /// The first attempt's connection dies after the server has committed; nobody heard of it.
+    @Test func aCommitThatNobodyHeardOfIsFound() async throws {
+        try await TestCluster.run { test in
+            let first = try await test.send(2, key: "k")
+            // What a node finds that tries the same batch again: its own rows. Here another batch's, with the same keys.
+            #expect(try await test.send(2, key: "k") == first)
+            #expect(try await test.storedNumbers() == [1, 2])
+        }
+    }
+
+    @Test func aKeyStoredMeanwhileMakesItsNumberVoid() async throws {
+        try await TestCluster.run { test in
+            // Both look for the key, both find none, both store.
+            try await withThrowingTaskGroup(of: [Int64].self) { tasks in
+                for _ in 0..<8 { tasks.addTask { try await test.send(3, key: "same") } }
+                var answers: Set<[Int64]> = []
+                for try await numbers in tasks { answers.insert(numbers) }
+                #expect(answers.count == 1)
+            }
+            #expect(try await test.store.count(in: test.chat) == 3)
+            #expect(try await test.verify(mends: true).isClean)
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test func adoptedCountersAreDropped() async throws {
+        try await TestCluster.run { test in
+            _ = try await test.redis("SET", test.numberKey, "700")
+            _ = try await test.redis("SET", "unrelated:message_number", "7")
+            let source = NumberSource(redis: test.store.redis, table: .messages)
+            try await source.forgetAll()
+            #expect(try await test.redis("GET", test.numberKey) == .null)
+            #expect(try await test.redis("GET", "unrelated:message_number").integer == 7)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import ChatCore
+import Foundation
+import Logging
+import MySQLClient
+import RedisClient
+import ServiceLifecycle
+import TestSupport
+
+@testable import ChatCluster
+
+/// A store on an empty database, with a tenant and a chat, its services running.
+struct TestCluster: Sendable {
+    let store: MySQLStore
+    let configuration: ClusterConfiguration
+    let keeper: MySQLKeeper
+    let tenant: Tenant.ID
+    let chat: Chat.ID
+
+    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    static let time = Timestamp(microseconds: 1_763_830_664_194_123)
+
+    static func configuration(
+        mysql: String? = nil, redis: String? = nil
+    ) async throws -> ClusterConfiguration {
+        let mysqlURL: String
+        if let mysql { mysqlURL = mysql } else { mysqlURL = try await SharedServers.freshDatabase() }
+        let redisURL: String
+        if let redis { redisURL = redis } else { redisURL = try await SharedServers.freshRedisDatabase() }
+        return ClusterConfiguration(
+            mysql: try MySQLConfiguration(url: mysqlURL),
+            redis: try RedisConfiguration(url: redisURL))
+    }
+
+    static func run(
+        _ configuration: ClusterConfiguration? = nil, _ body: (TestCluster) async throws -> Void
+    ) async throws {
+        let configuration = if let configuration { configuration } else { try await Self.configuration() }
+        let keeper = MySQLKeeper(configuration, logger: logger)
+        _ = try await keeper.migrate()
+        let store = try await MySQLStore(configuration, logger: logger)
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [store.redis, store.reads, store.writes, store.scans], logger: logger))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let result: Result<Void, any Error>
+            do {
+                try await store.redis.waitUntilConnected(timeout: .seconds(5))
+                let token = Tenant.Token.random()
+                _ = try await store.apply([.create(name: "test", token: token)], at: time)
+                guard let tenant = try await store.id(of: token) else { throw ChatError.notFound }
+                let number = try await store.append([NewChat(tenant: tenant)], at: time)[0].get().number
+                guard let chat = try await store.id(of: number, in: tenant) else { throw ChatError.notFound }
+                try await body(
+                    TestCluster(store: store, configuration: configuration, keeper: keeper, tenant: tenant, chat: chat))
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            try result.get()
+        }
+    }
+
+    @discardableResult
+    func send(_ count: Int, to chat: Chat.ID? = nil, key: String? = nil) async throws -> [Int64] {
+        let batch = try (0..<count).map { index in
+            NewMessage(
+                tenant: tenant, chat: chat ?? self.chat, body: "m\(index)",
+                key: try key.map { try IdempotencyKey("\($0)\(index)", content: []) })
+        }
+        return try await store.append(batch, at: Self.time).map { try $0.get().number.rawValue }
+    }
+
+    var numberKey: String { NumberedTable.messages.numberKey(chat.rawValue) }
+
+    func redis(_ arguments: String...) async throws -> RedisValue {
+        try await store.redis.send(RedisCommand(arguments))
+    }
+
+    /// Runs SQL beside the store.
+    @discardableResult
+    func sql(_ text: String, _ parameters: [MySQLValue] = []) async throws -> [[Int64]] {
+        try await store.scans.withConnection { connection in
+            if !text.hasPrefix("SELECT") {
+                try connection.execute(text, parameters)
+                return []
+            }
+            return try connection.rows(text, parameters) { [$0.integer(0)] }
+        }
+    }
+
+    func verify(mends: Bool = false) async throws -> StoreReport { try await keeper.verify(mends: mends) { _, _ in } }
+
+    func storedNumbers() async throws -> [Int64] {
+        try await sql("SELECT number FROM messages WHERE chat_id = ? ORDER BY number", [.integer(chat.rawValue)]).map {
+            $0[0]
+        }
+    }
+
+    /// Stores a message as the Rails application would, or another node.
+    func insert(number: Int64) async throws {
+        try await sql(
+            """
+            INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+            VALUES (?, ?, 'theirs', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
+            """, [.integer(chat.rawValue), .integer(number)])
+        try await sql(
+            "UPDATE application_counts SET messages = messages + 1 WHERE application_id = ? LIMIT 1",
+            [.integer(tenant.rawValue)])
+    }
+}

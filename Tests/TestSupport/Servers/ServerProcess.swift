@@ -1,0 +1,123 @@
+import Foundation
+
+/// A program that runs beside the tests, killed when this value or the tests are gone.
+package final class ServerProcess: @unchecked Sendable {
+    package let pid: Int32
+    /// The file with what it prints.
+    package let log: String
+
+    /// What the waiting thread sets; it holds this and not the process, which would never be gone then.
+    private final class Ending: @unchecked Sendable {
+        let condition = NSCondition()
+        var status: CInt?
+    }
+    private let ending = Ending()
+
+    /// - Parameters:
+    ///   - command: a program, looked for as a shell does, and its arguments.
+    ///   - log: a file, made or emptied.
+    ///   - errors: another file for standard error; nil for the log.
+    ///   - input: a file for standard input; nil for none.
+    ///   - environment: what is added to ours.
+    package init(
+        _ command: [String], log: String, errors: String? = nil, input: String? = nil,
+        environment: [String: String] = [:]
+    ) throws {
+        self.log = log
+        let reaper = try Reaper.shared.get()
+        let stdin = try input.map { try FileHandle(forReadingFrom: URL(fileURLWithPath: $0)) }
+        pid = try spawn(
+            [try Program.path(of: command[0])] + command.dropFirst(),
+            environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            input: stdin?.fileDescriptor, output: log, errors: errors ?? log)
+        reaper.started(pid)
+        let (pid, ending) = (pid, ending)
+        Thread.detachNewThread {
+            // First without taking its number away, which others may be about to send a signal to.
+            var information = siginfo_t()
+            while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+            ending.condition.withLock {
+                reaper.ended(pid)
+                var status: CInt = 0
+                while waitpid(pid, &status, 0) == -1, errno == EINTR {}
+                ending.status = status
+                ending.condition.broadcast()
+            }
+        }
+    }
+
+    deinit { kill() }
+
+    package var isRunning: Bool { ending.condition.withLock { ending.status == nil } }
+
+    /// Its exit code, or 128 and the number of the signal that ended it; nil while it runs.
+    package var exitCode: Int? {
+        ending.condition.withLock { ending.status }.map { status in
+            status & 0x7f == 0 ? Int(status >> 8) & 0xff : 128 + Int(status & 0x7f)
+        }
+    }
+
+    /// What it has printed.
+    package var output: String {
+        // A file that is not there yet has nothing in it.
+        (try? Data(contentsOf: URL(fileURLWithPath: log))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// Nothing happens when it has ended.
+    package func signal(_ signal: CInt) {
+        ending.condition.withLock {
+            // Its number is its own until the waiting thread, which needs this lock, has seen its end.
+            if ending.status == nil { _ = Foundation.kill(pid, signal) }
+        }
+    }
+
+    /// Ends it by SIGKILL and waits for that; a few milliseconds.
+    package func kill() {
+        signal(SIGKILL)
+        waitForEnd(seconds: 10)
+    }
+
+    /// Ends it by SIGTERM, and by SIGKILL when that does not help in ten seconds.
+    package func stop() async {
+        signal(SIGCONT)
+        signal(SIGTERM)
+        if await end(within: 10) == nil { kill() }
+    }
+
+    /// Waits for its end.
+    ///
+    /// - Returns: its exit code, nil when it still runs.
+    @discardableResult
+    package func end(within seconds: Double) async -> Int? {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { [self] in
+                waitForEnd(seconds: seconds)
+                continuation.resume(returning: exitCode)
+            }
+        }
+    }
+
+    /// Waits until it prints a text.
+    ///
+    /// - Throws: `ServerFailure` with the end of what it printed, when it ends before or takes longer.
+    package func prints(_ text: String, within seconds: Double = 30) async throws {
+        let until = ContinuousClock.now.advanced(by: .seconds(seconds))
+        while !output.contains(text) {
+            let isLate = ContinuousClock.now > until
+            if isLate || !isRunning {
+                // What it printed last may have come just now.
+                if output.contains(text) { return }
+                let tail = output.split(separator: "\n").suffix(20).joined(separator: "\n")
+                throw ServerFailure("It \(isLate ? "does not print" : "ended and never printed") \"\(text)\":\n\(tail)")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private func waitForEnd(seconds: Double) {
+        let until = Date(timeIntervalSinceNow: seconds)
+        ending.condition.withLock {
+            while ending.status == nil, ending.condition.wait(until: until) {}
+        }
+    }
+}
