@@ -4,6 +4,12 @@ import PackageDescription
 // CI sets this; at a desk a warning stays a warning.
 let warningsAreErrors = Context.environment["CI"] != nil
 
+#if os(macOS)
+    let onMac = true
+#else
+    let onMac = false
+#endif
+
 let settings: [SwiftSetting] =
     [
         .enableUpcomingFeature("ExistentialAny"),
@@ -57,8 +63,10 @@ let package = Package(
         .systemLibrary(
             name: "CMariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"]), .brew(["mariadb-connector-c"])]),
+        // Not by pkg-config on Linux: SwiftPM refuses a flag that Debian's has, and says so at every build.
         .systemLibrary(
-            name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
+            name: "CHiredis", pkgConfig: onMac ? "hiredis" : nil,
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .target(
             name: "MySQLClient",
             dependencies: [
@@ -154,6 +162,26 @@ let package = Package(
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "MySQLClientTests",
+            dependencies: [
+                "CMariaDB", "MySQLClient",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "RedisClientTests",
+            dependencies: [
+                "RedisClient", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings

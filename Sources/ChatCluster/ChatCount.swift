@@ -6,10 +6,12 @@ import Synchronization
 /// Stored messages never go away, so once the numbers 1 to n are all there they will always be: `chats.counted_number`
 /// is such an n. Only what came after it is counted, in the index, and what is void is taken off.
 struct ChatCount: Sendable {
-    /// For a query FROM chats.
+    /// For a query FROM chats that finds one by a unique key. Where it finds more, MariaDB counts each chat from its start:
+    /// another table's column makes no range.
     static let columns = """
         id, counted_number, void_count, (
-            SELECT COUNT(*) FROM messages WHERE chat_id = chats.id AND number > chats.counted_number)
+            SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber)
+            WHERE chat_id = chats.id AND number > chats.counted_number)
         """
 
     let chat: Int64
@@ -17,10 +19,33 @@ struct ChatCount: Sendable {
     /// How many rows had to be counted.
     let uncounted: Int64
 
+    init(chat: Int64, counted: Int64, voids: Int64, uncounted: Int64) {
+        self.chat = chat
+        self.messages = counted - voids + uncounted
+        self.uncounted = uncounted
+    }
+
     init(_ row: borrowing MySQLRow, from column: Int) {
-        self.chat = row.integer(column)
-        self.uncounted = row.integer(column + 3)
-        self.messages = row.integer(column + 1) - row.integer(column + 2) + uncounted
+        self.init(
+            chat: row.integer(column), counted: row.integer(column + 1), voids: row.integer(column + 2),
+            uncounted: row.integer(column + 3))
+    }
+
+    /// How many messages of each chat come after a number; a chat with none is left out.
+    static func messages(after places: [OwnedNumber], _ connection: isolated MySQLConnection) throws -> [Int64: Int64] {
+        var counts: [Int64: Int64] = [:]
+        for some in places.statements {
+            try connection.query(
+                """
+                SELECT chat_id, COUNT(*) FROM \(NumberedTable.messages.byNumber)
+                WHERE \(some.map { _ in "(chat_id = ? AND number > ?)" }.joined(separator: " OR ")) GROUP BY chat_id
+                """, some.flatMap { [.integer($0.owner), .integer($0.number)] }
+            ) { row in
+                counts[row.integer(0)] = row.integer(1)
+                return true
+            }
+        }
+        return counts
     }
 }
 
@@ -50,13 +75,17 @@ final class Counting: Sendable {
     static func advance(_ chat: Int64, _ connection: isolated MySQLConnection) throws {
         let ends = try connection.first(
             """
-            SELECT counted_number, (SELECT number FROM messages WHERE chat_id = chats.id ORDER BY number DESC LIMIT 1)
+            SELECT counted_number, (
+                SELECT number FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = chats.id ORDER BY number DESC LIMIT 1)
             FROM chats WHERE id = ?
             """, [.integer(chat)]
         ) { ($0.integer(0), $0.integer(1) - unsettled) }
         guard let (counted, goal) = ends, goal > counted else { return }
         let stored = try connection.first(
-            "SELECT COUNT(*) FROM messages WHERE chat_id = ? AND number > ? AND number <= ?",
+            """
+            SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber) WHERE chat_id = ? AND number > ? AND number <= ?
+            """,
             [.integer(chat), .integer(counted), .integer(goal)]
         ) { $0.integer(0) }
         guard stored == goal - counted else { return }

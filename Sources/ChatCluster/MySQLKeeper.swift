@@ -42,9 +42,10 @@ package struct MySQLKeeper: StoreKeeper {
     }
 
     /// Drops the Redis keys of a database whose numbers must not be trusted.
-    private func forgetNumbers() async throws {
+    private func forgetNumbers(andCounts: Bool = false) async throws {
         do {
             try await configuration.withRedis(logger: logger) { redis in
+                if andCounts { try await redis.forget(like: RedisKey.messagesCount(of: 0)) }
                 for table in [NumberedTable.messages, .chats] {
                     try await NumberSource(redis: redis, table: table).forgetAll()
                 }
@@ -96,7 +97,8 @@ package struct MySQLKeeper: StoreKeeper {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }
             }
-            try await forgetNumbers()
+            // Ids start again at 1, so a copy of an old chat's count would become a new one's.
+            try await forgetNumbers(andCounts: true)
             _ = try await migrate(connection)
         }
     }

@@ -30,18 +30,36 @@ extension MySQLStore: ChatStore {
         let (rows, isPreceded) = try await read { connection in
             let rows = try connection.rows(
                 """
-                SELECT \(CountedChat.columns) FROM chats
+                SELECT id, number, created_at, counted_number, void_count FROM \(NumberedTable.chats.byNumber)
                 WHERE application_id = ? AND number > ? AND number < ? AND batch_id >= 0
                 ORDER BY number \(page.walkOrder) LIMIT ?
                 """,
                 [
                     .integer(tenant.rawValue), .integer(page.lowerBound), .integer(page.upperBound),
                     .integer(Int64(page.limit + 1)),
-                ], CountedChat.init)
-            return (rows, try page.isPreceded(in: .chats, of: tenant.rawValue, connection))
+                ], UncountedChat.init)
+            // A number that becomes void between the two statements is counted this once.
+            let messages = try ChatCount.messages(after: rows.map(\.counted), connection)
+            let chats = rows.map { CountedChat($0, uncounted: messages[$0.counted.owner] ?? 0) }
+            return (chats, try page.isPreceded(in: .chats, of: tenant.rawValue, connection))
         }
         for row in rows { counting.advance(row.count, self) }
         return PageOf(walked: rows.map(\.chat), page: page, isPrecededBy: isPreceded)
+    }
+}
+
+/// A row of a list, whose messages after the counted number are yet to be counted.
+private struct UncountedChat: Sendable {
+    let number: Int64
+    let createdAt: Timestamp
+    let counted: OwnedNumber
+    let voids: Int64
+
+    init(_ row: borrowing MySQLRow) {
+        self.number = row.integer(1)
+        self.createdAt = Timestamp(microseconds: row.timestamp(2))
+        self.counted = OwnedNumber(owner: row.integer(0), number: row.integer(3))
+        self.voids = row.integer(4)
     }
 }
 
@@ -50,6 +68,13 @@ private struct CountedChat: Sendable {
 
     let chat: Chat
     let count: ChatCount
+
+    init(_ row: UncountedChat, uncounted: Int64) {
+        self.count = ChatCount(
+            chat: row.counted.owner, counted: row.counted.number, voids: row.voids, uncounted: uncounted)
+        self.chat = Chat(
+            number: Chat.Number(row.number), messagesCount: count.messages, createdAt: row.createdAt)
+    }
 
     init(_ row: borrowing MySQLRow) {
         self.count = ChatCount(row, from: 2)

@@ -71,7 +71,7 @@ extension MySQLStore: MessageStore {
     ) throws {
         try connection.query(
             """
-            SELECT number, body, created_at FROM messages
+            SELECT number, body, created_at FROM \(NumberedTable.messages.byNumber)
             WHERE chat_id = ? AND number > ? AND number < ? AND batch_id >= 0
             ORDER BY number \(page.walkOrder) LIMIT ?
             """,

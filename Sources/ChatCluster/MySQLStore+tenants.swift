@@ -62,7 +62,7 @@ extension MySQLStore: TenantLog {
             } catch {
                 // Tokens are random: one that is taken is ours, from the attempt whose connection died.
                 if error.isDuplicate, mayBeStored { return try await outcomes(of: batch) }
-                if error.kind == .connectionLost { mayBeStored = true }
+                if error.leavesInDoubt { mayBeStored = true }
                 guard !error.isDuplicate, await retry.mayGoOn(after: error) else {
                     throw mayBeStored ? ChatError.outcomeUnknown : ChatError(driver: error)
                 }

@@ -45,10 +45,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var batch: NumberedBatch
     private var fates: [Fate?]
     private var retry: Retry
-    /// The highest stored number of owners whose counter is behind.
+    /// The highest stored number of owners whose counter is behind, or not there.
     private var floors: [Int64: Int64] = [:]
-    /// Counters that started from nothing: the owner is new, or Redis lost the key.
-    private var suspects: [Int64: (last: Int64, count: Int64)] = [:]
 
     init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
         self.log = log
@@ -83,7 +81,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     step = .commit
                 }
             } catch {
-                if step == .commit, error.kind == .connectionLost { mayBeStored = true }
+                if step == .commit, error.leavesInDoubt { mayBeStored = true }
                 switch error.kind {
                 case .duplicateKey: step = .lookForRows
                 case .foreignKey: step = .lookForOwners
@@ -119,37 +117,27 @@ struct NumberedAppend<Entry: NumberedEntry> {
 
     /// Asks Redis for the numbers that are wanted. What it does not give is taken within the transaction.
     private mutating func takeNumbers() async throws(MySQLError) {
-        let wanted = batch.wanted.filter { suspects[$0.owner] == nil && floors[$0.owner] == nil }
+        let wanted = batch.wanted.filter { floors[$0.owner] == nil }
+        var unknown: [Int64] = []
         if !wanted.isEmpty {
-            for (want, last) in zip(wanted, await log.numbers.take(wanted)) {
-                guard let last else { continue }
-                if last == want.count {
-                    suspects[want.owner] = (last, want.count)
-                } else {
-                    give(want.owner, last, want.count)
+            for (want, answer) in zip(wanted, await log.numbers.take(wanted)) {
+                switch answer {
+                case .last(let last): batch.give(want.owner, last: last, count: want.count)
+                case .unknown: unknown.append(want.owner)
+                case .none: break
                 }
             }
         }
-        if !suspects.isEmpty {
-            let highest = try await log.highestNumbers(of: Array(suspects.keys), within: retry.remaining)
-            for (owner, suspect) in suspects {
-                if let floor = highest[owner] {
-                    floors[owner] = floor
-                } else {
-                    give(owner, suspect.last, suspect.count)
-                }
-            }
-            suspects = [:]
+        if !unknown.isEmpty {
+            let highest = try await log.highestNumbers(of: unknown, within: retry.remaining)
+            for owner in unknown { floors[owner] = highest[owner] ?? 0 }
         }
-        for (owner, count) in batch.wanted {
-            guard let floor = floors[owner] else { continue }
-            if let last = await log.numbers.take(count, of: owner, above: floor) { give(owner, last, count) }
+        guard !floors.isEmpty else { return }
+        let raised = batch.wanted.filter { floors[$0.owner] != nil }
+        for (want, answer) in zip(raised, await log.numbers.take(raised, above: floors)) {
+            if case .last(let last) = answer { batch.give(want.owner, last: last, count: want.count) }
         }
         floors = [:]
-    }
-
-    private mutating func give(_ owner: Int64, _ last: Int64, _ count: Int64) {
-        batch.give(owner, last: last, count: count)
     }
 
     private mutating func commit() async throws(MySQLError) {

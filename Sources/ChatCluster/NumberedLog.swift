@@ -28,7 +28,8 @@ struct NumberedLog: Sendable {
             try connection.query(
                 """
                 SELECT owners.id, (
-                    SELECT number FROM \(table.name) WHERE \(table.owner) = owners.id ORDER BY number DESC LIMIT 1)
+                    SELECT number FROM \(table.byNumber)
+                    WHERE \(table.owner) = owners.id ORDER BY number DESC LIMIT 1)
                 FROM \(table.ownerTable) AS owners WHERE owners.id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
                 """,
                 some.map { .integer($0) }
@@ -69,7 +70,7 @@ struct NumberedLog: Sendable {
             // ORs of equalities: every engine takes them for look-ups in the index.
             let condition = some.map { _ in "(\(table.owner) = ? AND number = ?)" }.joined(separator: " OR ")
             try connection.query(
-                "SELECT \(table.owner), number, batch_id FROM \(table.name) WHERE \(condition)",
+                "SELECT \(table.owner), number, batch_id FROM \(table.byNumber) WHERE \(condition)",
                 some.flatMap { [.integer($0.owner), .integer($0.number)] }
             ) { row in
                 batches[OwnedNumber(owner: row.integer(0), number: row.integer(1))] = row.integer(2)

@@ -11,7 +11,7 @@ extension Page {
         let (comparison, order) = walksUp ? ("<=", "DESC") : (">=", "ASC")
         return try connection.first(
             """
-            SELECT 1 FROM \(table.name) WHERE \(table.owner) = ? AND number \(comparison) ? AND batch_id >= 0
+            SELECT 1 FROM \(table.byNumber) WHERE \(table.owner) = ? AND number \(comparison) ? AND batch_id >= 0
             ORDER BY number \(order) LIMIT 1
             """, [.integer(owner), .integer(start)]
         ) { $0.integer(0) } != nil

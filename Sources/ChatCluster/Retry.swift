@@ -28,6 +28,15 @@ struct Retry {
 extension MySQLError {
     var isDuplicate: Bool { if case .duplicateKey = kind { true } else { false } }
 
+    /// Whether the transaction it ended may have been committed: a server that is told to kill a statement, a connection
+    /// or itself says so even after a commit that it has carried out.
+    var leavesInDoubt: Bool {
+        switch kind {
+        case .connectionLost, .interrupted, .shuttingDown: true
+        default: false
+        }
+    }
+
     /// Whether another attempt needs no wait: what stood in the way is looked at first.
     fileprivate var passesAtOnce: Bool {
         switch kind {

@@ -23,7 +23,10 @@ struct Schema: Sendable {
         } else {
             self.applied = []
         }
-        self.isForeign = applied.isEmpty && tables.contains { ["applications", "chats", "messages"].contains($0) }
+        // The first step may have been interrupted between its table and its version.
+        let taken =
+            tables.contains("schema_migrations") ? ["chats", "messages"] : ["applications", "chats", "messages"]
+        self.isForeign = applied.isEmpty && tables.contains { taken.contains($0) }
     }
 
     /// - Throws: `StoreProblem` unless the schema may be migrated.

@@ -29,6 +29,9 @@ package struct CommitLimits: Sendable {
     package var batchBytes = 4 << 20
     /// Batches being written at the same time.
     package var batchesInFlight = 1
+    /// Entries that must wait before a batch is started beside another one. Fewer are quicker off with company: they wait
+    /// until one in flight has ended.
+    package var entriesBeside = 32
     /// Entries that wait, those being written not counted.
     package var pendingEntries = 8192
     /// Bytes that wait.
@@ -70,6 +73,9 @@ package struct CommitQueue<Entry: CommitEntry> {
     private var pending = Deque<Slot>()
     private var inFlight: [UInt64: Flight] = [:]
     private var busyLanes: Set<Int64> = []
+    private var pendingByLane: [Int64: Int] = [:]
+    /// Pending entries of busy lanes.
+    private var blockedCount = 0
     private var claims: Set<CommitClaim> = []
     private(set) var lastTicket: Ticket = 0
     private var lastBatch: UInt64 = 0
@@ -91,12 +97,22 @@ package struct CommitQueue<Entry: CommitEntry> {
         lastTicket += 1
         pending.append(Slot(ticket: lastTicket, entry: entry, deadline: now + limits.deadline))
         pendingBytes += entry.bytes
+        if let lane = entry.lane {
+            pendingByLane[lane, default: 0] += 1
+            if busyLanes.contains(lane) { blockedCount += 1 }
+        }
         return lastTicket
+    }
+
+    /// Whether a batch may start now. O(1), because it is asked at every turn.
+    package var mayStartBatch: Bool {
+        let free = pending.count - blockedCount
+        return inFlight.isEmpty ? free > 0 : inFlight.count < limits.batchesInFlight && free >= limits.entriesBeside
     }
 
     /// The next batch to write, oldest entries first; nil when nothing may start now.
     package mutating func startBatch() -> Batch? {
-        guard inFlight.count < limits.batchesInFlight, !pending.isEmpty else { return nil }
+        guard mayStartBatch else { return nil }
         var taken: [Slot] = []
         var passedOver: [Slot] = []
         var bytes = 0
@@ -111,9 +127,10 @@ package struct CommitQueue<Entry: CommitEntry> {
             }
         }
         pending.prepend(contentsOf: passedOver)
-        guard !taken.isEmpty else { return nil }
-        pendingBytes -= bytes
-        busyLanes.formUnion(taken.lazy.compactMap(\.entry.lane))
+        for slot in taken { leave(slot) }
+        for lane in taken.lazy.compactMap(\.entry.lane) where busyLanes.insert(lane).inserted {
+            blockedCount += pendingByLane[lane] ?? 0
+        }
         lastBatch += 1
         inFlight[lastBatch] = Flight(slots: taken)
         return Batch(id: lastBatch, tickets: taken.map(\.ticket), entries: taken.map(\.entry))
@@ -139,7 +156,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         var unsent: [Ticket] = []
         while let slot = pending.first, slot.deadline <= now {
             pending.removeFirst()
-            pendingBytes -= slot.entry.bytes
+            leave(slot)
             if let claim = slot.entry.claim { claims.remove(claim) }
             unsent.append(slot.ticket)
         }
@@ -156,8 +173,17 @@ package struct CommitQueue<Entry: CommitEntry> {
     /// Refuses new entries from now on; what is in stays in.
     package mutating func close() { isClosed = true }
 
+    /// Takes a slot that is no longer pending out of the sums.
+    private mutating func leave(_ slot: Slot) {
+        pendingBytes -= slot.entry.bytes
+        guard let lane = slot.entry.lane else { return }
+        let count = pendingByLane[lane, default: 0] - 1
+        pendingByLane[lane] = count > 0 ? count : nil
+        if busyLanes.contains(lane) { blockedCount -= 1 }
+    }
+
     private mutating func release(_ slot: Slot) {
-        if let lane = slot.entry.lane { busyLanes.remove(lane) }
+        if let lane = slot.entry.lane, busyLanes.remove(lane) != nil { blockedCount -= pendingByLane[lane] ?? 0 }
         if let claim = slot.entry.claim { claims.remove(claim) }
     }
 }

@@ -23,7 +23,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     private struct State {
         var queue: CommitQueue<Entry>
         var waiters: [CommitQueue<Entry>.Ticket: Waiter] = [:]
+        /// Tasks that write batches, and whether one of them is on its way to its first.
         var committers = 0
+        var isCommitterStarting = false
         var isWatched = false
         var drained: [CheckedContinuation<Void, Never>] = []
     }
@@ -75,8 +77,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 do throws(ChatError) {
                     let ticket = try state.queue.enqueue(entry, now: time.now())
                     state.waiters[ticket] = waiter
-                    needsCommitter = state.committers < state.queue.limits.batchesInFlight
-                    if needsCommitter { state.committers += 1 }
+                    needsCommitter = Self.startsCommitter(&state)
                     needsWatch = !state.isWatched
                     state.isWatched = true
                     metrics.depth.set(state.queue.pendingCount)
@@ -88,7 +89,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 metrics.refused(refusal)
                 waiter.resume(returning: .failure(refusal))
             }
-            if needsCommitter { Task.detached(executorPreference: executor) { await self.commit() } }
+            if needsCommitter { startCommitter() }
             if needsWatch { Task.detached { await self.watchDeadlines() } }
         }
         return try result.get()
@@ -112,7 +113,19 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    /// Writes batches until nothing waits.
+    /// Whether one more writer of batches has something to do. It counts as there from now on.
+    private static func startsCommitter(_ state: inout State) -> Bool {
+        guard !state.isCommitterStarting, state.committers < state.queue.limits.batchesInFlight,
+            state.queue.mayStartBatch
+        else { return false }
+        state.committers += 1
+        state.isCommitterStarting = true
+        return true
+    }
+
+    private func startCommitter() { Task.detached(executorPreference: executor) { await self.commit() } }
+
+    /// Writes batches until none may start.
     private func commit() async {
         while true {
             guard let batch = startBatch() else { return }
@@ -127,12 +140,15 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
 
     /// Takes what waits by now: as late as can be, so that it is as much as can be.
     private func startBatch() -> CommitQueue<Entry>.Batch? {
-        state.withLock { state in
+        let (batch, needsAnother) = state.withLock { state in
+            state.isCommitterStarting = false
             let batch = state.queue.startBatch()
             if batch == nil { state.committers -= 1 }
             metrics.depth.set(state.queue.pendingCount)
-            return batch
+            return (batch, batch != nil && Self.startsCommitter(&state))
         }
+        if needsAnother { startCommitter() }
+        return batch
     }
 
     private func outcomes(of entries: [Entry]) async -> [Result<Outcome, ChatError>] {

@@ -11,7 +11,7 @@ import Synchronization
 package final class RedisClient: Sendable, Service {
     private struct State {
         var connection: RedisConnection?
-        var downReason = "not connected yet"
+        var downReason: String
         var observers: [@Sendable () -> Void] = []
         var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
         var lastWaiter = 0
@@ -20,7 +20,7 @@ package final class RedisClient: Sendable, Service {
     private let configuration: RedisConfiguration
     private let connector: RedisConnector
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let failedPosts = Atomic(0)
 
     /// - Parameters:
@@ -36,6 +36,7 @@ package final class RedisClient: Sendable, Service {
         logger: Logger
     ) {
         self.configuration = configuration
+        self.state = Mutex(State(downReason: "not connected yet to \(configuration)"))
         self.connector = RedisConnector(
             configuration: configuration, limits: .init(commands: maxInFlight, bytes: maxInFlightBytes),
             maxReplyBytes: maxReplyBytes, group: group)

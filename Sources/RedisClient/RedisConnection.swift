@@ -17,9 +17,12 @@ package final class RedisConnection: Sendable {
 
     private let channel: any Channel
     private let state: Mutex<State>
+    /// That it is of no more use; the socket itself may take longer to close, as TLS waits for the other side.
+    private let closed: EventLoopPromise<Void>
 
     init(channel: any Channel, limits: State.Limits) {
         self.channel = channel
+        self.closed = channel.eventLoop.makePromise()
         self.state = Mutex(State(limits: limits))
     }
 
@@ -83,13 +86,14 @@ package final class RedisConnection: Sendable {
     /// - Parameter next: what became of the command whose reply was being read.
     func close(reason: String, next: RedisError? = nil) {
         for outcome in state.withLock({ $0.close(reason: reason, next: next) }) { outcome.deliver() }
+        closed.succeed()
         channel.close(promise: nil)
     }
 
     /// Returns when it is closed. Cancelling the task drains it.
     func untilClosed() async {
         await withTaskCancellationHandler {
-            try? await channel.closeFuture.get()  // However it was closed.
+            try? await closed.futureResult.get()  // It never fails.
         } onCancel: {
             drain(reason: "the client is shutting down")
         }
@@ -99,7 +103,7 @@ package final class RedisConnection: Sendable {
     func every(_ interval: Duration, _ body: @escaping @Sendable (RedisConnection) -> Void) {
         let interval = TimeAmount(interval)
         let task = channel.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in body(self) }
-        channel.closeFuture.whenComplete { _ in task.cancel() }
+        closed.futureResult.whenComplete { _ in task.cancel() }
     }
 
     /// Replies that have come, from the event loop.

@@ -49,6 +49,9 @@ final class RedisHandler: ChannelInboundHandler {
         connection.close(reason: "the server closed the connection")
     }
 
+    // Also for a channel that never became active.
+    func handlerRemoved(context: ChannelHandlerContext) { connection.close(reason: "closed") }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Some servers close TLS without saying so; channelInactive follows.
         if case NIOSSLError.uncleanShutdown = error { return }

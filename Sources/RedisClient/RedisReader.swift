@@ -15,7 +15,7 @@ struct RedisReader: ~Copyable {
     private struct Budget {
         let elements: Int
         var elementsLeft: Int
-        let createArray: @convention(c) (UnsafePointer<redisReadTask>?, ElementCount) -> UnsafeMutableRawPointer?
+        let defaults: redisReplyObjectFunctions
     }
 
     /// Held against the bound for each element of an array, about what hiredis allocates for it.
@@ -31,15 +31,15 @@ struct RedisReader: ~Copyable {
         self.maxReplyBytes = maxReplyBytes
         reader = redisReaderCreate()
         functions = .allocate(capacity: 1)
-        functions.initialize(to: reader.pointee.fn.pointee)
+        let defaults = reader.pointee.fn.pointee
+        functions.initialize(to: defaults)
         budget = .allocate(capacity: 1)
         let elements = max(maxReplyBytes / Self.bytesPerElement, 1)
-        budget.initialize(
-            to: Budget(elements: elements, elementsLeft: elements, createArray: functions.pointee.createArray))
+        budget.initialize(to: Budget(elements: elements, elementsLeft: elements, defaults: defaults))
         functions.pointee.createArray = { task, count in
             guard let budget = task?.pointee.privdata?.assumingMemoryBound(to: Budget.self) else { return nil }
             budget.pointee.elementsLeft -= Int(count)
-            return budget.pointee.elementsLeft < 0 ? nil : budget.pointee.createArray(task, count)
+            return budget.pointee.elementsLeft < 0 ? nil : budget.pointee.defaults.createArray(task, count)
         }
         reader.pointee.fn = functions
         reader.pointee.privdata = UnsafeMutableRawPointer(budget)
@@ -99,10 +99,3 @@ struct RedisReader: ~Copyable {
         }
     }
 }
-
-// An `int` in hiredis 0.14, a `size_t` from 1.0 on.
-#if os(macOS)
-    private typealias ElementCount = Int
-#else
-    private typealias ElementCount = CInt
-#endif

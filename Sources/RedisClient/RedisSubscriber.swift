@@ -11,9 +11,17 @@ import Synchronization
 package final class RedisSubscriber: Sendable, Service {
     private struct State {
         var connection: RedisConnection?
-        var downReason = "not connected yet"
-        var channels: Set<String> = []
+        var downReason: String
+        var channels: [String: Subscription] = [:]
+        var lastCall = 0
         var hasConnected = false
+    }
+
+    private struct Subscription {
+        /// The last `subscribe` for it. Only that one may give the channel up.
+        var call: Int
+        /// Whether the server has confirmed it, on this connection or an earlier one.
+        var isConfirmed = false
     }
 
     private typealias Confirmation = CheckedContinuation<RedisReply, Never>
@@ -23,7 +31,7 @@ package final class RedisSubscriber: Sendable, Service {
     private let maxChannels: Int
     private let logger: Logger
     private let onGap: @Sendable () -> Void
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// - Parameters:
     ///   - maxChannels: subscriptions at the same time.
@@ -40,6 +48,7 @@ package final class RedisSubscriber: Sendable, Service {
         onGap: @escaping @Sendable () -> Void
     ) {
         self.configuration = configuration
+        self.state = Mutex(State(downReason: "not connected yet to \(configuration)"))
         self.maxChannels = maxChannels
         // Room for all channels at once after a reconnect, and for as many that come and go.
         self.connector = RedisConnector(
@@ -57,15 +66,17 @@ package final class RedisSubscriber: Sendable, Service {
     /// - Throws: `.unavailable` at once when there is no connection or `maxChannels` are subscribed, `.outcomeUnknown`
     ///   when it is lost meanwhile. The channel is not subscribed then, unless it was before.
     package func subscribe(_ channel: String) async throws(RedisError) {
-        var isNew = false
+        var call = 0
         let reply = await withCheckedContinuation { (waiter: Confirmation) in
-            // The set and the connection change together, so that the server sees what the set says, in its order.
+            // What is kept and what is sent change together, so that the server sees the same in the same order.
             let refusal: String? = state.withLock { state in
                 guard let connection = state.connection else { return state.downReason }
-                guard state.channels.count < maxChannels || state.channels.contains(channel) else {
+                guard state.channels.count < maxChannels || state.channels[channel] != nil else {
                     return "\(maxChannels) channels are subscribed, and that is the bound"
                 }
-                isNew = state.channels.insert(channel).inserted
+                state.lastCall += 1
+                call = state.lastCall
+                state.channels[channel, default: Subscription(call: call)].call = call
                 connection.submit([RedisCommand("SUBSCRIBE", channel)], by: deadline(), .one(waiter))
                 return nil
             }
@@ -73,8 +84,9 @@ package final class RedisSubscriber: Sendable, Service {
         }
         do throws(RedisError) {
             _ = try reply.get()
+            state.withLock { $0.channels[channel]?.isConfirmed = true }
         } catch {
-            if isNew { leave(channel) }
+            leave(channel, .nobody { _ in }) { !$0.isConfirmed && $0.call == call }
             throw error
         }
     }
@@ -109,7 +121,7 @@ package final class RedisSubscriber: Sendable, Service {
         let (isFirst, channels) = state.withLock { state in
             defer { state.hasConnected = true }
             state.connection = connection
-            return (!state.hasConnected, Array(state.channels))
+            return (!state.hasConnected, Array(state.channels.keys))
         }
         // In portions, each with a deadline of its own.
         for start in stride(from: 0, to: channels.count, by: 1000) {
@@ -117,7 +129,7 @@ package final class RedisSubscriber: Sendable, Service {
             let replies = await withCheckedContinuation { (waiter: CheckedContinuation<[RedisReply], Never>) in
                 state.withLock { state in
                     // Some may have been left meanwhile, and the server has been told so already.
-                    let commands = portion.filter(state.channels.contains).map { RedisCommand("SUBSCRIBE", $0) }
+                    let commands = portion.filter { state.channels[$0] != nil }.map { RedisCommand("SUBSCRIBE", $0) }
                     connection.submit([RedisCommand("PING")] + commands, by: deadline(), .batch(waiter))
                 }
             }
@@ -129,9 +141,13 @@ package final class RedisSubscriber: Sendable, Service {
         return !isFirst
     }
 
-    private func leave(_ channel: String, _ waiter: RedisConnection.Waiter = .nobody { _ in }) {
+    private func leave(
+        _ channel: String, _ waiter: RedisConnection.Waiter, if condition: (Subscription) -> Bool = { _ in true }
+    ) {
         let isSent = state.withLock { state in
-            guard state.channels.remove(channel) != nil, let connection = state.connection else { return false }
+            guard let subscription = state.channels[channel], condition(subscription) else { return false }
+            state.channels[channel] = nil
+            guard let connection = state.connection else { return false }
             connection.submit([RedisCommand("UNSUBSCRIBE", channel)], by: deadline(), waiter)
             return true
         }

@@ -81,6 +81,7 @@ struct Item: CommitEntry, Equatable {
         var queue = queue {
             $0.batchesInFlight = 2
             $0.batchEntries = 2
+            $0.entriesBeside = 1
         }
         for (name, lane) in [("a1", 1), ("a2", 1), ("a3", 1), ("b1", 2), ("a4", 1), ("c1", 3)] {
             _ = try queue.enqueue(Item(name: name, lane: Int64(lane)), now: .zero)
@@ -92,6 +93,35 @@ struct Item: CommitEntry, Equatable {
         #expect(queue.startBatch() == nil)
         queue.finish(first)
         #expect(queue.startBatch()?.entries.map(\.name) == ["a3", "a4"])
+    }
+
+    @Test func aFewEntriesWaitForTheBatchInFlight() throws {
+        var queue = queue {
+            $0.batchesInFlight = 2
+            $0.entriesBeside = 3
+        }
+        func enqueue(_ name: String, lane: Int64) throws {
+            _ = try queue.enqueue(Item(name: name, lane: lane), now: .zero)
+        }
+        try enqueue("a1", lane: 1)
+        let first = try queue.begin()
+        try enqueue("b1", lane: 2)
+        try enqueue("c1", lane: 3)
+        // Entries of a busy lane are no company.
+        try enqueue("a2", lane: 1)
+        #expect(!queue.mayStartBatch && queue.startBatch() == nil)
+        try enqueue("d1", lane: 4)
+        #expect(queue.mayStartBatch)
+        #expect(queue.startBatch()?.entries.map(\.name) == ["b1", "c1", "d1"])
+        queue.finish(first)
+        try enqueue("e1", lane: 5)
+        #expect(!queue.mayStartBatch)
+        #expect(queue.expire(now: .seconds(9)).unsent.count == 2)
+        #expect(!queue.mayStartBatch)
+        try enqueue("a3", lane: 1)
+        try enqueue("a4", lane: 1)
+        try enqueue("a5", lane: 1)
+        #expect(queue.startBatch()?.entries.map(\.name) == ["a3", "a4", "a5"])
     }
 
     @Test func aClaimIsHeldUntilItsBatchEnds() throws {

@@ -92,7 +92,7 @@ import Testing
         }
         // And nothing is in the help that is not a setting.
         let flags = Set(help.matches(of: /--[a-z-]+/).map { String($0.0) })
-        #expect(flags == Set(settings.map(\.flag) + ["--config", "--version", "--help"]))
+        #expect(flags == Set(settings.map(\.flag) + ["--config", "--migrate", "--version", "--help"]))
     }
 
     @Test func theDatabaseCommands() async throws {

@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+
+@testable import MySQLClient
+
+@Suite(.timeLimit(.minutes(1)))
+struct LossTests {
+    @Test(arguments: ["SELECT SLEEP(30)", "SELECT seq, SLEEP(0.01) FROM seq_1_to_100000"])
+    func killedConnection(sql: String) async throws {
+        let server = try await PrivateMariaDB.shared()
+        let victim = try await MySQLConnection.connect(server.configuration)
+        let killer = try await MySQLConnection.connect(server.configuration)
+        let id = try await victim.perform { try $0.first("SELECT CONNECTION_ID()") { $0.integer(0) } }
+        async let outcome = kind {
+            try await victim.perform { try $0.query(sql + " -- \(id ?? 0)") { _ in true } }
+        }
+        try await killer.waitForStatement("-- \(id ?? 0)")
+        try await killer.run("KILL CONNECTION \(id ?? 0)")
+        #expect(await outcome == .connectionLost)
+        #expect(await !victim.isUsable)
+        #expect(await kind { try await victim.ping() } == .connectionLost)
+        #expect(await kind { try await victim.perform { try $0.transaction { _ in } } } == .connectionLost)
+    }
+
+    @Test func killedBetweenStatements() async throws {
+        let server = try await PrivateMariaDB.shared()
+        let victim = try await MySQLConnection.connect(server.configuration)
+        let killer = try await MySQLConnection.connect(server.configuration)
+        let id = try await victim.perform { try $0.first("SELECT CONNECTION_ID()") { $0.integer(0) } }
+        try await killer.run("KILL CONNECTION \(id ?? 0)")
+        #expect(await kind { try await victim.execute("DO ?", [1]) } == .connectionLost)
+        #expect(await !victim.isUsable)
+    }
+
+    @Test func killedServer() async throws {
+        try await PrivateMariaDB.with { server in
+            let connection = try await MySQLConnection.connect(server.configuration)
+            let watcher = try await MySQLConnection.connect(server.configuration)
+            async let outcome = kind {
+                try await connection.perform { try $0.transaction { try $0.run("SELECT SLEEP(30)") } }
+            }
+            try await watcher.waitForStatement("SLEEP(30)")
+            server.stop()
+            #expect(await outcome == .connectionLost)
+            #expect(await !connection.isUsable)
+            #expect(await kind { _ = try await MySQLConnection.connect(server.configuration) } == .cannotConnect)
+        }
+    }
+
+    @Test func serverThatShutsDown() async throws {
+        try await PrivateMariaDB.with { server in
+            let connection = try await MySQLConnection.connect(server.configuration)
+            let watcher = try await MySQLConnection.connect(server.configuration)
+            async let outcome = kind { try await connection.run("SELECT SLEEP(30)") }
+            try await watcher.waitForStatement("SLEEP(30)")
+            server.signal(SIGTERM)
+            let kind = await outcome
+            #expect(kind == .connectionLost || kind == .shuttingDown)
+            #expect(await !connection.isUsable)
+        }
+    }
+
+    @Test func frozenServer() async throws {
+        try await PrivateMariaDB.with { server in
+            var configuration = server.configuration
+            configuration.readTimeout = .seconds(1)
+            configuration.connectTimeout = .seconds(1)
+            let connection = try await MySQLConnection.connect(configuration)
+            try await connection.execute("DO ?", [1])
+            try await server.freeze()
+            let clock = ContinuousClock()
+            let took = await clock.measure {
+                #expect(await kind { try await connection.execute("DO ?", [1]) } == .connectionLost)
+            }
+            #expect(took > .milliseconds(900) && took < .seconds(3))
+            let tookToConnect = await clock.measure {
+                #expect(await kind { _ = try await MySQLConnection.connect(configuration) } == .cannotConnect)
+            }
+            #expect(tookToConnect < .seconds(4))
+            server.signal(SIGCONT)
+            #expect(await kind { try await connection.ping() } == .connectionLost)
+            try await MySQLConnection.connect(configuration).ping()
+        }
+    }
+
+    @Test func tooManyConnections() async throws {
+        try await PrivateMariaDB.with(["--max-connections=10"]) { server in
+            var connections: [MySQLConnection] = []
+            let refusal = await kind {
+                for _ in 0..<12 { connections.append(try await MySQLConnection.connect(server.configuration)) }
+            }
+            #expect(refusal == .tooManyConnections)
+            #expect(connections.count >= 10)
+        }
+    }
+
+    @Test func packetThatIsTooLarge() async throws {
+        try await PrivateMariaDB.with(["--max-allowed-packet=1M"]) { server in
+            let connection = try await MySQLConnection.connect(server.configuration)
+            let text = MySQLValue.text(String(repeating: "x", count: 3 << 20))
+            #expect(await kind { try await connection.execute("DO ?", [text]) } != nil)
+            #expect(await !connection.isUsable)
+        }
+    }
+}
