@@ -11,6 +11,7 @@ extension Backend {
     package static func cluster(_ configuration: ClusterConfiguration, logger: Logger) async throws -> Backend {
         if configuration.migrates { _ = try await MySQLKeeper(configuration, logger: logger).migrate() }
         let store = try await MySQLStore(configuration, logger: logger)
+        try await check(store.redis, configuration, logger)
         return Backend(
             tenants: store,
             chats: store,
@@ -23,6 +24,21 @@ extension Backend {
             services: [store.redis, store.reads, store.writes, store.scans],
             close: {}
         )
+    }
+
+    /// A Redis that is away keeps nothing from starting: creates go on without it.
+    private static func check(
+        _ redis: RedisClient, _ configuration: ClusterConfiguration, _ logger: Logger
+    ) async throws {
+        do throws(RedisError) {
+            try await redis.check()
+        } catch {
+            if case .unusable = error {
+                throw StoreProblem("\(error) (\(configuration.redis)).", isConfiguration: true)
+            }
+            logger.warning(
+                "Starting without Redis: creates are slower until it is there", metadata: ["error": "\(error)"])
+        }
     }
 }
 

@@ -2,6 +2,9 @@ package import ChatCore
 import MySQLClient
 
 extension MySQLStore: MessageStore {
+    /// Rows a statement of a walk: more than a page's.
+    private static let walkPart = 1024
+
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await read { connection in
             try connection.first(
@@ -65,19 +68,32 @@ extension MySQLStore: MessageStore {
         return count?.messages
     }
 
+    /// Shows `each` a chat's rows in the direction of a page, until it has seen enough. In parts, because the server sends
+    /// all that a statement finds, wanted or not.
     private static func walk(
         _ chat: Chat.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection,
         each: (borrowing MySQLRow) throws -> Bool
     ) throws {
-        try connection.query(
-            """
-            SELECT number, body, created_at FROM \(NumberedTable.messages.byNumber)
-            WHERE chat_id = ? AND number > ? AND number < ? AND batch_id >= 0
-            ORDER BY number \(page.walkOrder) LIMIT ?
-            """,
-            [
-                .integer(chat.rawValue), .integer(page.lowerBound), .integer(page.upperBound), .integer(Int64(limit)),
-            ], each: each)
+        var (lower, upper, left) = (page.lowerBound, page.upperBound, limit)
+        while left > 0 {
+            let part = min(left, walkPart)
+            var (seen, goesOn) = (0, true)
+            try connection.query(
+                """
+                SELECT number, body, created_at FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = ? AND number > ? AND number < ? AND batch_id >= 0
+                ORDER BY number \(page.walkOrder) LIMIT ?
+                """,
+                [.integer(chat.rawValue), .integer(lower), .integer(upper), .integer(Int64(part))]
+            ) { row in
+                seen += 1
+                if page.walksUp { lower = row.integer(0) } else { upper = row.integer(0) }
+                goesOn = try each(row)
+                return goesOn
+            }
+            guard goesOn, seen == part else { return }
+            left -= part
+        }
     }
 
     private static func message(_ row: borrowing MySQLRow) -> Message {

@@ -46,7 +46,8 @@ struct NumberSource: Sendable {
         let calls = calls.map { RedisClient.ScriptCall(key: table.numberKey($0.owner), arguments: $0.arguments) }
         return await redis.eval(script, calls).map { reply in
             switch reply {
-            case .success(.integer(let last)): .last(last)
+            // The tables' numbers are 32 bits wide: a counter beyond them was not ours.
+            case .success(.integer(let last)) where last <= Int64(Int32.max): .last(last)
             case .success(.null): .unknown
             case .success, .failure: .none
             }

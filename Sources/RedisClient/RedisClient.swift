@@ -97,6 +97,11 @@ package final class RedisClient: Sendable, Service {
     /// Calls `body` after each connect, the first and all others; it must be quick.
     package func onReconnect(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.observers.append(body) } }
 
+    /// Tries once whether the server can be connected to.
+    ///
+    /// - Throws: `.unavailable` when it cannot now; `.unusable` when that will hardly change.
+    package func check() async throws(RedisError) { try await connector.connect().close(reason: "it was a try") }
+
     /// Returns as soon as there is a connection.
     ///
     /// - Throws: `.unavailable` after the timeout, with the reason why the last try failed.

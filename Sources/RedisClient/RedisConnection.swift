@@ -173,7 +173,7 @@ extension RedisError {
     /// The reason or the server's words alone.
     var text: String {
         switch self {
-        case .unavailable(let reason), .outcomeUnknown(let reason), .server(let reason): reason
+        case .unavailable(let reason), .unusable(let reason), .outcomeUnknown(let reason), .server(let reason): reason
         case .tooLarge: "a reply is too large"
         }
     }

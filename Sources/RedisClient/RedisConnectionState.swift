@@ -147,24 +147,28 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
     /// Ends it. What was never written is `.unavailable`, what was written is `.outcomeUnknown`; the replies that came
     /// stay what they are.
     ///
-    /// - Parameter next: what became of the command whose reply was being read.
+    /// - Parameter next: what became of the command whose reply was being read; of all, if it is `.unusable`.
     /// - Returns: everybody who still waits; nobody the second time.
     mutating func close(reason: String, next: RedisError? = nil) -> [Outcome] {
         if case .closed = phase { return [] }
         // Why it drained says more than that it is closed now.
         phase = .closed(reason: closingReason ?? reason)
         var next = next
+        var unusable: RedisError?
+        if case .unusable = next { unusable = next }
         var outcomes = written.map { pending in
             var replies = pending.replies
             if let error = next { replies.append(.failure(error)) }
             next = nil
-            while replies.count < pending.count { replies.append(.failure(.outcomeUnknown(reason: reason))) }
+            while replies.count < pending.count {
+                replies.append(.failure(unusable ?? .outcomeUnknown(reason: reason)))
+            }
             return Outcome(waiter: pending.waiter, replies: replies)
         }
         outcomes += queued.map { request in
             Outcome(
                 waiter: request.waiter,
-                replies: Array(repeating: .failure(.unavailable(reason: reason)), count: request.count))
+                replies: Array(repeating: .failure(unusable ?? .unavailable(reason: reason)), count: request.count))
         }
         written.removeAll()
         queued.removeAll()

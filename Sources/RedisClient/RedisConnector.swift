@@ -12,7 +12,7 @@ struct RedisConnector: Sendable {
 
     /// Connects to the server, or to the one that a sentinel knows as the primary.
     ///
-    /// - Throws: `.unavailable` with the reason in one sentence.
+    /// - Throws: `.unavailable` or `.unusable` with the reason in one sentence.
     func connect() async throws(RedisError) -> RedisConnection {
         switch configuration.place {
         case .server(let endpoint): return try await connect(to: endpoint, mustBePrimary: false)
@@ -62,12 +62,19 @@ struct RedisConnector: Sendable {
             connection.close(reason: "the client is shutting down")
         }
         guard let failure else { return connection }
-        connection.close(reason: failure)
-        throw .unavailable(reason: "\(endpoint): \(failure)")
+        connection.close(reason: failure.text)
+        throw failure.of(endpoint)
     }
 
+    /// Errors of a server that will be fine in a while.
+    private static let passing = [
+        "LOADING", "MASTERDOWN", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients",
+    ]
+
     /// - Returns: why the connection is of no use; nil when it is ready.
-    private func greet(_ connection: RedisConnection, mustBePrimary: Bool, by deadline: NIODeadline) async -> String? {
+    private func greet(_ connection: RedisConnection, mustBePrimary: Bool, by deadline: NIODeadline) async
+        -> RedisError?
+    {
         var commands = [RedisCommand("PING"), RedisCommand("CLIENT", "SETNAME", "luciq")]
         if mustBePrimary { commands.append(RedisCommand("ROLE")) }
         if configuration.database != 0 { commands.append(RedisCommand("SELECT", String(configuration.database))) }
@@ -76,12 +83,15 @@ struct RedisConnector: Sendable {
         }
         for (command, reply) in zip(commands, await connection.send(commands, by: deadline)) {
             switch (command.arguments[0], reply) {
-            case (Array("AUTH".utf8), .failure(.server(let text))): return "the password was refused: \(text)"
+            case (Array("AUTH".utf8), .failure(.server(let text))):
+                return .unusable(reason: "the password was refused: \(text)")
             case (Array("CLIENT".utf8), .failure(.server)): break  // The name is for the operator's eyes only.
             case (Array("PING".utf8), .failure(let error)) where error.prefix == "NOPERM": break  // Up, and answers.
-            case (_, .failure(let error)): return error.text
+            case (_, .failure(.server(let text))) where !Self.passing.contains(where: text.hasPrefix):
+                return .unusable(reason: text)
+            case (_, .failure(let error)): return error
             case (Array("ROLE".utf8), .success(let role)) where role.array?.first?.string != "master":
-                return "it is a replica, not the primary"
+                return .unavailable(reason: "it is a replica, not the primary")
             case (_, .success): break
             }
         }
@@ -112,7 +122,7 @@ struct RedisConnector: Sendable {
                     }
                 }
         } catch {
-            throw .unavailable(reason: "\(endpoint): \(connectionFailure(error))")
+            throw RedisError(connecting: error).of(endpoint)
         }
     }
 }

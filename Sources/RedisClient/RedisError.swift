@@ -6,6 +6,9 @@ package enum RedisError: Error, Sendable, Equatable {
     case outcomeUnknown(reason: String)
     /// Carried out or refused by the server, which answered with this error: `WRONGTYPE Operation against …`.
     case server(String)
+    /// Something answers there, or nothing of that name ever will, and trying again will hardly help: a wrong password, a
+    /// certificate that is not trusted, a server that is no Redis, an unknown host.
+    case unusable(reason: String)
     /// The reply was above the bound. The command was carried out; the connection is closed.
     case tooLarge
 }
@@ -20,6 +23,7 @@ extension RedisError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .unavailable(let reason): "Redis is unavailable: \(reason)"
+        case .unusable(let reason): "Redis cannot be used: \(reason)"
         case .outcomeUnknown(let reason): "Redis did not answer: \(reason)"
         case .server(let text): "Redis answered: \(text)"
         case .tooLarge: "Redis' reply is too large"

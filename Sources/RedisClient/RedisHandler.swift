@@ -37,7 +37,9 @@ final class RedisHandler: ChannelInboundHandler {
             handOver()
             switch error {
             case .tooLarge: connection.close(reason: "a reply was too large", next: .tooLarge)
-            case .nonsense(let text): connection.close(reason: "it is not a Redis: \(text)")
+            case .nonsense(let text):
+                let reason = "it is not a Redis: \(text)"
+                connection.close(reason: reason, next: .unusable(reason: reason))
             }
         }
     }
@@ -55,7 +57,10 @@ final class RedisHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // Some servers close TLS without saying so; channelInactive follows.
         if case NIOSSLError.uncleanShutdown = error { return }
-        connection.close(reason: connectionFailure(error))
+        let failure = RedisError(connecting: error)
+        var unusable: RedisError?
+        if case .unusable = failure { unusable = failure }
+        connection.close(reason: failure.text, next: unusable)
     }
 
     private func handOver() {
@@ -74,16 +79,28 @@ final class RedisHandler: ChannelInboundHandler {
     }
 }
 
-/// Why a connection could not be made or went down, in a few words.
-func connectionFailure(_ error: any Error) -> String {
-    switch error {
-    case let error as NIOConnectionError:
-        error.connectionErrors.last.map { connectionFailure($0.error) } ?? "the host name cannot be resolved"
-    case ChannelError.connectTimeout: "no connection in time"
-    case let error as IOError: String(cString: strerror(error.errnoCode)).lowercased()
-    case let error as NIOSSLError: "TLS failed: \(error)"
-    case let error as NIOSSLExtraError: "TLS failed: \(error)"
-    case let error as BoringSSLError: "TLS failed: \(error)"
-    default: "\(error)"
+extension RedisError {
+    /// Why a connection could not be made or went down, in a few words.
+    init(connecting error: any Error) {
+        switch error {
+        case let error as NIOConnectionError:
+            if let last = error.connectionErrors.last {
+                self.init(connecting: last.error)
+            } else {
+                self = .unusable(reason: "the host name cannot be resolved")
+            }
+        case ChannelError.connectTimeout: self = .unavailable(reason: "no connection in time")
+        case let error as IOError: self = .unavailable(reason: String(cString: strerror(error.errnoCode)).lowercased())
+        case let error as NIOSSLError: self = .unusable(reason: "TLS failed: \(error)")
+        case let error as NIOSSLExtraError: self = .unusable(reason: "TLS failed: \(error)")
+        case let error as BoringSSLError: self = .unusable(reason: "TLS failed: \(error)")
+        default: self = .unavailable(reason: "\(error)")
+        }
+    }
+
+    /// The same with the server's name before it.
+    func of(_ endpoint: RedisConfiguration.Endpoint) -> RedisError {
+        if case .unusable(let reason) = self { return .unusable(reason: "\(endpoint): \(reason)") }
+        return .unavailable(reason: "\(endpoint): \(text)")
     }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MySQLClient
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ConnectionTests {
     @Test func session() async throws {
         let server = try await PrivateMariaDB.shared()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import MySQLClient
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ErrorTests {
     @Test(arguments: [
         ("Duplicate entry '1-2' for key 'index_on_chat'", "index_on_chat"),

@@ -174,7 +174,7 @@ final class PrivateMariaDB: Sendable {
 
 /// Waits until it is so, for ten seconds at most.
 nonisolated(nonsending) func eventually(_ condition: () async throws -> Bool) async throws {
-    for _ in 0..<500 {
+    for _ in 0..<2500 {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(20))
     }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MySQLClient
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct TLSTests {
     /// A server whose certificate is for `localhost`, signed by `ca.pem`, and an authority that signed nothing.
     private func withTLS(_ options: [String], _ body: (PrivateMariaDB, _ folder: String) async throws -> Void)

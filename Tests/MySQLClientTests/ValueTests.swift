@@ -3,7 +3,7 @@ import Testing
 
 @testable import MySQLClient
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ValueTests {
     @Test func roundTrip() async throws {
         let server = try await PrivateMariaDB.shared()

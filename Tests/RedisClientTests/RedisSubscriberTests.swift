@@ -2,7 +2,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RedisSubscriberTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisSubscriberTests {
     private let messages = Mailbox<String>()
     private let gaps = Mailbox<Void>()
 

@@ -2,7 +2,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct RedisTLSTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisTLSTests {
     @Test func trustsWhomItIsToldTo() async throws {
         let files = try await TLSFiles.make()
         let server = try await RedisServer.start(tls: files)

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("A MariaDB server for tests", .timeLimit(.minutes(1)))
+@Suite("A MariaDB server for tests", .timeLimit(.minutes(3)))
 struct MariaDBServerTests {
     @Test("what was committed survives a kill, on the same port")
     func kill() async throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import TestSupport
 
-@Suite("The reaper", .timeLimit(.minutes(1)))
+@Suite("The reaper", .timeLimit(.minutes(3)))
 struct ReaperTests {
     @Test("when we are gone it kills what is left, and deletes the folders")
     func reap() async throws {

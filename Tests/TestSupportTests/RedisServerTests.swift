@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite("A Redis server for tests", .timeLimit(.minutes(1)))
+@Suite("A Redis server for tests", .timeLimit(.minutes(3)))
 struct RedisServerTests {
     @Test("killed and restarted on the same port it is empty")
     func kill() async throws {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Processes of tests", .timeLimit(.minutes(1)))
+@Suite("Processes of tests", .timeLimit(.minutes(3)))
 struct ServerProcessTests {
     @Test("an exit code, a signal, and what was printed")
     func endings() async throws {

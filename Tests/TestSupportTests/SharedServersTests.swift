@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("The servers that all tests share", .timeLimit(.minutes(1)))
+@Suite("The servers that all tests share", .timeLimit(.minutes(3)))
 struct SharedServersTests {
     @Test("each caller has a database of its own")
     func databases() async throws {

@@ -64,7 +64,8 @@ extension Settings {
             throw Invalid(description: "REDIS_URL: \(error.description)")
         }
         var cluster = ClusterConfiguration(mysql: mysql, redis: redis)
-        cluster.patience = try seconds(Setup.requestTimeout)
+        // A little less than a request waits, so that it hears from the store what became of it.
+        cluster.patience = try seconds(Setup.requestTimeout) * 0.8
         cluster.readConnections = try number(Setup.databasePool, in: 1...256)
         return cluster
     }
