@@ -191,6 +191,7 @@ let package = Package(
             dependencies: [
                 "ChatCluster", "ChatCore", "MySQLClient", "RedisClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings

@@ -31,6 +31,10 @@ struct ApplicationFindings: Sendable {
     }
 
     init(_ id: Int64, _ name: String, _ connection: isolated MySQLConnection) throws {
+        problems += try connection.rows(
+            "SELECT number FROM chats WHERE application_id = ? AND number < 1 ORDER BY number LIMIT 1000",
+            [.integer(id)]
+        ) { "\(name): chat \($0.integer(0)) is below 1" }
         var numbers = Gaps()
         while true {
             let page = try connection.rows(

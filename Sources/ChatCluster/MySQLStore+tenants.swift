@@ -1,4 +1,4 @@
-package import ChatCore
+import ChatCore
 import MySQLClient
 
 extension MySQLStore: TenantStore {

@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["no number", "9223372036854775807", "1.5"])
+    @Test(arguments: ["no number", "9223372036854775807", "1.5", "2147483647", "99999999999"])
     func aCounterThatIsNoneIsDoneWithout(_ value: String) async throws {
         try await TestCluster.run { test in
             try await test.send(2)
