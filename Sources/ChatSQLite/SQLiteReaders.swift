@@ -58,6 +58,7 @@ final class SQLiteReaders: Sendable {
                 throw DatabaseError(resultCode: ResultCode(rawValue: code))
             }
             self.connection = connection
+            sqlite3_extended_result_codes(connection, 1)
             sqlite3_busy_timeout(connection, 5000)
             sqlite3_exec(connection, "PRAGMA cache_size = -2048", nil, nil, nil)
         }
