@@ -203,17 +203,6 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", String(repeating: "k", count: 256), "ü"])
-    func keysThatAreNone(_ key: String) async throws {
-        try await TestServer.run { server in
-            let chat = try await server.client.makeChat()
-            let answer = try await server.client.post(
-                chat + "/messages", json: #"{"body":"x"}"#, headers: ["Idempotency-Key": key])
-            #expect(answer.status == 422)
-            #expect(try await server.client.get(chat + "/messages").numbers == [])
-        }
-    }
-
     @Test func shutdownFinishesWhatWasAccepted() async throws {
         // TestServer.run shuts down while the request waits for the store; it must get its answer all the same.
         let request = try await TestServer.run { server in

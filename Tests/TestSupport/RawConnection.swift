@@ -58,6 +58,12 @@ package final class RawConnection: Sendable {
     @discardableResult
     package func send(_ text: String) async -> Bool { await send(Array(text.utf8)) }
 
+    /// Makes the end of this value a reset (RST), as of a client that crashed, instead of a goodbye.
+    package func endWithReset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+    }
+
     /// Says that nothing more will be sent.
     package func finish() { shutdown(descriptor, CInt(SHUT_WR)) }
 
