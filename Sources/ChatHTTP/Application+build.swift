@@ -56,7 +56,7 @@ package func buildApplication(
         server: .http1(
             configuration: .init(
                 additionalChannelHandlers: [
-                    ConnectionGuard(limits: limits, connections: requestMetrics.connections)
+                    ConnectionGuard(limits: limits, metrics: requestMetrics)
                 ])),
         configuration: ApplicationConfiguration(
             address: .hostname(options.host, port: options.port),

@@ -47,7 +47,7 @@ final class SQLiteReaders: Sendable {
 
     /// One read-only connection with its prepared statements. Used by one thread at a time.
     final class Reader: @unchecked Sendable, StatementSource {
-        private let connection: OpaquePointer
+        let connection: OpaquePointer
         private var statements: [String: OpaquePointer] = [:]
 
         init(path: String) throws {

@@ -105,7 +105,7 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite struct BadInputTests {
+@Suite(.timeLimit(.minutes(3))) struct BadInputTests {
     @Test func theLargestBodyIsTaken() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

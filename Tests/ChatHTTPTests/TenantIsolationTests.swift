@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// One tenant never sees, changes or can tell the existence of another's data: a case an endpoint.
-@Suite struct TenantIsolationTests {
+@Suite(.timeLimit(.minutes(3))) struct TenantIsolationTests {
     struct Endpoint: Sendable, CustomTestStringConvertible {
         let method: String
         /// After `/applications/<token>`.

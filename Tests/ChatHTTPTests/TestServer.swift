@@ -25,11 +25,18 @@ struct TestServer: Sendable {
 
     static var options: HTTPOptions { HTTPOptions() }
 
+    /// With a deadline that a slow machine keeps, for tests that are not about it.
+    static var limits: CommitLimits {
+        var limits = CommitLimits()
+        limits.deadline = .seconds(60)
+        return limits
+    }
+
     /// Runs `body` against a server, then shuts it down the way a signal does. Whatever came, no answer was a 500.
     static func run<Result: Sendable>(
-        limits: CommitLimits = CommitLimits(),
+        limits: CommitLimits = TestServer.limits,
         options: HTTPOptions = HTTPOptions(),
-        searchDeadline: Duration = .seconds(5),
+        searchDeadline: Duration = .seconds(60),
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let folder = try TemporaryFolder()

@@ -7,7 +7,7 @@ import Testing
 
 /// Promises 1, 2, 4 and 7 through the HTTP API: durable before the answer, a number once, counts that agree, overload
 /// refused; and the idempotency keys.
-@Suite struct WriteTests {
+@Suite(.timeLimit(.minutes(3))) struct WriteTests {
     @Test func concurrentCreatesGetDenseUniqueNumbers() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -73,9 +73,8 @@ import Testing
     }
 
     @Test func overloadIsRefusedAndTheRestIsServed() async throws {
-        var limits = CommitLimits()
+        var limits = TestServer.limits
         limits.pendingEntries = 4
-        limits.deadline = .seconds(60)
         try await TestServer.run(limits: limits) { server in
             let chat = try await server.client.makeChat()
             server.writes.hold()
@@ -106,7 +105,7 @@ import Testing
     }
 
     @Test func theDeadlineAnswersForAStoreThatHangs() async throws {
-        var limits = CommitLimits()
+        var limits = TestServer.limits
         limits.deadline = .seconds(1)
         try await TestServer.run(limits: limits) { server in
             let chat = try await server.client.makeChat()
@@ -123,8 +122,9 @@ import Testing
             server.writes.release()
             // The key finds what became of it.
             var retry = again
-            while retry.status == 409 {
+            try await eventually("the first has ended") {
                 retry = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#, headers: key)
+                return retry.status != 409
             }
             #expect(retry.status == 201)
             #expect(retry.json["message_number"] as? Int == 1)
@@ -212,8 +212,8 @@ import Testing
             try await server.writes.waitForHeld(1)
             Task {
                 // Let the shutdown begin first: then nobody listens any more.
-                while (try? RawConnection(port: server.client.port)) != nil { await Task.yield() }
-                server.writes.release()
+                defer { server.writes.release() }
+                try await eventually("nobody listens") { (try? RawConnection(port: server.client.port)) == nil }
             }
             return request
         }

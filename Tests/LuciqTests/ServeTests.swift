@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The binary itself: started, signalled, killed.
-@Suite(.serialized) struct ServeTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ServeTests {
     private func verify(_ folder: TemporaryFolder) async throws -> (code: Int32, report: [String: Any]) {
         let result = try await LuciqProcess.run(
             ["verify", "--json", "--database-url", "sqlite://" + folder.file("test.sqlite")], in: folder)

@@ -12,8 +12,8 @@ package final class RawConnection: Sendable {
     private let descriptor: CInt
     private let queue = DispatchQueue(label: "raw-connection")
 
-    /// - Parameter patience: how long a read may take before it fails.
-    package init(port: Int, patience: Int = 20) throws {
+    /// - Parameter patience: how long a read may take before it fails, in seconds.
+    package init(port: Int, patience: Int = 60) throws {
         #if canImport(Darwin)
             let kind = SOCK_STREAM
         #else
