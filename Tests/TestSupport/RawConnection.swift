@@ -31,8 +31,8 @@ package final class RawConnection: Sendable {
         }
         var timeout = timeval(tv_sec: patience, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        // All properties are set: `deinit` closes it, and a second close could hit another's descriptor.
         guard connected == 0 else {
-            close(descriptor)
             throw Failure(description: "cannot connect to port \(port): \(String(cString: strerror(errno)))")
         }
     }
