@@ -165,8 +165,10 @@ private final class HeldStore: Sendable {
     }
 
     @Test func fourThousandAtOnceAreAllAnsweredOnce() async throws {
+        var limits = CommitLimits()
+        limits.deadline = .seconds(60)  // A slow machine may take its time.
         let free = GroupCommit<Item, String>(
-            name: "test", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            name: "test", limits: limits, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             metrics: NOOPMetricsHandler.instance
         ) { batch in batch.map { .success($0.name) } }
         let answers = try await withThrowingTaskGroup(of: String.self) { group in
