@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Clients that go away at the worst moment: nobody else notices, and nothing is left of them.
-@Suite(.timeLimit(.minutes(3))) struct GoneClientTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct GoneClientTests {
     /// The server has forgotten its connections, counted no 500 (as after each test) and goes on.
     private func expectNoTrace(_ server: TestServer) async throws {
         try await eventually("no connection is open") { server.metric("luciq_http_connections") == 0 }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The writers' bounds: past them the answer is 503 at once, and nothing waits that was not accepted.
-@Suite(.timeLimit(.minutes(3))) struct OverloadTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct OverloadTests {
     /// Sends `requests` while the store is at work on one: `bound` of them may wait, the others are refused.
     private func flood(
         _ endpoint: Endpoint, _ place: Place, requests: Int, bound: Int, _ server: TestServer,

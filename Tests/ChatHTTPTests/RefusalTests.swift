@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The contract's table of errors on every route that can answer with them; a refused request stores nothing.
-@Suite(.timeLimit(.minutes(3))) struct RefusalTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct RefusalTests {
     @Test func methodsThatAPathDoesNotKnow() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()

@@ -6,7 +6,7 @@ import Testing
 @testable import ChatSQLite
 
 /// A store that fails, hangs or is busy: every route that needs it says so, and stores nothing.
-@Suite(.timeLimit(.minutes(3))) struct StoreFailureTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct StoreFailureTests {
     /// What a driver might throw: its text is for nobody.
     struct DriverError: Error, CustomStringConvertible {
         var description: String { "SELECT secret FROM messages: I/O error in /var/lib/luciq.sqlite" }
