@@ -20,7 +20,9 @@ struct TestStore {
 
     init() async throws {
         folder = try TemporaryFolder()
-        (store, lock) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
+        var (store, lock) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
+        store.searchDeadline = .seconds(60)  // A slow machine may take its time.
+        (self.store, self.lock) = (store, lock)
         token = Tenant.Token.random()
         _ = try await store.apply([.create(name: "test", token: token)], at: Self.time)
         tenant = try #require(try await store.id(of: token))
