@@ -154,6 +154,7 @@ let package = Package(
             dependencies: [
                 "ChatCore", "ChatSQLite", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings
         ),
@@ -200,6 +201,7 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

@@ -2,19 +2,19 @@ package import ServiceLifecycle
 
 /// Where everything is kept: one value, made by one factory for each technology.
 package struct Backend: Sendable {
-    package let tenants: any TenantStore
-    package let chats: any ChatStore
-    package let messages: any MessageStore
-    package let tenantLog: any TenantLog
-    package let chatLog: any ChatLog
-    package let messageLog: any MessageLog
+    package var tenants: any TenantStore
+    package var chats: any ChatStore
+    package var messages: any MessageStore
+    package var tenantLog: any TenantLog
+    package var chatLog: any ChatLog
+    package var messageLog: any MessageLog
     /// Where the logs want to be called; nil for anywhere.
     package let writeExecutor: (any TaskExecutor)?
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
     /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
     /// Whether writes succeed is told by the writers' metrics.
-    package let probe: @Sendable () async throws -> Void
+    package var probe: @Sendable () async throws -> Void
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]
     /// Lets go of everything. Called once, when all that used the backend has ended.

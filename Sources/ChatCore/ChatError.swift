@@ -1,3 +1,5 @@
+import Logging
+
 /// Everything that can go wrong in the product's own terms.
 ///
 /// `code` is part of the HTTP contract: clients switch on it, so a code is never renamed.
@@ -40,6 +42,20 @@ package enum ChatError: Error, Equatable, Sendable {
         switch self {
         case .notFound, .invalid, .keyReused: false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .unavailable, .shuttingDown: true
+        }
+    }
+}
+
+extension ChatError {
+    /// What a store threw: a driver's own error says nothing to a client.
+    init(store error: any Error) { self = error as? ChatError ?? .unavailable(reason: "The store failed") }
+
+    /// The same for a log. Of another error only the type: its text may hold SQL, values or a path.
+    static func forLog(_ error: any Error) -> Logger.MetadataValue {
+        switch error {
+        case ChatError.unavailable(let reason): .string(reason)
+        case let error as ChatError: .string(error.code)
+        default: .string(String(reflecting: type(of: error)))
         }
     }
 }

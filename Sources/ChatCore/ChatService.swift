@@ -5,7 +5,8 @@ package import ServiceLifecycle
 /// The use cases. Everything is reached through what owns it: a chat through its tenant, a message through its chat,
 /// so that no call can be written that forgets whose data it touches.
 package struct ChatService: Sendable {
-    let backend: Backend
+    /// As it was given, with its reads measured.
+    package let backend: Backend
     let messageWriter: MessageWriter
     let chatWriter: ChatWriter
     let tenantWriter: TenantWriter
@@ -23,7 +24,7 @@ package struct ChatService: Sendable {
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.backend = backend
+        self.backend = backend.observed(time: time, logger: logger, metrics: metrics)
         let executor = backend.writeExecutor
         var limits = limits
         limits.batchesInFlight = backend.batchesInFlight

@@ -157,8 +157,10 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             precondition(results.count == entries.count, "the store owes one result an entry")
             return results
         } catch {
-            logger.error("A batch could not be stored", metadata: ["entries": "\(entries.count)", "error": "\(error)"])
-            let failure = error as? ChatError ?? .unavailable(reason: "The store failed")
+            logger.error(
+                "A batch could not be stored",
+                metadata: ["entries": "\(entries.count)", "error": ChatError.forLog(error)])
+            let failure = ChatError(store: error)
             return entries.map { _ in .failure(failure) }
         }
     }

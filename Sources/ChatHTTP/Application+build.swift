@@ -25,7 +25,6 @@ package struct HTTPOptions: Sendable {
 ///   - onListening: called with the port once connections are accepted.
 package func buildApplication(
     service: ChatService,
-    backend: Backend,
     options: HTTPOptions = HTTPOptions(),
     metrics: PrometheusRegistry,
     logger: Logger,
@@ -47,7 +46,7 @@ package func buildApplication(
     ApplicationsController(service: service).add(to: routes)
     ChatsController(service: service).add(to: routes)
     MessagesController(service: service).add(to: routes)
-    HealthController(backend: backend, metrics: metrics).add(to: routes)
+    HealthController(backend: service.backend, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)
     extraRoutes(routes)
 
@@ -57,7 +56,7 @@ package func buildApplication(
         server: .http1(
             configuration: .init(
                 additionalChannelHandlers: [
-                    ConnectionGuard(limits: limits, connections: requestMetrics.connections)
+                    ConnectionGuard(limits: limits, metrics: requestMetrics)
                 ])),
         configuration: ApplicationConfiguration(
             address: .hostname(options.host, port: options.port),

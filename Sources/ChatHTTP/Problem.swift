@@ -38,6 +38,9 @@ package struct Problem: Error, Sendable {
     static let notHTTP = Problem(
         status: .badRequest, code: "malformed_request", detail: "This is not a valid HTTP/1.1 request.",
         closesConnection: true)
+    static let oneHost = Problem(
+        status: .badRequest, code: "malformed_request", detail: "A request of HTTP/1.1 has exactly one Host header.",
+        closesConnection: true)
     static let internalError = Problem(
         status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
 

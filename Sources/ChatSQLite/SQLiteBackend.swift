@@ -7,17 +7,21 @@ extension Backend {
     ///
     /// - Throws: `StoreProblem`.
     package static func sqlite(path: String) throws -> Backend {
-        let store = try SQLiteStore.openExclusively(path: path)
-        return Backend(
-            tenants: store.store,
-            chats: store.store,
-            messages: store.store,
-            tenantLog: store.store,
-            chatLog: store.store,
-            messageLog: store.store,
-            writeExecutor: store.store.writeThread,
-            probe: { try store.store.probe() },
-            close: { try withExtendedLifetime(store.lock) { try store.store.close() } }
+        let (store, lock) = try SQLiteStore.openExclusively(path: path)
+        return Backend(store, lock: lock)
+    }
+
+    init(_ store: SQLiteStore, lock: SQLiteLock) {
+        self.init(
+            tenants: store,
+            chats: store,
+            messages: store,
+            tenantLog: store,
+            chatLog: store,
+            messageLog: store,
+            writeExecutor: store.writeThread,
+            probe: { try store.probe() },
+            close: { try withExtendedLifetime(lock) { try store.close() } }
         )
     }
 }

@@ -2,17 +2,21 @@ import ChatCore
 import GRDB
 
 extension ChatError {
-    /// Wraps an error of the driver. SQL and paths stay out of it: a client may see the reason.
+    /// Wraps an error of the driver, with SQLite's extended code. SQL and paths stay out of it: a client may see the reason.
     init(driver error: any Error) {
-        switch (error as? DatabaseError)?.resultCode {
-        case DatabaseError.SQLITE_FULL: self = .unavailable(reason: "The disk is full")
-        case DatabaseError.SQLITE_BUSY: self = .unavailable(reason: "The database is locked by another process")
-        case DatabaseError.SQLITE_READONLY: self = .unavailable(reason: "The database cannot be written")
-        case DatabaseError.SQLITE_IOERR: self = .unavailable(reason: "The disk failed")
-        case DatabaseError.SQLITE_CORRUPT, DatabaseError.SQLITE_NOTADB:
-            self = .unavailable(reason: "The database file is damaged")
-        case let code?: self = .unavailable(reason: "The database failed (SQLite error \(code.rawValue))")
-        case nil: self = .unavailable(reason: "The database failed")
+        guard let error = error as? DatabaseError else {
+            self = .unavailable(reason: "The database failed")
+            return
         }
+        let reason =
+            switch error.resultCode {
+            case DatabaseError.SQLITE_FULL: "The disk is full"
+            case DatabaseError.SQLITE_BUSY: "The database is locked by another process"
+            case DatabaseError.SQLITE_READONLY: "The database cannot be written"
+            case DatabaseError.SQLITE_IOERR: "The disk failed"
+            case DatabaseError.SQLITE_CORRUPT, DatabaseError.SQLITE_NOTADB: "The database file is damaged"
+            default: "The database failed"
+            }
+        self = .unavailable(reason: "\(reason) (SQLite error \(error.extendedResultCode.rawValue))")
     }
 }

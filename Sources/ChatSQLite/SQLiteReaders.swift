@@ -47,7 +47,7 @@ final class SQLiteReaders: Sendable {
 
     /// One read-only connection with its prepared statements. Used by one thread at a time.
     final class Reader: @unchecked Sendable, StatementSource {
-        private let connection: OpaquePointer
+        let connection: OpaquePointer
         private var statements: [String: OpaquePointer] = [:]
 
         init(path: String) throws {
@@ -58,6 +58,7 @@ final class SQLiteReaders: Sendable {
                 throw DatabaseError(resultCode: ResultCode(rawValue: code))
             }
             self.connection = connection
+            sqlite3_extended_result_codes(connection, 1)
             sqlite3_busy_timeout(connection, 5000)
             sqlite3_exec(connection, "PRAGMA cache_size = -2048", nil, nil, nil)
         }

@@ -4,7 +4,7 @@ import GRDB
 extension SQLiteStore {
     package func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
-        let deadline = ContinuousClock.now + SearchWalk.deadline
+        let deadline = ContinuousClock.now + searchDeadline
         return try await scan { db in
             let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
             let page = page.cut(to: found)

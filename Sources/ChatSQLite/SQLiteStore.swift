@@ -12,6 +12,8 @@ package struct SQLiteStore: Sendable {
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
     let scanGate = ScanGate(bound: 64)
+    /// How long one search may walk a chat.
+    var searchDeadline = SearchWalk.deadline
     private let isReadOnly: Bool
 
     /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
@@ -80,15 +82,17 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// Folds the log into the file and closes every connection.
+    /// Folds the log into the file and closes every connection, even when one of them fails.
     package func close() throws {
         writeThread.stop()
         readers.close()
-        try scans.close()
+        let scansClosed = Result { try scans.close() }
         // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
         // (`luciq verify`) the log stays, which is as safe.
         if !isReadOnly { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
-        try pool.close()
+        let poolClosed = Result { try pool.close() }
+        try scansClosed.get()
+        try poolClosed.get()
     }
 
     /// A short read, on this thread.
@@ -104,7 +108,7 @@ package struct SQLiteStore: Sendable {
     func scan<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
         do {
             return try await scanGate.pass { try await scans.read(body) }
-        } catch let error as ChatError {
+        } catch let error where error is ChatError || error is CancellationError {
             throw error
         } catch {
             throw ChatError(driver: error)

@@ -46,7 +46,6 @@ struct Server {
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
         let application = buildApplication(
             service: service,
-            backend: backend,
             options: plan.options,
             metrics: metrics,
             logger: logger,

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChatCluster
 
-@Suite struct NumberedBatchTests {
+@Suite(.timeLimit(.minutes(1))) struct NumberedBatchTests {
     private func places(_ batch: NumberedBatch) -> [String] {
         batch.plan.rows.sorted { $0.entry < $1.entry }.map { "\($0.place.owner):\($0.place.number)" }
     }
@@ -61,7 +61,7 @@ import Testing
     }
 }
 
-@Suite struct ServerVersionTests {
+@Suite(.timeLimit(.minutes(1))) struct ServerVersionTests {
     @Test(arguments: [
         ("8.0.36", false, true), ("8.4.0", false, true), ("5.7.44-log", false, false),
         ("10.11.6-MariaDB-1", true, true),

@@ -12,7 +12,7 @@ struct Item: CommitEntry, Equatable {
     var claim: CommitClaim? { key.map { CommitClaim(scope: lane ?? 0, key: $0) } }
 }
 
-@Suite struct CommitQueueTests {
+@Suite(.timeLimit(.minutes(1))) struct CommitQueueTests {
     private func queue(_ change: (inout CommitLimits) -> Void = { _ in }) -> CommitQueue<Item> {
         var limits = CommitLimits()
         limits.deadline = .seconds(5)

@@ -11,7 +11,6 @@ private final class HeldStore: Sendable {
     private struct State {
         var batches: [[Item]] = []
         var held: [CheckedContinuation<Void, Never>] = []
-        var watchers: [(count: Int, wake: CheckedContinuation<Void, Never>)] = []
     }
 
     private let state = Mutex(State())
@@ -21,36 +20,25 @@ private final class HeldStore: Sendable {
     /// Holds the batch until `release`; then every entry's outcome is its name, or a failure if it is named so.
     func write(_ batch: [Item]) async throws -> [Result<String, ChatError>] {
         await withCheckedContinuation { hold in
-            let ready = state.withLock { state in
+            state.withLock { state in
                 state.batches.append(batch)
                 state.held.append(hold)
-                let ready = state.watchers.filter { $0.count <= state.batches.count }.map(\.wake)
-                state.watchers.removeAll { $0.count <= state.batches.count }
-                return ready
             }
-            for wake in ready { wake.resume() }
         }
         if batch.contains(where: { $0.name == "broken batch" }) { throw ChatError.unavailable(reason: "broken") }
         return batch.map { $0.name == "broken" ? .failure(.notFound) : .success($0.name) }
     }
 
     /// Returns when that many batches were begun.
-    func waitForBatches(_ count: Int) async {
-        await withCheckedContinuation { wake in
-            let isThere = state.withLock { state in
-                if state.batches.count >= count { return true }
-                state.watchers.append((count, wake))
-                return false
-            }
-            if isThere { wake.resume() }
-        }
+    func waitForBatches(_ count: Int) async throws {
+        try await eventually("\(count) batches") { state.withLock { $0.batches.count >= count } }
     }
 
     /// Ends the oldest batch that is held.
     func release() { state.withLock { $0.held.isEmpty ? nil : $0.held.removeFirst() }?.resume() }
 }
 
-@Suite struct GroupCommitTests {
+@Suite(.timeLimit(.minutes(1))) struct GroupCommitTests {
     private let store = HeldStore()
     private let clock = TestClock()
 
@@ -75,7 +63,7 @@ private final class HeldStore: Sendable {
     @Test func aLoneRequestDoesNotWaitForTime() async throws {
         let writer = writer()
         let task = await submit("a", to: writer)
-        await store.waitForBatches(1)  // The clock has not moved.
+        try await store.waitForBatches(1)  // The clock has not moved.
         store.release()
         #expect(try await task.value == "a")
     }
@@ -83,11 +71,11 @@ private final class HeldStore: Sendable {
     @Test func oneBatchForAllThatCameMeanwhile() async throws {
         let writer = writer()
         let first = await submit("0", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         var tasks: [Task<String, any Error>] = []
         for index in 1...20 { tasks.append(await submit("\(index)", to: writer)) }
         store.release()
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         #expect(try await first.value == "0")
         for (index, task) in tasks.enumerated() { #expect(try await task.value == "\(index + 1)") }
@@ -97,11 +85,11 @@ private final class HeldStore: Sendable {
     @Test func eachGetsItsOwnOutcome() async throws {
         let writer = writer()
         let first = await submit("a", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         let good = await submit("good", to: writer)
         let broken = await submit("broken", to: writer)
         store.release()
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         #expect(try await first.value == "a")
         #expect(try await good.value == "good")
@@ -111,10 +99,10 @@ private final class HeldStore: Sendable {
     @Test func aFailedBatchFailsItsEntriesAndNoOthers() async throws {
         let writer = writer()
         let broken = await submit("broken batch", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         let next = await submit("next", to: writer)
         store.release()
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         await #expect(throws: ChatError.unavailable(reason: "broken")) { try await broken.value }
         #expect(try await next.value == "next")
@@ -123,11 +111,11 @@ private final class HeldStore: Sendable {
     @Test func pastTheBoundIsRefusedAtOnce() async throws {
         let writer = writer { $0.pendingEntries = 1 }
         let first = await submit("a", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         let second = await submit("b", to: writer)
         await #expect(throws: ChatError.overloaded) { try await writer.submit(Item(name: "c")) }
         store.release()
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         _ = try await (first.value, second.value)
         #expect(store.batches == [["a"], ["b"]])
@@ -136,16 +124,16 @@ private final class HeldStore: Sendable {
     @Test func theDeadlineAnswersWhileTheStoreBlocks() async throws {
         let writer = writer()
         let sent = await submit("sent", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         let waiting = await submit("waiting", to: writer)
-        await clock.waitForSleepers(1)
+        try await clock.waitForSleepers(1)
         clock.advance(by: .seconds(6))
         await #expect(throws: ChatError.outcomeUnknown) { try await sent.value }
         await #expect(throws: ChatError.timedOut) { try await waiting.value }
         // The store comes back: what was given up on is not written, and the next one is served.
         store.release()
         let next = await submit("next", to: writer)
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         #expect(try await next.value == "next")
         #expect(store.batches == [["sent"], ["next"]])
@@ -154,13 +142,13 @@ private final class HeldStore: Sendable {
     @Test func drainRefusesTheNewAndFinishesTheOld() async throws {
         let writer = writer()
         let first = await submit("a", to: writer)
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         let second = await submit("b", to: writer)
         let drain = Task { await writer.drain() }
         while !writer.isClosed { await Task.yield() }
         await #expect(throws: ChatError.shuttingDown) { try await writer.submit(Item(name: "c")) }
         store.release()
-        await store.waitForBatches(2)
+        try await store.waitForBatches(2)
         store.release()
         await drain.value
         #expect(try await first.value == "a")
@@ -171,14 +159,16 @@ private final class HeldStore: Sendable {
         let writer = writer()
         let task = await submit("a", to: writer)
         task.cancel()
-        await store.waitForBatches(1)
+        try await store.waitForBatches(1)
         store.release()
         #expect(try await task.value == "a")
     }
 
     @Test func fourThousandAtOnceAreAllAnsweredOnce() async throws {
+        var limits = CommitLimits()
+        limits.deadline = .seconds(60)  // A slow machine may take its time.
         let free = GroupCommit<Item, String>(
-            name: "test", logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            name: "test", limits: limits, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             metrics: NOOPMetricsHandler.instance
         ) { batch in batch.map { .success($0.name) } }
         let answers = try await withThrowingTaskGroup(of: String.self) { group in
@@ -186,5 +176,22 @@ private final class HeldStore: Sendable {
             return try await group.reduce(into: Set<String>()) { $0.insert($1) }
         }
         #expect(answers.count == 4000)
+    }
+
+    /// Only what was accepted takes memory.
+    @Test func twentyThousandRefusalsLeaveNothingBehind() async throws {
+        let writer = writer { $0.pendingEntries = 5 }
+        var accepted = [await submit("first", to: writer)]
+        try await store.waitForBatches(1)
+        for index in 0..<5 { accepted.append(await submit("\(index)", to: writer)) }
+        for _ in 0..<20_000 {
+            await #expect(throws: ChatError.overloaded) { try await writer.submit(Item(name: "refused")) }
+        }
+        #expect(writer.accepted == 6)
+        store.release()
+        try await store.waitForBatches(2)
+        store.release()
+        for task in accepted { _ = try await task.value }
+        #expect(store.batches == [["first"], (0..<5).map { "\($0)" }])
     }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChatCore
 
-@Suite struct TokenTests {
+@Suite(.timeLimit(.minutes(1))) struct TokenTests {
     @Test func readsWhatItWrites() {
         for _ in 0..<100 {
             let token = Tenant.Token.random()
@@ -28,7 +28,7 @@ import Testing
     @Test func isRandom() { #expect(Set((0..<1000).map { _ in Tenant.Token.random() }).count == 1000) }
 }
 
-@Suite struct NumberTests {
+@Suite(.timeLimit(.minutes(1))) struct NumberTests {
     @Test(arguments: [("1", 1), ("42", 42), ("0042", 42), ("9223372036854775807", Int64.max)])
     func reads(_ text: String, _ value: Int64) { #expect(Chat.Number(digits: text[...])?.rawValue == value) }
 
@@ -39,7 +39,7 @@ import Testing
     func refuses(_ text: String) { #expect(Chat.Number(digits: text[...]) == nil) }
 }
 
-@Suite struct TimestampTests {
+@Suite(.timeLimit(.minutes(1))) struct TimestampTests {
     @Test(arguments: [
         (0, "1970-01-01T00:00:00.000Z"), (1_763_830_664_194_999, "2025-11-22T16:57:44.194Z"),
         (951_782_399_999_999, "2000-02-28T23:59:59.999Z"), (951_782_400_000_000, "2000-02-29T00:00:00.000Z"),
@@ -51,7 +51,7 @@ import Testing
     }
 }
 
-@Suite struct TextTests {
+@Suite(.timeLimit(.minutes(1))) struct TextTests {
     @Test(arguments: ["a", " a ", "\u{200B}", "é", String(repeating: "é", count: 255)])
     func takesNames(_ name: String) throws { try Text.checkName(name) }
 
@@ -81,7 +81,7 @@ import Testing
     }
 }
 
-@Suite struct SearchTextTests {
+@Suite(.timeLimit(.minutes(1))) struct SearchTextTests {
     private func finds(_ needle: String, in text: String) throws -> Bool {
         var matcher = SearchMatcher(try SearchText(needle))
         return Array(text.utf8).withUnsafeBytes { matcher.matches($0) }
@@ -109,7 +109,7 @@ import Testing
     }
 }
 
-@Suite struct PageTests {
+@Suite(.timeLimit(.minutes(1))) struct PageTests {
     /// A page of 1...10, as a store makes it.
     private func page(_ page: Page) -> PageOf<Int64> {
         let window = (Int64(1)...10).filter { $0 > page.lowerBound && $0 < page.upperBound }
@@ -137,7 +137,7 @@ import Testing
     }
 }
 
-@Suite struct ImmutableCacheTests {
+@Suite(.timeLimit(.minutes(1))) struct ImmutableCacheTests {
     @Test func staysWithinItsCapacityAndKeepsWhatIsUsed() {
         let cache = ImmutableCache<Int, Int>(capacity: 100)
         cache[-1] = 7

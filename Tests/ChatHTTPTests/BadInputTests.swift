@@ -105,52 +105,13 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite struct BadInputTests {
-    private func expectRefusals(
-        _ cases: [BadRequest], _ method: String, _ path: String, _ server: TestServer
-    ) async throws {
-        for bad in cases {
-            let headers = bad.type.map { ["Content-Type": $0] } ?? [:]
-            let answer = try await server.client.send(method, path, headers: headers, body: bad.body)
-            #expect(answer.status == bad.status, "\(method) \(path): \(bad.name)")
-            #expect(answer.code == bad.code, "\(method) \(path): \(bad.name)")
-            #expect(answer.errors == bad.errors, "\(method) \(path): \(bad.name)")
-            #expect(answer["Content-Type"] == "application/problem+json")
-            for member in ["type", "title", "status", "detail", "instance"] {
-                #expect(answer.json[member] != nil, "\(bad.name): \(member)")
-            }
-        }
-    }
-
-    @Test func bodiesOfApplications() async throws {
-        try await TestServer.run { server in
-            let path = try await server.client.makeApplication("kept")
-            try await expectRefusals(BadRequest.malformed + BadRequest.names, "POST", "/applications", server)
-            for method in ["PATCH", "PUT"] {
-                try await expectRefusals(BadRequest.malformed + BadRequest.names, method, path, server)
-            }
-            #expect(try await server.client.get(path).json["name"] as? String == "kept")
-        }
-    }
-
-    @Test func bodiesOfChats() async throws {
-        try await TestServer.run { server in
-            let path = try await server.client.makeApplication()
-            try await expectRefusals(BadRequest.malformed, "POST", path + "/chats", server)
-            #expect(try await server.client.get(path + "/chats").numbers == [])
-            #expect(try await server.client.send("POST", path + "/chats").json["chat_number"] as? Int == 1)
-        }
-    }
-
-    @Test func bodiesOfMessages() async throws {
+@Suite(.timeLimit(.minutes(3))) struct BadInputTests {
+    @Test func theLargestBodyIsTaken() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            try await expectRefusals(BadRequest.malformed + BadRequest.bodies, "POST", chat + "/messages", server)
-            #expect(try await server.client.get(chat + "/messages").numbers == [])
-            // The largest that is allowed, and the first number: no refused request took one.
             let largest = try await server.client.post(
                 chat + "/messages", json: "{\"body\":\"" + String(repeating: "a", count: 65_535) + "\"}")
-            #expect(largest.json["message_number"] as? Int == 1)
+            #expect(largest.status == 201)
         }
     }
 
@@ -160,54 +121,6 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
                 let answer = try await server.client.post(
                     "/applications", json: #"{"name":"x"}"#, headers: ["Content-Type": type])
                 #expect(answer.status == 201, "\(type)")
-            }
-        }
-    }
-
-    @Test(arguments: [
-        "0", "-1", "+1", "1abc", "abc", "%201", "1%20", "1.0", "0x1", "9223372036854775808",
-        "99999999999999999999999999", "%D9%A1", "1,2", "null",
-    ])
-    func numbersThatAreNone(_ number: String) async throws {
-        try await TestServer.run { server in
-            let chat = try await server.client.makeChat()
-            _ = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
-            let chats = String(chat.dropLast(2))
-            for path in [
-                "\(chats)/\(number)", "\(chats)/\(number)/message_count", "\(chats)/\(number)/messages",
-                "\(chats)/\(number)/messages/1", "\(chats)/\(number)/messages/search?q=x", "\(chat)/messages/\(number)",
-            ] {
-                let answer = try await server.client.get(path)
-                #expect(answer.status == 404, "\(path)")
-                #expect(answer.code == "not_found")
-            }
-            let post = try await server.client.post("\(chats)/\(number)/messages", json: #"{"body":"x"}"#)
-            #expect(post.status == 404)
-        }
-    }
-
-    @Test(arguments: [
-        ("limit=0", "Limit must be a number from 1 to 1000"), ("limit=1001", "Limit must be a number from 1 to 1000"),
-        ("limit=-1", "Limit must be a number from 1 to 1000"), ("limit=", "Limit must be a number from 1 to 1000"),
-        ("limit=1abc", "Limit must be a number from 1 to 1000"), ("limit=%FF", "Limit must be a number from 1 to 1000"),
-        ("limit=99999999999999999999", "Limit must be a number from 1 to 1000"),
-        ("after=x", "After must be a number from 0 to 9223372036854775807"),
-        ("after=-1", "After must be a number from 0 to 9223372036854775807"),
-        ("after=9223372036854775808", "After must be a number from 0 to 9223372036854775807"),
-        ("before=1.5", "Before must be a number from 0 to 9223372036854775807"),
-        ("before=+1", "Before must be a number from 0 to 9223372036854775807"),
-        ("order=up", "Order must be asc or desc"),
-        ("order=ASC", "Order must be asc or desc"), ("limit=5&limit=0", "Limit must be a number from 1 to 1000"),
-    ])
-    func pagesThatAreNone(_ query: String, _ error: String) async throws {
-        try await TestServer.run { server in
-            let chat = try await server.client.makeChat()
-            for path in [
-                "\(chat.dropLast(2))?\(query)", "\(chat)/messages?\(query)", "\(chat)/messages/search?q=x&\(query)",
-            ] {
-                let answer = try await server.client.get(path)
-                #expect(answer.status == 422, "\(path)")
-                #expect(answer.errors == [error])
             }
         }
     }

@@ -1,13 +1,10 @@
+import ChatHTTP
 import Foundation
-import HTTPTypes
-import NIOHTTPTypes
 import TestSupport
 import Testing
 
-@testable import ChatHTTP
-
 /// What a socket can do to a server.
-@Suite struct ConnectionTests {
+@Suite(.timeLimit(.minutes(3))) struct ConnectionTests {
     @Test(arguments: [
         "GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n",
         "BREW /livez HTTP/1.1\r\n\r\n",
@@ -29,6 +26,38 @@ import Testing
             #expect(answer["X-Request-Id"] != nil)
             connection.finish()
             #expect(try await connection.receiveAll() + rest == [])
+            let isCounted = server.metric("luciq_http_connections_refused_total{code=\"malformed_request\"}") == 1
+            // What was understood as far as its head is counted as a request.
+            #expect(isCounted || text.contains("chunked"))
+        }
+    }
+
+    /// RFC 9112, 3.2: exactly one Host. Older clients need none.
+    @Test(arguments: [
+        ("GET /livez HTTP/1.1\r\n\r\n", 400), ("GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nHost: a\r\nhOST: b\r\n\r\n", 400), ("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (
+            "POST /applications HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"name\":\"x\"}",
+            400
+        ),
+        ("GET /livez HTTP/1.1\r\nHost:\r\n\r\n", 200), ("GET /livez HTTP/1.0\r\n\r\n", 200),
+    ])
+    func oneHost(_ request: String, _ status: Int) async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            let good = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            // What came before is answered first; nothing that comes after a refusal is.
+            await connection.send(good + request + good)
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
+            let answer = try #require(try await connection.receiveAnswer(rest: &rest))
+            #expect(answer.status == status)
+            if status == 400 {
+                #expect(answer.json["detail"] as? String == "A request of HTTP/1.1 has exactly one Host header.")
+                connection.finish()
+                #expect(try await connection.receiveAll() + rest == [])
+            }
+            #expect(try server.contents() == [])
         }
     }
 
@@ -195,7 +224,7 @@ import Testing
                 let connection = try RawConnection(port: server.client.port)
                 await connection.send(start)
                 // Sending fails once the server has closed; it would go on for ever if every byte counted as life.
-                while await connection.send("x") { try await Task.sleep(for: .milliseconds(20)) }
+                try await eventually("it is closed") { await !connection.send("x") }
             }
         }
     }
@@ -212,85 +241,8 @@ import Testing
             let connection = try RawConnection(port: server.client.port)
             let get = "GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n"
             await connection.send(String(repeating: get, count: 20))
-            while true {
-                let text = try await server.client.get("/metrics").text
-                if text.contains("luciq_http_connections 1\n") { break }
-                try await Task.sleep(for: .milliseconds(20))
-            }
+            try await eventually("it is closed") { server.metric("luciq_http_connections") == 0 }
+            #expect(server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1)
         }
-    }
-}
-
-/// The decisions alone, with no socket.
-@Suite struct ConnectionStateTests {
-    private let head = HTTPRequestPart.head(.init(method: .get, scheme: nil, authority: nil, path: "/"))
-    private let answer = HTTPResponsePart.head(.init(status: .ok))
-    private let closingAnswer = HTTPResponsePart.head(.init(status: .ok, headerFields: [.connection: "close"]))
-
-    private var limits: ConnectionLimits {
-        var limits = ConnectionLimits()
-        limits.idle = .seconds(60)
-        limits.body = .seconds(30)
-        limits.write = .seconds(20)
-        return limits
-    }
-
-    @Test func deadlinesFollowThePhases() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        #expect(state.deadline == .seconds(60))
-        _ = state.read(head, now: .seconds(10))
-        #expect(state.deadline == .seconds(40))
-        _ = state.read(.end(nil), now: .seconds(11))
-        #expect(state.deadline == nil)
-        state.setWritable(false, now: .seconds(12))
-        #expect(state.deadline == .seconds(32))
-        state.setWritable(true, now: .seconds(13))
-        _ = state.write(answer, now: .seconds(14))
-        _ = state.write(.end(nil), now: .seconds(15))
-        #expect(state.deadline == .seconds(75))
-    }
-
-    @Test func aClosingAnswerIsTheLast() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        #expect(state.write(closingAnswer, now: .zero) == .write)
-        #expect(state.write(.end(nil), now: .zero) == .writeAndLinger)
-        #expect(state.write(answer, now: .zero) == .drop)
-        #expect(state.deadline == ConnectionState.linger)
-    }
-
-    @Test func nonsenseIsAnsweredAfterWhatCameBefore() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        for _ in 0..<2 {
-            _ = state.read(head, now: .zero)
-            _ = state.read(.end(nil), now: .zero)
-        }
-        #expect(state.breakOff(now: .zero) == .wait)
-        #expect(state.breakOff(now: .zero) == .wait)
-        #expect(state.write(.end(nil), now: .zero) == .write)
-        #expect(state.write(.end(nil), now: .zero) == .writeAndRefuse)
-        #expect(state.breakOff(now: .zero) == .wait)
-    }
-
-    @Test func nonsenseAloneIsAnsweredAtOnce() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        #expect(state.breakOff(now: .zero) == .refuse)
-        #expect(state.write(answer, now: .zero) == .drop)
-    }
-
-    @Test func aBodyThatEndsAfterTheAnswerStartsTheIdleTime() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        _ = state.write(answer, now: .seconds(1))
-        #expect(state.write(.end(nil), now: .seconds(1)) == .write)
-        #expect(state.deadline == .seconds(30))
-        _ = state.read(.end(nil), now: .seconds(2))
-        #expect(state.deadline == .seconds(62))
-    }
-
-    @Test func nonsenseInABodyIsLeftToItsRequest() {
-        var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        #expect(state.breakOff(now: .zero) == .pass)
     }
 }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The contract's good answers, over a real socket.
-@Suite struct ContractTests {
+@Suite(.timeLimit(.minutes(3))) struct ContractTests {
     @Test func applications() async throws {
         try await TestServer.run { server in
             let created = try await server.client.post("/applications", json: #"{"application":{"name":" Zoë "}}"#)

@@ -6,7 +6,7 @@ import Testing
 import Yams
 
 /// openapi.yaml against the server: the same routes, and examples that are true.
-@Suite struct OpenAPITests {
+@Suite(.timeLimit(.minutes(3))) struct OpenAPITests {
     private let document: OpenAPIDocument
 
     init() throws { document = try OpenAPIDocument() }

@@ -1,9 +1,11 @@
+import ChatHTTP
 import Foundation
+import HTTPTypes
 import TestSupport
 import Testing
 
 /// One tenant never sees, changes or can tell the existence of another's data: a case an endpoint.
-@Suite struct TenantIsolationTests {
+@Suite(.timeLimit(.minutes(3))) struct TenantIsolationTests {
     struct Endpoint: Sendable, CustomTestStringConvertible {
         let method: String
         /// After `/applications/<token>`.
@@ -78,6 +80,20 @@ import Testing
                 #expect(shape(answer) == shape(answers[0]))
             }
             #expect(try await server.client.get(owner).json["name"] as? String == "owner")
+        }
+    }
+
+    @Test func everyRouteHasACase() async throws {
+        try await TestServer.run { server in
+            let cases = (Self.inApplication + Self.inChat).map { endpoint in
+                let path = endpoint.path.replacing("?q=secret", with: "").replacing(
+                    "/chats/2", with: "/chats/{chat_number}"
+                )
+                .replacing("/messages/1", with: "/messages/{message_number}")
+                return "\(endpoint.method) /applications/{token}\(path)"
+            }
+            let routes = server.routes.filter { $0.path.contains("{token}") }.map { "\($0.method) \($0.path)" }
+            #expect(Set(cases) == Set(routes))
         }
     }
 

@@ -1,11 +1,14 @@
 import ChatCore
 import ChatHTTP
-import ChatSQLite
 import Foundation
+import GRDB
 import Hummingbird
 import Logging
 import ServiceLifecycle
 import TestSupport
+import Testing
+
+@testable import ChatSQLite
 
 /// The product's own composition on a temporary database and a free port.
 struct TestServer: Sendable {
@@ -13,47 +16,93 @@ struct TestServer: Sendable {
     let metrics: PrometheusRegistry
     let routes: [Routes.Route]
     let log: LogRecorder
+    /// The real store, behind the gates.
+    let store: SQLiteStore
+    /// What the server's reads pass, the probe too.
+    let reads: Gate
+    /// What the server's batches pass.
+    let writes: Gate
 
     static var options: HTTPOptions { HTTPOptions() }
 
-    /// Runs `body` against a server, then shuts it down the way a signal does.
-    ///
-    /// - Parameter backend: to put something in a store's way; the real one is given.
+    /// With a deadline that a slow machine keeps, for tests that are not about it.
+    static var limits: CommitLimits {
+        var limits = CommitLimits()
+        limits.deadline = .seconds(60)
+        return limits
+    }
+
+    /// Runs `body` against a server, then shuts it down the way a signal does. Whatever came, no answer was a 500.
     static func run<Result: Sendable>(
-        limits: CommitLimits = CommitLimits(),
+        limits: CommitLimits = TestServer.limits,
         options: HTTPOptions = HTTPOptions(),
-        backend wrap: (Backend) -> Backend = { $0 },
+        searchDeadline: Duration = .seconds(60),
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let folder = try TemporaryFolder()
         let log = LogRecorder()
         let logger = Logger(label: "test") { _ in log }
-        let backend = wrap(try Backend.sqlite(path: folder.file("test.sqlite")))
+        var (store, lock) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
+        store.searchDeadline = searchDeadline
+        let faulty = FaultyBackend(inner: Backend(store, lock: lock))
         let metrics = PrometheusRegistry()
-        let service = ChatService(backend: backend, limits: limits, logger: logger, metrics: metrics)
+        let service = ChatService(backend: faulty.backend, limits: limits, logger: logger, metrics: metrics)
         var options = options
         options.port = 0
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
         nonisolated(unsafe) var registered: Routes?
         let application = buildApplication(
-            service: service, backend: backend, options: options, metrics: metrics, logger: logger,
+            service: service, options: options, metrics: metrics, logger: logger,
             extraRoutes: { registered = $0 }, onListening: { port.yield($0) })
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(services: service.services + [application], logger: logger))
         let routes = registered?.all ?? []
-        return try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
+        let result = try await withThrowingTaskGroup(of: Void.self) { [store] tasks in
+            tasks.addTask {
+                // A server that cannot listen ends at once: nobody may wait for its port.
+                defer { port.finish() }
+                try await group.run()
+            }
             var iterator = ports.makeAsyncIterator()
-            guard let listening = await iterator.next() else { throw CancellationError() }
-            let server = TestServer(client: Client(port: listening), metrics: metrics, routes: routes, log: log)
+            guard let listening = await iterator.next() else {
+                try await tasks.waitForAll()
+                throw CancellationError()
+            }
+            let server = TestServer(
+                client: Client(port: listening), metrics: metrics, routes: routes, log: log, store: store,
+                reads: faulty.reads, writes: faulty.writes)
             let result: Swift.Result<Result, any Error>
-            do { result = .success(try await body(server)) } catch { result = .failure(error) }
+            do {
+                result = .success(try await body(server))
+            } catch {
+                // What the test would have let go of must not hold up the shutdown.
+                for gate in [faulty.reads, faulty.writes] { gate.release() }
+                result = .failure(error)
+            }
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
-            try backend.close()
-            withExtendedLifetime(folder) {}
-            return try result.get()
+            return result
         }
+        try faulty.inner.close()
+        withExtendedLifetime(folder) {}
+        #expect(!metrics.text().contains("status=\"500\""))
+        #expect(log.lines.filter { $0.contains("Unexpected error") } == [])
+        return try result.get()
+    }
+
+    /// Every row of every table, past the server.
+    func contents() throws -> [String] {
+        try store.pool.read { db in
+            try ["applications", "chats", "messages", "idempotency_keys"].flatMap { table in
+                try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }
+            }
+        }
+    }
+
+    /// The value of a metric's line, for example `luciq_http_connections`; 0 when it is not there.
+    func metric(_ line: String) -> Double {
+        let text = metrics.text().split(separator: "\n").first { $0.hasPrefix(line + " ") }
+        return text.flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0
     }
 }
 

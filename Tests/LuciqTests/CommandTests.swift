@@ -5,7 +5,7 @@ import Testing
 
 @testable import luciq
 
-@Suite struct CommandTests {
+@Suite(.timeLimit(.minutes(5))) struct CommandTests {
     @Test(arguments: [
         (["serve"], ["PORT": "abc"], "PORT (environment) must be a number from 0 to 65535."),
         (["serve"], ["PORT": "65536"], "PORT (environment) must be a number from 0 to 65535."),

@@ -18,7 +18,14 @@ final class LuciqProcess: @unchecked Sendable {
     }()
 
     /// Starts it in `folder`, with nothing in its environment but what is given.
-    init(_ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:]) throws {
+    ///
+    /// - Parameters:
+    ///   - input: what it can read; nil for nothing.
+    ///   - terminal: where it runs, instead of a pipe and a file.
+    init(
+        _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:], input: String? = nil,
+        terminal: PseudoTerminal? = nil
+    ) throws {
         errors = URL(fileURLWithPath: folder.file("stderr-\(UUID().uuidString)"))
         _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
         process.executableURL = Self.executable
@@ -28,6 +35,18 @@ final class LuciqProcess: @unchecked Sendable {
         process.standardOutput = output
         process.standardError = try FileHandle(forWritingTo: errors)
         process.standardInput = FileHandle.nullDevice
+        if let input {
+            let pipe = Pipe()
+            try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+            try pipe.fileHandleForWriting.close()
+            process.standardInput = pipe
+        }
+        if let terminal {
+            process.standardInput = terminal.handle
+            process.standardOutput = terminal.handle
+            process.standardError = terminal.handle
+            try output.fileHandleForWriting.close()
+        }
         // Foundation's start of a process is not safe on two threads at once.
         try Self.starting.withLock { try process.run() }
     }
@@ -45,20 +64,25 @@ final class LuciqProcess: @unchecked Sendable {
     /// Waits for its end: its exit code, and what it printed. A process that was killed has the signal's number.
     @discardableResult
     func wait() async -> (code: Int32, output: String) {
-        await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { [self] in
-                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-                process.waitUntilExit()
-                continuation.resume(returning: (process.terminationStatus, text))
+        // A test at its time limit is cancelled: then the process is what hangs.
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                DispatchQueue.global().async { [self] in
+                    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                    process.waitUntilExit()
+                    continuation.resume(returning: (process.terminationStatus, text))
+                }
             }
+        } onCancel: {
+            signal(SIGKILL)
         }
     }
 
     /// Runs it to its end.
     static func run(
-        _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:]
+        _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:], input: String? = nil
     ) async throws -> (code: Int32, output: String, errors: String) {
-        let process = try LuciqProcess(arguments, in: folder, environment: environment)
+        let process = try LuciqProcess(arguments, in: folder, environment: environment, input: input)
         let (code, output) = await process.wait()
         return (code, output, process.errorText)
     }
@@ -70,14 +94,15 @@ final class LuciqProcess: @unchecked Sendable {
         let server = try LuciqProcess(
             ["serve", "--port", "0"] + arguments, in: folder,
             environment: ["DATABASE_URL": "sqlite://" + folder.file("test.sqlite")].merging(environment) { $1 })
-        while true {
-            if let match = server.errorText.firstMatch(of: /"message":"listening".*"url":"http:..127\.0\.0\.1:(\d+)"/) {
-                return (server, Client(port: Int(match.1)!))
-            }
-            guard server.isRunning else {
+        var port: Int?
+        try await eventually("the server listens") {
+            let listening = /"message":"listening".*"url":"http:..127\.0\.0\.1:(\d+)"/
+            port = server.errorText.firstMatch(of: listening).flatMap { Int($0.1) }
+            guard port != nil || server.isRunning else {
                 throw RawConnection.Failure(description: "the server ended: \(server.errorText)")
             }
-            try await Task.sleep(for: .milliseconds(5))
+            return port != nil
         }
+        return (server, Client(port: port!))
     }
 }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The binary itself: started, signalled, killed.
-@Suite(.serialized) struct ServeTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ServeTests {
     private func verify(_ folder: TemporaryFolder) async throws -> (code: Int32, report: [String: Any]) {
         let result = try await LuciqProcess.run(
             ["verify", "--json", "--database-url", "sqlite://" + folder.file("test.sqlite")], in: folder)
@@ -37,7 +37,9 @@ import Testing
         let stuck = try RawConnection(port: client.port)
         await stuck.send("POST /applications HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         // The server has the request once it counts the connection beside ours.
-        while try await !client.get("/metrics").text.contains("luciq_http_connections 2\n") { await Task.yield() }
+        try await eventually("it has the request") {
+            try await client.get("/metrics").text.contains("luciq_http_connections 2\n")
+        }
         server.signal(SIGTERM)
         #expect(await server.wait().code == 0)
     }

@@ -1,7 +1,7 @@
 import RedisClient
 import Testing
 
-@Suite struct RedisConfigurationTests {
+@Suite(.timeLimit(.minutes(2))) struct RedisConfigurationTests {
     @Test(arguments: [
         ("redis://localhost", "redis://localhost:6379/0"),
         ("redis://localhost/", "redis://localhost:6379/0"),

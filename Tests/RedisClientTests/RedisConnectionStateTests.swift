@@ -3,7 +3,7 @@ import Testing
 
 @testable import RedisClient
 
-@Suite struct RedisConnectionStateTests {
+@Suite(.timeLimit(.minutes(2))) struct RedisConnectionStateTests {
     private typealias State = RedisConnectionState<String>
 
     private var state = State(limits: .init(commands: 10, bytes: 100))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import RedisClient
 
-@Suite struct RedisProtocolTests {
+@Suite(.timeLimit(.minutes(2))) struct RedisProtocolTests {
     /// Everything that comes of the text, fed in pieces of a size.
     private func replies(to text: String, pieces: Int = .max, maxReplyBytes: Int = 1 << 20) throws -> [RedisReply] {
         var reader = RedisReader(maxReplyBytes: maxReplyBytes)

@@ -12,8 +12,8 @@ package final class RawConnection: Sendable {
     private let descriptor: CInt
     private let queue = DispatchQueue(label: "raw-connection")
 
-    /// - Parameter patience: how long a read may take before it fails.
-    package init(port: Int, patience: Int = 20) throws {
+    /// - Parameter patience: how long a read may take before it fails, in seconds.
+    package init(port: Int, patience: Int = 60) throws {
         #if canImport(Darwin)
             let kind = SOCK_STREAM
         #else
@@ -31,8 +31,8 @@ package final class RawConnection: Sendable {
         }
         var timeout = timeval(tv_sec: patience, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        // All properties are set: `deinit` closes it, and a second close could hit another's descriptor.
         guard connected == 0 else {
-            close(descriptor)
             throw Failure(description: "cannot connect to port \(port): \(String(cString: strerror(errno)))")
         }
     }
@@ -57,6 +57,12 @@ package final class RawConnection: Sendable {
 
     @discardableResult
     package func send(_ text: String) async -> Bool { await send(Array(text.utf8)) }
+
+    /// Makes the end of this value a reset (RST), as of a client that crashed, instead of a goodbye.
+    package func endWithReset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+    }
 
     /// Says that nothing more will be sent.
     package func finish() { shutdown(descriptor, CInt(SHUT_WR)) }

@@ -13,7 +13,6 @@ package final class TestClock: Clock {
     private struct State {
         var now = Instant(offset: .zero)
         var sleepers: [(until: Instant, wake: CheckedContinuation<Void, Never>)] = []
-        var watchers: [(count: Int, wake: CheckedContinuation<Void, Never>)] = []
     }
 
     private let state = Mutex(State())
@@ -25,27 +24,17 @@ package final class TestClock: Clock {
 
     package func sleep(until deadline: Instant, tolerance: Swift.Duration?) async throws {
         await withCheckedContinuation { wake in
-            let ready: [CheckedContinuation<Void, Never>] = state.withLock { state in
-                if deadline <= state.now { return [wake] }
-                state.sleepers.append((deadline, wake))
-                let ready = state.watchers.filter { $0.count <= state.sleepers.count }.map(\.wake)
-                state.watchers.removeAll { $0.count <= state.sleepers.count }
-                return ready
+            let isOver = state.withLock { state in
+                if deadline > state.now { state.sleepers.append((deadline, wake)) }
+                return deadline <= state.now
             }
-            for wake in ready { wake.resume() }
+            if isOver { wake.resume() }
         }
     }
 
     /// Returns when that many tasks sleep.
-    package func waitForSleepers(_ count: Int) async {
-        await withCheckedContinuation { wake in
-            let isThere = state.withLock { state in
-                if state.sleepers.count >= count { return true }
-                state.watchers.append((count, wake))
-                return false
-            }
-            if isThere { wake.resume() }
-        }
+    package func waitForSleepers(_ count: Int) async throws {
+        try await eventually("\(count) sleepers") { state.withLock { $0.sleepers.count >= count } }
     }
 
     /// Moves time on and wakes whom it is time for.

@@ -1,3 +1,4 @@
+import ChatCore
 import HTTPTypes
 import Metrics
 import NIOCore
@@ -13,7 +14,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundIn = HTTPResponsePart
     typealias OutboundOut = HTTPResponsePart
 
-    private let connections: Meter
+    private let metrics: RequestMetrics
     private var state: ConnectionState
     private var timer: Scheduled<Void>?
     private var problem = Problem.notHTTP
@@ -24,8 +25,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Whether the request whose head comes next is the connection's last.
     fileprivate var isLastRequest = false
 
-    init(limits: ConnectionLimits, connections: Meter) {
-        self.connections = connections
+    init(limits: ConnectionLimits, metrics: RequestMetrics) {
+        self.metrics = metrics
         self.state = ConnectionState(limits: limits, now: .zero)
     }
 
@@ -34,7 +35,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         // The decoder keeps an incomplete head to itself, so its size is watched from the other side.
         try? context.pipeline.syncOperations.addHandler(UnparsedBytesLimit(guard: self), position: .first)
         if let codec = try? context.pipeline.syncOperations.handler(type: HTTP1ToHTTPServerCodec.self) {
-            try? context.pipeline.syncOperations.addHandler(LastRequestWatch(guard: self), position: .before(codec))
+            try? context.pipeline.syncOperations.addHandler(HeadWatch(guard: self), position: .before(codec))
         }
         if context.channel.isActive { start(context) }
     }
@@ -48,7 +49,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         timer?.cancel()
         delayedClose?.succeed()
         delayedClose = nil
-        connections.decrement()
+        metrics.connections.decrement()
         context.fireChannelInactive()
     }
 
@@ -144,9 +145,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    fileprivate func breakOffUnparsed(_ context: ChannelHandlerContext) {
+    /// The same, called by the handlers before this one.
+    fileprivate func breakOffEarly(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
         guard !state.isBroken, let own = try? context.pipeline.syncOperations.context(handler: self) else { return }
-        breakOff(own, .headersTooLarge, HTTPParserError.headerOverflow)
+        breakOff(own, problem, error)
     }
 
     /// Whether nothing that still arrives is of interest.
@@ -155,6 +157,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func refuse(_ context: ChannelHandlerContext) {
         var problem = problem
         problem.closesConnection = true
+        metrics.refusedConnection(problem.code)
         let requestID = String(UInt64.random(in: .min ... .max), radix: 16)
         let body = problem.document(requestID: requestID)
         var head = HTTPResponse(status: problem.status, headerFields: problem.headers)
@@ -173,7 +176,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func start(_ context: ChannelHandlerContext) {
-        connections.increment()
+        metrics.connections.increment()
         schedule(context)
     }
 
@@ -186,6 +189,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let delay = state.deadline.map { min(max($0 - .now(context), .zero), shortest) } ?? shortest
         timer = context.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) {
             if let deadline = self.state.deadline, deadline <= .now(context) {
+                if !self.state.isLingering { self.metrics.refusedConnection(ChatError.timedOut.code) }
                 context.close(promise: nil)
             } else {
                 self.schedule(context)
@@ -198,8 +202,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 extension ConnectionGuard: Sendable {}
 
 /// Tells the guard what the codec behind it leaves out: HTTP/1.0, `Connection: close` however it is written, and the
-/// requests after which NIO's parser stops (an offer to upgrade, which nothing here takes, and CONNECT).
-private final class LastRequestWatch: ChannelInboundHandler {
+/// requests after which NIO's parser stops (an offer to upgrade, which nothing here takes, and CONNECT). Refuses a
+/// request of HTTP/1.1 that does not have exactly one `Host` (RFC 9112, 3.2).
+private final class HeadWatch: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
 
@@ -208,7 +213,11 @@ private final class LastRequestWatch: ChannelInboundHandler {
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if connection.isDone { return }
         if case .head(let head) = unwrapInboundIn(data) {
+            guard head.version != .http1_1 || head.headers["Host"].count == 1 else {
+                return connection.breakOffEarly(context, .oneHost, HTTPParserError.unknown)
+            }
             connection.isLastRequest =
                 !head.isKeepAlive || head.headers.contains(name: "Upgrade") || head.method == .CONNECT
         }
@@ -229,7 +238,9 @@ private final class UnparsedBytesLimit: ChannelInboundHandler {
         if connection.isDone { return }
         connection.unparsedBytes += unwrapInboundIn(data).readableBytes
         context.fireChannelRead(data)
-        if connection.unparsedBytes > RequestLimits.unparsed { connection.breakOffUnparsed(context) }
+        if connection.unparsedBytes > RequestLimits.unparsed {
+            connection.breakOffEarly(context, .headersTooLarge, HTTPParserError.headerOverflow)
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import ChatCore
+import HTTPTypes
 import Hummingbird
 
 /// For load balancers, orchestrators and Prometheus. None of these needs a token.
@@ -19,17 +20,18 @@ struct HealthController {
 
     /// As Rails answers it: a page that is green, or red.
     private func up(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let isUp: Bool
+        var response = Response.text(Self.page("green"), type: "text/html; charset=utf-8")
         do {
             try await backend.probe()
-            isUp = true
         } catch {
-            isUp = false
+            response = .text(Self.page("red"), type: "text/html; charset=utf-8", status: .serviceUnavailable)
+            response.headers[.retryAfter] = "2"
         }
-        return .text(
-            "<!DOCTYPE html><html><body style=\"background-color: \(isUp ? "green" : "red")\"></body></html>",
-            type: "text/html; charset=utf-8",
-            status: isUp ? .ok : .serviceUnavailable)
+        return response
+    }
+
+    private static func page(_ color: String) -> String {
+        "<!DOCTYPE html><html><body style=\"background-color: \(color)\"></body></html>"
     }
 
     private func ready(_ request: Request, _ context: ChatContext) async throws -> Response {

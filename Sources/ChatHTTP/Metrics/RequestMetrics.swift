@@ -1,3 +1,4 @@
+import ChatCore
 import HTTPTypes
 package import Metrics
 import Synchronization
@@ -14,11 +15,21 @@ package final class RequestMetrics: Sendable {
     private let factory: any MetricsFactory
     /// Open connections.
     let connections: Meter
+    private let refusals: [String: Counter]
 
     package init(factory: any MetricsFactory) {
         self.factory = factory
         self.connections = Meter(label: "luciq_http_connections", factory: factory)
+        let codes = [Problem.notHTTP.code, Problem.headersTooLarge.code, ChatError.timedOut.code]
+        self.refusals = Dictionary(
+            uniqueKeysWithValues: codes.map { code in
+                let label = "luciq_http_connections_refused_total"
+                return (code, Counter(label: label, dimensions: [("code", code)], factory: factory))
+            })
     }
+
+    /// A connection was ended with this problem's code, or for being too slow, outside of any request's own measurement.
+    func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
     func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, duration: Duration) {
         // A client may invent methods; a metric's labels must not grow with them.

@@ -1,0 +1,108 @@
+import ChatCore
+import ChatHTTP
+import ChatSQLite
+import HTTPTypes
+import TestSupport
+import Testing
+
+/// A route with a request that succeeds. Tables are made of the router's own list, so that a new route is in all of them.
+struct Endpoint: Sendable, CustomStringConvertible {
+    let method: String
+    /// With parameters in braces: `/applications/{token}`.
+    let pattern: String
+
+    var description: String { "\(method) \(pattern)" }
+
+    private var last: String { pattern.split(separator: "/").last.map(String.init) ?? "" }
+
+    /// Whether it cannot be answered without the store.
+    var needsStore: Bool { pattern.hasPrefix("/applications") || ["/up", "/readyz"].contains(pattern) }
+    var isWrite: Bool { method != "GET" && method != "HEAD" }
+    /// Whether it may be sent again with the same key.
+    var takesKey: Bool { method == "POST" && ["chats", "messages"].contains(last) }
+    var isList: Bool { !isWrite && ["chats", "messages", "search"].contains(last) }
+
+    /// The body that it takes.
+    var json: String? {
+        guard isWrite else { return nil }
+        return switch last {
+        case "messages": #"{"body":"new"}"#
+        case "chats": #"{"x":1}"#
+        default: #"{"name":"new"}"#
+        }
+    }
+
+    func path(_ place: Place, query: String? = nil) -> String {
+        let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
+            .replacing("{message_number}", with: place.message)
+        let queries = [last == "search" ? "q=x" : nil, query].compactMap(\.self)
+        return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
+    }
+}
+
+/// What a path's parameters stand for.
+struct Place: Sendable {
+    var token: String
+    var chat = "1"
+    var message = "1"
+}
+
+extension TestServer {
+    /// Every route, and HEAD beside each GET.
+    var endpoints: [Endpoint] {
+        routes.flatMap { route in
+            (route.method == .get ? ["GET", "HEAD"] : [route.method.rawValue])
+                .map { Endpoint(method: $0, pattern: route.path) }
+        }
+    }
+
+    /// An application with a chat that has a message, stored behind the server's back: it remembers none of their ids.
+    func seed() async throws -> Place {
+        let token = Tenant.Token.random()
+        let now = WallClock.system.now()
+        _ = try await store.apply([.create(name: "seeded", token: token)], at: now)
+        let tenant = try #require(try await store.id(of: token))
+        let chat = try await store.append([NewChat(tenant: tenant)], at: now)[0].get()
+        _ = try await store.append([NewMessage(tenant: tenant, chat: try #require(chat.id), body: "x")], at: now)[0]
+            .get()
+        return Place(token: token.text)
+    }
+
+    /// - Parameter json: in the place of the endpoint's own.
+    func send(
+        _ endpoint: Endpoint, _ place: Place, query: String? = nil, json: String? = nil, headers: [String: String] = [:]
+    ) async throws -> Answer {
+        let path = endpoint.path(place, query: query)
+        guard let json = json ?? endpoint.json else {
+            return try await client.send(endpoint.method, path, headers: headers)
+        }
+        return try await client.send(endpoint.method, path, json: json, headers: headers)
+    }
+
+    /// The answer is that problem, and nothing was stored.
+    @discardableResult
+    func expectRefusal(
+        _ status: Int, _ code: String, _ what: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ request: () async throws -> Answer
+    ) async throws -> Answer {
+        let before = try contents()
+        let answer = try await request()
+        let after = try contents()
+        #expect(answer.status == status, "\(what): \(answer.text)", sourceLocation: sourceLocation)
+        #expect(answer["Content-Type"] == "application/problem+json", "\(what)", sourceLocation: sourceLocation)
+        #expect(answer["X-Request-Id"]?.isEmpty == false, "\(what)", sourceLocation: sourceLocation)
+        // The answer to HEAD has the length of a body, and none.
+        if !what.hasPrefix("HEAD ") {
+            #expect(answer.code == code, "\(what)", sourceLocation: sourceLocation)
+            for member in ["type", "title", "status", "detail", "instance"] {
+                #expect(answer.json[member] != nil, "\(what): \(member)", sourceLocation: sourceLocation)
+            }
+        }
+        if [409, 503].contains(status) {
+            let seconds = answer["Retry-After"].flatMap { Int($0) } ?? 0
+            #expect(seconds > 0, "\(what): Retry-After", sourceLocation: sourceLocation)
+        }
+        #expect(after == before, "\(what): something was stored", sourceLocation: sourceLocation)
+        return answer
+    }
+}

@@ -1,0 +1,79 @@
+import ChatCore
+
+/// Stands in front of all ports of a real backend, with a gate for what reads and one for what writes.
+struct FaultyBackend: Sendable {
+    let reads = Gate()
+    let writes = Gate()
+    let inner: Backend
+
+    /// The same backend behind the gates.
+    var backend: Backend {
+        var backend = inner
+        backend.tenants = self
+        backend.chats = self
+        backend.messages = self
+        backend.tenantLog = self
+        backend.chatLog = self
+        backend.messageLog = self
+        backend.probe = { try await read { try await $0.probe() } }
+        return backend
+    }
+
+    private func read<Result>(_ call: (Backend) async throws -> Result) async throws -> Result {
+        try await reads.pass()
+        return try await call(inner)
+    }
+
+    private func write<Result>(_ call: (Backend) async throws -> Result) async throws -> Result {
+        try await writes.pass()
+        return try await call(inner)
+    }
+}
+
+extension FaultyBackend: TenantStore {
+    func id(of token: Tenant.Token) async throws -> Tenant.ID? { try await read { try await $0.tenants.id(of: token) } }
+    func tenant(_ id: Tenant.ID) async throws -> Tenant? { try await read { try await $0.tenants.tenant(id) } }
+    func messageCount(of id: Tenant.ID) async throws -> Int64? {
+        try await read { try await $0.tenants.messageCount(of: id) }
+    }
+}
+
+extension FaultyBackend: ChatStore {
+    func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
+        try await read { try await $0.chats.id(of: number, in: tenant) }
+    }
+    func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
+        try await read { try await $0.chats.chat(number, in: tenant) }
+    }
+    func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
+        try await read { try await $0.chats.chats(in: tenant, page: page) }
+    }
+}
+
+extension FaultyBackend: MessageStore {
+    func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await read { try await $0.messages.message(number, in: chat) }
+    }
+    func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await read { try await $0.messages.messages(in: chat, page: page) }
+    }
+    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await read { try await $0.messages.search(text, in: chat, page: page) }
+    }
+    func count(in chat: Chat.ID) async throws -> Int64? { try await read { try await $0.messages.count(in: chat) } }
+}
+
+extension FaultyBackend: TenantLog, ChatLog, MessageLog {
+    func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
+        try await write { try await $0.tenantLog.apply(batch, at: now) }
+    }
+    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
+        try await write { try await $0.chatLog.append(batch, at: now) }
+    }
+    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
+        try await write { try await $0.messageLog.append(batch, at: now) }
+    }
+    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await write { try await $0.messageLog.settle(number, in: chat) }
+    }
+}

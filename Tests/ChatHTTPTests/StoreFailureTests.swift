@@ -1,0 +1,168 @@
+import ChatCore
+import GRDB
+import TestSupport
+import Testing
+
+@testable import ChatSQLite
+
+/// A store that fails, hangs or is busy: every route that needs it says so, and stores nothing.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct StoreFailureTests {
+    /// What a driver might throw: its text is for nobody.
+    struct DriverError: Error, CustomStringConvertible {
+        var description: String { "SELECT secret FROM messages: I/O error in /var/lib/luciq.sqlite" }
+    }
+
+    static let failures: [(any Error, code: String)] = [
+        (ChatError.unavailable(reason: "The disk is full (SQLite error 13)"), "unavailable"),
+        (DriverError(), "unavailable"), (ChatError.overloaded, "overloaded"), (ChatError.timedOut, "timed_out"),
+        (ChatError.outcomeUnknown, "outcome_unknown"),
+    ]
+
+    @Test(arguments: failures.indices)
+    func whatReadsAnswers503(_ index: Int) async throws {
+        let (failure, code) = Self.failures[index]
+        try await TestServer.run { server in
+            var failedReads = 0
+            for endpoint in server.endpoints where endpoint.needsStore && endpoint.pattern != "/applications" {
+                // First with ids that the server has yet to look up, then with known ones.
+                for isKnown in [false, true] where !(isKnown && endpoint.isWrite) {
+                    let place = try await server.seed()
+                    if isKnown {
+                        let count = "/applications/\(place.token)/chats/1/message_count"
+                        #expect(try await server.client.get(count).status == 200)
+                    }
+                    server.reads.fail(failure)
+                    failedReads += 1
+                    if endpoint.pattern == "/up" {
+                        let red = try await server.send(endpoint, place)
+                        #expect(red.status == 503)
+                        #expect(red["Retry-After"] != nil)
+                        #expect(endpoint.method == "HEAD" || red.text.contains("red"))
+                    } else {
+                        let answer = try await server.expectRefusal(503, code, "\(endpoint)") {
+                            try await server.send(endpoint, place)
+                        }
+                        expectNoLeak(answer)
+                    }
+                    #expect(try await server.client.get("/livez").status == 200)
+                    server.reads.fail(nil)
+                    #expect(try await server.send(endpoint, place).status < 300, "\(endpoint)")
+                }
+            }
+            // Said once a failed read, and never with the driver's own words. Bounds that were reached are no failures.
+            let failed = server.log.lines.filter { $0.hasPrefix("error ") }
+            #expect(failed.count == (code == "unavailable" ? failedReads : 0), "\(failed)")
+            for line in failed { #expect(!line.contains("SELECT") && !line.contains("/var"), "\(line)") }
+        }
+    }
+
+    @Test(arguments: failures.indices)
+    func whatWritesAnswers503(_ index: Int) async throws {
+        let (failure, code) = Self.failures[index]
+        try await TestServer.run { server in
+            for endpoint in server.endpoints where endpoint.isWrite {
+                let place = try await server.seed()
+                server.writes.fail(failure)
+                let answer = try await server.expectRefusal(503, code, "\(endpoint)") {
+                    try await server.send(endpoint, place)
+                }
+                expectNoLeak(answer)
+                #expect(try await server.client.get("/readyz").status == 200)
+                server.writes.fail(nil)
+                #expect(try await server.send(endpoint, place).status < 300, "\(endpoint)")
+            }
+            for line in server.log.lines { #expect(!line.contains("SELECT") && !line.contains("/var"), "\(line)") }
+        }
+    }
+
+    private func expectNoLeak(_ answer: Answer) {
+        for word in ["SELECT", "secret", "/var", "sqlite:", "DriverError"] {
+            #expect(!answer.text.contains(word), "\(answer.text)")
+        }
+    }
+
+    @Test func theLogHasTheDriversCodeAndNotItsText() async throws {
+        try await TestServer.run { server in
+            let place = try await server.seed()
+            let path = "/applications/\(place.token)/chats/1/messages"
+            #expect(try await server.client.get(path).numbers == [1])
+            try await server.store.pool.write { try $0.execute(sql: "ALTER TABLE messages RENAME TO lost_messages") }
+            let answer = try await server.client.get(path)
+            #expect(answer.status == 503)
+            #expect(answer.json["detail"] as? String == "The database failed (SQLite error 1).")
+            let failed = server.log.lines.filter { $0.hasPrefix("error ") }
+            #expect(failed.count == 1)
+            #expect(failed.first?.contains("SQLite error 1)") == true)
+            #expect(failed.first?.contains("operation\": messages") == true)
+            #expect(failed.first?.contains("no such table") == false)
+            try await server.store.pool.write { try $0.execute(sql: "ALTER TABLE lost_messages RENAME TO messages") }
+            #expect(try await server.client.get(path).numbers == [1])
+        }
+    }
+
+    /// A store that hangs holds up who needs it, nobody else.
+    @Test func whatWaitsForTheStoreIsAnsweredWhenItComesBack() async throws {
+        try await TestServer.run { server in
+            for endpoint in server.endpoints where endpoint.needsStore {
+                let place = try await server.seed()
+                let gate = endpoint.isWrite ? server.writes : server.reads
+                gate.hold()
+                let request = Task { try await server.send(endpoint, place).status }
+                try await gate.waitForHeld(1)
+                #expect(try await server.client.get("/livez").status == 200)
+                #expect(try await server.client.get("/metrics").status == 200)
+                gate.release()
+                #expect(try await request.value < 300, "\(endpoint)")
+            }
+        }
+    }
+
+    @Test func aSearchThatTakesTooLongIs503() async throws {
+        try await TestServer.run(searchDeadline: .zero) { server in
+            let place = try await server.seed()
+            for endpoint in server.endpoints where endpoint.pattern.hasSuffix("/search") {
+                try await server.expectRefusal(503, "unavailable", "\(endpoint)") {
+                    try await server.send(endpoint, place)
+                }
+            }
+            #expect(try await server.client.get("/readyz").status == 200)
+        }
+    }
+
+    @Test func searchesPastTheirBoundAre503() async throws {
+        try await TestServer.run { server in
+            let place = try await server.seed()
+            let search = Endpoint(
+                method: "GET", pattern: "/applications/{token}/chats/{chat_number}/messages/search")
+            let held = Gate()
+            held.hold()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { held.release() }
+                for _ in 0..<64 { group.addTask { try await server.store.scanGate.pass { try await held.pass() } } }
+                try await held.waitForHeld(64)
+                try await server.expectRefusal(503, "overloaded", "\(search)") {
+                    try await server.send(search, place)
+                }
+                // What does not walk a chat is not held up.
+                let list = Endpoint(method: "GET", pattern: search.pattern.replacing("/search", with: ""))
+                #expect(try await server.send(list, place).status == 200)
+            }
+            #expect(try await server.send(search, place).status == 200)
+        }
+    }
+
+    @Test func readsAreMeasured() async throws {
+        try await TestServer.run { server in
+            for endpoint in server.endpoints where endpoint.needsStore && endpoint.method == "GET" {
+                _ = try await server.send(endpoint, try await server.seed())
+            }
+            for operation in [
+                "application_id", "application", "application_message_count", "chat_id", "chat", "chats",
+                "chat_message_count", "message", "messages", "search", "probe",
+            ] {
+                let count = server.metric("luciq_store_read_seconds_count{operation=\"\(operation)\"}")
+                #expect(count > 0, "\(operation)")
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import ChatCore
+import GRDB
+import GRDBSQLite
+import TestSupport
+import Testing
+
+@testable import ChatSQLite
+
+/// A hot statement that scans or sorts would be fast in a test and slow with the years: its plan is what counts.
+///
+/// Connections keep their prepared statements as long as they are open, so what the store really runs is read from them.
+@Suite(.timeLimit(.minutes(2))) struct QueryPlanTests {
+    @Test func everyHotStatementSearchesAnIndex() async throws {
+        let test = try await TestStore()
+        try await runEverything(test)
+        let statements = try await statements(of: test.store)
+        // As many as there are; a new one must be run above to be seen here.
+        #expect(statements.count == 28, "\(statements.sorted().joined(separator: "\n"))")
+        for table in ["applications", "chats", "messages", "idempotency_keys"] {
+            #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
+            #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
+        }
+        for sql in statements {
+            let plan = try await test.store.pool.read { db in
+                try Row.fetchAll(
+                    db, sql: "EXPLAIN QUERY PLAN " + sql,
+                    arguments: StatementArguments(Array(repeating: 1, count: sql.count { $0 == "?" }))
+                )
+                .map { $0["detail"] as String }
+            }
+            let isInsert = sql.hasPrefix("INSERT") || sql.hasPrefix("REPLACE")
+            #expect(plan.isEmpty == isInsert, "\(sql): \(plan)")
+            #expect(plan.allSatisfy { $0.hasPrefix("SEARCH ") || $0.hasPrefix("LIST SUBQUERY ") }, "\(sql): \(plan)")
+        }
+    }
+
+    /// Every method of every port that a request can reach, with every kind of cursor.
+    private func runEverything(_ test: TestStore) async throws {
+        let store = test.store
+        let key = try IdempotencyKey("k", content: "x".utf8)
+        _ = try await store.apply([.rename(test.tenant, name: "renamed")], at: TestStore.time)
+        for _ in 0..<2 { _ = try await store.append([NewChat(tenant: test.tenant, key: key)], at: TestStore.time) }
+        let chat = try #require(try await store.id(of: Chat.Number(1), in: test.tenant))
+        let message = NewMessage(tenant: test.tenant, chat: chat, body: "x", key: key)
+        for _ in 0..<2 { _ = try await store.append([message], at: TestStore.time) }
+        try await test.send(["x", "y", "z"], to: chat)
+
+        _ = try await store.id(of: test.token)
+        _ = try await store.tenant(test.tenant)
+        _ = try await store.messageCount(of: test.tenant)
+        _ = try await store.chat(Chat.Number(1), in: test.tenant)
+        _ = try await store.count(in: chat)
+        _ = try await store.message(Message.Number(1), in: chat)
+        for order in [Page.Order.asc, .desc] {
+            for (after, before) in [(nil, nil), (1, nil), (nil, 3), (1, 3)] as [(Int64?, Int64?)] {
+                let page = Page(limit: 2, after: after, before: before, order: order)
+                _ = try await store.chats(in: test.tenant, page: page)
+                _ = try await store.messages(in: chat, page: page)
+                _ = try await store.search(SearchText("x"), in: chat, page: page)
+            }
+        }
+    }
+
+    /// The statements that the store's connections have prepared, GRDB's own left out.
+    private func statements(of store: SQLiteStore) async throws -> Set<String> {
+        var all = try store.readers.read { Self.prepared(on: $0.connection) }
+        all.formUnion(
+            try await store.pool.writeWithoutTransaction { Self.prepared(on: try #require($0.sqliteConnection)) })
+        all.formUnion(try await store.scans.read { Self.prepared(on: try #require($0.sqliteConnection)) })
+        return all.filter { sql in
+            ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE"].contains { sql.hasPrefix($0) }
+        }
+    }
+
+    private static func prepared(on connection: OpaquePointer) -> Set<String> {
+        var found: Set<String> = []
+        var statement = sqlite3_next_stmt(connection, nil)
+        while let current = statement {
+            if let sql = sqlite3_sql(current) { found.insert(String(cString: sql)) }
+            statement = sqlite3_next_stmt(connection, current)
+        }
+        return found
+    }
+}
