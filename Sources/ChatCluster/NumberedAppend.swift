@@ -43,6 +43,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private let keys: IdempotencyTable
     private let insert: Insert
     private var batch: NumberedBatch
+    /// What was last tried to be stored.
+    private var plan = NumberedBatch.Plan(rows: [], voids: [])
     private var fates: [Fate?]
     private var retry: Retry
     /// The highest stored number of owners whose counter is behind, or not there.
@@ -98,7 +100,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
 
     private func settled() -> [Fate] {
         var fates = fates
-        for row in batch.plan.rows { fates[row.entry] = .stored(number: row.place.number) }
+        for row in plan.rows { fates[row.entry] = .stored(number: row.place.number) }
         return fates.map { $0! }
     }
 
@@ -141,15 +143,18 @@ struct NumberedAppend<Entry: NumberedEntry> {
     }
 
     private mutating func commit() async throws(MySQLError) {
-        guard !batch.plan.isEmpty || !batch.wanted.isEmpty else { return }
-        let (log, entries, keys, insert, proposed) = (log, entries, keys, insert, batch)
+        plan = batch.plan
+        guard !plan.isEmpty || !batch.wanted.isEmpty else { return }
+        let (log, entries, keys, insert, proposed, proposal) = (log, entries, keys, insert, batch, plan)
         // The numbers come back even when the commit failed: they may be in the database.
-        let (tried, failure) = try await log.pool.run(within: retry.remaining) { connection in
-            var batch = proposed
+        let (tried, triedPlan, failure) = try await log.pool.run(within: retry.remaining) { connection in
+            var (batch, plan) = (proposed, proposal)
             do {
                 try connection.transaction { connection in
-                    if !batch.wanted.isEmpty { try log.takeLocked(&batch, connection) }
-                    let plan = batch.plan
+                    if !batch.wanted.isEmpty {
+                        try log.takeLocked(&batch, connection)
+                        plan = batch.plan
+                    }
                     try insert(plan.rows, plan.voids, batch.id, connection)
                     let traces = plan.rows.compactMap { row in
                         entries[row.entry].key.map {
@@ -158,14 +163,14 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     }
                     try keys.remember(traces, connection)
                 }
-                return (batch, MySQLError?.none)
+                return (batch, plan, MySQLError?.none)
             } catch let error as MySQLError {
                 // After a failover this server may stay read-only for good: look for the primary anew.
                 if error.kind == .readOnly { connection.close() }
-                return (batch, error)
+                return (batch, plan, error)
             }
         }
-        batch = tried
+        (batch, plan) = (tried, triedPlan)
         if let failure { throw failure }
     }
 
@@ -173,7 +178,6 @@ struct NumberedAppend<Entry: NumberedEntry> {
     ///
     /// - Returns: whether our own batch has them: then it was committed, as a whole.
     private mutating func findOwnRows() async throws(MySQLError) -> Bool {
-        let plan = batch.plan
         let places = plan.rows.map(\.place) + plan.voids
         let (log, id) = (log, batch.id)
         let found = try await log.pool.run(within: retry.remaining) { try log.batches(at: places, $0) }

@@ -241,8 +241,10 @@ import Testing
             let connection = try RawConnection(port: server.client.port)
             let get = "GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n"
             await connection.send(String(repeating: get, count: 20))
-            try await eventually("it is closed") { server.metric("luciq_http_connections") == 0 }
-            #expect(server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1)
+            try await eventually("it is closed") {
+                server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1
+            }
+            try await eventually("it is gone") { server.metric("luciq_http_connections") == 0 }
         }
     }
 }
