@@ -41,7 +41,8 @@ import Testing
             #expect(try await client.call("PING") == .status("PONG"))
         }
         // The server's alert or the end of the connection: what comes first says why.
-        #expect(try await connectFailure(url).firstMatch(of: /^Redis (cannot be used|is unavailable): /) != nil)
+        let failure = try await connectFailure(url)
+        #expect(failure.hasPrefix("Redis cannot be used: ") || failure.hasPrefix("Redis is unavailable: "))
     }
 
     @Test func doesNotTakePlainRedisForTLS() async throws {
