@@ -1,6 +1,7 @@
 package import ChatCore
 package import Logging
 import MySQLClient
+import NIOPosix
 import RedisClient
 
 extension Backend {
@@ -43,10 +44,13 @@ extension Backend {
 }
 
 extension MySQLStore {
+    /// A thread for Redis alone: every batch waits for a reply, which must not wait behind the requests of the shared loops.
+    private static let redisLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
     /// Checks that what it needs is there, then makes the pools. They connect when they are used.
     init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
         try await Self.check(configuration.mysql)
-        let redis = RedisClient(configuration.redis, logger: logger)
+        let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
         func pool(_ size: Int, readTimeout: Duration) -> MySQLPool {
             var mysql = configuration.mysql
             mysql.readTimeout = readTimeout
