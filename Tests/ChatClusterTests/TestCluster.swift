@@ -26,9 +26,11 @@ struct TestCluster: Sendable {
         if let mysql { mysqlURL = mysql } else { mysqlURL = try await SharedServers.freshDatabase() }
         let redisURL: String
         if let redis { redisURL = redis } else { redisURL = try await SharedServers.freshRedisDatabase() }
-        return ClusterConfiguration(
-            mysql: try MySQLConfiguration(url: mysqlURL),
-            redis: try RedisConfiguration(url: redisURL))
+        var configuration = ClusterConfiguration(
+            mysql: try MySQLConfiguration(url: mysqlURL), redis: try RedisConfiguration(url: redisURL))
+        // A slow machine is no failure; what a test makes wait waits for less than this.
+        configuration.patience = .seconds(30)
+        return configuration
     }
 
     static func run(

@@ -1,0 +1,206 @@
+import ChatCore
+import Foundation
+import MySQLClient
+import TestSupport
+import Testing
+
+@testable import ChatCluster
+
+/// How the database carries out what the store really asks, on a database with many rows: everything by an index, and
+/// no more rows than the answer has.
+@Suite(.timeLimit(.minutes(3))) struct PlanTests {
+    /// The chat that most rows are in: where an optimizer is tempted to walk it from one end.
+    private static let large: Int64 = 5000
+    private static let chats: Int64 = 60
+
+    private struct Place: Sendable {
+        let test: TestCluster
+        let log: StatementLog
+
+        /// - Parameter rows: how many rows and index entries the server may look at.
+        func check(_ what: String, rows: Int64, _ body: () async throws -> Void) async throws {
+            // Once before: statements are prepared, and connections made.
+            try await body()
+            let cost = try await log.during(body)
+            #expect(!cost.statements.isEmpty, "\(what)")
+            #expect(cost.rowsRead <= rows, "\(what): \(cost.statements.map(\.text))")
+            for statement in cost.statements {
+                for step in statement.plan {
+                    // What is derived has been read by then: one row.
+                    let isDerived = step.table.hasPrefix("<")
+                    let isLookUp = ["const", "eq_ref", "ref", "range"].contains(step.access) && step.key != "NULL"
+                    let isNone = step.extra.hasPrefix("Impossible") || step.extra.contains("No tables used")
+                    #expect(isLookUp || isDerived || isNone, "\(what): \(step)\n\(statement.text)")
+                    for word in ["filesort", "temporary", "join buffer", "checked for each record"] {
+                        #expect(!step.extra.contains(word), "\(what): \(step)\n\(statement.text)")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs `body` on a server of its own whose tables are full.
+    ///
+    /// - Parameter rails: whether they have Rails' other indexes as well.
+    private func run(rails: Bool = false, _ body: (Place) async throws -> Void) async throws {
+        let server = try await MariaDBServer.start(StatementLog.options)
+        let configuration = try await TestCluster.configuration(mysql: server.url())
+        try await TestCluster.run(configuration) { test in
+            let (app, chat) = (test.tenant.rawValue, test.chat.rawValue)
+            var statements = [
+                """
+                INSERT INTO applications (name, token, created_at, updated_at)
+                SELECT 'n', LPAD(seq, 32, '0'), NOW(6), NOW(6) FROM seq_1_to_20
+                """,
+                """
+                INSERT INTO chats (application_id, number, created_at, updated_at)
+                SELECT id, seq, NOW(6), NOW(6) FROM applications, seq_1_to_\(Self.chats) WHERE id <> \(app) OR seq > 1
+                """,
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                SELECT \(chat), seq, CONCAT('body ', seq), NOW(6), NOW(6) FROM seq_1_to_\(Self.large)
+                """,
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                SELECT id, seq, 'body', NOW(6), NOW(6) FROM chats, seq_1_to_50
+                WHERE application_id = \(app) AND id <> \(chat)
+                """,
+                "UPDATE chats SET counted_number = 45 WHERE application_id = \(app)",
+                "UPDATE chats SET counted_number = \(Self.large - 10) WHERE id = \(chat)",
+                "DELETE FROM application_counts",
+                "INSERT INTO application_counts SELECT id, seq, 1, 5 FROM applications, seq_0_to_63",
+                """
+                INSERT INTO idempotency_keys
+                SELECT 1, \(chat), CONCAT('k', seq), REPEAT('x', 32), seq, NOW(6) FROM seq_1_to_3000
+                """,
+            ]
+            if rails {
+                statements += [
+                    "CREATE INDEX index_chats_on_application_id ON chats (application_id)",
+                    "CREATE INDEX index_messages_on_chat_id ON messages (chat_id)",
+                ]
+            }
+            statements.append("ANALYZE TABLE applications, chats, messages, application_counts, idempotency_keys")
+            for statement in statements { try await test.sql(statement) }
+            try await body(Place(test: test, log: StatementLog(server: server, database: "luciq")))
+        }
+    }
+
+    private static let pages = [
+        Page(), Page(order: .desc), Page(after: 100), Page(after: 2000), Page(after: 4900), Page(after: large),
+        Page(before: 100), Page(before: 2000), Page(before: 4900), Page(before: 3000, order: .desc),
+        Page(after: 2000, order: .desc), Page(after: 1000, before: 4000), Page(after: 1000, before: 4000, order: .desc),
+    ]
+
+    @Test(arguments: [false, true])
+    func pages(_ rails: Bool) async throws {
+        try await run(rails: rails) { place in
+            let (store, test) = (place.test.store, place.test)
+            for page in Self.pages {
+                // 101 rows, each counted once where the index is asked about it and once where it is read; and one behind.
+                try await place.check("messages \(page)", rows: 210) {
+                    _ = try await store.messages(in: test.chat, page: page)
+                }
+            }
+            for (limit, rows) in [(1, 8), (10, 26), (1000, 2010)] as [(Int, Int64)] {
+                try await place.check("messages, \(limit)", rows: rows) {
+                    _ = try await store.messages(in: test.chat, page: Page(limit: limit, after: 2500))
+                }
+            }
+            for page in [Page(limit: 20), Page(limit: 20, after: 30), Page(limit: 20, before: 30, order: .desc)] {
+                // 21 chats with 5 or 10 messages each to count.
+                try await place.check("chats \(page)", rows: 21 * 2 + 21 * 6 + 20) {
+                    _ = try await store.chats(in: test.tenant, page: page)
+                }
+            }
+            // One part of a walk there and one behind it, however long the chat.
+            try await place.check("search", rows: 4 * 1024 + 8) {
+                let found = try await store.search(
+                    SearchText("body 2"), in: test.chat, page: Page(limit: 50, after: 1999))
+                #expect(found.items.map(\.number.rawValue) == Array(2000..<2050) && found.hasPrevious && found.hasNext)
+            }
+            let found = try await store.search(SearchText("body 2"), in: test.chat, page: Page(limit: 1000, after: 50))
+            #expect(found.items.count == 1000 && found.items.last?.number.rawValue == 2899)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func lookUps(_ rails: Bool) async throws {
+        try await run(rails: rails) { place in
+            let (store, test) = (place.test.store, place.test)
+            for number in [1, 2500, Self.large, Self.large + 1] {
+                try await place.check("message \(number)", rows: 1) {
+                    _ = try await store.message(Message.Number(number), in: test.chat)
+                }
+                try await place.check("settle \(number)", rows: number > Self.large ? 8 : 1) {
+                    // What is above is made void by the first call.
+                    _ = try await store.settle(Message.Number(number), in: test.chat)
+                }
+            }
+            try await place.check("count", rows: 15) { _ = try await store.count(in: test.chat) }
+            try await place.check("chat", rows: 15) { _ = try await store.chat(Chat.Number(1), in: test.tenant) }
+            try await place.check("chat's id", rows: 1) { _ = try await store.id(of: Chat.Number(7), in: test.tenant) }
+            let token = try #require(try await store.tenant(test.tenant)).token
+            try await place.check("tenant's id", rows: 1) { _ = try await store.id(of: token) }
+            try await place.check("tenant", rows: 70) { _ = try await store.tenant(test.tenant) }
+            try await place.check("tenant's count", rows: 70) { _ = try await store.messageCount(of: test.tenant) }
+            try await place.check("highest", rows: 10) {
+                let owners = [test.chat.rawValue, test.chat.rawValue + 1, test.chat.rawValue + 2]
+                let highest = try await store.messageLog.highestNumbers(of: owners, within: .seconds(5))
+                #expect(highest[test.chat.rawValue] == Self.large + 1)
+            }
+            try await place.check("highest chats", rows: 4) {
+                let highest = try await store.chatLog.highestNumbers(of: [test.tenant.rawValue], within: .seconds(5))
+                #expect(highest[test.tenant.rawValue] == Self.chats)
+            }
+            let places = (1...200).map { OwnedNumber(owner: test.chat.rawValue, number: $0 * 30) }
+            try await place.check("batches", rows: 400) {
+                let found = try await store.messageLog.pool.withConnection { connection in
+                    try store.messageLog.batches(at: places, connection)
+                }
+                #expect(found.count == Int(Self.large / 30))
+            }
+            try await place.check("keys", rows: 40) {
+                let keys = (0..<20).map { IdempotencyTable.Place(owner: test.chat.rawValue, key: "k\($0 * 100)") }
+                let table = IdempotencyTable(scope: .chat, now: TestCluster.time)
+                let traces = try await store.reads.withConnection { try table.traces(of: keys, $0) }
+                #expect(traces.count == 19)
+            }
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func writes(_ rails: Bool) async throws {
+        try await run(rails: rails) { place in
+            let (store, test) = (place.test.store, place.test)
+            // An insert reads nothing but its chat (for the foreign key, uncounted) and its stripe.
+            try await place.check("append", rows: 8) { try await test.send(1) }
+            try await place.check("append many", rows: 40) { try await test.send(200) }
+            _ = try await test.redis("DEL", test.numberKey)
+            try await place.check("append with keys", rows: 60) { try await test.send(20, key: UUID().uuidString) }
+            try await place.check("append after a lost key", rows: 12) {
+                _ = try await test.redis("DEL", test.numberKey)
+                try await test.send(1)
+            }
+            try await place.check("append to a counter behind", rows: 30) {
+                _ = try await test.redis("SET", test.numberKey, "7")
+                try await test.send(3)
+            }
+            try await place.check("append without Redis", rows: 12) {
+                _ = try await test.redis("SET", test.numberKey, "none")
+                try await test.send(1)
+            }
+            try await place.check("chat", rows: 8) {
+                _ = try await store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)
+            }
+            try await place.check("rename", rows: 4) {
+                _ = try await store.apply([.rename(test.tenant, name: UUID().uuidString)], at: TestCluster.time)
+            }
+            try await place.check("advance", rows: 1500) {
+                try await test.sql(
+                    "UPDATE chats SET counted_number = 3900 WHERE id = ?", [.integer(test.chat.rawValue)])
+                try await store.scans.withConnection { try Counting.advance(test.chat.rawValue, $0) }
+            }
+        }
+    }
+}

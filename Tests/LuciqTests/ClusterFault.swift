@@ -1,0 +1,218 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Something that goes wrong in the middle of a load and comes right again, several times over.
+struct Fault: Sendable, CustomTestStringConvertible {
+    struct Scene: Sendable {
+        let cluster: Cluster
+        let redis: RedisServer
+        let load: Load
+        /// From 0.
+        let round: Int
+
+        var mariadb: MariaDBServer { cluster.mariadb }
+    }
+
+    let name: String
+    var nodes = 2
+    var rounds = 3
+    /// How long a server tries, in seconds. The writers' patience is more than that, so that they hear of it.
+    var requestTimeout = 2
+    var patience = 3
+    let strike: @Sendable (Scene) async throws -> Void
+
+    init(_ name: String, rounds: Int = 3, strike: @escaping @Sendable (Scene) async throws -> Void) {
+        self.name = name
+        self.rounds = rounds
+        self.strike = strike
+    }
+
+    var testDescription: String { name }
+
+    static let all = redis + mariadb + processes
+
+    private static let redis = [
+        Fault("FLUSHALL") { _ = try await $0.redis.cli("FLUSHALL") },
+        Fault("connections to Redis killed", rounds: 6) {
+            _ = try await $0.redis.cli("CLIENT", "KILL", "TYPE", "normal")
+        },
+        Fault("Redis killed and restarted empty") { scene in
+            scene.redis.kill()
+            try await scene.load.see(answers: 100)
+            try await scene.redis.restart(empty: true)
+        },
+        Fault("Redis restored from an older snapshot") { scene in
+            _ = try await scene.redis.cli("SAVE")
+            try await scene.load.see(answers: 300)
+            scene.redis.kill()
+            // From the file as it is.
+            try await scene.redis.restart(empty: false)
+        },
+        Fault("Redis frozen") { scene in
+            scene.redis.freeze()
+            try await scene.load.see(answers: 100)
+            scene.redis.thaw()
+        },
+        Fault("Redis down for good", rounds: 1) { $0.redis.kill() },
+    ]
+
+    private static let mariadb = [
+        Fault("MariaDB killed and restarted") { scene in
+            scene.mariadb.kill()
+            try await scene.mariadb.restart()
+        },
+        Fault("MariaDB stopped and started") { try await $0.mariadb.restart() },
+        Fault("MariaDB frozen") { scene in
+            scene.mariadb.freeze()
+            try await scene.load.see(failures: 20)
+            scene.mariadb.thaw()
+        },
+        Fault("connections to MariaDB killed", rounds: 8) { try await $0.kill("CONNECTION") },
+        Fault("statements killed", rounds: 8) { try await $0.kill("QUERY") },
+        Fault("no connection free") { scene in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 { group.addTask { await scene.mariadb.occupyConnection() } }
+                try await eventually("others have ten connections") {
+                    try await scene.mariadb.sql(
+                        "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'other'") == "10"
+                }
+                // Less than ten is not possible.
+                let kills = scene.cluster.nodes.map { "KILL CONNECTION USER \($0.user);" }.joined()
+                _ = try await scene.mariadb.sql("SET GLOBAL max_connections = 10; \(kills)")
+                try await scene.load.see(failures: 20)
+                try await eventually("the administrator's connection is free for a moment") {
+                    // The servers want it too.
+                    (try? await scene.mariadb.sql("SET GLOBAL max_connections = 151; KILL CONNECTION USER other"))
+                        != nil
+                }
+            }
+        },
+        Fault("a read-only database") { scene in
+            _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
+            try await scene.load.see(failures: 20)
+            _ = try await scene.mariadb.sql("SET GLOBAL read_only = 0")
+        },
+    ]
+
+    private static let processes = [killed, frozen, frozenInTransaction, frozenWithNumbers]
+
+    private static var killed: Fault {
+        var fault = Fault("a server killed") { scene in
+            let process = scene.cluster.nodes[scene.round].process
+            process.signal(SIGKILL)
+            await process.wait()
+        }
+        fault.nodes = 4
+        return fault
+    }
+
+    /// At any moment.
+    private static var frozen: Fault {
+        Fault("a server frozen until its holes were closed") { scene in
+            let node = scene.cluster.nodes[0]
+            node.process.signal(SIGSTOP)
+            if try await !scene.cluster.mend().isAll {
+                // It stands still within a transaction. The database ends that by itself after a minute of silence.
+                _ = try await scene.mariadb.sql("KILL CONNECTION USER \(node.user)")
+                #expect(try await scene.cluster.mend().isAll)
+            }
+            node.process.signal(SIGCONT)
+        }
+    }
+
+    /// Within a transaction that has stored its rows and is not committed.
+    private static var frozenInTransaction: Fault {
+        Fault("a server frozen within a transaction") { scene in
+            let node = scene.cluster.nodes[0]
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                // The last thing that an append does is to count.
+                group.addTask {
+                    // It is killed.
+                    _ = try? await scene.mariadb.sql(
+                        "BEGIN; SELECT COUNT(*) FROM application_counts FOR UPDATE; DO SLEEP(60)")
+                }
+                try await eventually("it waits for a lock") {
+                    try await scene.mariadb.sql(
+                        """
+                        SELECT COUNT(*) > 0 FROM information_schema.processlist
+                        WHERE user = '\(node.user)' AND info LIKE 'INSERT INTO application_counts%' AND time_ms > 200
+                        """) == "1"
+                }
+                node.process.signal(SIGSTOP)
+                let holder = try await scene.mariadb.sql(
+                    "SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'")
+                _ = try await scene.mariadb.sql("KILL CONNECTION \(holder)")
+            }
+            // The others go on beside it, though it keeps its rows until the database ends its silent connections.
+            try await scene.load.see(answers: 100)
+            _ = try await scene.mariadb.sql("KILL CONNECTION USER \(node.user)")
+            #expect(try await scene.cluster.mend().isAll)
+            node.process.signal(SIGCONT)
+        }
+    }
+
+    /// With numbers in hand and no transaction; it goes on with them after others have closed its holes. Its clients wait
+    /// for that, so that nothing but the numbers says that it is late.
+    private static var frozenWithNumbers: Fault {
+        var fault = Fault("a server frozen with numbers in hand") { scene in
+            let node = scene.cluster.nodes[0]
+            let before = node.process.collisions
+            var mended = 0
+            // Numbers that nobody has gone past leave no hole: then once more.
+            for _ in 0..<5 where mended == 0 {
+                // An append whose numbers cannot be stored now keeps them and tries again.
+                _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
+                try await eventually("appends have numbers and wait") { try await scene.unstored() >= 8 }
+                node.process.signal(SIGSTOP)
+                _ = try await scene.mariadb.sql("SET GLOBAL read_only = 0")
+                mended = try await scene.cluster.mend().count
+                node.process.signal(SIGCONT)
+            }
+            #expect(mended > 0)
+            try await eventually("the late insert meets the fence") {
+                node.process.collisions > before
+            }
+        }
+        fault.requestTimeout = 30
+        fault.patience = 40
+        return fault
+    }
+}
+
+extension Fault.Scene {
+    /// - Parameter what: `CONNECTION` or `QUERY`, of all servers.
+    fileprivate func kill(_ what: String) async throws {
+        for node in cluster.nodes { _ = try await mariadb.sql("KILL \(what) USER \(node.user)") }
+    }
+
+    /// How many numbers were taken and are not stored.
+    fileprivate func unstored() async throws -> Int {
+        let taken = try await redis.cli(
+            "EVAL",
+            """
+            local sum = 0
+            for _, key in ipairs(redis.call('KEYS', 'chat:*:message_number')) do sum = sum + redis.call('GET', key) end
+            return sum
+            """, "0")
+        let stored = try await mariadb.sql("SELECT COUNT(*) FROM messages")
+        return (Int(taken) ?? 0) - (Int(stored) ?? 0)
+    }
+}
+
+extension LuciqProcess {
+    /// How often it was told that its numbers are taken.
+    var collisions: Int { errorText.components(separatedBy: "Numbers were taken already").count - 1 }
+}
+
+extension MariaDBServer {
+    /// Holds a connection until it is killed.
+    fileprivate func occupyConnection() async {
+        // Its end is an error.
+        _ = try? await runProgram(
+            [
+                "mariadb", "--no-defaults", "--user=other", "--host=127.0.0.1", "--port=\(port)", "--execute",
+                "DO SLEEP(60)",
+            ], within: 60)
+    }
+}

@@ -1,0 +1,32 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension ClusterTests {
+    /// Redis with a replica and sentinels.
+    @Suite(.serialized) struct Sentinels {
+        /// A replica that has missed the last writes proposes numbers that were given already.
+        @Test func aReplicaThatIsBehindTakesOver() async throws {
+            let redis = try await RedisSentinelSet.start()
+            let mariadb = try await MariaDBServer.start()
+            let cluster = try await Cluster.start(
+                2, mariadb: mariadb, redis: redis.url(), settings: ["REQUEST_TIMEOUT": "2"])
+            let load = try await Load(on: cluster)
+            try await load.endure(1) { _ in
+                // Frozen, it does not connect again: from here on it hears of nothing.
+                redis.replica.freeze()
+                _ = try await redis.primary.cli("CLIENT", "KILL", "TYPE", "replica")
+                try await load.see(answers: 500)
+                redis.killPrimary()
+                redis.replica.thaw()
+            }
+            try await redis.awaitFailover()
+            try await eventually("the servers know the new primary, and what it does not know") {
+                try await load.run(more: 2)
+                return cluster.nodes.contains { $0.process.collisions > 0 }
+            }
+            #expect(load.failures == 0)
+            try await cluster.expectHealed(after: load)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What only several server processes on real servers can show. One test at a time: each one keeps the machine busy.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct ClusterTests {}
+
+extension ClusterTests {
+    @Suite(.serialized) struct Serving {
+        /// Every create succeeds at once, whichever server is asked, and all agree right after.
+        @Test(arguments: [(nodes: 2, chats: 1), (nodes: 2, chats: 50), (nodes: 4, chats: 1), (nodes: 4, chats: 50)])
+        func everyCreateSucceeds(_ nodes: Int, _ chats: Int) async throws {
+            let mariadb = try await MariaDBServer.start()
+            let redis = try await RedisServer.start()
+            let cluster = try await Cluster.start(nodes, mariadb: mariadb, redis: redis.url())
+            let load = try await Load(on: cluster, chats: chats, messagesPerWriter: 32)
+            try await load.run()
+            #expect(load.failures == 0)
+            #expect(load.replays == load.total / 8)
+            try await load.expectPromisesKept()
+            load.expectDense()
+            let verification = try await cluster.luciq("verify")
+            #expect(verification.code == 0, "\(verification.output)\(verification.errors)")
+            #expect(verification.output.contains("messages:     \(load.total)\n"))
+
+            // The copy of the counts that the Rails application reads; nobody waited for it.
+            let counts = Dictionary(grouping: load.messages, by: \.owner).mapValues(\.count)
+            let ids = try await mariadb.sql("SELECT number, id FROM chats").split(separator: "\n")
+            for (number, id) in ids.map({ $0.split(separator: "\t") }).map({ ($0[0], $0[1]) }) {
+                let count = counts["\(load.application)/chats/\(number)"].map(String.init) ?? ""
+                try await eventually("Redis has the count of chat \(number)") {
+                    try await redis.cli("GET", "chat:\(id):messages_count") == count
+                }
+            }
+            for node in nodes == 2 ? cluster.nodes : [] {
+                node.process.signal(SIGTERM)
+                #expect(await node.process.wait().code == 0)
+            }
+        }
+    }
+}
