@@ -225,10 +225,10 @@ import Testing
     @Test func aCommitThatNobodyCouldLookFor() async throws {
         try await withUnheardCommits(patience: .seconds(2)) { test, server in
             let batch = [try new(test, "a", key: "k")]
-            async let results = test.store.append(batch, at: TestCluster.time)
+            let results = Task { try await test.store.append(batch, at: TestCluster.time) }
             _ = try await unheard(server)
             server.kill()
-            await #expect(throws: ChatError.outcomeUnknown) { try await results }
+            await #expect(throws: ChatError.outcomeUnknown) { try await results.value }
             try await server.restart()
             try await eventually("it is served again") { (try? await test.store.probe()) != nil }
             let again = try await test.store.append(batch, at: TestCluster.time)[0].get()
