@@ -51,6 +51,8 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
 
     let limits: Limits
     private var phase = Phase.open
+    /// Set when it was closed because there is no Redis to be used: a request that comes late must hear that as well.
+    private var unusable: RedisError?
     private var queued: [Request] = []
     private var written = Deque<Pending>()
     private var nextSweep: NIODeadline?
@@ -77,9 +79,9 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
     /// Takes a request in.
     ///
     /// - Returns: whether somebody must call `write` now; otherwise that is on its way.
-    /// - Throws: `.unavailable`.
+    /// - Throws: `.unavailable`; `.unusable` when that is how it was closed.
     mutating func enqueue(_ request: Request) throws(RedisError) -> Bool {
-        if let reason = closingReason { throw .unavailable(reason: reason) }
+        if let reason = closingReason { throw unusable ?? .unavailable(reason: reason) }
         guard inFlight + request.count <= limits.commands,
             inFlightBytes + request.bytes.readableBytes <= limits.bytes
         else { throw .unavailable(reason: "too many commands are in flight") }
@@ -154,7 +156,6 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         // Why it drained says more than that it is closed now.
         phase = .closed(reason: closingReason ?? reason)
         var next = next
-        var unusable: RedisError?
         if case .unusable = next { unusable = next }
         var outcomes = written.map { pending in
             var replies = pending.replies

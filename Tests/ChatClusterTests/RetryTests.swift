@@ -41,6 +41,7 @@ import Testing
     private func append(_ test: TestCluster, writer: Int, batches: Int, isKeyed: Bool) async throws -> Told {
         var told = Told()
         for round in 0..<batches {
+            try Task.checkCancellation()
             let bodies = ["\(writer) \(round) a", "\(writer) \(round) b"]
             let batch = try bodies.map { try new(test, $0, key: isKeyed ? $0 : nil) }
             do {
@@ -73,20 +74,26 @@ import Testing
 
     /// Lets four writers append at the same time.
     ///
-    /// - Parameter meanwhile: what happens to them; cancelled when they are done, and waited for.
+    /// - Parameter meanwhile: what happens to them; cancelled when they are done, and waited for. It ends them when it
+    ///   throws.
     private func writers(
         _ test: TestCluster, batches: Int, isKeyed: Bool, meanwhile: @escaping @Sendable () async throws -> Void
     ) async throws -> [Told] {
-        let trouble = Task { try await meanwhile() }
-        let told = try await withThrowingTaskGroup(of: Told.self) { tasks in
+        try await withThrowingTaskGroup(of: Told?.self) { tasks in
             for writer in 0..<4 {
                 tasks.addTask { try await append(test, writer: writer, batches: batches, isKeyed: isKeyed) }
             }
-            return try await tasks.reduce(into: []) { $0.append($1) }
+            tasks.addTask {
+                try await meanwhile()
+                return nil
+            }
+            var told: [Told] = []
+            while let done = try await tasks.next() {
+                if let done { told.append(done) }
+                if told.count == 4 { tasks.cancelAll() }
+            }
+            return told
         }
-        trouble.cancel()
-        try await trouble.value
-        return told
     }
 
     @Test func aServerThatIsKilledAndComesBack() async throws {
@@ -97,7 +104,8 @@ import Testing
                         Int(try await server.sql("SELECT COUNT(*) FROM messages")) ?? 0 > total
                     }
                     server.kill()
-                    try await server.restart()
+                    // A task of its own is not cancelled when the writers are done.
+                    try await Task { try await server.restart() }.value
                 }
             }
             let failed = told.flatMap(\.failed)
@@ -134,7 +142,9 @@ import Testing
     /// The server shuts down in order: what is under way may be told so after its commit.
     @Test func aServerThatIsRestartedInOrder() async throws {
         try await run { test, server in
-            let told = try await writers(test, batches: 100, isKeyed: true) { try await server.restart() }
+            let told = try await writers(test, batches: 100, isKeyed: true) {
+                try await Task { try await server.restart() }.value
+            }
             for body in told.flatMap(\.failed) {
                 _ = try await test.store.append([new(test, body, key: body)], at: TestCluster.time)[0].get()
             }
@@ -197,22 +207,38 @@ import Testing
         return id
     }
 
+    /// Runs `body` and ends, until it returns, everyone who waits for an answer to a commit.
+    private func ending<Result: Sendable>(
+        _ what: String, _ server: MariaDBServer, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let killer = Task {
+            while !Task.isCancelled {
+                let id = try await unheard(server)
+                // Another look may have been quicker, and the list is behind.
+                _ = try? await server.sql("KILL \(what) \(id)")
+            }
+        }
+        defer { killer.cancel() }
+        return try await body()
+    }
+
     @Test(arguments: ["CONNECTION", "QUERY"], [true, false])
     func aCommitThatNobodyHeardOf(_ what: String, _ isKeyed: Bool) async throws {
         try await withUnheardCommits { test, server in
             let batch = try ["a", "b"].map { try new(test, $0, key: isKeyed ? $0 : nil) }
-            async let results = test.store.append(batch, at: TestCluster.time)
-            _ = try await server.sql("KILL \(what) \(unheard(server))")
-            #expect(try await results.map { try $0.get().number.rawValue } == [2, 3])
+            let results = try await ending(what, server) { try await test.store.append(batch, at: TestCluster.time) }
+            #expect(try results.map { try $0.get().number.rawValue } == [2, 3])
 
-            async let chats = test.store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)
-            _ = try await server.sql("KILL \(what) \(unheard(server))")
-            #expect(try await chats.map { try $0.get().number.rawValue } == [2])
+            let chats = try await ending(what, server) {
+                try await test.store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)
+            }
+            #expect(try chats.map { try $0.get().number.rawValue } == [2])
 
             let token = Tenant.Token.random()
-            async let tenants = test.store.apply([.create(name: "b", token: token)], at: TestCluster.time)
-            _ = try await server.sql("KILL \(what) \(unheard(server))")
-            try await tenants[0].get()
+            let tenants = try await ending(what, server) {
+                try await test.store.apply([.create(name: "b", token: token)], at: TestCluster.time)
+            }
+            try tenants[0].get()
 
             _ = try await server.sql("SET GLOBAL rpl_semi_sync_master_enabled = OFF")
             #expect(try await test.store.id(of: token) != nil)

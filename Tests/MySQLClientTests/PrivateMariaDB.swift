@@ -44,7 +44,10 @@ final class PrivateMariaDB: Sendable {
         }
         try run(
             "mariadb-install-db",
-            ["--no-defaults", "--datadir=\(folder)/data", "--skip-test-db", "--innodb-log-file-size=8M"] + asRoot)
+            [
+                "--no-defaults", "--datadir=\(folder)/data", "--tmpdir=\(folder)", "--skip-test-db",
+                "--innodb-log-file-size=8M",
+            ] + asRoot)
         return folder + "/data"
     }
 
@@ -80,7 +83,8 @@ final class PrivateMariaDB: Sendable {
         process.executableURL = URL(fileURLWithPath: "/usr/sbin/mariadbd")
         process.arguments =
             [
-                "--no-defaults", "--datadir=\(folder)/data", "--port=\(port)", "--socket=\(socket)",
+                "--no-defaults", "--datadir=\(folder)/data", "--tmpdir=\(folder)", "--port=\(port)",
+                "--socket=\(socket)",
                 "--bind-address=127.0.0.1", "--init-file=\(folder)/init.sql", "--pid-file=\(folder)/pid",
                 "--log-error=\(folder)/log", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M",
                 "--innodb-flush-log-at-trx-commit=0", "--performance-schema=OFF",

@@ -22,6 +22,17 @@ import Testing
         #expect(try state.enqueue(request("c")))
     }
 
+    @Test mutating func whatIsNoRedisSaysSoToThoseWhoComeLate() throws {
+        _ = try state.enqueue(request("a"))
+        let error = RedisError.unusable(reason: "it is not a Redis")
+        let outcomes = state.close(reason: "it is not a Redis", next: error)
+        #expect(outcomes.count == 1)
+        #expect(outcomes[0].replies == [.failure(error)])
+        var late: RedisError?
+        do throws(RedisError) { _ = try state.enqueue(request("b")) } catch { late = error }
+        #expect(late == error)
+    }
+
     @Test mutating func repliesGoToTheOldestFirst() throws {
         _ = try state.enqueue(request("a", count: 2))
         _ = try state.enqueue(request("b"))

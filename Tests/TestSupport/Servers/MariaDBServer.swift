@@ -87,6 +87,8 @@ package final class MariaDBServer: @unchecked Sendable {
     {
         let process = try ServerProcess(
             ["mariadbd", "--no-defaults"] + MariaDBTemplate.options + [
+                // At its start a server deletes the temporary tables of all that share a folder for them.
+                "--tmpdir=\(folder.path)",
                 "--datadir=\(folder.file("mariadb"))", "--socket=\(folder.file("m.sock"))",
                 "--pid-file=\(folder.file("mariadb.pid"))", "--bind-address=127.0.0.1", "--port=\(port)",
                 "--skip-name-resolve", "--skip-log-bin", "--character-set-server=utf8mb4",

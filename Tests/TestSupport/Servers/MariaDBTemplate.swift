@@ -30,8 +30,8 @@ enum MariaDBTemplate {
         try Data(accounts.utf8).write(to: URL(fileURLWithPath: file.file("accounts.sql")))
         try await runProgram(
             [
-                "mariadb-install-db", "--no-defaults", "--datadir=\(folder.path)", "--skip-test-db",
-                "--skip-name-resolve", "--auth-root-authentication-method=normal",
+                "mariadb-install-db", "--no-defaults", "--datadir=\(folder.path)", "--tmpdir=\(file.path)",
+                "--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal",
                 "--extra-file=\(file.file("accounts.sql"))",
             ] + options, within: 60)
         return folder
