@@ -15,6 +15,8 @@ struct IdempotencyTable: Sendable {
     struct Trace {
         let number: Int64
         let fingerprint: [UInt8]
+        /// The key's, and so what it made has the same.
+        let createdAt: Timestamp
         let isExpired: Bool
     }
 
@@ -42,6 +44,7 @@ struct IdempotencyTable: Sendable {
                 traces[Place(owner: row.integer(0), key: row.text(1))] = Trace(
                     number: row.integer(2),
                     fingerprint: Array(row.bytes(3)),
+                    createdAt: Timestamp(microseconds: row.timestamp(4)),
                     isExpired: row.timestamp(4) <= oldest.microseconds
                 )
                 return true

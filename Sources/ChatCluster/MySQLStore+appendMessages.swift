@@ -27,23 +27,15 @@ extension MySQLStore: MessageLog {
         }
         let fates = try await append.run()
         tell(batch, fates)
-        var results: [Result<AppendedMessage, ChatError>] = []
-        results.reserveCapacity(batch.count)
-        for (new, fate) in zip(batch, fates) {
+        return fates.map { fate in
             switch fate {
             case .stored(let number):
-                results.append(
-                    .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false)))
-            case .replayed(let number): results.append(try await replay(number, in: new.chat))
-            case .refused(let error): results.append(.failure(error))
+                .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
+            case .replayed(let number, let time):
+                .success(AppendedMessage(number: Message.Number(number), createdAt: time, isReplay: true))
+            case .refused(let error): .failure(error)
             }
         }
-        return results
-    }
-
-    private func replay(_ number: Int64, in chat: Chat.ID) async throws -> Result<AppendedMessage, ChatError> {
-        guard let message = try await message(Message.Number(number), in: chat) else { return .failure(.notFound) }
-        return .success(AppendedMessage(number: message.number, createdAt: message.createdAt, isReplay: true))
     }
 
     /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, and

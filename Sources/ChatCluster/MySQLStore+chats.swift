@@ -112,7 +112,7 @@ extension MySQLStore: ChatLog {
             switch fate {
             case .stored(let number):
                 .success(AppendedChat(id: nil, number: Chat.Number(number), isReplay: false))
-            case .replayed(let number):
+            case .replayed(let number, _):
                 .success(AppendedChat(id: nil, number: Chat.Number(number), isReplay: true))
             case .refused(let error): .failure(error)
             }

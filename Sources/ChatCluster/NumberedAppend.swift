@@ -12,7 +12,7 @@ protocol NumberedEntry: Sendable {
 enum Fate: Sendable {
     case stored(number: Int64)
     /// An earlier request with its key stored it.
-    case replayed(number: Int64)
+    case replayed(number: Int64, at: Timestamp)
     case refused(ChatError)
 }
 
@@ -112,7 +112,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         for (entry, place) in zip(keyed, places) {
             guard let trace = traces[place], !trace.isExpired else { continue }
             let isSame = trace.fingerprint == entries[entry].key!.fingerprint
-            fates[entry] = isSame ? .replayed(number: trace.number) : .refused(.keyReused)
+            fates[entry] = isSame ? .replayed(number: trace.number, at: trace.createdAt) : .refused(.keyReused)
             batch.settle(entry)
         }
     }
