@@ -6,7 +6,8 @@ import MySQLClient
 /// MySQL commits after every DDL statement, so a step that was interrupted is taken again, and what it had made already
 /// is passed over. A named lock keeps two processes from migrating at once.
 struct Migrator: Sendable {
-    private static let lock = "luciq_migrate"
+    /// A server's locks are common to its databases, and their names are 64 characters at most.
+    private static let lock = "CONCAT('luciq_migrate_', MD5(DATABASE()))"
     /// ER_TABLE_EXISTS_ERROR, ER_DUP_FIELDNAME, ER_DUP_KEYNAME: an interrupted step got this far.
     private static let alreadyThere = [1050, 1060, 1061]
 
@@ -19,7 +20,7 @@ struct Migrator: Sendable {
     /// - Throws: `StoreProblem`, `MySQLError`.
     func migrate(_ connection: MySQLConnection) async throws -> [String] {
         let isLocked = try await connection.perform { connection in
-            try connection.first("SELECT GET_LOCK(?, 60)", [.text(Self.lock)]) { $0.integer(0) } == 1
+            try connection.first("SELECT GET_LOCK(\(Self.lock), 60)") { $0.integer(0) } == 1
         }
         guard isLocked else {
             throw StoreProblem("Another process has been migrating \(location) for a minute; try again later.")
@@ -30,7 +31,7 @@ struct Migrator: Sendable {
         if schema.isRailsAlone { try await forgetNumbers() }
         return try await connection.perform { connection in
             for migration in schema.pending { try Self.apply(migration, connection) }
-            _ = try connection.first("SELECT RELEASE_LOCK(?)", [.text(Self.lock)]) { $0.integer(0) }
+            _ = try connection.first("SELECT RELEASE_LOCK(\(Self.lock))") { $0.integer(0) }
             return schema.pending.map(\.version)
         }
     }

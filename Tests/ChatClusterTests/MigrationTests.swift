@@ -46,6 +46,27 @@ import Testing
         #expect(try await TestDatabase.tables(configuration) == Self.tables)
     }
 
+    /// One that is migrating holds up its own database, and no other on the server.
+    @Test func anothersLockIsWaitedForInOneDatabase() async throws {
+        let configuration = try await TestCluster.configuration()
+        let holder = try await MySQLConnection.connect(configuration.mysql)
+        let name = "CONCAT('luciq_migrate_', MD5(DATABASE()))"
+        #expect(try await holder.perform { try $0.first("SELECT GET_LOCK(\(name), 0)") { $0.integer(0) } } == 1)
+        let other = MySQLKeeper(try await TestCluster.configuration(), logger: TestCluster.logger)
+        #expect(try await other.migrate() == Self.versions)
+        async let applied = MySQLKeeper(configuration, logger: TestCluster.logger).migrate()
+        try await eventually("it waits") {
+            let waiting = """
+                SELECT COUNT(*) FROM information_schema.processlist
+                WHERE db = DATABASE() AND info LIKE 'SELECT GET_LOCK%'
+                """
+            return try await holder.perform { try $0.first(waiting) { $0.integer(0) } } == 1
+        }
+        #expect(try await TestDatabase.tables(configuration) == [])
+        await holder.close()
+        #expect(try await applied == Self.versions)
+    }
+
     struct Interruption: Sendable, CustomTestStringConvertible {
         let version: String
         /// How many of the step's statements were carried out.

@@ -100,7 +100,7 @@ import Testing
         try await run { test, server in
             let told = try await writers(test, batches: 150, isKeyed: true) {
                 for total in [60, 400] {
-                    try await eventually("some are stored") {
+                    try await eventually("some are stored", within: 60) {
                         Int(try await server.sql("SELECT COUNT(*) FROM messages")) ?? 0 > total
                     }
                     server.kill()
