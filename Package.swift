@@ -36,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -91,9 +92,20 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "ChatJobs",
+            dependencies: [
+                "ChatCore", "RedisClient",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "ChatCluster",
             dependencies: [
-                "ChatCore", "MySQLClient", "RedisClient",
+                "ChatCore", "ChatJobs", "MySQLClient", "RedisClient",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -105,6 +117,7 @@ let package = Package(
                 .embedInCode("Migrations/20261122000001_add_batches.sql"),
                 .embedInCode("Migrations/20261122000002_add_counts.sql"),
                 .embedInCode("Migrations/20261122000003_create_idempotency_keys.sql"),
+                .embedInCode("Migrations/20261122000004_create_job_positions.sql"),
             ],
             swiftSettings: settings
         ),
@@ -112,27 +125,47 @@ let package = Package(
             name: "ChatHTTP",
             dependencies: [
                 "ChatCore",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            resources: [.embedInCode("Resources/index.html"), .embedInCode("Resources/openapi.yaml")],
+            resources: [
+                .embedInCode("Resources/index.html"),
+                .embedInCode("Resources/openapi.yaml"),
+                .embedInCode("Resources/page/api.js"),
+                .embedInCode("Resources/page/app.js"),
+                .embedInCode("Resources/page/dom.js"),
+                .embedInCode("Resources/page/messages.js"),
+                .embedInCode("Resources/page/outbox.js"),
+                .embedInCode("Resources/page/page.css"),
+                .embedInCode("Resources/page/search.js"),
+                .embedInCode("Resources/page/shell.js"),
+                .embedInCode("Resources/page/stream.js"),
+            ],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "luciq",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatHTTP", "ChatSQLite", "MySQLClient", "RedisClient",
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -164,6 +197,7 @@ let package = Package(
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -189,9 +223,20 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "ChatJobsTests",
+            dependencies: [
+                "ChatCore", "ChatJobs", "RedisClient", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Ruby"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "ChatClusterTests",
             dependencies: [
-                "ChatCluster", "ChatCore", "MySQLClient", "RedisClient", "TestSupport",
+                "ChatCluster", "ChatCore", "ChatJobs", "MySQLClient", "RedisClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -202,19 +247,40 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings
         ),
+        // A process that LuciqTests start and kill.
+        .executableTarget(
+            name: "JobsTestWorker",
+            dependencies: [
+                "ChatJobs", "RedisClient",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Tests/JobsTestWorker",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "LuciqTests",
-            dependencies: ["luciq", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+            dependencies: [
+                "ChatCore", "JobsTestWorker", "luciq", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: settings
         ),
     ],

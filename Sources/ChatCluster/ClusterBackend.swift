@@ -20,9 +20,10 @@ extension Backend {
             tenantLog: store,
             chatLog: store,
             messageLog: store,
+            bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             probe: { try await store.probe() },
-            services: [store.redis, store.reads, store.writes, store.scans],
+            services: [store.redis, store.bus, store.reads, store.writes, store.scans],
             close: {}
         )
     }
@@ -51,6 +52,8 @@ extension MySQLStore {
     init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
         try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
+        // What changed while it was away could not be marked: the syncs must look for it (`MarkEpoch`).
+        redis.onReconnect { [weak redis] in redis?.post([RedisCommand(["DEL"] + RedisKey.epochs)]) }
         func pool(_ size: Int, readTimeout: Duration) -> MySQLPool {
             var mysql = configuration.mysql
             mysql.readTimeout = readTimeout
@@ -62,6 +65,7 @@ extension MySQLStore {
             // A count over a large chat sends nothing until it is done.
             scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
             redis: redis,
+            bus: RedisBus(configuration.redis, maxChats: ClusterConfiguration.maxHeardChats, logger: logger),
             patience: configuration.patience,
             logger: logger
         )

@@ -1,3 +1,4 @@
+import ChatCore
 import Logging
 package import MySQLClient
 package import RedisClient
@@ -22,6 +23,8 @@ package struct ClusterConfiguration: Sendable {
     var writeConnections: Int { 2 * Self.batchesInFlight + 1 }
     static let batchesInFlight = 4
     static let scanConnections = 2
+    /// Chats whose messages a process may hear at the same time: as many as it may have readers.
+    static let maxHeardChats = StreamLimits().subscriptions
 
     /// A connection to Redis for one piece of work.
     func withRedis(logger: Logger, _ body: (RedisClient) async throws -> Void) async throws {

@@ -16,6 +16,7 @@ struct Migration: Sendable {
         Migration("20261122000001", PackageResources._0261122000001_add_batches_sql),
         Migration("20261122000002", PackageResources._0261122000002_add_counts_sql),
         Migration("20261122000003", PackageResources._0261122000003_create_idempotency_keys_sql),
+        Migration("20261122000004", PackageResources._0261122000004_create_job_positions_sql),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false) {

@@ -26,8 +26,7 @@ extension MySQLStore: MessageLog {
             try ApplicationCounts(stripeOf: id).add(messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
         }
         let fates = try await append.run()
-        tell(batch, fates)
-        return fates.map { fate in
+        let results = fates.map { fate -> Result<AppendedMessage, ChatError> in
             switch fate {
             case .stored(let number):
                 .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
@@ -36,23 +35,25 @@ extension MySQLStore: MessageLog {
             case .refused(let error): .failure(error)
             }
         }
+        tell(batch, results)
+        return results
     }
 
-    /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, and
-    /// the sets save the sync a search.
-    private func tell(_ batch: [NewMessage], _ fates: [Fate]) {
-        var stored: [Int64: Int64] = [:]
+    /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, the
+    /// sets save the sync a search, and a stream that was not told of a message finds it.
+    private func tell(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+        let stored = batch.stored(results)
+        guard !stored.isEmpty else { return }
         var applications: Set<Int64> = []
-        for (new, fate) in zip(batch, fates) where fate.isStored {
-            stored[new.chat.rawValue, default: 0] += 1
+        for (new, result) in zip(batch, results) where (try? result.get())?.isReplay == false {
             applications.insert(new.tenant.rawValue)
         }
-        guard !stored.isEmpty else { return }
-        redis.post(
-            stored.map { RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key), String($0.value)) } + [
-                RedisCommand(["SADD", RedisKey.dirtyChats] + stored.keys.map(String.init)),
-                RedisCommand(["SADD", RedisKey.dirtyApplications] + applications.map(String.init)),
-            ])
+        var commands = stored.map {
+            RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key.rawValue), String($0.value.count))
+        }
+        commands.append(RedisCommand(["SADD", RedisKey.dirtyChats] + stored.keys.map { String($0.rawValue) }))
+        commands.append(RedisCommand(["SADD", RedisKey.dirtyApplications] + applications.map(String.init)))
+        redis.post(commands + bus.publish(stored))
     }
 
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {

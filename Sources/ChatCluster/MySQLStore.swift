@@ -14,18 +14,22 @@ struct MySQLStore: Sendable {
     /// Reads that walk many rows; a few, so that they never hold up the short ones.
     let scans: MySQLPool
     let redis: RedisClient
+    let bus: RedisBus
     let messageLog: NumberedLog
     let chatLog: NumberedLog
     let counting = Counting()
     /// How long a read is tried.
     private let readPatience = Duration.seconds(1)
 
-    init(reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, patience: Duration, logger: Logger)
-    {
+    init(
+        reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus, patience: Duration,
+        logger: Logger
+    ) {
         self.reads = reads
         self.writes = writes
         self.scans = scans
         self.redis = redis
+        self.bus = bus
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(
                 table: table, pool: writes, numbers: NumberSource(redis: redis, table: table), patience: patience,

@@ -19,7 +19,7 @@ struct NumberedLog: Sendable {
         try await pool.run(within: time) { try highestNumbers(of: owners, $0) }
     }
 
-    private func highestNumbers(
+    func highestNumbers(
         of owners: [Int64], _ connection: isolated MySQLConnection
     ) throws -> [Int64: Int64] {
         var highest: [Int64: Int64] = [:]

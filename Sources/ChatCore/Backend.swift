@@ -8,6 +8,8 @@ package struct Backend: Sendable {
     package var tenantLog: any TenantLog
     package var chatLog: any ChatLog
     package var messageLog: any MessageLog
+    /// Tells of what the message log has stored, wherever it was called.
+    package var bus: any MessageBus
     /// Where the logs want to be called; nil for anywhere.
     package let writeExecutor: (any TaskExecutor)?
     /// How many batches of each log may be written at the same time.
@@ -27,6 +29,7 @@ package struct Backend: Sendable {
         tenantLog: any TenantLog,
         chatLog: any ChatLog,
         messageLog: any MessageLog,
+        bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
         probe: @escaping @Sendable () async throws -> Void,
@@ -39,6 +42,7 @@ package struct Backend: Sendable {
         self.tenantLog = tenantLog
         self.chatLog = chatLog
         self.messageLog = messageLog
+        self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight
         self.probe = probe

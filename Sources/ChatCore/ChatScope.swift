@@ -40,6 +40,14 @@ package struct ChatScope: Sendable {
         try await messageStore.messages(in: id, page: page)
     }
 
+    /// Starts to read live.
+    ///
+    /// - Parameter cursor: the number to start after; nil: with the next message.
+    /// - Throws: what `Hub.subscribe` throws.
+    package func subscribe(after cursor: Int64? = nil) async throws(ChatError) -> ChatSubscription {
+        try await tenant.service.hub.subscribe(to: id, after: cursor)
+    }
+
     package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {
         try await messageStore.search(text, in: id, page: page)
     }

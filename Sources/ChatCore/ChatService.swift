@@ -10,15 +10,18 @@ package struct ChatService: Sendable {
     let messageWriter: MessageWriter
     let chatWriter: ChatWriter
     let tenantWriter: TenantWriter
+    package let hub: Hub
     let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
     let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
 
     /// - Parameters:
     ///   - limits: for each of the three writers; how many batches are written at once is the backend's to say.
+    ///   - streams: for live readers.
     ///   - clock: the time that rows are given.
     package init(
         backend: Backend,
         limits: CommitLimits = CommitLimits(),
+        streams: StreamLimits = StreamLimits(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         logger: Logger,
@@ -37,11 +40,17 @@ package struct ChatService: Sendable {
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now()) }
+        self.hub = Hub(
+            backend: self.backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
     /// the backend stops.
     package var services: [any Service] { backend.services + [tenantWriter, chatWriter, messageWriter] }
+
+    /// The same, with what serves people: it stops after the live streams have ended, which it would wait for, and before
+    /// the writers, which it uses.
+    package func services(around server: any Service) -> [any Service] { services + [server, hub] }
 
     /// Creates a tenant with a fresh token.
     ///

@@ -60,6 +60,16 @@ private struct ObservedReads: TenantStore, ChatStore, MessageStore {
         try await observer.observe(.chatMessageCount) { try await backend.messages.count(in: chat) }
     }
 
+    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+        try await observer.observe(.entries) {
+            try await backend.messages.entries(in: chat, after: number, limit: limit)
+        }
+    }
+
+    func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await observer.observe(.lastNumbers) { try await backend.messages.lastNumbers(of: chats) }
+    }
+
     func probe() async throws { try await observer.observe(.probe) { try await backend.probe() } }
 }
 
@@ -72,6 +82,8 @@ private struct ReadObserver {
         case chatID = "chat_id"
         case chat, chats
         case chatMessageCount = "chat_message_count"
+        case entries
+        case lastNumbers = "last_numbers"
         case message, messages, search, probe
     }
 

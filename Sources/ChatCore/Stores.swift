@@ -18,7 +18,7 @@ package protocol ChatStore: Sendable {
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat>
 }
 
-/// What reads messages, always through the chat that holds them. Void rows are never seen.
+/// What reads messages, always through the chat that holds them. Void rows are seen by `entries` and `lastNumbers` only.
 package protocol MessageStore: Sendable {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
     /// Costs O(page), wherever the page lies.
@@ -27,6 +27,12 @@ package protocol MessageStore: Sendable {
     func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
     /// Exact: includes every message whose create was answered.
     func count(in chat: Chat.ID) async throws -> Int64?
+    /// The rows after a number, in order, void ones included, as they were at one moment: a number below the last of them
+    /// that is not among them was missing. At most `limit`, and not many more bytes of bodies than `Page.bodyBytes`; none
+    /// only when there is none.
+    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry]
+    /// The highest number of each chat, void ones included; chats without any may be left out. Cheap, for many chats at once.
+    func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
 }
 
 /// What appends messages, a batch at a time.
@@ -48,6 +54,11 @@ package protocol MessageLog: Sendable {
     /// - Returns: the message; nil when the number is void.
     /// - Throws: `ChatError.notFound` for a chat that is gone.
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
+
+    /// Makes sure of all numbers of a range, as of one. It may be done in part when it throws.
+    ///
+    /// - Parameter numbers: at most a few thousand, below the chat's highest.
+    func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws
 }
 
 /// What creates chats, a batch at a time, under the contract of `MessageLog`.

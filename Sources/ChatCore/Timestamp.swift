@@ -40,7 +40,7 @@ package struct Timestamp: Hashable, Comparable, Sendable {
 
     /// The proleptic Gregorian date, by Howard Hinnant's `civil_from_days`
     /// (https://howardhinnant.github.io/date_algorithms.html). Right for the years 0 to 9999.
-    private static func civilDate(daysSince1970 days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    package static func civilDate(daysSince1970 days: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = (days + 719_468).flooredDivision(by: 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)

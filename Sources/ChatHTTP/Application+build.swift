@@ -1,6 +1,7 @@
 package import ChatCore
 import HTTPTypes
 package import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOCore
 
@@ -10,6 +11,7 @@ package struct HTTPOptions: Sendable {
     /// 0 for any free one.
     package var port = 3000
     package var connections = ConnectionLimits()
+    package var live = LiveLimits()
     /// Open connections; past it new ones wait in the system's backlog.
     package var maxConnections = 10_000
     /// The origin that browsers may call from; `*` for any; nil for none.
@@ -32,6 +34,7 @@ package func buildApplication(
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
     let requestMetrics = RequestMetrics(factory: metrics)
+    let liveMetrics = LiveMetrics(factory: metrics)
     let router = Router(context: ChatContext.self, options: .autoGenerateHeadEndpoints)
     let routes = Routes(router: router)
     router.addMiddleware {
@@ -46,34 +49,44 @@ package func buildApplication(
     ApplicationsController(service: service).add(to: routes)
     ChatsController(service: service).add(to: routes)
     MessagesController(service: service).add(to: routes)
-    HealthController(backend: service.backend, metrics: metrics).add(to: routes)
+    StreamController(service: service, limits: options.live, metrics: liveMetrics).add(to: routes)
+    SocketController(
+        service: service, limits: options.live, corsOrigin: options.corsOrigin, metrics: liveMetrics
+    ).add(to: routes)
+    HealthController(probe: service.backend.probe, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)
     extraRoutes(routes)
 
-    let limits = options.connections
-    return Application(
-        router: router,
-        server: .http1(
-            configuration: .init(
-                additionalChannelHandlers: [
-                    ConnectionGuard(limits: limits, metrics: requestMetrics)
-                ])),
-        configuration: ApplicationConfiguration(
-            address: .hostname(options.host, port: options.port),
-            backlog: 1024,
-            availableConnectionsDelegate: .maximum(options.maxConnections, logger: logger)
-        ),
-        onServerRunning: { channel in await onListening(channel.localAddress?.port ?? options.port) },
-        logger: logger
-    )
+    return options.application(router, metrics: requestMetrics, logger: logger, onListening: onListening)
 }
 
 extension HTTPOptions {
+    /// The server of a router, with all its connections guarded.
+    func application(
+        _ router: Router<ChatContext>,
+        metrics: RequestMetrics,
+        logger: Logger,
+        onListening: @escaping @Sendable (Int) async -> Void
+    ) -> some ApplicationProtocol {
+        let (limits, givenPort) = (connections, port)
+        return Application(
+            router: router,
+            server: HTTPServerBuilder { HTTPConnection(responder: $0, limits: limits, metrics: metrics) },
+            configuration: ApplicationConfiguration(
+                address: .hostname(host, port: port),
+                backlog: 1024,
+                availableConnectionsDelegate: .maximum(maxConnections, logger: logger)
+            ),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? givenPort) },
+            logger: logger
+        )
+    }
+
     fileprivate var cors: CORSMiddleware<ChatContext>? {
         corsOrigin.map { origin in
             CORSMiddleware(
                 allowOrigin: origin == "*" ? .all : .custom(origin),
-                allowHeaders: [.accept, .contentType, .origin, .idempotencyKey, .requestID],
+                allowHeaders: [.accept, .contentType, .origin, .idempotencyKey, .requestID, .lastEventID],
                 allowMethods: [.get, .post, .patch, .put, .head, .options],
                 exposedHeaders: ExposeHeadersMiddleware.exposed
             )

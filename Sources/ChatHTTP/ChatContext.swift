@@ -1,15 +1,40 @@
 package import Hummingbird
+import NIOCore
 
 /// What travels with a request through middleware and controllers.
 package struct ChatContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// The caller's `X-Request-Id`, or a new one; set by `RequestIDMiddleware`.
     package var requestID = ""
+    private let channel: any Channel
 
     package init(source: ApplicationRequestContextSource) {
         self.coreContext = CoreRequestContextStorage(source: source)
+        self.channel = source.channel
     }
 
     /// A parameter of the path; empty where the route has none, which no look-up accepts.
     package func parameter(_ name: String) -> Substring { coreContext.parameters[name[...]] ?? "" }
+
+    /// Calls `body` once if the client closes the connection, or its sending side, before the answer has ended. A client
+    /// that is only done with sending cannot be told from one that is gone until something is written.
+    func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
+        channel.eventLoop.execute {
+            // A pipeline without its guard is one that was closed.
+            guard let connection else { return body() }
+            connection.whenClientLeaves(body)
+        }
+    }
+
+    /// Lets the connection leave HTTP with this request: after an answer of 101 the handlers have it.
+    ///
+    /// - Returns: false when this request cannot do that.
+    func switchProtocols(to handlers: @escaping @Sendable () -> [any ChannelHandler]) async -> Bool {
+        let mayLeave = channel.eventLoop.submit { connection?.prepareToSwitch(to: handlers) ?? false }
+        return (try? await mayLeave.get()) ?? false  // It fails when the event loop is gone.
+    }
+
+    private var connection: ConnectionGuard? {
+        try? channel.pipeline.syncOperations.handler(type: ConnectionGuard.self)
+    }
 }

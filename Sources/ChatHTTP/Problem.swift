@@ -17,6 +17,8 @@ package struct Problem: Error, Sendable {
     package var retryAfter: Int?
     /// For 405: the methods that this path knows.
     package var allow: [HTTPRequest.Method] = []
+    /// For 426: the protocol that is spoken here instead.
+    package var upgrade: String?
     /// The connection cannot be used after this answer: what follows on it is not understood or not wanted.
     package var closesConnection = false
 
@@ -120,6 +122,11 @@ extension Problem {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
         if !allow.isEmpty { headers[.allow] = allow.map(\.rawValue).joined(separator: ", ") }
+        if let upgrade {
+            headers[.upgrade] = upgrade
+            headers[.connection] = "upgrade"
+            headers[.secWebSocketVersion] = "13"
+        }
         if closesConnection { headers[.connection] = "close" }
         return headers
     }

@@ -19,6 +19,7 @@ extension Backend {
             tenantLog: store,
             chatLog: store,
             messageLog: store,
+            bus: store.bus,
             writeExecutor: store.writeThread,
             probe: { try store.probe() },
             close: { try withExtendedLifetime(lock) { try store.close() } }

@@ -9,6 +9,7 @@ package struct SQLiteStore: Sendable {
     /// Where batches are written.
     let writeThread = ThreadExecutor(name: "luciq-writer")
     let readers: SQLiteReaders
+    let bus = LocalBus()
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
     let scanGate = ScanGate(bound: 64)

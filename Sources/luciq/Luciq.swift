@@ -6,7 +6,9 @@ struct Luciq: AsyncParsableCommand {
         commandName: "luciq",
         abstract: "Luciq Chat: a multi-tenant chat backend.",
         version: "0.1.0",
-        subcommands: [Serve.self, DB.self, Verify.self, Bench.self],
+        subcommands: [
+            Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self, Bench.self,
+        ],
         defaultSubcommand: nil
     )
 }

@@ -5,7 +5,6 @@ import ChatHTTP
 import Foundation
 import Hummingbird
 import Logging
-import NIOCore
 import ServiceLifecycle
 import UnixSignals
 
@@ -53,7 +52,8 @@ struct Server {
             onListening: { port in announce(port: port, plan) }
         )
         var configuration = ServiceGroupConfiguration(
-            services: service.services + [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            services: service.services(around: application), gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger)
         configuration.maximumGracefulShutdownDuration = plan.shutdownTimeout
         defer {
             // The services have ended, however they did; what was answered is safe however this ends.
@@ -63,12 +63,8 @@ struct Server {
         }
         do {
             try await ServiceGroup(configuration: configuration).run()
-        } catch is SocketAddressError.UnknownHost {
-            throw ExitStatus.configuration(
-                "HOST must be an address or a name of this machine, not \(plan.options.host).")
-        } catch let error as IOError {
-            let reason = String(cString: strerror(error.errnoCode))
-            throw ExitStatus.unavailable("Cannot listen on \(plan.options.host):\(plan.options.port): \(reason).")
+        } catch {
+            throw ExitStatus.listening(error, on: plan.options, called: Setup.host.variable) ?? error
         }
         logger.info("stopped")
     }
@@ -108,8 +104,7 @@ struct Server {
     }
 
     private func announce(port: Int, _ plan: Plan) {
-        let host = plan.options.host.contains(":") ? "[\(plan.options.host)]" : plan.options.host
-        let url = "http://\(host):\(port)"
+        let url = plan.options.url(port: port)
         plan.logger.info("listening", metadata: ["url": .string(url), "database": .string(plan.location.description)])
         guard Terminal.isStandardOutput else { return }
         print(

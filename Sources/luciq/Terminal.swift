@@ -4,6 +4,13 @@ import Foundation
 enum Terminal {
     static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
     static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
+
+    /// Of standard output, in characters; nil where that is no terminal, or one of unknown size.
+    static var width: Int? {
+        var size = winsize()
+        guard isStandardOutput, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
 }
 
 /// A progress bar on standard error; a line every ten per cent where that is no terminal.

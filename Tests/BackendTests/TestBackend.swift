@@ -18,7 +18,7 @@ enum BackendKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// A backend on an empty database of its own, with a tenant.
 struct TestBackend: Sendable {
-    let backend: Backend
+    var backend: Backend
     let keeper: any StoreKeeper
     let tenant: Tenant.ID
     let token: Tenant.Token

@@ -10,7 +10,8 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct MigrationTests {
     private static let versions = Migration.all.map(\.version)
     private static let tables = [
-        "application_counts", "applications", "chats", "idempotency_keys", "messages", "schema_migrations",
+        "application_counts", "applications", "chats", "idempotency_keys", "job_positions", "messages",
+        "schema_migrations",
     ]
 
     @Test func anEmptyDatabaseGetsEverything() async throws {

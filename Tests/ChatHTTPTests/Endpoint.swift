@@ -20,7 +20,21 @@ struct Endpoint: Sendable, CustomStringConvertible {
     var isWrite: Bool { method != "GET" && method != "HEAD" }
     /// Whether it may be sent again with the same key.
     var takesKey: Bool { method == "POST" && ["chats", "messages"].contains(last) }
+    /// Whether its success is a WebSocket.
+    var isSocket: Bool { last == "socket" }
     var isList: Bool { !isWrite && ["chats", "messages", "search"].contains(last) }
+
+    /// Whether that is its answer to a request with nothing wrong: only GET can open a socket.
+    func isSuccess(_ status: Int) -> Bool { isSocket && method == "HEAD" ? status == 426 : status < 300 }
+
+    /// The headers without which it cannot succeed.
+    var headers: [String: String] {
+        guard isSocket, method == "GET" else { return [:] }
+        return [
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+    }
 
     /// The body that it takes.
     var json: String? {
@@ -73,6 +87,7 @@ extension TestServer {
         _ endpoint: Endpoint, _ place: Place, query: String? = nil, json: String? = nil, headers: [String: String] = [:]
     ) async throws -> Answer {
         let path = endpoint.path(place, query: query)
+        let headers = endpoint.headers.merging(headers) { _, given in given }
         guard let json = json ?? endpoint.json else {
             return try await client.send(endpoint.method, path, headers: headers)
         }

@@ -61,6 +61,12 @@ extension FaultyBackend: MessageStore {
         try await read { try await $0.messages.search(text, in: chat, page: page) }
     }
     func count(in chat: Chat.ID) async throws -> Int64? { try await read { try await $0.messages.count(in: chat) } }
+    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+        try await read { try await $0.messages.entries(in: chat, after: number, limit: limit) }
+    }
+    func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await read { try await $0.messages.lastNumbers(of: chats) }
+    }
 }
 
 extension FaultyBackend: TenantLog, ChatLog, MessageLog {
@@ -75,5 +81,8 @@ extension FaultyBackend: TenantLog, ChatLog, MessageLog {
     }
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await write { try await $0.messageLog.settle(number, in: chat) }
+    }
+    func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
+        try await write { try await $0.messageLog.settle(numbers, in: chat) }
     }
 }

@@ -37,6 +37,7 @@ struct TestServer: Sendable {
         limits: CommitLimits = TestServer.limits,
         options: HTTPOptions = HTTPOptions(),
         searchDeadline: Duration = .seconds(60),
+        streams: StreamLimits = StreamLimits(),
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let folder = try TemporaryFolder()
@@ -46,7 +47,8 @@ struct TestServer: Sendable {
         store.searchDeadline = searchDeadline
         let faulty = FaultyBackend(inner: Backend(store, lock: lock))
         let metrics = PrometheusRegistry()
-        let service = ChatService(backend: faulty.backend, limits: limits, logger: logger, metrics: metrics)
+        let service = ChatService(
+            backend: faulty.backend, limits: limits, streams: streams, logger: logger, metrics: metrics)
         var options = options
         options.port = 0
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
@@ -55,7 +57,7 @@ struct TestServer: Sendable {
             service: service, options: options, metrics: metrics, logger: logger,
             extraRoutes: { registered = $0 }, onListening: { port.yield($0) })
         let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(services: service.services + [application], logger: logger))
+            configuration: ServiceGroupConfiguration(services: service.services(around: application), logger: logger))
         let routes = registered?.all ?? []
         let result = try await withThrowingTaskGroup(of: Void.self) { [store] tasks in
             tasks.addTask {

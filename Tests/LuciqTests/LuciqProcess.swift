@@ -7,15 +7,15 @@ final class LuciqProcess: @unchecked Sendable {
     private let output = Pipe()
     private let errors: URL
 
-    /// The products lie beside the test bundle.
-    private static let executable: URL = {
+    /// An executable of this package: the products lie beside the test bundle.
+    static func product(_ name: String) -> URL {
         #if os(macOS)
             Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }!.bundleURL
-                .deletingLastPathComponent().appendingPathComponent("luciq")
+                .deletingLastPathComponent().appendingPathComponent(name)
         #else
-            Bundle.main.bundleURL.appendingPathComponent("luciq")
+            Bundle.main.bundleURL.appendingPathComponent(name)
         #endif
-    }()
+    }
 
     /// Starts it in `folder`, with nothing in its environment but what is given.
     ///
@@ -28,7 +28,7 @@ final class LuciqProcess: @unchecked Sendable {
     ) throws {
         errors = URL(fileURLWithPath: folder.file("stderr-\(UUID().uuidString)"))
         _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
-        process.executableURL = Self.executable
+        process.executableURL = Self.product("luciq")
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
         process.environment = environment
@@ -91,18 +91,26 @@ final class LuciqProcess: @unchecked Sendable {
     static func serve(
         _ arguments: [String] = [], in folder: TemporaryFolder, environment: [String: String] = [:]
     ) async throws -> (server: LuciqProcess, client: Client) {
-        let server = try LuciqProcess(
+        let (server, client) = try await listening(
             ["serve", "--port", "0"] + arguments, in: folder,
             environment: ["DATABASE_URL": "sqlite://" + folder.file("test.sqlite")].merging(environment) { $1 })
+        return (server, client)
+    }
+
+    /// Starts a command that listens, and waits until it says where.
+    static func listening(
+        _ arguments: [String], in folder: TemporaryFolder, environment: [String: String]
+    ) async throws -> (process: LuciqProcess, client: Client) {
+        let process = try LuciqProcess(arguments, in: folder, environment: environment)
         var port: Int?
-        try await eventually("the server listens") {
+        try await eventually("it listens") {
             let listening = /"message":"listening".*"url":"http:..127\.0\.0\.1:(\d+)"/
-            port = server.errorText.firstMatch(of: listening).flatMap { Int($0.1) }
-            guard port != nil || server.isRunning else {
-                throw RawConnection.Failure(description: "the server ended: \(server.errorText)")
+            port = process.errorText.firstMatch(of: listening).flatMap { Int($0.1) }
+            guard port != nil || process.isRunning else {
+                throw RawConnection.Failure(description: "it ended: \(process.errorText)")
             }
             return port != nil
         }
-        return (server, Client(port: port!))
+        return (process, Client(port: port!))
     }
 }

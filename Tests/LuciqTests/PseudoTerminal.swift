@@ -8,12 +8,16 @@ final class PseudoTerminal {
     private let controller: CInt
     private var bytes: [UInt8] = []
 
-    init() throws {
+    /// - Parameter columns: how wide it says it is; 0 for unknown.
+    init(columns: UInt16 = 0) throws {
         controller = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         guard controller >= 0, let name = Self.unlockedName(of: controller) else {
             throw RawConnection.Failure(description: "no pseudo-terminal: \(String(cString: strerror(errno)))")
         }
         handle = FileHandle(fileDescriptor: open(name, O_RDWR | O_NOCTTY), closeOnDealloc: true)
+        var size = winsize()
+        size.ws_col = columns
+        _ = ioctl(controller, UInt(TIOCSWINSZ), &size)
         _ = fcntl(controller, F_SETFL, O_NONBLOCK)
         _ = fcntl(controller, F_SETFD, FD_CLOEXEC)
     }

@@ -7,7 +7,7 @@ import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
 /// Stands between a socket and the requests on it: closes clients that are too slow, answers what is no HTTP, counts
-/// connections. `ConnectionState` decides.
+/// connections, tells long answers when nobody is there to hear them. `ConnectionState` decides.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -20,10 +20,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var problem = Problem.notHTTP
     private var unwrittenAnswers = 0
     private var delayedClose: EventLoopPromise<Void>?
+    private var isLeft = false
+    private var onLeaving: (@Sendable () -> Void)?
+    private var nextProtocol: (() -> [any ChannelHandler])?
     /// What has arrived since the last part of a request was understood.
-    fileprivate var unparsedBytes = 0
+    var unparsedBytes = 0
     /// Whether the request whose head comes next is the connection's last.
-    fileprivate var isLastRequest = false
+    var isLastRequest = false
+    /// Whether that request lets the connection leave HTTP.
+    var offersUpgrade = false
 
     init(limits: ConnectionLimits, metrics: RequestMetrics) {
         self.metrics = metrics
@@ -32,11 +37,6 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         state = ConnectionState(limits: state.limits, now: .now(context))
-        // The decoder keeps an incomplete head to itself, so its size is watched from the other side.
-        try? context.pipeline.syncOperations.addHandler(UnparsedBytesLimit(guard: self), position: .first)
-        if let codec = try? context.pipeline.syncOperations.handler(type: HTTP1ToHTTPServerCodec.self) {
-            try? context.pipeline.syncOperations.addHandler(HeadWatch(guard: self), position: .before(codec))
-        }
         if context.channel.isActive { start(context) }
     }
 
@@ -50,7 +50,40 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         delayedClose?.succeed()
         delayedClose = nil
         metrics.connections.decrement()
+        leave()
         context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            leave()
+        case is ChannelShouldQuiesceEvent:
+            state.quiesce(now: .now(context))
+            schedule(context)
+        default: break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Calls `body` when the client closes, or says that it will send no more; at once if it has.
+    func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
+        if isLeft { body() } else { onLeaving = body }
+    }
+
+    private func leave() {
+        isLeft = true
+        onLeaving?()
+        onLeaving = nil
+    }
+
+    /// The request in hand is to be answered by leaving HTTP: after a 101 these handlers have the connection.
+    ///
+    /// - Returns: false when it cannot be, whatever its head says.
+    func prepareToSwitch(to handlers: @escaping () -> [any ChannelHandler]) -> Bool {
+        guard offersUpgrade, state.mayLeaveHTTP else { return false }
+        nextProtocol = handlers
+        return true
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -74,12 +107,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         var part = unwrapOutboundIn(data)
         var data = data
-        if case .head(var head) = part, state.isLastAnswer, head.status.code >= 200 {
-            head.headerFields[.connection] = "close"
-            part = .head(head)
+        if case .head(let head) = part {
+            part = .head(amended(head))
             data = wrapOutboundOut(part)
         }
         guard case .end = part else { return write(part, data, promise, context) }
+        onLeaving = nil
+        if let nextProtocol, state.isSwitching {
+            context.writeAndFlush(data, promise: promise)
+            return leaveHTTP(for: nextProtocol(), context)
+        }
         // Whether the answer has wholly left is what `close` wants to know.
         let written = promise ?? context.eventLoop.makePromise()
         unwrittenAnswers += 1
@@ -91,6 +128,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         write(part, data, written, context)
+    }
+
+    private func amended(_ head: HTTPResponse) -> HTTPResponse {
+        var head = head
+        if state.isLastAnswer, head.status.code >= 200 {
+            // Who tells what to upgrade to must name that header as well (RFC 9110, 7.8).
+            head.headerFields[.connection] = head.headerFields[.upgrade] == nil ? "close" : "upgrade, close"
+        }
+        // Hummingbird gives an answer to HEAD the length of no body, and a 101 too.
+        if head.isEventStream || head.status == .switchingProtocols { head.headerFields[.contentLength] = nil }
+        return head
     }
 
     /// A shutdown closes as soon as the last answer is handed over; what of it is not with the kernel yet would be lost.
@@ -135,7 +183,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Answers with the problem, after what is still to be answered, and reads no more requests.
-    fileprivate func breakOff(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
+    private func breakOff(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
         self.problem = problem
         switch state.breakOff(now: .now(context)) {
         case .refuse: refuse(context)
@@ -146,13 +194,36 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// The same, called by the handlers before this one.
-    fileprivate func breakOffEarly(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
+    func breakOffEarly(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
         guard !state.isBroken, let own = try? context.pipeline.syncOperations.context(handler: self) else { return }
         breakOff(own, problem, error)
     }
 
     /// Whether nothing that still arrives is of interest.
-    fileprivate var isDone: Bool { state.isBroken || state.isLingering }
+    var isDone: Bool { state.isBroken || state.isLingering }
+
+    /// The guard stays, for the time that a write may take and to count.
+    private func leaveHTTP(for handlers: [any ChannelHandler], _ context: ChannelHandlerContext) {
+        nextProtocol = nil
+        state.leaveHTTP()
+        schedule(context)
+        let pipeline = context.pipeline.syncOperations
+        do {
+            try pipeline.addHandlers(handlers, position: .before(self))
+            // The decoder goes last: it hands on what it has not read, and who stands next must understand it.
+            for handler in try [
+                pipeline.context(handlerType: HeadWatch.self),
+                pipeline.context(handlerType: HTTP1ToHTTPServerCodec.self),
+                pipeline.context(handlerType: HTTPResponseEncoder.self),
+                pipeline.context(handlerType: UnparsedBytesLimit.self),
+                pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self),
+            ] {
+                pipeline.removeHandler(context: handler, promise: nil)
+            }
+        } catch {
+            context.close(promise: nil)  // It is closing already.
+        }
+    }
 
     private func refuse(_ context: ChannelHandlerContext) {
         var problem = problem
@@ -200,49 +271,6 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
 @available(*, unavailable)
 extension ConnectionGuard: Sendable {}
-
-/// Tells the guard what the codec behind it leaves out: HTTP/1.0, `Connection: close` however it is written, and the
-/// requests after which NIO's parser stops (an offer to upgrade, which nothing here takes, and CONNECT). Refuses a
-/// request of HTTP/1.1 that does not have exactly one `Host` (RFC 9112, 3.2).
-private final class HeadWatch: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-
-    private let connection: ConnectionGuard
-
-    init(guard connection: ConnectionGuard) { self.connection = connection }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if connection.isDone { return }
-        if case .head(let head) = unwrapInboundIn(data) {
-            guard head.version != .http1_1 || head.headers["Host"].count == 1 else {
-                return connection.breakOffEarly(context, .oneHost, HTTPParserError.unknown)
-            }
-            connection.isLastRequest =
-                !head.isKeepAlive || head.headers.contains(name: "Upgrade") || head.method == .CONNECT
-        }
-        context.fireChannelRead(data)
-    }
-}
-
-/// Counts raw bytes that no request part has come of yet.
-private final class UnparsedBytesLimit: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-
-    private let connection: ConnectionGuard
-
-    init(guard connection: ConnectionGuard) { self.connection = connection }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if connection.isDone { return }
-        connection.unparsedBytes += unwrapInboundIn(data).readableBytes
-        context.fireChannelRead(data)
-        if connection.unparsedBytes > RequestLimits.unparsed {
-            connection.breakOffEarly(context, .headersTooLarge, HTTPParserError.headerOverflow)
-        }
-    }
-}
 
 extension Duration {
     fileprivate static func now(_ context: ChannelHandlerContext) -> Duration {

@@ -22,6 +22,8 @@ struct ConnectionState {
         case awaitingHead(since: Duration)
         case readingBody(since: Duration)
         case answering
+        /// The connection has left HTTP.
+        case switched
         /// Everything was said; what still arrives is thrown away until the client closes.
         case lingering(since: Duration)
     }
@@ -36,6 +38,10 @@ struct ConnectionState {
     private(set) var unanswered = 0
     private var blockedSince: Duration?
     private var endsWithAnswer = false
+    private var isStreaming = false
+    /// Whether the answer is a 101.
+    private(set) var isSwitching = false
+    private var quiescingSince: Duration?
     private var hasLastRequest = false
     private(set) var isBroken = false
 
@@ -81,11 +87,14 @@ struct ConnectionState {
         switch part {
         case .head(let head):
             if head.headerFields[.connection] == "close" { endsWithAnswer = true }
+            isStreaming = head.isEventStream
+            isSwitching = head.status == .switchingProtocols
             return .write
         case .body:
             return .write
         case .end:
             unanswered -= 1
+            isStreaming = false
             if endsWithAnswer || hasLastRequest && unanswered == 0 { return end(.writeAndLinger, now) }
             guard unanswered == 0 else { return .write }
             if isBroken { return end(.writeAndRefuse, now) }
@@ -117,6 +126,14 @@ struct ConnectionState {
         return wasReadingBody ? .linger : .refuse
     }
 
+    /// The server goes away. Streams are told, and end; one that cannot be told is not waited for.
+    mutating func quiesce(now: Duration) { quiescingSince = now }
+
+    /// Whether the request in hand is the last one, and read to its end.
+    var mayLeaveHTTP: Bool { phase == .answering && hasLastRequest && unanswered == 1 && !isBroken }
+
+    mutating func leaveHTTP() { phase = .switched }
+
     mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
 
     /// When the connection is to be closed if nothing changes.
@@ -125,14 +142,20 @@ struct ConnectionState {
             switch phase {
             case .awaitingHead(let since): since + limits.idle
             case .readingBody(let since): since + limits.body
-            case .answering: nil
+            case .answering, .switched: nil
             case .lingering(let since): since + Self.linger
             }
-        return [phaseDeadline, blockedSince.map { $0 + limits.write }].compactMap(\.self).min()
+        let streamDeadline = isStreaming ? quiescingSince.map { $0 + Self.linger } : nil
+        return [phaseDeadline, blockedSince.map { $0 + limits.write }, streamDeadline].compactMap(\.self).min()
     }
 
     private mutating func end(_ action: WriteAction, _ now: Duration) -> WriteAction {
         phase = .lingering(since: now)
         return action
     }
+}
+
+extension HTTPResponse {
+    /// Whether the answer is one that goes on until somebody ends it.
+    var isEventStream: Bool { headerFields[.contentType] == "text/event-stream" }
 }

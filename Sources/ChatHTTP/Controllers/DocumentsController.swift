@@ -8,12 +8,8 @@ struct DocumentsController {
         routes.on(.get, "/openapi.yaml") { _, _ in
             .text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self), type: "application/yaml")
         }
-        routes.on(.get, "/") { _, _ in
-            var response = Response.text(
-                String(decoding: PackageResources.index_html, as: UTF8.self), type: "text/html; charset=utf-8")
-            response.headers[.contentSecurityPolicy] = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"
-            return response
-        }
+        let page = WebPage()
+        routes.on(.get, "/") { _, _ in page.response }
     }
 }
 

@@ -1,10 +1,10 @@
-import ChatCore
 import HTTPTypes
 import Hummingbird
 
 /// For load balancers, orchestrators and Prometheus. None of these needs a token.
 struct HealthController {
-    let backend: Backend
+    /// Throws `ChatError.unavailable` when what this process needs is not there.
+    let probe: @Sendable () async throws -> Void
     let metrics: PrometheusRegistry
 
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
@@ -22,7 +22,7 @@ struct HealthController {
     private func up(_ request: Request, _ context: ChatContext) async throws -> Response {
         var response = Response.text(Self.page("green"), type: "text/html; charset=utf-8")
         do {
-            try await backend.probe()
+            try await probe()
         } catch {
             response = .text(Self.page("red"), type: "text/html; charset=utf-8", status: .serviceUnavailable)
             response.headers[.retryAfter] = "2"
@@ -35,7 +35,7 @@ struct HealthController {
     }
 
     private func ready(_ request: Request, _ context: ChatContext) async throws -> Response {
-        try await backend.probe()
+        try await probe()
         return .text("ok\n")
     }
 }

@@ -29,6 +29,24 @@ package struct JSONWriter {
         string(value)
     }
 
+    /// Null for nil.
+    mutating func member(_ name: StaticString, _ value: String?) {
+        key(name)
+        if let value { string(value) } else { buffer.writeStaticString("null") }
+    }
+
+    mutating func member(_ name: StaticString, _ value: Bool) {
+        key(name)
+        buffer.writeStaticString(value ? "true" : "false")
+    }
+
+    mutating func member(_ name: StaticString, _ value: some JSONWritable) {
+        key(name)
+        needsComma = false
+        value.write(to: &self)
+        needsComma = true
+    }
+
     mutating func member(_ name: StaticString, _ value: [String]) {
         key(name)
         needsComma = false

@@ -1,3 +1,4 @@
+import ChatCore
 import NIOCore
 
 /// The one text that a request carries: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, the nested form winning.
@@ -52,7 +53,7 @@ extension JSONReader {
     }
 
     /// Reads a value as text; blank for an array, an object or null.
-    fileprivate mutating func scalar() throws -> String {
+    mutating func scalar() throws -> String {
         switch current {
         case UInt8(ascii: "\""):
             return try string()

@@ -3,14 +3,16 @@
 struct Setting<Value: Sendable>: Sendable {
     let key: String
     let defaultValue: Value
+    let flag: String
 
-    init(_ key: String, default defaultValue: Value) {
+    /// - Parameter flag: nil for the one that the key gives; another where only one command has it, in its own words.
+    init(_ key: String, default defaultValue: Value, flag: String? = nil) {
         self.key = key
         self.defaultValue = defaultValue
+        self.flag = flag ?? "--" + key.replacing(".", with: "-").replacing("_", with: "-")
     }
 
     var variable: String { key.uppercased().replacing(".", with: "_") }
-    var flag: String { "--" + key.replacing(".", with: "-").replacing("_", with: "-") }
 }
 
 /// Every setting there is; docs/configuration.md lists them and a test compares.
@@ -35,4 +37,10 @@ enum Setup {
     static let maxPending = Setting("max.pending", default: 8192)
     static let maxPendingBytes = Setting("max.pending_bytes", default: 16 << 20)
     static let corsOrigin = Setting("cors.origin", default: "")
+    static let queues = Setting("queues", default: "default", flag: "--queue")
+    static let concurrency = Setting("concurrency", default: 10)
+    static let workerTag = Setting("worker.tag", default: "", flag: "--tag")
+    static let workerHost = Setting("worker.host", default: "127.0.0.1", flag: "--host")
+    static let workerPort = Setting("worker.port", default: 3010, flag: "--port")
+    static let sidekiqFormat = Setting("sidekiq.format", default: 8)
 }

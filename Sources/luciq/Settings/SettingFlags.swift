@@ -52,6 +52,26 @@ struct DatabaseFlags: ParsableArguments {
     }
 }
 
+/// How a process that stays says what it does, and ends.
+struct ProcessFlags: ParsableArguments {
+    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info. Environment: LOG_LEVEL.")
+    var logLevel: String?
+
+    @Option(help: "human, json, or auto: human on a terminal. Default: auto. Environment: LOG_FORMAT.")
+    var logFormat: String?
+
+    @Option(help: "Seconds that a shutdown may take. Default: 25. Environment: SHUTDOWN_TIMEOUT.")
+    var shutdownTimeout: String?
+
+    var values: [String: String] {
+        [
+            Setup.logLevel.variable: logLevel,
+            Setup.logFormat.variable: logFormat,
+            Setup.shutdownTimeout.variable: shutdownTimeout,
+        ].compactMapValues(\.self)
+    }
+}
+
 /// What `luciq serve` can be told.
 struct ServeFlags: ParsableArguments {
     @Flag(help: "Bring the database's schema up to date first. An embedded database always is.")
@@ -63,14 +83,7 @@ struct ServeFlags: ParsableArguments {
     @Option(help: "Port to listen on; 0 for any free one. Default: 3000. Environment: PORT.")
     var port: String?
 
-    @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info. Environment: LOG_LEVEL.")
-    var logLevel: String?
-
-    @Option(help: "human, json, or auto: human on a terminal. Default: auto. Environment: LOG_FORMAT.")
-    var logFormat: String?
-
-    @Option(help: "Seconds that a shutdown may take. Default: 25. Environment: SHUTDOWN_TIMEOUT.")
-    var shutdownTimeout: String?
+    @OptionGroup var process: ProcessFlags
 
     @Option(help: "Seconds that a write may wait for the store. Default: 5. Environment: REQUEST_TIMEOUT.")
     var requestTimeout: String?
@@ -97,9 +110,6 @@ struct ServeFlags: ParsableArguments {
         [
             Setup.host.variable: host,
             Setup.port.variable: port,
-            Setup.logLevel.variable: logLevel,
-            Setup.logFormat.variable: logFormat,
-            Setup.shutdownTimeout.variable: shutdownTimeout,
             Setup.requestTimeout.variable: requestTimeout,
             Setup.idleTimeout.variable: idleTimeout,
             Setup.bodyTimeout.variable: bodyTimeout,
@@ -107,6 +117,6 @@ struct ServeFlags: ParsableArguments {
             Setup.maxPending.variable: maxPending,
             Setup.maxPendingBytes.variable: maxPendingBytes,
             Setup.corsOrigin.variable: corsOrigin,
-        ].compactMapValues(\.self)
+        ].compactMapValues(\.self).merging(process.values) { $1 }
     }
 }

@@ -52,21 +52,24 @@ extension Settings {
             throw Invalid(
                 description: "DATABASE_URL must end with the database's name: mysql://user:password@host/luciq.")
         }
-        let url = try text(Setup.redisURL)
-        guard !url.isEmpty else {
-            throw Invalid(
-                description: "REDIS_URL must be set beside a MySQL database, for example redis://127.0.0.1:6379/0.")
-        }
-        let redis: RedisConfiguration
-        do throws(RedisConfiguration.Invalid) {
-            redis = try RedisConfiguration(url: url)
-        } catch {
-            throw Invalid(description: "REDIS_URL: \(error.description)")
-        }
+        let redis = try redis(for: "beside a MySQL database")
         var cluster = ClusterConfiguration(mysql: mysql, redis: redis)
         // A little less than a request waits, so that it hears from the store what became of it.
         cluster.patience = try seconds(Setup.requestTimeout) * 0.8
         cluster.readConnections = try number(Setup.databasePool, in: 1...256)
         return cluster
+    }
+
+    /// - Parameter purpose: ends the sentence that it must be set.
+    func redis(for purpose: String) throws -> RedisConfiguration {
+        let url = try text(Setup.redisURL)
+        guard !url.isEmpty else {
+            throw Invalid(description: "REDIS_URL must be set \(purpose), for example redis://127.0.0.1:6379/0.")
+        }
+        do throws(RedisConfiguration.Invalid) {
+            return try RedisConfiguration(url: url)
+        } catch {
+            throw Invalid(description: "REDIS_URL: \(error.description)")
+        }
     }
 }

@@ -3,27 +3,27 @@
 /// Foundation's decoder reads what it is asked for and no more: it takes a body with a trailing comma, a bad number or
 /// invalid UTF-8 in a member it does not look at, takes UTF-16, and cannot tell `1.0` from `1`
 /// (docs/decisions/0003-json.md). This one refuses whatever is not JSON, wherever it stands.
-struct JSONReader {
+package struct JSONReader {
     /// What is wrong, and at which byte.
-    struct Failure: Error {
-        let reason: String
-        let offset: Int
+    package struct Failure: Error {
+        package let reason: String
+        package let offset: Int
     }
 
     /// Deeper nesting is refused, as Ruby's parser does by default.
-    static let deepest = 100
+    package static let deepest = 100
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
     private var depth = 0
 
     /// - Parameter utf8: valid UTF-8.
-    init(utf8: UnsafeBufferPointer<UInt8>) { self.bytes = utf8 }
+    package init(utf8: UnsafeBufferPointer<UInt8>) { self.bytes = utf8 }
 
     /// Reads a whole text that is one object.
     ///
     /// - Parameter member: called for every member, in order, standing before its value: it must read exactly that.
-    mutating func document(_ member: (String, inout JSONReader) throws -> Void) throws {
+    package mutating func document(_ member: (String, inout JSONReader) throws -> Void) throws {
         skipSpace()
         guard current == UInt8(ascii: "{") else {
             try value()
@@ -34,10 +34,13 @@ struct JSONReader {
         try end()
     }
 
-    /// The first byte of the next value.
-    var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+    /// Where the reader stands, in bytes from the start: around `value()` it tells which bytes that value is.
+    package var offset: Int { position }
 
-    mutating func object(_ member: (String, inout JSONReader) throws -> Void) throws {
+    /// The first byte of the next value.
+    package var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    package mutating func object(_ member: (String, inout JSONReader) throws -> Void) throws {
         try descend()
         try expect(UInt8(ascii: "{"))
         skipSpace()
@@ -59,10 +62,10 @@ struct JSONReader {
     }
 
     /// Reads any value and forgets it.
-    mutating func value() throws {
+    package mutating func value() throws {
         switch current {
         case UInt8(ascii: "{"): try object { _, reader in try reader.value() }
-        case UInt8(ascii: "["): try array()
+        case UInt8(ascii: "["): try array { reader in try reader.value() }
         case UInt8(ascii: "\""): _ = try string()
         case UInt8(ascii: "t"): try literal("true")
         case UInt8(ascii: "f"): try literal("false")
@@ -71,7 +74,7 @@ struct JSONReader {
         }
     }
 
-    mutating func literal(_ text: StaticString) throws {
+    package mutating func literal(_ text: StaticString) throws {
         for index in 0..<text.utf8CodeUnitCount {
             guard current == text.utf8Start[index] else { throw failure }
             position += 1
@@ -79,7 +82,7 @@ struct JSONReader {
     }
 
     /// - Returns: the number as it is written.
-    mutating func number() throws -> Substring {
+    package mutating func number() throws -> Substring {
         let start = position
         if current == UInt8(ascii: "-") { position += 1 }
         if current == UInt8(ascii: "0") { position += 1 } else { try digits() }
@@ -95,7 +98,7 @@ struct JSONReader {
         return text(start..<position)[...]
     }
 
-    mutating func string() throws -> String {
+    package mutating func string() throws -> String {
         try expect(UInt8(ascii: "\""))
         let start = position
         while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
@@ -123,13 +126,14 @@ struct JSONReader {
         throw failure
     }
 
-    private mutating func array() throws {
+    /// - Parameter element: called for every element, in order, standing before it: it must read exactly that.
+    package mutating func array(_ element: (inout JSONReader) throws -> Void) throws {
         try descend()
-        position += 1
+        try expect(UInt8(ascii: "["))
         skipSpace()
         if current != UInt8(ascii: "]") {
             while true {
-                try value()
+                try element(&self)
                 skipSpace()
                 guard current == UInt8(ascii: ",") else { break }
                 position += 1

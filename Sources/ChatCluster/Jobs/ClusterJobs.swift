@@ -1,0 +1,53 @@
+package import ChatJobs
+package import Logging
+package import ServiceLifecycle
+
+/// The cluster's background work, for a worker to run.
+package struct ClusterJobs: Sendable {
+    /// To be registered by their names and aliases.
+    package let jobs: [any Job]
+    /// When each is enqueued.
+    package let cron: [CronJob]
+    /// What the jobs need: connections to the database and to Redis. To be started before the worker and stopped after it.
+    package let services: [any Service]
+    /// As `Backend.probe`.
+    package let probe: @Sendable () async throws -> Void
+
+    /// Checks that the database is there and up to date; connections are made when they are used.
+    ///
+    /// - Throws: `StoreProblem`.
+    package init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
+        let store = try await MySQLStore(configuration, logger: logger)
+        self.init(JobContext(store: store, logger: logger))
+    }
+
+    init(_ context: JobContext) {
+        let store = context.store
+        self.probe = { try await store.probe() }
+        self.services = [store.redis, store.reads, store.writes, store.scans]
+        self.jobs = [
+            SyncChatCounts(context: context), SyncApplicationCounts(context: context), Reconcile(context: context),
+            Recount(context: context), ExpireIdempotencyKeys(context: context), TrimStatistics(context: context),
+        ]
+        self.cron = [
+            CronJob(
+                name: "sync-chat-counts", expression: "* * * * *", job: SyncChatCounts.name,
+                description: "Writes messages_count of the chats that changed."),
+            CronJob(
+                name: "sync-application-counts", expression: "* * * * *", job: SyncApplicationCounts.name,
+                description: "Writes chats_count and messages_count of the applications that changed."),
+            CronJob(
+                name: "reconcile", expression: "*/5 * * * *", job: Reconcile.name,
+                description: "Recounts what changed, closes holes, and mends Redis' counters."),
+            CronJob(
+                name: "recount", expression: "17 3 * * *", job: Recount.name,
+                description: "Recounts every chat and every application."),
+            CronJob(
+                name: "expire-idempotency-keys", expression: "7 * * * *", job: ExpireIdempotencyKeys.name,
+                description: "Deletes idempotency keys that have expired."),
+            CronJob(
+                name: "trim-statistics", expression: "40 4 * * *", job: TrimStatistics.name,
+                description: "Trims the dead set, old statistics and what processes left behind."),
+        ]
+    }
+}

@@ -1,0 +1,19 @@
+import ChatJobs
+import Logging
+
+/// Looks at every chat and every application once a night: at what no mark and no new row leads to.
+struct Recount: Job {
+    static let name = "Recount"
+    static var options: JobOptions { .recurring }
+
+    let context: JobContext
+    var time = Duration.seconds(3 * 3600)
+
+    func perform(_ arguments: NoArguments) async throws {
+        let walk = Walk(chats: .nightlyChats, applications: .nightlyApplications, context: context)
+        guard try await walk.run(Stint(time, in: context)) else {
+            return context.logger.notice("The nightly walk goes on tomorrow")
+        }
+        try await walk.restart()
+    }
+}

@@ -1,0 +1,61 @@
+import MySQLClient
+import RedisClient
+
+/// What Redis holds of a chat or an application beside the database, brought up to it. What is not there is left so:
+/// whoever needs it asks the database.
+struct RedisCopies: Sendable {
+    /// Never lowers a counter: the numbers above are somebody's.
+    private static let raise = RedisScript(
+        """
+        local last = tonumber(redis.call('GET', KEYS[1]))
+        if last and last < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+        return 0
+        """)
+
+    private static let replace = RedisScript(
+        """
+        if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
+        return 0
+        """)
+
+    let redis: RedisClient
+
+    /// What the keys hold; those that are not there are left out.
+    func values(of keys: [String]) async throws(RedisError) -> [String: String] {
+        guard !keys.isEmpty else { return [:] }
+        let values = try await redis.send(RedisCommand(["MGET"] + keys)).array ?? []
+        var known: [String: String] = [:]
+        for (key, value) in zip(keys, values) { known[key] = value.string }
+        return known
+    }
+
+    /// Raises the counters of numbers that are behind.
+    ///
+    /// - Parameter highest: of each owner's stored numbers.
+    func raiseNumbers(of table: NumberedTable, to highest: [Int64: Int64]) async throws(RedisError) {
+        let keys = highest.map { (key: table.numberKey($0.key), number: $0.value) }
+        let values = try await values(of: keys.map(\.key))
+        let behind = keys.filter { key in
+            guard let value = values[key.key].flatMap({ Int64($0) }) else { return false }
+            return value < key.number
+        }
+        try await eval(Self.raise, behind.map { .init(key: $0.key, arguments: [String($0.number)]) })
+    }
+
+    /// Puts right the counts that have drifted, if nobody has changed them since they were read.
+    ///
+    /// - Parameter read: before the counting.
+    func replaceCounts(_ counts: [Int64: Int64], read: [String: String]) async throws(RedisError) {
+        let drifted = counts.compactMap { chat, count -> RedisClient.ScriptCall? in
+            let key = RedisKey.messagesCount(of: chat)
+            guard let value = read[key], value != String(count) else { return nil }
+            return .init(key: key, arguments: [value, String(count)])
+        }
+        try await eval(Self.replace, drifted)
+    }
+
+    private func eval(_ script: RedisScript, _ calls: [RedisClient.ScriptCall]) async throws(RedisError) {
+        guard !calls.isEmpty else { return }
+        for reply in await redis.eval(script, calls) { _ = try reply.get() }
+    }
+}

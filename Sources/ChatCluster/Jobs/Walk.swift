@@ -1,0 +1,48 @@
+import MySQLClient
+
+/// Looks at every chat and every application, by id, and remembers how far it has come.
+struct Walk: Sendable {
+    let chats: JobPosition.Name
+    let applications: JobPosition.Name
+    let context: JobContext
+
+    /// - Returns: whether it has come to the end.
+    func run(_ stint: Stint) async throws -> Bool {
+        let reconciler = Reconciler(context: context)
+        let isThrough = try await walk(chats, table: "chats", chunk: 256, stint) { ids in
+            try await reconciler.reconcile(chats: ids, stint)
+        }
+        guard isThrough else { return false }
+        return try await walk(applications, table: "applications", chunk: 64, stint) { ids in
+            try await reconciler.reconcile(ids.map { .init(id: $0, dense: 0, chatsAtMost: .max) }, stint)
+        }
+    }
+
+    /// Starts again where a walk was finished.
+    func restart() async throws {
+        for name in [chats, applications] {
+            let position = JobPosition(name, context)
+            if let row = try await position.read() { try await position.move(from: row.position, to: 0) }
+        }
+    }
+
+    private func walk(
+        _ name: JobPosition.Name, table: String, chunk: Int, _ stint: Stint, each: ([Int64]) async throws -> Void
+    ) async throws -> Bool {
+        let progress = JobPosition(name, context)
+        // Two at the same time share the way: whoever finds that the other was faster goes on from there.
+        while var last = try await Optional(progress.read(orStartAt: { 0 }).position), last < JobPosition.end {
+            guard try await stint.goesOn() else { return false }
+            let start = last
+            let ids = try await context.read { connection in
+                try connection.rows(
+                    "SELECT id FROM \(table) WHERE id > ? ORDER BY id LIMIT \(chunk)", [.integer(start)]
+                ) { $0.integer(0) }
+            }
+            if !ids.isEmpty { try await each(ids) }
+            last = ids.last ?? JobPosition.end
+            try await progress.move(from: start, to: last)
+        }
+        return true
+    }
+}

@@ -1,0 +1,68 @@
+import ChatCore
+import MySQLClient
+
+extension MySQLStore {
+    /// In one statement, and so in one snapshot.
+    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+        try await read { connection in
+            var entries: [LogEntry] = []
+            var bytes = 0
+            try connection.query(
+                """
+                SELECT number, body, created_at, batch_id FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = ? AND number > ? ORDER BY number LIMIT ?
+                """,
+                [.integer(chat.rawValue), .integer(number), .integer(Int64(limit))]
+            ) { row in
+                entries.append(Self.entry(row))
+                bytes += row.bytes(1).count
+                return bytes <= Page.bodyBytes
+            }
+            return entries
+        }
+    }
+
+    func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        let highest = try await read { [messageLog] connection in
+            try messageLog.highestNumbers(of: chats.map(\.rawValue), connection)
+        }
+        return Dictionary(uniqueKeysWithValues: highest.map { (Chat.ID($0.key), $0.value) })
+    }
+
+    func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
+        var retry = Retry(patience: messageLog.patience)
+        while true {
+            do throws(MySQLError) {
+                return try await writes.run(within: retry.remaining) { connection in
+                    try connection.transaction { connection in
+                        let missing = try Self.missing(numbers, in: chat.rawValue, connection)
+                        try Self.insert(voids: missing, at: WallClock.system.now(), connection)
+                    }
+                }
+            } catch {
+                if case .foreignKey = error.kind { throw ChatError.notFound }
+                // A duplicate: one of the writers came first after all.
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
+    }
+
+    /// The numbers of a range that have no row.
+    private static func missing(
+        _ numbers: ClosedRange<Int64>, in chat: Int64, _ connection: isolated MySQLConnection
+    ) throws -> [OwnedNumber] {
+        let stored = Set(
+            try connection.rows(
+                """
+                SELECT number FROM \(NumberedTable.messages.byNumber) WHERE chat_id = ? AND number >= ? AND number <= ?
+                """, [.integer(chat), .integer(numbers.lowerBound), .integer(numbers.upperBound)]
+            ) { $0.integer(0) })
+        return numbers.filter { !stored.contains($0) }.map { OwnedNumber(owner: chat, number: $0) }
+    }
+
+    private static func entry(_ row: borrowing MySQLRow) -> LogEntry {
+        let (number, time) = (Message.Number(row.integer(0)), Timestamp(microseconds: row.timestamp(2)))
+        let message = Message(number: number, body: row.text(1), createdAt: time)
+        return LogEntry(number: number, message: row.integer(3) == BatchID.void ? nil : message, createdAt: time)
+    }
+}

@@ -1,0 +1,31 @@
+/// One chat's stream in this process: what comes next (`LogOrder`), and who has been given what (`LiveWindow`).
+struct ChatFeed {
+    private(set) var order: LogOrder
+    var window: LiveWindow
+
+    /// - Parameters:
+    ///   - head: the highest number that the store has: who gives no cursor starts after it.
+    ///   - heard: the highest number that was told of meanwhile.
+    init(head: Int64, heard: Int64, now: Duration, limits: StreamLimits) {
+        self.order = LogOrder(after: head, patience: limits.gaps, bounds: limits.ahead)
+        self.window = LiveWindow(head: head, limits: limits)
+        order.see(heard, now: now)
+    }
+
+    /// Messages were told of.
+    mutating func receive(_ messages: [Message], now: Duration, isTight: Bool = false) {
+        var due: [Message] = []
+        for message in messages { due += order.receive(message, now: now) }
+        window.append(due, head: order.head, isBurst: due.count > messages.count, isTight: isTight)
+    }
+
+    /// The store has that number.
+    mutating func see(_ highest: Int64, now: Duration) { order.see(highest, now: now) }
+
+    mutating func startWork(now: Duration) -> LogOrder.Work? { order.startWork(now: now) }
+
+    mutating func finish(_ finding: LogOrder.Finding, now: Duration, clock: Timestamp, isTight: Bool = false) {
+        let due = order.finish(finding, now: now, clock: clock)
+        window.append(due, head: order.head, isBurst: true, isTight: isTight)
+    }
+}

@@ -1,0 +1,221 @@
+import Metrics
+import Synchronization
+
+/// One chat's readers in this process, and what they read: carries out what `ChatFeed` decides.
+final class Feed: Sendable {
+    typealias ReaderID = LiveWindow.ReaderID
+
+    private typealias Waiter = CheckedContinuation<Void, Never>
+
+    private struct State {
+        /// Nil until it is open.
+        var feed: ChatFeed?
+        /// The highest number told of before that.
+        var heard: Int64 = 0
+        /// Whether the bus tells of the chat.
+        var isHeard = false
+        var waiters: [ReaderID: Waiter] = [:]
+        /// Those that are to be resumed when the state is let go of.
+        var woken: [Waiter] = []
+        /// Readers that were ended, by whom or what.
+        var ends: [ReaderID: StreamEnd] = [:]
+        /// What has ended all readers, and ends all that come.
+        var end: StreamEnd?
+        var isWorking = false
+        var keptBytes = 0
+
+        mutating func wakeReaders() {
+            for id in waiters.keys where feed?.window.hasNews(for: id) ?? true {
+                if let waiter = waiters.removeValue(forKey: id) { woken.append(waiter) }
+            }
+        }
+    }
+
+    private enum Step {
+        case sleep(until: Duration)
+        case work(LogOrder.Work)
+    }
+
+    let chat: Chat.ID
+    private let source: StreamSource
+    private let state = Mutex(State())
+
+    init(_ chat: Chat.ID, source: StreamSource) {
+        self.chat = chat
+        self.source = source
+    }
+
+    var isHeard: Bool {
+        get { state.withLock(\.isHeard) }
+        set { state.withLock { $0.isHeard = newValue } }
+    }
+
+    /// Starts where the store is. The bus must be heard by now, so that nothing falls in between.
+    ///
+    /// - Throws: what the store does.
+    func open() async throws {
+        let highest = try await source.messages.lastNumbers(of: [chat])[chat] ?? 0
+        change { state in
+            state.feed = ChatFeed(
+                head: highest, heard: state.heard, now: source.time.now(), limits: source.limits)
+        }
+    }
+
+    /// Messages were told of.
+    func receive(_ messages: [Message]) {
+        change { state in
+            if state.feed == nil { state.heard = messages.reduce(state.heard) { max($0, $1.number.rawValue) } }
+            state.feed?.receive(messages, now: source.time.now(), isTight: source.isTight)
+        }
+    }
+
+    /// The store has that number.
+    func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
+
+    /// - Returns: where the reader starts; nil when nobody may start any more.
+    func join(_ id: ReaderID, after cursor: Int64?) -> Int64? {
+        state.withLock { $0.end == nil ? $0.feed?.window.join(id, after: cursor) : nil }
+    }
+
+    /// Waits for the next messages of a reader.
+    func next(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
+        while true {
+            let messages = try await poll(id, catchUp)
+            if !messages.isEmpty { return messages }
+            await wait(id)
+        }
+    }
+
+    /// The next messages of a reader; none where it would have to wait for new ones.
+    func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
+        while true {
+            switch take(id) {
+            case .messages(let messages): return messages
+            case .nothing: return []
+            case .tooSlow: end(id, .slowConsumer)
+            case .gone: throw state.withLock { $0.ends[id] ?? $0.end ?? .cancelled }
+            case .behind(let position, let goal):
+                let messages = try await read(id, catchUp, after: position, upTo: goal)
+                if !messages.isEmpty { return messages }
+            }
+        }
+    }
+
+    /// Ends one reader.
+    func end(_ id: ReaderID, _ end: StreamEnd) {
+        change { state in
+            guard state.feed?.window.leave(id) == true else { return }
+            state.ends[id] = end
+            source.metrics.ended(end)
+            state.woken += [state.waiters.removeValue(forKey: id)].compactMap(\.self)
+        }
+    }
+
+    /// Forgets a reader.
+    func forget(_ id: ReaderID) {
+        end(id, .cancelled)
+        state.withLock { $0.ends[id] = nil }
+    }
+
+    /// Ends all readers, and those that come.
+    func close(_ end: StreamEnd) {
+        change { state in
+            guard state.end == nil else { return }
+            state.end = end
+            for id in state.feed?.window.leaveAll() ?? [] {
+                state.ends[id] = end
+                source.metrics.ended(end)
+            }
+            state.woken += state.waiters.values
+            state.waiters = [:]
+        }
+    }
+
+    private func take(_ id: ReaderID) -> LiveWindow.Taken {
+        var taken = LiveWindow.Taken.gone
+        change { state in if let next = state.feed?.window.take(id) { taken = next } }
+        return taken
+    }
+
+    /// Waits until there is something for a reader to do.
+    func wait(_ id: ReaderID) async {
+        await withCheckedContinuation { (waiter: Waiter) in
+            let isOver = state.withLock { state in
+                guard state.feed?.window.hasNews(for: id) == false else { return true }
+                precondition(state.waiters[id] == nil, "one call of next() at a time")
+                state.waiters[id] = waiter
+                return false
+            }
+            if isOver { waiter.resume() }
+        }
+    }
+
+    private func read(
+        _ id: ReaderID, _ catchUp: CatchUp, after position: Int64, upTo goal: Int64
+    ) async throws(StreamEnd) -> [Message] {
+        do throws(StreamEnd) {
+            let messages = try await catchUp.nextPage(after: position, upTo: goal) {
+                state.withLock { $0.ends[id] == nil }
+            }
+            change { $0.feed?.window.move(id, to: catchUp.position) }
+            return messages
+        } catch {
+            close(error)
+            throw error
+        }
+    }
+
+    /// Changes the state, then does what follows from it: readers that have something to do are woken, and work for the
+    /// store is begun.
+    private func change(_ body: (inout State) -> Void) {
+        let (woken, needsWorker) = state.withLock { state in
+            let head = state.feed?.window.head
+            body(&state)
+            if state.feed?.window.head != head { state.wakeReaders() }
+            let bytes = state.end == nil ? state.feed?.window.bytes ?? 0 : 0
+            source.keep(bytes - state.keptBytes)
+            state.keptBytes = bytes
+            let needsWorker = !state.isWorking && state.end == nil && state.feed?.order.nextWork != nil
+            if needsWorker { state.isWorking = true }
+            defer { state.woken = [] }
+            return (state.woken, needsWorker)
+        }
+        for waiter in woken { waiter.resume() }
+        if needsWorker { Task.detached { await self.work() } }
+    }
+
+    /// Asks the store for what is missing, until nothing is.
+    private func work() async {
+        while let step = nextStep() {
+            switch step {
+            case .sleep(let moment):
+                try? await source.time.sleep(moment)  // Nobody cancels this task.
+            case .work(let work):
+                source.metrics.gaps.increment()
+                do throws(StreamEnd) {
+                    let finding = try await source.carryOut(work, in: chat, through: source.chatReads)
+                    change { state in
+                        state.feed?.finish(
+                            finding ?? .failure, now: source.time.now(), clock: source.clock.now(),
+                            isTight: source.isTight)
+                    }
+                } catch {
+                    close(error)
+                }
+            }
+        }
+    }
+
+    private func nextStep() -> Step? {
+        state.withLock { state in
+            let now = source.time.now()
+            guard state.end == nil, let next = state.feed?.order.nextWork else {
+                state.isWorking = false
+                return nil
+            }
+            if let work = state.feed?.startWork(now: now) { return .work(work) }
+            // Something may make it due earlier.
+            return .sleep(until: min(next, now + .milliseconds(250)))
+        }
+    }
+}

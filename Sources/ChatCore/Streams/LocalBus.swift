@@ -1,0 +1,58 @@
+import Synchronization
+
+/// The bus within one process. Telling of a message costs a look-up where nobody reads its chat.
+package final class LocalBus: MessageBus {
+    private struct State {
+        var listener: @Sendable (BusEvent) -> Void = { _ in }
+        var chats: Set<Chat.ID> = []
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package var hearing: BusHearing { .everything }
+
+    package func listen(_ listener: @escaping @Sendable (BusEvent) -> Void) {
+        state.withLock { $0.listener = listener }
+    }
+
+    package func subscribe(to chat: Chat.ID) async -> Bool {
+        state.withLock { _ = $0.chats.insert(chat) }
+        return true
+    }
+
+    package func unsubscribe(from chat: Chat.ID) async { state.withLock { _ = $0.chats.remove(chat) } }
+
+    /// Tells of what was stored of a batch, before it returns.
+    package func publish(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+        let chats = state.withLock(\.chats)
+        if !chats.isEmpty { publish(batch.stored(results, in: chats.contains)) }
+    }
+
+    /// Tells of messages that were stored, before it returns.
+    package func publish(_ stored: [Chat.ID: [Message]]) {
+        let (listener, chats) = state.withLock { ($0.listener, $0.chats) }
+        if chats.isEmpty { return }
+        for (chat, messages) in stored where chats.contains(chat) { listener(.committed(chat, messages)) }
+    }
+
+    /// Passes on what another bus has heard.
+    package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
+}
+
+extension [NewMessage] {
+    /// The messages of a batch that its append has stored, by chat, in number order. An earlier request's, which a retry
+    /// found again, were told of then.
+    package func stored(
+        _ results: [Result<AppendedMessage, ChatError>], in isWanted: (Chat.ID) -> Bool = { _ in true }
+    ) -> [Chat.ID: [Message]] {
+        var messages: [Chat.ID: [Message]] = [:]
+        for (new, result) in zip(self, results) where isWanted(new.chat) {
+            guard case .success(let appended) = result, !appended.isReplay else { continue }
+            messages[new.chat, default: []].append(
+                Message(number: appended.number, body: new.body, createdAt: appended.createdAt))
+        }
+        return messages
+    }
+}

@@ -1,0 +1,30 @@
+import Metrics
+
+/// What the hub tells about itself.
+struct StreamMetrics: Sendable {
+    let subscriptions: Meter
+    /// Chats that have readers.
+    let chats: Meter
+    /// Messages handed to readers, once for each of them.
+    let delivered: Counter
+    /// Reads for what was not told of in time.
+    let gaps: Counter
+    /// Numbers that had to be made sure of.
+    let settled: Counter
+    private let ends: [StreamEnd: Counter]
+
+    init(factory: any MetricsFactory) {
+        self.subscriptions = Meter(label: "luciq_stream_subscriptions", factory: factory)
+        self.chats = Meter(label: "luciq_stream_chats", factory: factory)
+        self.delivered = Counter(label: "luciq_stream_messages_total", factory: factory)
+        self.gaps = Counter(label: "luciq_stream_gaps_total", factory: factory)
+        self.settled = Counter(label: "luciq_stream_settled_total", factory: factory)
+        self.ends = Dictionary(
+            uniqueKeysWithValues: [StreamEnd.slowConsumer, .goingAway, .notFound, .cancelled].map { end in
+                let dimensions = [("code", end.code)]
+                return (end, Counter(label: "luciq_stream_ended_total", dimensions: dimensions, factory: factory))
+            })
+    }
+
+    func ended(_ end: StreamEnd) { ends[end]?.increment() }
+}

@@ -1,0 +1,68 @@
+import Logging
+import Metrics
+import Synchronization
+
+/// What the hub's parts share: the store, the time, the bounds.
+final class StreamSource: Sendable {
+    let messages: any MessageStore
+    let log: any MessageLog
+    let limits: StreamLimits
+    let time: Timekeeper
+    let clock: WallClock
+    let metrics: StreamMetrics
+    /// Where chats that have missed something wait for a read, and readers that catch up: neither holds up the other.
+    let chatReads: Turnstile
+    let readerReads: Turnstile
+    /// The weight of the messages kept for readers.
+    private let kept = Atomic(0)
+    private let logger: Logger
+
+    init(
+        backend: Backend, limits: StreamLimits, time: Timekeeper, clock: WallClock, logger: Logger,
+        metrics: StreamMetrics
+    ) {
+        self.messages = backend.messages
+        self.log = backend.messageLog
+        self.limits = limits
+        self.time = time
+        self.clock = clock
+        self.metrics = metrics
+        self.chatReads = Turnstile(places: limits.reads)
+        self.readerReads = Turnstile(places: limits.reads)
+        self.logger = logger
+    }
+
+    var isTight: Bool { kept.load(ordering: .relaxed) > limits.windowsBytes }
+
+    func keep(_ bytes: Int) { if bytes != 0 { kept.add(bytes, ordering: .relaxed) } }
+
+    /// Asks the store, when it is its turn.
+    ///
+    /// - Returns: nil when it never will be.
+    /// - Throws: `.notFound` for a chat that is gone.
+    func carryOut(
+        _ work: LogOrder.Work, in chat: Chat.ID, through turnstile: Turnstile
+    ) async throws(StreamEnd) -> LogOrder.Finding? {
+        guard await turnstile.enter() else { return nil }
+        defer { turnstile.leave() }
+        do {
+            switch work {
+            case .read(let number):
+                return .rows(
+                    try await messages.entries(in: chat, after: number, limit: limits.page.messages))
+            case .settle(let numbers):
+                logger.notice(
+                    "Numbers are missing, and made sure of",
+                    metadata: ["chat_id": "\(chat.rawValue)", "numbers": "\(numbers)"])
+                try await log.settle(numbers, in: chat)
+                metrics.settled.increment(by: numbers.count)
+                return .settled
+            }
+        } catch ChatError.notFound {
+            throw .notFound
+        } catch {
+            // It is tried again for as long as there are readers; the store says what is wrong with it.
+            return .failure
+        }
+    }
+}

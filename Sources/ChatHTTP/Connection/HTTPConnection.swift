@@ -1,0 +1,43 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+
+/// What a connection is made of: `HTTP1Channel` of Hummingbird with two differences. It has its guard, and its decoder
+/// gives what it has not read to who takes its place when the connection leaves HTTP.
+struct HTTPConnection: HTTPChannelHandler {
+    let responder: Responder
+    let limits: ConnectionLimits
+    let metrics: RequestMetrics
+
+    func setup(
+        channel: any Channel, logger: Logger
+    ) -> EventLoopFuture<NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>> {
+        channel.eventLoop.makeCompletedFuture {
+            var decoderLimits = NIOHTTPDecoderLimitConfiguration()
+            decoderLimits.maxHeaderFieldSize = 80 << 10
+            decoderLimits.maxHeaderListSize = 80 << 10
+            decoderLimits.maxHeaderFieldCount = 1000
+            let pipeline = channel.pipeline.syncOperations
+            let connection = ConnectionGuard(limits: limits, metrics: metrics)
+            try pipeline.addHandlers([
+                UnparsedBytesLimit(guard: connection), HTTPResponseEncoder(),
+                ByteToMessageHandler(
+                    HTTPRequestDecoder(
+                        leftOverBytesStrategy: .forwardBytes, informationalResponseStrategy: .drop,
+                        limitConfiguration: decoderLimits)),
+                HeadWatch(guard: connection), HTTP1ToHTTPServerCodec(secure: false), connection,
+                HTTPConnectionStateHandler(logger: logger),
+            ])
+            return try NIOAsyncChannel(
+                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+        }
+    }
+
+    func handle(value channel: NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>, logger: Logger) async {
+        await handleHTTP(asyncChannel: channel, logger: logger)
+    }
+}

@@ -1,0 +1,117 @@
+// One call of the API: a deadline, problems as sentences, Link headers, and a line for curl in the list of requests.
+
+class Problem extends Error {
+  // @param details status (0 when no answer came), code, retryAfter in seconds
+  constructor(sentence, details) {
+    super(sentence);
+    Object.assign(this, { name: "Problem", status: 0, code: "unreachable", retryAfter: 0 }, details);
+  }
+
+  // Whether the same request may get another answer later.
+  get isPassing() {
+    return this.status === 0 || this.status === 409 || this.status === 429 || this.status >= 500;
+  }
+}
+
+async function problemOf(response) {
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  let document = {};
+  // What stands between us and the server may answer in a language of its own.
+  try { document = await response.json(); } catch { /* The status says enough. */ }
+  const sentence = document.detail ?? `The server answered ${response.status} ${response.statusText}`.trim() + ".";
+  return new Problem(sentence, { status: response.status, code: document.code ?? "", retryAfter });
+}
+
+// Asks the server.
+//
+// @param options json: the body; key: an Idempotency-Key; signal: ends it early; title: what a person just did, for the
+// list of requests; replaces: a word, for what only the newest request of its kind is worth keeping of
+// @returns value: the answer's JSON; links: its Link header by rel; isReplay
+// @throws Problem
+async function call(method, path, options = {}) {
+  const { json, key, signal, title } = options;
+  const headers = {};
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  const deadline = AbortSignal.timeout(20_000);
+  const began = performance.now();
+  const note = (outcome) => {
+    if (title) requests.add({ ...options, method, path, milliseconds: performance.now() - began, ...outcome });
+  };
+  let response;
+  let value;
+  try {
+    response = await fetch(path, {
+      method, headers, body: json === undefined ? undefined : JSON.stringify(json),
+      cache: "no-store", credentials: "omit", signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+    });
+    value = response.ok ? await response.json() : undefined;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const sentence = deadline.aborted ? "The server took too long to answer." : "The server cannot be reached.";
+    const problem = new Problem(sentence);
+    note({ problem });
+    throw problem;
+  }
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    note({ status: response.status, problem });
+    throw problem;
+  }
+  note({ status: response.status });
+  return {
+    value, links: linksOf(response), isReplay: response.headers.get("Idempotent-Replayed") === "true",
+  };
+}
+
+// RFC 8288, as far as this server writes it.
+function linksOf(response) {
+  const found = (response.headers.get("Link") ?? "").matchAll(/<(\/[^>]*)>; rel="(\w+)"/g);
+  return Object.fromEntries(Array.from(found, ([, url, rel]) => [rel, url]));
+}
+
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+// The request as a line for a shell.
+function curlLine({ method, path, json, key, isStream }) {
+  const words = [isStream ? "curl -sN" : "curl -s"];
+  if (method !== "GET") words.push(`-X ${method}`);
+  words.push(/[?&]/.test(path) ? quote(location.origin + path) : location.origin + path);
+  if (json !== undefined) words.push(`-H 'Content-Type: application/json'`);
+  if (key) words.push(`-H 'Idempotency-Key: ${key}'`);
+  if (json !== undefined) words.push(`-d ${quote(JSON.stringify(json))}`);
+  return words.join(" ");
+}
+
+// What was just done, newest first.
+const requests = {
+  limit: 30,
+
+  add(request) {
+    const line = curlLine(request);
+    // For the eye an option a line, as a shell takes it too; a body of 64 KiB only begins.
+    const folded = line.replaceAll(/ (?=-[Hd] )/g, " \\\n  ");
+    const shown = folded.length > 700 ? folded.slice(0, 700) + "…" : folded;
+    const outcome = request.status ?? (request.isStream ? "stream" : "no answer");
+    const time = request.milliseconds === undefined ? "" : `${Math.max(1, Math.round(request.milliseconds))} ms`;
+    const item = el("li", { "data-kind": request.replaces },
+      el("details", { open: true },
+        el("summary", {},
+          el("span", { class: "request-title" }, request.title),
+          el("span", { class: request.problem ? "status bad" : "status good" }, `${outcome}`),
+          el("span", { class: "muted" }, time)),
+        request.problem ? el("p", { class: "bad" }, request.problem.message) : "",
+        el("pre", {}, el("code", {}, shown)),
+        el("button", {
+          type: "button", class: "copy", "aria-label": `Copy the curl line: ${request.title}`,
+          click: (event) => copy(line, event.currentTarget),
+        }, "Copy")));
+    const list = $("requests-list");
+    const newest = list.firstElementChild;
+    if (request.replaces && newest?.dataset.kind === request.replaces) newest.remove();
+    else newest?.firstElementChild.removeAttribute("open");
+    list.prepend(item);
+    while (list.children.length > this.limit) list.lastElementChild.remove();
+    $("requests-empty").hidden = true;
+  },
+};

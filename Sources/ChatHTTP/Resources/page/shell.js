@@ -1,0 +1,82 @@
+// Around the chat: panels on small screens, shortcuts, light and dark.
+
+// Panels
+
+const panels = { sidebar: $("show-sidebar"), requests: $("show-requests") };
+
+// Panels that do not fit beside the chat lie over it, one at a time.
+function openDrawer(id) {
+  closeDrawers();
+  document.body.dataset.drawer = id;
+  panels[id].setAttribute("aria-expanded", "true");
+  document.querySelector("main").inert = true;
+  $(id).querySelector(".drawer-close").focus();
+}
+
+function closeDrawers() {
+  const id = document.body.dataset.drawer;
+  if (!id) return;
+  delete document.body.dataset.drawer;
+  panels[id].setAttribute("aria-expanded", "false");
+  document.querySelector("main").inert = false;
+  panels[id].focus();
+}
+
+for (const [id, button] of Object.entries(panels)) {
+  button.addEventListener("click", () => (document.body.dataset.drawer === id ? closeDrawers() : openDrawer(id)));
+  $(id).querySelector(".drawer-close").addEventListener("click", closeDrawers);
+}
+document.addEventListener("pointerdown", (event) => {
+  if (!event.target.closest("aside, header.bar")) closeDrawers();
+});
+for (const width of ["(min-width: 46rem)", "(min-width: 74rem)"]) {
+  matchMedia(width).addEventListener("change", closeDrawers);
+}
+
+// Light and dark
+
+const themes = { auto: "Auto", light: "Light", dark: "Dark" };
+
+function showTheme(name) {
+  const theme = name in themes ? name : "auto";
+  document.documentElement.dataset.theme = theme;
+  $("theme-name").textContent = themes[theme];
+  $("theme").setAttribute("aria-label", `Colours: ${themes[theme]}`);
+}
+
+$("theme").addEventListener("click", () => {
+  const names = Object.keys(themes);
+  const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
+  preferences.write("theme", next);
+  showTheme(next);
+});
+showTheme(preferences.read("theme"));
+
+// Shortcuts. Single keys can be switched off: speech input and an unlucky hand press them by accident (WCAG 2.1.4).
+
+$("single-keys").checked = preferences.read("keys") !== "off";
+$("single-keys").addEventListener("change", () => preferences.write("keys", $("single-keys").checked ? "on" : "off"));
+$("show-help").addEventListener("click", () => $("help").showModal());
+
+const shortcuts = {
+  "/": () => open && openSearch(),
+  m: () => open && $("body").focus(),
+  g: () => open && $("jump").click(),
+  n: () => place.token && $("new-chat").click(),
+  "?": () => $("help").showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || $("help").open || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    if (document.body.dataset.drawer) closeDrawers();
+    else if (open && !$("results").hidden) { closeSearch(); $("body").focus(); }
+    else if (!$("alert").hidden) calmDown();
+    return;
+  }
+  const isTyping = event.target.closest("input, textarea, select");
+  const action = shortcuts[event.key.toLowerCase()];
+  if (isTyping || !action || !$("single-keys").checked) return;
+  event.preventDefault();
+  action();
+});

@@ -1,0 +1,44 @@
+import ChatCore
+import NIOCore
+
+/// What a stream is made of, as the HTML standard writes it (WHATWG, 9.2.6). All of it ends with a blank line, so that
+/// whatever comes next is understood.
+enum ServerSentEvents {
+    /// How long a browser waits before it reconnects, in milliseconds.
+    static let retry = 1000
+    /// About as much as is written at a time: a client that is slow, and reads, must be seen to.
+    static let pieceSize = 64 << 10
+
+    /// Has the cursor in it, so that a client that loses its connection before the first message misses none.
+    static func opening(cursor: Int64) -> ByteBuffer { ByteBuffer(string: "retry: \(retry)\nid: \(cursor)\n\n") }
+
+    static let comment = ByteBuffer(string: ":\n\n")
+
+    /// As few pieces as their size allows.
+    static func pieces(_ messages: [Message]) -> [ByteBuffer] {
+        var pieces: [ByteBuffer] = []
+        var piece = ByteBuffer()
+        for message in messages {
+            if piece.readableBytes >= pieceSize {
+                pieces.append(piece)
+                piece = ByteBuffer()
+            }
+            write(message, to: &piece)
+        }
+        return piece.readableBytes > 0 ? pieces + [piece] : pieces
+    }
+
+    private static func write(_ message: Message, to buffer: inout ByteBuffer) {
+        // JSON has no line breaks, so that it takes one line of data.
+        var json = JSONWriter(capacity: message.body.utf8.count + 128)
+        MessageItem(message: message).write(to: &json)
+        buffer.writeString("id: \(message.number.rawValue)\nevent: message\ndata: ")
+        buffer.writeImmutableBuffer(json.buffer)
+        buffer.writeStaticString("\n\n")
+    }
+
+    /// The last event.
+    static func close(_ end: StreamEnd) -> ByteBuffer {
+        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(end.code)\",\"reconnect\":\(end.mayReconnect)}\n\n")
+    }
+}

@@ -1,0 +1,61 @@
+import ChatCore
+import HTTPTypes
+import Hummingbird
+import Metrics
+
+/// Live messages as server-sent events.
+struct StreamController {
+    let service: ChatService
+    let limits: LiveLimits
+    let metrics: LiveMetrics
+
+    func add(to routes: Routes) {
+        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", stream)
+    }
+
+    /// All that can be refused is refused before the answer begins.
+    private func stream(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let chat = try await service.chat(context)
+        let subscription = try await chat.subscribe(after: request.streamCursor())
+        context.whenClientLeaves { subscription.cancel() }
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "text/event-stream",
+                // Not even compressed: what changes a stream also holds it back.
+                .cacheControl: "no-cache, no-transform",
+                .xAccelBuffering: "no",
+                // A stream has its connection to itself, and takes it along.
+                .connection: "close",
+            ],
+            body: ResponseBody { [limits, metrics] writer in
+                metrics.streams.increment()
+                defer { metrics.streams.decrement() }
+                try await EventStream(subscription: subscription, limits: limits).write(to: &writer)
+            })
+    }
+}
+
+extension Request {
+    /// Where a stream is to start: a browser that reconnects tells what it saw last, and repeats the query it began with.
+    ///
+    /// - Throws: `ChatError.invalid` with a sentence for each bad value.
+    fileprivate func streamCursor() throws(ChatError) -> Int64? {
+        var errors: [String] = []
+        func number(_ text: String?, _ name: String) -> Int64? {
+            let number = text.flatMap { Int64(digits: $0[...]) }
+            if number == nil { errors.append("\(name) must be a number from 0 to 9223372036854775807") }
+            return number
+        }
+        let after = QueryItems(uri.query)["after"].map { number($0, "After") } ?? nil
+        // An empty one is how a client says that it has seen none.
+        let lastEventID = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }.map { number($0, "Last-Event-ID") }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return lastEventID ?? after
+    }
+}
+
+extension HTTPField.Name {
+    static let lastEventID = HTTPField.Name("Last-Event-ID")!
+    fileprivate static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering")!
+}

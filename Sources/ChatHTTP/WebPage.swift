@@ -1,0 +1,66 @@
+import Crypto
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// The page for people, at `/`: one document, put together from the files in Resources/ when the server starts.
+///
+/// One, so that its parts are of one version whichever node answers, and so that its policy can name by their hashes
+/// the one script and the one style sheet that a browser may use with it. It can reach its own origin and nothing else,
+/// and nothing can be made markup or code of the text that it shows (trusted types).
+struct WebPage {
+    let response: Response
+
+    /// They share one scope, and later ones use what earlier ones declare.
+    private static let scripts: [[UInt8]] = [
+        PackageResources.dom_js, PackageResources.api_js, PackageResources.stream_js, PackageResources.outbox_js,
+        PackageResources.messages_js, PackageResources.search_js, PackageResources.shell_js, PackageResources.app_js,
+    ]
+
+    init() {
+        let script = Self.lean(Self.scripts)
+        let style = Self.lean([PackageResources.page_css])
+        let document = String(decoding: PackageResources.index_html, as: UTF8.self)
+            .replacing(#"<link rel="stylesheet" href="page.css">"#, with: "<style>\(style)</style>")
+            .replacing(
+                #"<script type="module" src="page.js"></script>"#, with: "<script type=\"module\">\(script)</script>")
+        let policy = [
+            "default-src 'none'", "script-src \(Self.source(script))", "style-src \(Self.source(style))",
+            "connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'", "trusted-types 'none'",
+        ]
+        response = Response(
+            status: .ok,
+            headers: [
+                .contentType: "text/html; charset=utf-8",
+                // After an update the old script must not meet the new server.
+                .cacheControl: "no-cache",
+                .contentSecurityPolicy: policy.joined(separator: "; "),
+                .xContentTypeOptions: "nosniff",
+                .crossOriginResourcePolicy: "same-origin",
+                .crossOriginOpenerPolicy: "same-origin",
+                .referrerPolicy: "no-referrer",
+            ],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: document)))
+    }
+
+    /// Without indentation and lines of comment, which are for readers of the repository. A line of CSS never begins
+    /// with `//`; no text in the scripts goes over several lines.
+    private static func lean(_ files: [[UInt8]]) -> String {
+        files.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n") }
+            .map { $0.drop { $0 == " " } }
+            .filter { !$0.hasPrefix("//") }
+            .joined(separator: "\n")
+    }
+
+    /// A hash as CSP's `script-src` and `style-src` take it (Content Security Policy Level 3, 2.3.1).
+    private static func source(_ text: String) -> String {
+        "'sha256-\(Data(SHA256.hash(data: Data(text.utf8))).base64EncodedString())'"
+    }
+}
+
+extension HTTPField.Name {
+    fileprivate static let crossOriginOpenerPolicy = HTTPField.Name("Cross-Origin-Opener-Policy")!
+    fileprivate static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
+}

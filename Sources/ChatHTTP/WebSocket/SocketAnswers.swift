@@ -1,0 +1,73 @@
+import ChatCore
+
+// What is said over a WebSocket. A member is never renamed, dropped or given another type.
+
+struct SubscribedAnswer: JSONWritable {
+    let chat: Chat.Number
+    let cursor: Int64
+    let ref: String?
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "subscribed")
+            json.member("chat", chat.rawValue)
+            json.member("cursor", String(cursor))
+            if let ref { json.member("ref", ref) }
+        }
+    }
+}
+
+struct UnsubscribedAnswer: JSONWritable {
+    let chat: Chat.Number
+    let ref: String?
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "unsubscribed")
+            json.member("chat", chat.rawValue)
+            if let ref { json.member("ref", ref) }
+        }
+    }
+}
+
+struct LiveMessage: JSONWritable {
+    let chat: Chat.Number
+    let message: Message
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "message")
+            json.member("chat", chat.rawValue)
+            json.member("cursor", String(message.number.rawValue))
+            json.member("message", MessageItem(message: message))
+        }
+    }
+}
+
+struct SentAnswer: JSONWritable {
+    let ref: String?
+    let chat: Chat.Number
+    let message: AppendedMessage
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "sent")
+            json.member("ref", ref)
+            json.member("chat", chat.rawValue)
+            json.member("message_number", message.number.rawValue)
+            if message.isReplay { json.member("replayed", true) }
+        }
+    }
+}
+
+extension SocketRefusal: JSONWritable {
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "error")
+            json.member("ref", ref)
+            if let chat { json.member("chat", chat.rawValue) }
+            json.member("code", problem.code)
+            json.member("detail", problem.detail)
+        }
+    }
+}

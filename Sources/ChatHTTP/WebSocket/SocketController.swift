@@ -1,0 +1,37 @@
+import ChatCore
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import NIOWebSocket
+
+/// Live messages of many chats, and sending, over one WebSocket.
+struct SocketController {
+    let service: ChatService
+    let limits: LiveLimits
+    let corsOrigin: String?
+    let metrics: LiveMetrics
+
+    func add(to routes: Routes) {
+        routes.on(.get, "/applications/{token}/socket", connect)
+    }
+
+    /// All that can be refused is refused as a problem.
+    private func connect(_ request: Request, _ context: ChatContext) async throws -> Response {
+        let tenant = try await service.tenant(context.parameter("token"))
+        let headers = try WebSocketHandshake.answer(request)
+        let (origin, host) = (request.headers[.origin], request.head.authority)
+        guard WebSocketHandshake.accepts(origin: origin, host: host, corsOrigin: corsOrigin) else {
+            throw Problem.foreignOrigin
+        }
+        let (limits, metrics) = (limits, metrics)
+        let mayConnect = await context.switchProtocols {
+            [
+                WebSocketFrameEncoder(),
+                ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: WebSocketMessages.maxSize)),
+                WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics),
+            ]
+        }
+        guard mayConnect else { throw Problem.upgradeRequired }
+        return Response(status: .switchingProtocols, headers: headers)
+    }
+}

@@ -1,0 +1,221 @@
+import ChatCore
+import Metrics
+import NIOCore
+import NIOWebSocket
+
+/// Carries out what `WebSocketLink` and `SocketSession` decide. It takes the place of HTTP in the pipeline; the
+/// `ConnectionGuard` behind it closes a client that does not read.
+///
+/// What a client can make us keep is bounded: it is not read while it does not read itself, or while much of what it has
+/// sent is still to be stored.
+final class WebSocketHandler: ChannelDuplexHandler {
+    typealias InboundIn = WebSocketFrame
+    typealias OutboundIn = Never
+    typealias OutboundOut = WebSocketFrame
+
+    private let tenant: TenantScope
+    private let limits: LiveLimits
+    private let metrics: LiveMetrics
+    private var messages = WebSocketMessages()
+    private var link = WebSocketLink()
+    private var session: SocketSession
+    private var readers: [SocketSession.SubscriptionID: Task<Void, Never>] = [:]
+    private(set) var outbox: SocketOutbox!
+    private var outlet: SocketOutlet!
+    /// Nil when the connection is gone; what it has begun goes on.
+    private var context: ChannelHandlerContext?
+    private var isHeld = false
+
+    init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics) {
+        self.tenant = tenant
+        self.limits = limits
+        self.metrics = metrics
+        self.session = SocketSession(limits: limits)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        outbox = SocketOutbox(eventLoop: context.eventLoop)
+        outbox.setWritable(context.channel.isWritable)
+        outlet = SocketOutlet(self, eventLoop: context.eventLoop)
+        metrics.sockets.increment()
+        schedulePing()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        metrics.sockets.decrement()
+        outbox.close()
+        perform(session.cancelAll())
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        link.hear()
+        do throws(WebSocketClosure) {
+            guard let event = try messages.receive(unwrapInboundIn(data)) else { return }
+            receive(event)
+        } catch {
+            close(error)
+        }
+    }
+
+    private func receive(_ event: WebSocketMessages.Event) {
+        switch event {
+        case .text(let text): if link.phase == .open { perform(session.receive(text)) }
+        case .ping(let payload): if link.phase == .open { write(.pong, payload) }
+        case .pong: break
+        case .close(let code):
+            if link.phase == .open, !session.isEnding {
+                perform(session.end(.clientsWish(code)))
+            } else {
+                perform(link.receiveClose(code))
+            }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.flush()
+        context.fireChannelReadComplete()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        if mayRead { context.read() } else { isHeld = true }
+    }
+
+    private var mayRead: Bool {
+        link.phase != .open || session.mayReceive && context?.channel.isWritable == true
+    }
+
+    private func readOn() {
+        guard isHeld, mayRead else { return }
+        isHeld = false
+        context?.read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        outbox.setWritable(context.channel.isWritable)
+        readOn()
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case ChannelEvent.inputClosed:
+            context.close(promise: nil)
+        case is ChannelShouldQuiesceEvent:
+            perform(session.end(.goingAway))
+            closeSoon()
+        default:
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        // The decoder has given up, and says so again for all that comes.
+        case _ where link.phase != .open: break
+        case NIOWebSocketError.invalidFrameLength: close(.tooBig)
+        case is NIOWebSocketError: close(.protocolError("A control frame is whole, and has at most 125 bytes"))
+        default: context.close(promise: nil)
+        }
+    }
+
+    func opened(_ id: SocketSession.SubscriptionID, cursor: Int64) { perform(session.opened(id, cursor: cursor)) }
+
+    func ended(_ id: SocketSession.SubscriptionID, _ end: any Error) {
+        readers[id] = nil
+        perform(session.ended(id, end))
+    }
+
+    func finished(_ sending: SocketSession.Sending, _ outcome: Result<AppendedMessage, any Error>) {
+        perform(session.finished(sending, outcome))
+        readOn()
+    }
+
+    /// Succeeds when more may be written.
+    func write(_ texts: [ByteBuffer], of id: SocketSession.SubscriptionID) -> EventLoopFuture<Void> {
+        if link.phase == .open, session.isWanted(id) {
+            for text in texts { write(.text, text) }
+            context?.flush()
+        }
+        return outbox.waitUntilWritable()
+    }
+
+    private func perform(_ actions: [SocketSession.Action]) {
+        for action in actions {
+            switch action {
+            case .answer(let answer): if link.phase == .open { write(.text, answer.text) }
+            case .subscribe(let id, let chat, let after):
+                let reader = SocketReader(id: id, chat: chat, after: after, tenant: tenant, outlet: outlet)
+                readers[id] = Task { await reader.run() }
+            case .cancel(let id): readers[id]?.cancel()
+            case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
+            case .close(let closure): close(closure)
+            case .closeBack(let code): perform(link.receiveClose(code))
+            }
+        }
+        context?.flush()
+    }
+
+    private func perform(_ action: WebSocketLink.Action?) {
+        switch action {
+        case .ping: write(.ping, ByteBuffer())
+        case .close(let closure):
+            metrics.closed(closure)
+            perform(session.cancelAll())
+            var payload = ByteBuffer(integer: closure.code)
+            payload.writeString(closure.reason)
+            write(.connectionClose, payload) { handler in
+                if closure.isFailure { handler.context?.close(mode: .output, promise: nil) }
+                handler.closeSoon()
+            }
+            readOn()
+        case .closeBack(let code):
+            perform(session.cancelAll())
+            write(.connectionClose, code.map { ByteBuffer(integer: $0) } ?? ByteBuffer()) { handler in
+                handler.context?.close(promise: nil)
+            }
+        case .disconnect: context?.close(promise: nil)
+        case nil: break
+        }
+        context?.flush()
+    }
+
+    private func close(_ closure: WebSocketClosure) { perform(link.close(closure)) }
+
+    /// The client has a moment to say goodbye as well, once it may have heard ours.
+    private func closeSoon() {
+        schedule(ConnectionState.linger) { handler in
+            // Open: answers to what was sent are waited for.
+            if handler.link.phase == .open { handler.closeSoon() } else { handler.context?.close(promise: nil) }
+        }
+    }
+
+    private func schedulePing() {
+        schedule(limits.ping) { handler in
+            handler.perform(handler.link.tick(isReading: !handler.isHeld))
+            handler.schedulePing()
+        }
+    }
+
+    /// Nothing is done when the connection is gone by then.
+    private func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) {
+        context?.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) { [weak self] in
+            if let self, self.context != nil { body(self) }
+        }
+    }
+
+    private func write(
+        _ opcode: WebSocketOpcode, _ data: ByteBuffer, whenWritten body: ((WebSocketHandler) -> Void)? = nil
+    ) {
+        guard let context else { return }
+        let frame = wrapOutboundOut(WebSocketFrame(fin: true, opcode: opcode, data: data))
+        guard let body else { return context.write(frame, promise: nil) }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in body(self) }
+        context.write(frame, promise: promise)
+    }
+}
+
+@available(*, unavailable)
+extension WebSocketHandler: Sendable {}

@@ -1,0 +1,74 @@
+import NIOCore
+import NIOWebSocket
+
+/// Makes messages of a client's frames (RFC 6455, 5). The frame decoder of NIO checks lengths, and that control frames are
+/// whole; all else that a frame may be wrong in is checked here.
+struct WebSocketMessages {
+    enum Event: Equatable {
+        /// A whole message, valid UTF-8.
+        case text(ByteBuffer)
+        case ping(ByteBuffer)
+        case pong
+        /// Nil where the client gave no code.
+        case close(UInt16?)
+    }
+
+    /// Of a message, and so of a frame: whatever can be posted can be sent here.
+    static let maxSize = RequestLimits.body
+
+    /// The fragments of a message so far; nil between messages.
+    private var message: ByteBuffer?
+    private var checker = UTF8Checker()
+
+    /// - Returns: nil for a part of a message.
+    /// - Throws: what the connection is to be closed with.
+    mutating func receive(_ frame: WebSocketFrame) throws(WebSocketClosure) -> Event? {
+        guard frame.reservedBits.isEmpty else { throw .protocolError("No extension was agreed on") }
+        guard frame.maskKey != nil else { throw .protocolError("A client masks its frames") }
+        switch frame.opcode {
+        case .text:
+            guard message == nil else { throw .protocolError("The last message is not complete") }
+            message = ByteBuffer()
+            return try append(frame)
+        case .continuation:
+            guard message != nil else { throw .protocolError("There is no message to continue") }
+            return try append(frame)
+        case .binary: throw .binary
+        case .ping: return .ping(frame.unmaskedData)
+        case .pong: return .pong
+        case .connectionClose: return .close(try code(frame.unmaskedData))
+        default: throw .protocolError("Unknown opcode")
+        }
+    }
+
+    private mutating func append(_ frame: WebSocketFrame) throws(WebSocketClosure) -> Event? {
+        var data = frame.unmaskedData
+        guard message!.readableBytes + data.readableBytes <= Self.maxSize else { throw .tooBig }
+        let isUTF8 = data.withUnsafeReadableBytes { checker.check($0) }
+        guard isUTF8, checker.isComplete || !frame.fin else { throw .notUTF8 }
+        if message!.readableBytes == 0 { message = data } else { message!.writeBuffer(&data) }
+        guard frame.fin else { return nil }
+        defer { message = nil }
+        return .text(message!)
+    }
+
+    private func code(_ payload: ByteBuffer) throws(WebSocketClosure) -> UInt16? {
+        var payload = payload
+        if payload.readableBytes == 0 { return nil }
+        guard let code = payload.readInteger(as: UInt16.self), Self.isValid(code) else {
+            throw .protocolError("Not a close code")
+        }
+        var checker = UTF8Checker()
+        let isUTF8 = payload.withUnsafeReadableBytes { checker.check($0) }
+        guard isUTF8, checker.isComplete else { throw .notUTF8 }
+        return code
+    }
+
+    /// Codes that may be sent (RFC 6455, 7.4, and those registered since).
+    private static func isValid(_ code: UInt16) -> Bool {
+        switch code {
+        case 1000...1003, 1007...1014, 3000...4999: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,94 @@
+package import ChatCore
+
+/// When something recurs, to the minute: `*/5 * * * *`, `0 3 * * mon Europe/Berlin`, `@hourly`.
+///
+/// Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday); a time zone unless it is
+/// UTC. Where both days are restricted, either is enough (crontab(5)). It is read as fugit reads it, so that a Ruby
+/// scheduler on the same Redis finds the same ticks; what fugit reads in a surprising way is refused.
+///
+/// When the clocks change, as in Debian's cron(8):
+/// - A `*` in the minutes or the hours means real time: it runs at each real minute that the clock shows so, twice
+///   where the clock shows it twice, and not where it is skipped. So does fugit.
+/// - Any other is a time of day. One that is skipped runs at the first moment after the gap, once however many were
+///   skipped; one that comes twice runs the first time. (fugit leaves out the former and runs the latter twice.)
+package struct CronExpression: Sendable, Equatable {
+    /// Why a text is none: one sentence.
+    package struct Invalid: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    let fields: CronFields
+    let zone: CronZone
+    /// The five fields and the zone as any sidekiq-cron reads them: no aliases that it does not know.
+    package let text: String
+
+    /// The first tick later than a moment; nil where there is none within twelve years, which only a time that no clock
+    /// shows can cause.
+    package func next(after time: Timestamp) -> Timestamp? {
+        let time = time.wholeSeconds
+        // Around a change of the clocks local time runs backwards: no earlier minute can still come.
+        let start = time + min(zone.offset(at: time), zone.offset(at: time + CronZone.longestChange))
+        var minute = start.floored(by: 60)
+        let horizon = minute + Self.horizon
+        var repeated: Int64?
+        while let found = fields.first(from: minute, through: horizon) {
+            switch zone.occurrence(ofLocal: found * 60) {
+            case .once(let second) where second > time:
+                return Timestamp(wholeSeconds: min(second, repeated ?? second))
+            case .twice(let first, _) where first > time:
+                return Timestamp(wholeSeconds: min(first, repeated ?? first))
+            case .twice(_, let second) where second > time && fields.isRealTime:
+                repeated = repeated ?? second
+            case .skipped(let end) where end > time && !fields.isRealTime:
+                return Timestamp(wholeSeconds: end)
+            default: break
+            }
+            minute = found + 1
+        }
+        return repeated.map { Timestamp(wholeSeconds: $0) }
+    }
+
+    /// The last tick that is not later than a moment; nil as for `next`.
+    package func previous(atOrBefore time: Timestamp) -> Timestamp? {
+        let time = time.wholeSeconds
+        let start = time + max(zone.offset(at: time), zone.offset(at: time - CronZone.longestChange))
+        var minute = start.floored(by: 60)
+        let horizon = minute - Self.horizon
+        // Minutes of the first pass of a clock that is set back, while the second may have later ones.
+        var firstPass: Int64?
+        while let found = fields.last(from: minute, through: horizon) {
+            switch zone.occurrence(ofLocal: found * 60) {
+            case .once(let second) where second <= time:
+                return Timestamp(wholeSeconds: max(second, firstPass ?? second))
+            case .twice(_, let second) where second <= time && fields.isRealTime:
+                return Timestamp(wholeSeconds: max(second, firstPass ?? second))
+            case .twice(let first, _) where first <= time:
+                if !fields.isRealTime { return Timestamp(wholeSeconds: first) }
+                firstPass = firstPass ?? first
+            case .skipped(let end) where end <= time && !fields.isRealTime:
+                return Timestamp(wholeSeconds: end)
+            default: break
+            }
+            minute = found - 1
+        }
+        return firstPass.map { Timestamp(wholeSeconds: $0) }
+    }
+
+    /// In minutes: 29 February may be eight years away.
+    private static let horizon: Int64 = 12 * 366 * 1440
+}
+
+extension Timestamp {
+    /// Whole seconds since 1970, cut towards the past.
+    var wholeSeconds: Int64 { microseconds.floored(by: 1_000_000) }
+
+    init(wholeSeconds seconds: Int64) { self.init(microseconds: seconds * 1_000_000) }
+}
+
+extension Int64 {
+    /// The quotient, rounded down.
+    func floored(by divisor: Int64) -> Int64 {
+        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+}

@@ -1,0 +1,79 @@
+import ChatCore
+import Foundation
+import RedisClient
+
+/// sidekiq-cron's keys of one job.
+struct CronKeys: Sendable {
+    /// HASH: what the job is, and when it was enqueued last.
+    let job: String
+    /// ZSET of the ticks that are done: by the second, the member is the tick as ISO 8601. Who adds one enqueues it.
+    let enqueued: String
+    /// LIST of the latest job ids.
+    let history: String
+
+    /// SET of the hashes that our processes have written: tells a job that somebody deleted from one that a FLUSHALL
+    /// took away.
+    static let ours = "luciq:cron"
+
+    init(_ name: String, format: SidekiqFormat) {
+        let key = format.cronKey(name)
+        job = key
+        enqueued = key + ":enqueued"
+        history = key + ":jid_history"
+    }
+}
+
+/// What stands in a job's hash.
+struct CronEntry: Sendable {
+    static let fields = ["name", "klass", "cron", "description", "status", "last_enqueue_time", "message"]
+
+    let name: String
+    let job: String
+    let expression: String
+    let description: String
+    let isEnabled: Bool
+    let lastRun: Timestamp?
+    /// What is enqueued, without an id: JSON.
+    let message: [UInt8]
+
+    /// - Parameter reply: HMGET's, of `fields`. Nil where there is no such hash.
+    init?(_ reply: RedisValue) {
+        guard let values = reply.array, values.count == Self.fields.count, let expression = values[2].string else {
+            return nil
+        }
+        self.expression = expression
+        name = values[0].string ?? ""
+        job = values[1].string ?? ""
+        description = values[3].string ?? ""
+        // As sidekiq-cron takes it.
+        isEnabled = values[4].string ?? "enabled" == "enabled"
+        lastRun = values[5].string.flatMap { Timestamp(cron: $0) }
+        message = values[6].bytes ?? []
+    }
+}
+
+extension Timestamp {
+    /// `2026-11-23T02:00:00Z`: a tick as a member of `enqueued`.
+    var cronTick: String { rfc3339.prefix(19) + "Z" }
+
+    /// A tick's score, as Ruby writes it: `1795399200.0`.
+    var cronScore: String { "\(wholeSeconds).0" }
+
+    /// `2026-11-23 02:00:07 +0000`: how sidekiq-cron writes when it enqueued.
+    var cronTime: String { "\(rfc3339.prefix(10)) \(rfc3339.dropFirst(11).prefix(8)) +0000" }
+
+    /// Reads `cronTime`, and what the web page leaves there: `2026-11-23 02:00:07 UTC`.
+    init?(cron text: String) {
+        guard
+            let match = text.wholeMatch(
+                of: /(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)? ?(?:UTC|Z|([+-])(\d\d):?(\d\d))/),
+            let date = try? Date("\(match.1)T\(match.2)Z", strategy: .iso8601)  // No time, such as a month 13.
+        else { return nil }
+        var seconds = Int64(date.timeIntervalSince1970)
+        if let sign = match.3, let hours = match.4.flatMap({ Int64($0) }), let minutes = match.5.flatMap({ Int64($0) })
+        {
+            seconds -= (sign == "-" ? -1 : 1) * (hours * 3600 + minutes * 60)
+        }
+        self.init(wholeSeconds: seconds)
+    }
+}

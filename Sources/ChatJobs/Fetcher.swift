@@ -1,0 +1,169 @@
+import ChatCore
+import Logging
+import RedisClient
+import Synchronization
+
+/// Takes jobs from the queues, starts them, and tells Redis which are done: one script does all three in one round trip.
+///
+/// `WorkerState` decides; this is the only task that asks it what is next, so there is never more than one fetch or audit
+/// in flight, and what the held lists contain can be told from what is in hand.
+final class Fetcher: Sendable {
+    private let context: WorkerContext
+    private let runner: JobRunner
+    private let order: QueueOrder
+    /// The presence; then the held list and the queue of each queue.
+    private let keys: [String]
+    private let state: Mutex<WorkerState>
+    private let tasks = Mutex<[UInt64: Task<Void, Never>]>([:])
+    private let bell = Bell()
+    private let outage: Outage
+    /// Rung while there is nothing to do: one for each queue's `Peeker`.
+    let idleBells: [Bell]
+    /// Rung when Redis says that nobody sees us.
+    let beatBell = Bell()
+
+    init(_ context: WorkerContext, runner: JobRunner) {
+        self.context = context
+        self.runner = runner
+        self.order = QueueOrder(context.configuration)
+        self.keys =
+            [context.identity] + context.queues.flatMap { [context.heldKey($0), SidekiqKey.queue($0)] }
+        self.state = Mutex(
+            WorkerState(
+                concurrency: context.configuration.concurrency, lastGrace: context.configuration.intervals.lastGrace))
+        self.outage = Outage(logger: context.logger)
+        self.idleBells = context.queues.map { _ in Bell() }
+    }
+
+    var inHand: [HeldJob] { state.withLock(\.inHand) }
+    var isQuiet: Bool { state.withLock(\.isQuiet) }
+
+    /// Tells the state something and has it looked at again.
+    func tell(_ change: (inout WorkerState) -> Void) {
+        state.withLock { change(&$0) }
+        bell.ring()
+    }
+
+    /// Runs until the state says that it is the end.
+    func run() async {
+        while true {
+            switch state.withLock({ $0.next(now: context.time.now()) }) {
+            case .fetch(let count, let done): await fetch(upTo: count, acknowledging: done)
+            case .audit: await audit()
+            case .wait:
+                if state.withLock(\.isIdle) { for bell in idleBells { bell.ring() } }
+                await bell.wait()
+            case .cancel: for task in tasks.withLock({ Array($0.values) }) { task.cancel() }
+            case .end: return
+            }
+        }
+    }
+
+    /// Acknowledges what is left to be, and puts back what was not finished.
+    ///
+    /// - Returns: how many were put back.
+    /// - Throws: `RedisError`; then it is all left to the rescue.
+    func release() async throws -> Int {
+        let done = state.withLock(\.unacknowledged)
+        if !done.isEmpty { _ = try await exchange(upTo: 0, acknowledging: done) }
+        var count = 0
+        for queue in context.queues {
+            let keys = [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.holders]
+            let reply = try await context.redis.run(
+                JobScripts.release, keys: keys, [Array(context.holder(queue).utf8)])
+            count += Int(reply.integer ?? 0)
+        }
+        return count
+    }
+
+    private func fetch(upTo count: Int, acknowledging done: [HeldJob]) async {
+        do throws(RedisError) {
+            let reply = try await exchange(upTo: count, acknowledging: done)
+            outage.isOver()
+            guard let found = reply.array else {
+                state.withLock { $0.absent(acknowledged: done.count) }
+                beatBell.ring()
+                return
+            }
+            let now = context.clock.now()
+            let jobs = stride(from: 0, to: found.count - 1, by: 2).compactMap { index in
+                Self.job(number: found[index], payload: found[index + 1])
+            }
+            let started = state.withLock {
+                $0.fetched(jobs, asked: count, acknowledged: done.count, now: now)
+            }
+            start(started)
+        } catch {
+            failed(error)
+        }
+    }
+
+    /// One call of the script.
+    private func exchange(upTo count: Int, acknowledging done: [HeldJob]) async throws(RedisError) -> RedisValue {
+        let numbers = count > 0 ? order.next() : []
+        return try await context.redis.run(JobScripts.fetch, keys: keys) { command in
+            command.append(Int64(count))
+            command.append(Int64(done.count))
+            for job in done {
+                command.append(Int64(job.queue + 1))
+                command.append(job.payload)
+            }
+            for number in numbers { command.append(Int64(number + 1)) }
+        }
+    }
+
+    private static func job(number: RedisValue, payload: RedisValue) -> FetchedJob? {
+        guard let number = number.integer, case .text(let payload) = payload else { return nil }
+        return FetchedJob(queue: Int(number) - 1, payload: payload)
+    }
+
+    private func start(_ jobs: [HeldJob]) {
+        if jobs.isEmpty { return }
+        // Made under the lock, so that none can end before it is entered.
+        tasks.withLock { tasks in
+            for job in jobs { tasks[job.id] = Task { await self.perform(job) } }
+        }
+    }
+
+    private func perform(_ job: HeldJob) async {
+        let isDone = await runner.run(job)
+        tasks.withLock { $0[job.id] = nil }
+        tell { $0.ended(job.id, isDone: isDone) }
+    }
+
+    /// Puts back what the held lists contain and we have never seen, as the reply was lost that brought it.
+    private func audit() async {
+        // Before: what happens from now on is suspect again.
+        state.withLock { $0.audited() }
+        do throws(RedisError) {
+            var held: [FetchedJob] = []
+            for (number, queue) in context.queues.enumerated() {
+                let list = try await context.redis.send(RedisCommand("LRANGE", context.heldKey(queue), "0", "-1"))
+                held += (list.array ?? []).compactMap { Self.job(number: .integer(Int64(number + 1)), payload: $0) }
+            }
+            let strays = state.withLock { $0.strays(among: held) }
+            for job in strays {
+                let queue = context.queues[job.queue]
+                _ = try await context.redis.run(
+                    JobScripts.putBack,
+                    keys: [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.queues],
+                    [job.payload, Array(queue.utf8)])
+            }
+            outage.isOver()
+            if !strays.isEmpty {
+                context.logger.warning(
+                    "Jobs whose arrival was lost are queued again", metadata: ["jobs": "\(strays.count)"])
+                state.withLock { $0.wake() }
+            }
+        } catch {
+            failed(error)
+            state.withLock { $0.suspect() }
+        }
+    }
+
+    private func failed(_ error: RedisError) {
+        outage.begins(error)
+        let isCertain = if case .unavailable = error { true } else { false }
+        state.withLock { $0.fetchFailed(isUnknown: !isCertain) }
+    }
+}

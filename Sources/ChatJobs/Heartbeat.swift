@@ -1,0 +1,128 @@
+import ChatCore
+import Logging
+import RedisClient
+import Synchronization
+
+/// Shows to Sidekiq's web page and to our rescuers that this process lives and what it does, takes orders, and writes
+/// the statistics.
+final class Heartbeat: Sendable {
+    /// An order that was left for this process.
+    enum Order: String {
+        case quiet = "TSTP"
+        case stop = "TERM"
+        /// As Ctrl-C does it.
+        case interrupt = "INT"
+        case dump = "TTIN"
+    }
+
+    private let context: WorkerContext
+    private let fetcher: Fetcher
+    private let statistics: WorkerStatistics
+    private let metrics: JobMetrics
+    private let info: String
+    private let roundTrip = Atomic<Int64>(0)
+    private let outage: Outage
+
+    init(_ context: WorkerContext, fetcher: Fetcher, statistics: WorkerStatistics, metrics: JobMetrics) {
+        self.context = context
+        self.fetcher = fetcher
+        self.statistics = statistics
+        self.metrics = metrics
+        self.info = WorkerInfo.json(context, startedAt: context.clock.now())
+        self.outage = Outage(logger: context.logger)
+    }
+
+    /// - Returns: what was ordered since the last one.
+    func beat() async -> [Order] {
+        let gathered = statistics.take()
+        let inHand = fetcher.inHand
+        metrics.inHand(inHand.count)
+        do throws(RedisError) {
+            try await write(presence(inHand) + gathered.commands(format: context.format, now: context.clock.now()))
+        } catch {
+            // After a lost reply they may be counted twice, which is better than not at all.
+            statistics.keep(gathered)
+            outage.begins(error)
+            return []
+        }
+        outage.isOver()
+        fetcher.tell { $0.present() }
+        do throws(RedisError) {
+            try await measure()
+            return try await orders()
+        } catch {
+            outage.begins(error)  // The next beat tries again.
+            return []
+        }
+    }
+
+    /// Takes this process off the lists, and writes what is left of the statistics.
+    func leave() async {
+        let commands =
+            statistics.take().commands(format: context.format, now: context.clock.now()) + [
+                RedisCommand("SREM", SidekiqKey.processes, context.identity),
+                RedisCommand("UNLINK", context.identity, context.identity + context.format.workSuffix),
+            ]
+        do throws(RedisError) {
+            try await write(commands)
+        } catch {
+            context.logger.warning(
+                "A worker could not say goodbye; it is forgotten in a minute", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func presence(_ inHand: [HeldJob]) -> [RedisCommand] {
+        let identity = context.identity
+        let work = identity + context.format.workSuffix
+        let time = "\(context.configuration.intervals.presence.milliseconds)"
+        var commands = [
+            RedisCommand("SADD", SidekiqKey.processes, identity),
+            RedisCommand(["SADD", SidekiqKey.holders] + context.queues.map(context.holder)),
+            RedisCommand(
+                "HSET", identity, "info", info, "busy", "\(inHand.count)", "beat", "\(context.clock.now().seconds)",
+                "rtt_us", "\(roundTrip.load(ordering: .relaxed))", "quiet", "\(fetcher.isQuiet)",
+                "rss", "\(ProcessFacts.residentKilobytes)"),
+            RedisCommand("PEXPIRE", identity, time),
+            RedisCommand("UNLINK", work),
+        ]
+        for job in inHand {
+            let queue: String = JSONText.string(context.queues[job.queue])
+            let payload: String = JSONText.string(String(decoding: job.payload, as: UTF8.self))
+            let text = "{\"queue\":\(queue),\"payload\":\(payload),\"run_at\":\(job.since.microseconds / 1_000_000)}"
+            commands.append(RedisCommand("HSET", work, job.tid, text))
+        }
+        if !inHand.isEmpty { commands.append(RedisCommand("PEXPIRE", work, time)) }
+        return commands
+    }
+
+    /// All at once, and even by a Redis that is full: a worker that is not seen could not empty it.
+    private func write(_ commands: [RedisCommand]) async throws(RedisError) {
+        _ = try await context.redis.run(JobScripts.all, keys: []) { script in
+            for command in commands {
+                let arguments = command.arguments
+                script.append(Int64(arguments.count))
+                for argument in arguments { script.append(argument) }
+            }
+        }
+    }
+
+    private func orders() async throws(RedisError) -> [Order] {
+        let orders = try await context.redis.send(RedisCommand("RPOP", "\(context.identity)-signals", "100"))
+        return (orders.array ?? []).compactMap { $0.string.flatMap(Order.init(rawValue:)) }
+    }
+
+    private func measure() async throws(RedisError) {
+        let start = ContinuousClock.now
+        _ = try await context.redis.send(RedisCommand("PING"))
+        roundTrip.store(Int64((ContinuousClock.now - start).inSeconds * 1_000_000), ordering: .relaxed)
+        for queue in context.queues {
+            let report = try await QueueReport.read(queue, context.redis, now: context.clock.now())
+            metrics.waiting(in: queue, report.size, latency: report.latency)
+        }
+    }
+}
+
+extension HeldJob {
+    /// What Sidekiq calls the thread.
+    var tid: String { String(id, radix: 36) }
+}

@@ -1,0 +1,40 @@
+import ChatCore
+
+/// Which job a payload asks for, and with what.
+struct JobCall {
+    let job: String
+    /// A JSON array.
+    let arguments: ArraySlice<UInt8>
+
+    /// What ActiveJob hands to Sidekiq: from 8 on, and before. The job proper is their only argument.
+    private static let wrappers = [
+        "Sidekiq::ActiveJob::Wrapper", "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper",
+    ]
+
+    /// - Throws: `JobPayload.Malformed` for what can be no job at all.
+    init(_ payload: JobPayload) throws(JobPayload.Malformed) {
+        guard let job = payload.job else { throw JobPayload.Malformed(description: "the job has no class") }
+        guard let arguments = payload.raw("args"), arguments.first == UInt8(ascii: "[") else {
+            throw JobPayload.Malformed(description: "the job has no array of arguments")
+        }
+        if Self.wrappers.contains(job), let inner = Self.inner(arguments) {
+            self = inner
+        } else {
+            (self.job, self.arguments) = (job, arguments)
+        }
+    }
+
+    private init(job: String, arguments: ArraySlice<UInt8>) {
+        self.job = job
+        self.arguments = arguments
+    }
+
+    private static func inner(_ arguments: ArraySlice<UInt8>) -> JobCall? {
+        let first = arguments.dropFirst().dropLast().drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
+        guard let inner = try? JobPayload(Array(first)),  // More than one element, or none: no wrapper's.
+            let job = inner.string("job_class"), let arguments = inner.raw("arguments"),
+            arguments.first == UInt8(ascii: "[")
+        else { return nil }
+        return JobCall(job: job, arguments: arguments)
+    }
+}

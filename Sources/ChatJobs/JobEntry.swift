@@ -1,0 +1,30 @@
+package import ChatCore
+
+/// A job in one of the sorted sets.
+package struct JobEntry: Sendable {
+    package let kind: JobSets.Kind
+    /// When it is due, or when it died.
+    package let at: Timestamp
+    /// What stands there; not always a job.
+    package let bytes: [UInt8]
+    package let payload: JobPayload?
+
+    init(_ kind: JobSets.Kind, at: Timestamp, bytes: [UInt8]) {
+        self.kind = kind
+        self.at = at
+        self.bytes = bytes
+        payload = try? JobPayload(bytes)  // Nil for what is no JSON object: such entries can still be looked at and deleted.
+    }
+
+    package var jid: String? { payload?.jid }
+    /// The class, that of an ActiveJob unwrapped; what stands there if it is no job.
+    package var job: String { call?.job ?? payload?.job ?? "(malformed)" }
+    package var queue: String { payload?.queue ?? "" }
+    /// A JSON array.
+    package var arguments: String { call.map { String(decoding: $0.arguments, as: UTF8.self) } ?? "" }
+    package var retryCount: Int? { payload?.integer("retry_count").map { Int($0) } }
+    package var errorClass: String? { payload?.string("error_class") }
+    package var errorMessage: String? { payload?.string("error_message") }
+
+    private var call: JobCall? { payload.flatMap { try? JobCall($0) } }
+}

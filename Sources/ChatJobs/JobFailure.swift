@@ -1,0 +1,113 @@
+import ChatCore
+
+/// What becomes of a job that failed, decided as Sidekiq's `job_retry.rb` does.
+struct JobFailure: Sendable {
+    enum Fate: Equatable {
+        case retry(at: Timestamp)
+        case dead
+        case dropped
+    }
+
+    /// How many times a job is tried again that does not say: `retry: true`.
+    static let defaultRetries: Int64 = 25
+    static let longestMessage = 10_000
+
+    let fate: Fate
+    /// As it is put where it goes.
+    let payload: [UInt8]
+
+    /// - Parameters:
+    ///   - queue: where it was.
+    ///   - options: the job's own, where it is known.
+    ///   - jitter: from 0 to 1, at random.
+    init(
+        of job: JobPayload, in queue: String, error: any Error, options: JobOptions?, format: SidekiqFormat,
+        now: Timestamp, jitter: Double
+    ) {
+        var job = job
+        job.set("queue", string: job.string("retry_queue") ?? queue)
+        let name = Self.describe(error, in: &job)
+        // A count that is no number is none.
+        var count: Int64 = 0
+        let firstFailure = job.time("failed_at")
+        if let before = job.integer("retry_count") {
+            count = min(before, 1_000_000) + 1
+            job.set("retried_at", raw: format.timestamp(now))
+        } else {
+            job.set("failed_at", raw: format.timestamp(now))
+        }
+        job.set("retry_count", raw: String(count))
+        if let lines = Self.backtraceLines(job) {
+            job.set(
+                "error_backtrace",
+                string: Backtrace.encode(Array(["\(name): \(String(reflecting: error))"].prefix(lines))))
+        }
+        payload = job.bytes
+        let isOver =
+            if let retryFor = job.number("retry_for") {
+                (firstFailure ?? now).seconds + retryFor < now.seconds
+            } else {
+                count >= job.integer("retry") ?? options.map { Int64($0.retries) } ?? Self.defaultRetries
+            }
+        if job.bool("retry") == false {
+            fate = .dropped
+        } else if !isOver {
+            fate = .retry(at: now.adding(Self.delay(count, jitter: jitter, format: format)))
+        } else {
+            fate = job.bool("dead") == false ? .dropped : .dead
+        }
+    }
+
+    /// count⁴ + 15 s, and up to 10 s more for each try so far.
+    static func delay(_ count: Int64, jitter: Double, format: SidekiqFormat) -> Duration {
+        let count = Double(min(max(count, 0), 1000))
+        let spread = 10 * (count + 1)
+        let more = format == .v8 ? (jitter * spread).rounded(.down) : (jitter * 10).rounded(.down) * (count + 1)
+        return .seconds(count * count * count * count + 15 + min(more, spread))
+    }
+
+    /// Writes the error into a payload.
+    ///
+    /// - Returns: its class.
+    @discardableResult
+    static func describe(_ error: any Error, in job: inout JobPayload) -> String {
+        let name = (error as? UnknownJob)?.errorClass ?? "\(type(of: error))"
+        job.set("error_message", string: String("\(error)".prefix(longestMessage)))
+        job.set("error_class", string: name)
+        return name
+    }
+
+    /// How many lines of a backtrace are wanted; nil for none.
+    private static func backtraceLines(_ job: JobPayload) -> Int? {
+        if job.bool("backtrace") == true { return .max }
+        return job.integer("backtrace").flatMap { $0 > 0 ? Int($0) : nil }
+    }
+}
+
+/// No job of this name is registered.
+struct UnknownJob: Error, CustomStringConvertible {
+    let name: String
+
+    /// What Ruby would have thrown.
+    var errorClass: String { "NameError" }
+
+    var description: String { "uninitialized constant \(name): no job of this name is known here" }
+}
+
+/// A job's process has died while it ran, time and again.
+struct Poisonous: Error, CustomStringConvertible {
+    let deaths: Int
+
+    var description: String { "its process died while it ran, \(deaths) times" }
+}
+
+/// What the dead set keeps: half a year, ten thousand.
+enum DeadSet {
+    static let age = Duration.seconds(180 * 24 * 3600)
+    static let size = 10_000
+
+    /// The last arguments of every script that buries: the oldest score that is kept, and how many are.
+    static func bounds(now: Timestamp) -> [[UInt8]] {
+        [Array(String(now.seconds - age.inSeconds).utf8), Array(String(size).utf8)]
+    }
+}

@@ -1,0 +1,98 @@
+package import ChatCore
+import RedisClient
+
+/// A queue as it stands.
+package struct QueueReport: Sendable {
+    package let name: String
+    package let size: Int
+    /// For how long the oldest job has waited.
+    package let latency: Duration
+
+    static func read(_ name: String, _ redis: RedisClient, now: Timestamp) async throws(RedisError) -> QueueReport {
+        let key = SidekiqKey.queue(name)
+        let replies = await redis.send([RedisCommand("LLEN", key), RedisCommand("LINDEX", key, "-1")])
+        let size = try replies[0].get().integer ?? 0
+        var latency = Duration.zero
+        // A job that cannot be read has no age.
+        if case .text(let bytes) = try replies[1].get(), let payload = try? JobPayload(bytes),
+            let since = payload.time("enqueued_at") ?? payload.time("created_at")
+        {
+            latency = max(.zero, .microseconds(now.microseconds - since.microseconds))
+        }
+        return QueueReport(name: name, size: Int(size), latency: latency)
+    }
+}
+
+/// A process as it last described itself: ours or one in Ruby.
+package struct ProcessReport: Sendable {
+    package let identity: String
+    package let hostname: String
+    package let pid: Int
+    package let tag: String
+    package let queues: [String]
+    package let concurrency: Int
+    package let busy: Int
+    package let isQuiet: Bool
+    package let startedAt: Timestamp?
+    /// When it was last seen.
+    package let beat: Timestamp?
+    package let residentKilobytes: Int
+    package let roundTripMicroseconds: Int
+
+    /// - Parameter hash: names and values by turns, as HGETALL answers.
+    init(identity: String, hash: [RedisValue]) {
+        var fields: [String: RedisValue] = [:]
+        for index in stride(from: 0, to: hash.count - 1, by: 2) {
+            fields[hash[index].string ?? ""] = hash[index + 1]
+        }
+        func number(_ name: String) -> Int { Int(fields[name]?.integer ?? 0) }
+        let info = fields["info"]?.bytes.flatMap { try? JobPayload($0) }  // What cannot be read is left blank.
+        self.identity = identity
+        hostname = info?.string("hostname") ?? ""
+        pid = Int(info?.integer("pid") ?? 0)
+        tag = info?.string("tag") ?? ""
+        queues = info?.raw("queues").map(JSONText.readStrings) ?? []
+        concurrency = Int(info?.integer("concurrency") ?? 0)
+        startedAt = info?.time("started_at")
+        busy = number("busy")
+        isQuiet = fields["quiet"]?.string == "true"
+        beat = fields["beat"]?.string.flatMap { Timestamp(sidekiq: $0) }
+        residentKilobytes = number("rss")
+        roundTripMicroseconds = number("rtt_us")
+    }
+}
+
+/// A job that a process has in hand, as of its last beat.
+package struct WorkReport: Sendable {
+    package let identity: String
+    package let tid: String
+    package let queue: String
+    package let job: String
+    package let jid: String
+    package let since: Timestamp
+
+    init?(identity: String, tid: String, json: [UInt8]) {
+        guard let work = try? JobPayload(json) else { return nil }  // A process of another kind, perhaps.
+        // Until Sidekiq 6 the payload is an object here and not its text.
+        let text = work.string("payload").map { Array($0.utf8) } ?? work.raw("payload").map { Array($0) }
+        let payload = text.flatMap { try? JobPayload($0) }
+        self.identity = identity
+        self.tid = tid
+        queue = work.string("queue") ?? ""
+        job = payload.map { (try? JobCall($0).job) ?? $0.job ?? "" } ?? ""
+        jid = payload?.jid ?? ""
+        since = Timestamp(microseconds: (work.integer("run_at") ?? 0) * 1_000_000)
+    }
+}
+
+/// Sidekiq's counters, and sizes.
+package struct JobStatistics: Sendable {
+    package let processed: Int
+    package let failed: Int
+    package let enqueued: Int
+    package let scheduled: Int
+    package let retries: Int
+    package let dead: Int
+    package let processes: Int
+    package let busy: Int
+}

@@ -1,0 +1,110 @@
+import ChatCore
+import Logging
+import RedisClient
+
+/// Performs one job and sees to what becomes of it when it fails.
+struct JobRunner: Sendable {
+    let context: WorkerContext
+    let jobs: JobRegistry
+    let statistics: WorkerStatistics
+    let metrics: JobMetrics
+
+    /// - Returns: whether it is done, and to be acknowledged. Else it has left the held list, or stays there to be put
+    ///   back when the worker ends.
+    func run(_ job: HeldJob) async -> Bool {
+        let payload: JobPayload
+        let call: JobCall
+        do throws(JobPayload.Malformed) {
+            payload = try JobPayload(job.payload)
+            call = try JobCall(payload)
+        } catch {
+            return await bury(job, error)
+        }
+        let registered = jobs[call.job]
+        let start = ContinuousClock.now
+        log(.debug, "start", payload, call)
+        do {
+            guard let registered else { throw UnknownJob(name: call.job) }
+            try await registered.perform(call.arguments)
+            let elapsed = ContinuousClock.now - start
+            statistics.succeeded(call.job, elapsed)
+            metrics.ended(registered.name, .succeeded, elapsed)
+            log(.debug, "done", payload, call, elapsed)
+            return true
+        } catch {
+            // One that was cancelled has not failed: it is put back as it was.
+            if Task.isCancelled { return false }
+            let elapsed = ContinuousClock.now - start
+            statistics.failed(registered == nil ? nil : call.job)
+            metrics.ended(registered?.name, .failed, elapsed)
+            log(.info, "fail", payload, call, elapsed, error)
+            await settle(
+                job,
+                JobFailure(
+                    of: payload, in: context.queues[job.queue], error: error, options: registered?.options,
+                    format: context.format, now: context.clock.now(), jitter: .random(in: 0..<1)))
+            return false
+        }
+    }
+
+    /// What can never be performed goes to the dead at once.
+    private func bury(_ job: HeldJob, _ error: JobPayload.Malformed) async -> Bool {
+        context.logger.warning(
+            "A job is malformed and goes to the dead set",
+            metadata: ["error": "\(error)", "queue": "\(context.queues[job.queue])"])
+        metrics.ended(nil, .failed, .zero)
+        var bytes = job.payload
+        // Where there is an object it is told what is wrong; other bytes are kept as they are.
+        if var payload = try? JobPayload(bytes) {
+            JobFailure.describe(error, in: &payload)
+            bytes = payload.bytes
+        }
+        await settle(job, JobFailure(fate: .dead, payload: bytes))
+        return false
+    }
+
+    /// Moves a failed job in Redis. Tries until that is known to have happened, or the worker ends: the job is still
+    /// held then, and is put back or rescued.
+    private func settle(_ job: HeldJob, _ failure: JobFailure) async {
+        let held = context.heldKey(context.queues[job.queue])
+        let outage = Outage(logger: context.logger)
+        while !Task.isCancelled {
+            let now = context.clock.now()
+            do throws(RedisError) {
+                switch failure.fate {
+                case .retry(let at):
+                    _ = try await context.redis.run(
+                        JobScripts.fail, keys: [held, SidekiqKey.retry],
+                        [job.payload, failure.payload, Array(String(at.seconds).utf8)])
+                case .dead:
+                    _ = try await context.redis.run(
+                        JobScripts.fail, keys: [held, SidekiqKey.dead],
+                        [job.payload, failure.payload, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+                case .dropped: _ = try await context.redis.run(JobScripts.fail, keys: [held], [job.payload])
+                }
+                return
+            } catch {
+                outage.begins(error)
+            }
+            try? await context.time.sleep(context.time.now() + .milliseconds(500))  // Cut short by the end.
+        }
+    }
+
+    private func log(
+        _ level: Logger.Level, _ event: Logger.Message, _ payload: JobPayload, _ call: JobCall,
+        _ elapsed: Duration? = nil, _ error: (any Error)? = nil
+    ) {
+        guard context.logger.logLevel <= level else { return }
+        var metadata: Logger.Metadata = ["jid": "\(payload.jid ?? "none")", "job": "\(call.job)"]
+        if let elapsed { metadata["elapsed"] = "\(elapsed.inSeconds)" }
+        if let error { metadata["error"] = "\(String("\(error)".prefix(1000)))" }
+        context.logger.log(level: level, event, metadata: metadata)
+    }
+}
+
+extension JobFailure {
+    init(fate: Fate, payload: [UInt8]) {
+        self.fate = fate
+        self.payload = payload
+    }
+}

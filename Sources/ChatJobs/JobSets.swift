@@ -1,0 +1,100 @@
+package import ChatCore
+package import RedisClient
+
+/// What a person may see and do: the sets of jobs, the queues, the processes.
+///
+/// All methods throw `RedisError`. What is done to an entry is done once, whoever else does something to it meanwhile.
+package struct JobSets: Sendable {
+    package enum Kind: String, Sendable, CaseIterable {
+        /// Failed, and to be tried again.
+        case retry
+        case schedule
+        /// Given up on.
+        case dead
+    }
+
+    package typealias Entry = JobEntry
+
+    let redis: RedisClient
+    let format: SidekiqFormat
+    let clock: WallClock
+
+    package init(redis: RedisClient, format: SidekiqFormat = .v8, clock: WallClock = .system) {
+        self.redis = redis
+        self.format = format
+        self.clock = clock
+    }
+
+    package func size(of kind: Kind) async throws -> Int {
+        Int(try await redis.send(RedisCommand("ZCARD", kind.rawValue)).integer ?? 0)
+    }
+
+    /// The soonest first; of the dead the latest.
+    package func list(_ kind: Kind, from start: Int = 0, limit: Int = 50) async throws -> [Entry] {
+        let range = ["ZRANGE", kind.rawValue, "\(start)", "\(start + max(limit, 1) - 1)", "WITHSCORES"]
+        let reply = try await redis.send(RedisCommand(range + (kind == .dead ? ["REV"] : [])))
+        return Self.entries(kind, reply.array ?? [])
+    }
+
+    /// Looks through the whole set.
+    package func find(jid: String, in kind: Kind) async throws -> Entry? {
+        // What a pattern means is taken literally; an id has none of it.
+        let pattern = "*" + jid.filter { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" } + "*"
+        var cursor = "0"
+        repeat {
+            let reply = try await redis.send(
+                RedisCommand("ZSCAN", kind.rawValue, cursor, "MATCH", pattern, "COUNT", "1000"))
+            guard let parts = reply.array, parts.count == 2 else { return nil }
+            cursor = parts[0].string ?? "0"
+            if let found = Self.entries(kind, parts[1].array ?? []).first(where: { $0.jid == jid }) { return found }
+        } while cursor != "0"
+        return nil
+    }
+
+    /// - Returns: false when it was gone.
+    @discardableResult
+    package func delete(_ entry: Entry) async throws -> Bool {
+        try await redis.send(RedisCommand("ZREM", entry.kind.rawValue, bytes: [entry.bytes])).integer == 1
+    }
+
+    /// Puts it into its queue now; of its tries this one counts as none.
+    ///
+    /// - Returns: false when it was gone, or is no job.
+    @discardableResult
+    package func requeue(_ entry: Entry) async throws -> Bool {
+        guard var payload = entry.payload else { return false }
+        if let count = payload.integer("retry_count") { payload.set("retry_count", raw: "\(max(count, 0) - 1)") }
+        payload.remove("at")
+        payload.set("enqueued_at", raw: format.timestamp(clock.now()))
+        let queue = payload.queue ?? JobOptions().queue
+        let reply = try await redis.run(
+            JobScripts.promote, keys: [entry.kind.rawValue, SidekiqKey.queue(queue), SidekiqKey.queues],
+            [entry.bytes, payload.bytes, Array(queue.utf8)])
+        return reply.integer == 1
+    }
+
+    /// Moves it to the dead.
+    ///
+    /// - Returns: false when it was gone, or is dead.
+    @discardableResult
+    package func kill(_ entry: Entry) async throws -> Bool {
+        guard entry.kind != .dead else { return false }
+        let now = clock.now()
+        let reply = try await redis.run(
+            JobScripts.kill, keys: [entry.kind.rawValue, SidekiqKey.dead],
+            [entry.bytes, entry.bytes, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+        return reply.integer == 1
+    }
+
+    package func clear(_ kind: Kind) async throws { _ = try await redis.send(RedisCommand("UNLINK", kind.rawValue)) }
+
+    static func entries(_ kind: Kind, _ values: [RedisValue]) -> [Entry] {
+        stride(from: 0, to: values.count - 1, by: 2).compactMap { index in
+            guard case .text(let bytes) = values[index], let score = values[index + 1].string.flatMap(Double.init)
+            else {
+                return nil
+            }
+            return Entry(kind, at: Timestamp(seconds: score), bytes: bytes)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+import ChatCore
+import Logging
+import RedisClient
+import Synchronization
+
+/// Puts jobs whose time has come into their queues: those scheduled, and those to be tried again.
+///
+/// Sidekiq takes a job off its set and then pushes it, and a crash between the two loses it; here one script does both.
+struct Poller: Sendable {
+    let context: WorkerContext
+    let fetcher: Fetcher
+
+    private static let portion = 100
+
+    func run() async {
+        let outage = Outage(logger: context.logger)
+        let processes = Atomic(1)
+        await context.time.repeating(
+            every: { Self.pause(context.configuration.averagePoll, of: processes.load(ordering: .relaxed)) }
+        ) {
+            if fetcher.isQuiet { return }
+            do throws(RedisError) {
+                try await poll()
+                let count = try await context.redis.send(RedisCommand("SCARD", SidekiqKey.processes)).integer
+                processes.store(Int(count ?? 1), ordering: .relaxed)
+                outage.isOver()
+            } catch {
+                outage.begins(error)
+            }
+        }
+    }
+
+    /// As Sidekiq does it: all processes together look about so often, and few of them not too irregularly.
+    private static func pause(_ average: Duration, of processes: Int) -> Duration {
+        average * Double(max(1, processes)) * (processes < 10 ? .random(in: 0.5...1.5) : .random(in: 0...2))
+    }
+
+    /// Moves all that is due.
+    func poll() async throws(RedisError) {
+        for set in [SidekiqKey.retry, SidekiqKey.schedule] {
+            while !fetcher.isQuiet, !Task.isCancelled {
+                let now = context.clock.now()
+                let due = try await context.redis.send(
+                    RedisCommand(
+                        "ZRANGE", set, "-inf", "\(now.seconds)", "BYSCORE", "LIMIT", "0", "\(Self.portion)"))
+                let entries = (due.array ?? []).compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }
+                for entry in entries { try await promote(entry, from: set, now: now) }
+                if entries.count < Self.portion { break }
+            }
+        }
+    }
+
+    private func promote(_ entry: [UInt8], from set: String, now: Timestamp) async throws(RedisError) {
+        var payload: JobPayload
+        do throws(JobPayload.Malformed) {
+            payload = try JobPayload(entry)
+        } catch {
+            context.logger.warning(
+                "A job is malformed and goes to the dead set", metadata: ["error": "\(error)", "set": "\(set)"])
+            _ = try await context.redis.run(
+                JobScripts.kill, keys: [set, SidekiqKey.dead],
+                [entry, entry, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+            return
+        }
+        payload.remove("at")
+        payload.set("enqueued_at", raw: context.format.timestamp(now))
+        let queue = payload.queue ?? JobOptions().queue
+        _ = try await context.redis.run(
+            JobScripts.promote, keys: [set, SidekiqKey.queue(queue), SidekiqKey.queues],
+            [entry, payload.bytes, Array(queue.utf8)])
+    }
+}

@@ -1,0 +1,20 @@
+/// In which order the queues are looked at.
+struct QueueOrder: Sendable {
+    private let isStrict: Bool
+    /// The queues' numbers, each as often as it weighs.
+    private let numbers: [Int]
+
+    init(_ configuration: WorkerConfiguration) {
+        isStrict = configuration.isStrict || configuration.queues.count == 1
+        numbers = configuration.queues.enumerated().flatMap { number, queue in
+            Array(repeating: number, count: configuration.isStrict ? 1 : max(1, queue.weight))
+        }
+    }
+
+    /// Each queue's number once.
+    func next() -> [Int] {
+        if isStrict { return Array(Set(numbers)).sorted() }
+        var seen: Set<Int> = []
+        return numbers.shuffled().filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,90 @@
+import ChatCore
+import Crypto
+import Logging
+import RedisClient
+
+/// Puts back what processes held that have died, and forgets them.
+///
+/// Every worker looks now and then, and a lock lets one do it at a time. A process counts as dead when its presence has
+/// expired: each script looks again, so that one that comes back in this moment keeps its jobs.
+struct Rescuer: Sendable {
+    let context: WorkerContext
+    /// A job whose process died so often is its murderer.
+    static let deaths = 3
+
+    func run() async {
+        let outage = Outage(logger: context.logger)
+        let (from, to) = context.configuration.intervals.rescue
+        await context.time.repeating(every: { from + (to - from) * Double.random(in: 0...1) }) {
+            do throws(RedisError) {
+                try await look()
+                outage.isOver()
+            } catch {
+                outage.begins(error)
+            }
+        }
+    }
+
+    func look() async throws(RedisError) {
+        // Shorter than anybody's pause: whoever holds it has let it go when it looks again.
+        let lock = context.configuration.intervals.rescue.from.milliseconds * 3 / 4
+        let reply = try await context.redis.send(
+            RedisCommand("SET", SidekiqKey.rescue, context.identity, "NX", "PX", "\(max(lock, 1))"))
+        guard reply != .null else { return }
+        let holders = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.holders))
+        for holder in (holders.array ?? []).compactMap(\.string) {
+            let parts = holder.split(separator: " ", maxSplits: 1)
+            guard parts.count == 2, parts[0] != context.identity else { continue }
+            try await rescue(holder, identity: String(parts[0]), queue: String(parts[1]))
+        }
+        try await forgetProcesses()
+    }
+
+    private func rescue(_ holder: String, identity: String, queue: String) async throws(RedisError) {
+        guard try await context.redis.send(RedisCommand("EXISTS", identity)).integer == 0 else { return }
+        let held = SidekiqKey.held(identity, queue)
+        let list = try await context.redis.send(RedisCommand("LRANGE", held, "0", "-1"))
+        // The newest first: so the oldest is the next to be taken again.
+        for case .text(let payload) in list.array ?? [] {
+            try await rescue(payload, of: identity, held: held, queue: queue)
+        }
+        _ = try await context.redis.run(
+            JobScripts.forget, keys: [identity, held, SidekiqKey.holders], [Array(holder.utf8)])
+    }
+
+    private func rescue(
+        _ bytes: [UInt8], of identity: String, held: String, queue: String
+    ) async throws(RedisError) {
+        let now = context.clock.now()
+        var dead = bytes
+        var jid: String?
+        if var payload = try? JobPayload(bytes) {  // Else it is buried as it is by whoever takes it.
+            jid = payload.jid
+            JobFailure.describe(Poisonous(deaths: Self.deaths), in: &payload)
+            payload.set("queue", string: queue)
+            dead = payload.bytes
+        }
+        let deaths = try await context.redis.run(
+            JobScripts.rescue,
+            keys: [
+                identity, held, SidekiqKey.queue(queue), SidekiqKey.queues,
+                SidekiqKey.deaths(jid ?? hex(SHA256.hash(data: bytes))), SidekiqKey.dead,
+            ],
+            [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now)
+                + [Array(String(Self.deaths).utf8)])
+        guard let deaths = deaths.integer, deaths > 0 else { return }
+        context.logger.warning(
+            deaths < Self.deaths
+                ? "A job was rescued from a process that died" : "A job goes to the dead set: its processes die",
+            metadata: ["jid": "\(jid ?? "none")", "process": "\(identity)", "deaths": "\(deaths)"])
+    }
+
+    /// Takes those off Sidekiq's list whose presence has expired.
+    private func forgetProcesses() async throws(RedisError) {
+        let processes = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.processes))
+        for process in (processes.array ?? []).compactMap(\.string) {
+            guard try await context.redis.send(RedisCommand("EXISTS", process)).integer == 0 else { continue }
+            _ = try await context.redis.send(RedisCommand("SREM", SidekiqKey.processes, process))
+        }
+    }
+}

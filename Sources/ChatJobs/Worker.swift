@@ -1,0 +1,155 @@
+package import ChatCore
+package import Logging
+package import Metrics
+package import RedisClient
+import ServiceLifecycle
+
+/// Performs jobs: a process of Sidekiq's kind, among Ruby's or alone.
+///
+/// What it promises: a job that is in Redis is performed at least once, whatever dies. It stands in a queue, in a set, or
+/// in the held list of a process, and moves from one to the other by one script. When this process dies, others put back
+/// what it held (`Rescuer`); when a reply is lost, it finds out itself (`Fetcher`). It may be performed twice.
+///
+/// It needs a `RedisClient` that somebody else runs, for longer than the worker.
+package final class Worker: Service {
+    package let identity: String
+    private let context: WorkerContext
+    private let fetcher: Fetcher
+    private let heartbeat: Heartbeat
+
+    package init(
+        _ configuration: WorkerConfiguration,
+        jobs: JobRegistry,
+        redis: RedisClient,
+        clock: WallClock = .system,
+        time: Timekeeper = .continuous,
+        logger: Logger,
+        metrics: any MetricsFactory
+    ) {
+        precondition(
+            configuration.concurrency > 0 && !configuration.queues.isEmpty, "a worker needs a slot and a queue")
+        identity = "\(ProcessFacts.hostname):\(ProcessFacts.pid):\(randomHex(bytes: 6))"
+        context = WorkerContext(
+            identity: identity, configuration: configuration, redis: redis, clock: clock, time: time, logger: logger)
+        let statistics = WorkerStatistics()
+        let metrics = JobMetrics(jobs: jobs.names, queues: context.queues, factory: metrics)
+        fetcher = Fetcher(
+            context, runner: JobRunner(context: context, jobs: jobs, statistics: statistics, metrics: metrics))
+        heartbeat = Heartbeat(context, fetcher: fetcher, statistics: statistics, metrics: metrics)
+    }
+
+    /// Whether it takes nothing new: it was told to be quiet, or to stop.
+    package var isQuiet: Bool { fetcher.isQuiet }
+
+    /// Takes nothing new from now on; what is in hand goes on (TSTP).
+    package func quiet() { fetcher.tell { $0.quiet() } }
+
+    /// Takes nothing new, and makes `run` return when what is in hand is done, or put back after the timeout (TERM).
+    package func stop() { stop(within: context.configuration.shutdownTimeout) }
+
+    /// Logs what is in hand, and since when (TTIN).
+    package func dump() {
+        let inHand = fetcher.inHand
+        context.logger.warning("In hand", metadata: ["jobs": "\(inHand.count)"])
+        for job in inHand {
+            let payload = try? JobPayload(job.payload)  // Nil for what is no job; it is on its way to the dead set.
+            context.logger.warning(
+                "A job in hand",
+                metadata: [
+                    "jid": "\(payload?.jid ?? "none")", "job": "\(payload?.job ?? "none")",
+                    "queue": "\(context.queues[job.queue])", "since": "\(job.since.rfc3339)",
+                ])
+        }
+    }
+
+    /// Works until the graceful shutdown, or `stop`. Cancelling the task leaves jobs only the time to end at once.
+    package func run() async throws {
+        // Not a child: it has to end its jobs in good order when this task is cancelled.
+        let working = Task { await work() }
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await working.value
+            } onGracefulShutdown: {
+                self.stop()
+            }
+        } onCancel: {
+            stop(within: .zero)
+        }
+    }
+
+    private func stop(within timeout: Duration) {
+        fetcher.tell { [time = context.time] in $0.stop(deadline: time.now() + timeout) }
+    }
+
+    private func work() async {
+        context.logger.info(
+            "Working",
+            metadata: [
+                "identity": "\(identity)", "queues": "\(context.queues)",
+                "concurrency": "\(context.configuration.concurrency)",
+            ])
+        context.redis.onReconnect { [weak fetcher] in
+            // Replies may have been lost, and time may have passed in which nobody saw us.
+            fetcher?.tell { state in
+                state.suspect()
+                state.wake()
+            }
+            fetcher?.beatBell.ring()
+        }
+        await withTaskGroup { group in
+            let (context, fetcher) = (context, fetcher)
+            let intervals = context.configuration.intervals
+            group.addTask { await self.beat() }
+            for (queue, bell) in zip(context.queues, fetcher.idleBells) {
+                group.addTask { await Peeker(context: context, queue: queue, bell: bell, fetcher: fetcher).run() }
+            }
+            group.addTask { await Poller(context: context, fetcher: fetcher).run() }
+            group.addTask { await Rescuer(context: context).run() }
+            group.addTask {
+                await context.time.repeating(every: { intervals.tick }) { fetcher.tell { $0.wake() } }
+            }
+            group.addTask {
+                await context.time.repeating(every: { intervals.audit }) { fetcher.tell { $0.suspect() } }
+            }
+            await fetcher.run()
+            group.cancelAll()
+        }
+        await leave()
+        context.logger.info("The work is over", metadata: ["identity": "\(identity)"])
+    }
+
+    private func beat() async {
+        await context.time.repeating(every: { [context] in context.configuration.beat }, or: fetcher.beatBell) {
+            for order in await heartbeat.beat() {
+                context.logger.info("An order has come", metadata: ["order": "\(order.rawValue)"])
+                switch order {
+                case .quiet: quiet()
+                case .stop, .interrupt: stop()
+                case .dump: dump()
+                }
+            }
+        }
+    }
+
+    /// Puts back what is not done, and says goodbye. Without Redis that is left to the rescue.
+    private func leave() async {
+        for isLast in [false, true] {
+            do {
+                let count = try await fetcher.release()
+                if count > 0 {
+                    context.logger.warning("Jobs that were not done are queued again", metadata: ["jobs": "\(count)"])
+                }
+                break
+            } catch {
+                if isLast {
+                    context.logger.warning(
+                        "Jobs in hand could not be put back; another worker rescues them in a minute",
+                        metadata: ["error": "\(error)"])
+                }
+                // The second try says what is wrong.
+                try? await context.redis.waitUntilConnected(timeout: .seconds(2))
+            }
+        }
+        await heartbeat.leave()
+    }
+}

@@ -1,0 +1,156 @@
+import ChatCore
+
+/// A worker's decisions, without Redis, a task or a clock (`Worker` acts on them).
+///
+/// The contract: a job that was fetched stands in Redis in our held list until it is acknowledged, put into another set,
+/// or put back. `held` here is what we know of that list; it may hold more than we know when a reply was lost
+/// (`isSuspect`), and then it is audited before anything else is fetched. At no time are more jobs taken than there are
+/// free slots: what is held is being run.
+struct WorkerState: Sendable {
+    /// What the fetcher has to do next.
+    enum Step: Sendable {
+        /// Acknowledge these, and take up to that many new ones.
+        case fetch(upTo: Int, acknowledging: [HeldJob])
+        /// Compare the held lists with `held`.
+        case audit
+        /// Wait until something changes.
+        case wait
+        /// Cancel the jobs that run.
+        case cancel
+        /// Stop fetching for good.
+        case end
+    }
+
+    private enum Phase {
+        case running
+        /// Takes nothing new.
+        case quiet
+        case stopping(deadline: Duration)
+        /// The jobs were told to end.
+        case cancelling(deadline: Duration, isTold: Bool)
+    }
+
+    private let concurrency: Int
+    private let lastGrace: Duration
+    private var phase = Phase.running
+    private var running: [UInt64: HeldJob] = [:]
+    /// Done, and Redis does not know it yet, or we do not know that it knows.
+    private var finished: [HeldJob] = []
+    private var lastID: UInt64 = 0
+    /// All queues were empty when they were last looked at.
+    private(set) var isDry = false
+    /// Redis does not answer; changed by `wake`.
+    private(set) var isAway = false
+    private var isSuspect = false
+    /// Whether others see that we live.
+    private var isPresent = false
+
+    init(concurrency: Int, lastGrace: Duration) {
+        self.concurrency = concurrency
+        self.lastGrace = lastGrace
+    }
+
+    /// What is being run, oldest first.
+    var inHand: [HeldJob] { running.values.sorted { $0.id < $1.id } }
+    var busy: Int { running.count }
+    /// All that the held lists contain, as far as we know.
+    var held: [HeldJob] { inHand + finished }
+    /// What is done and not acknowledged.
+    var unacknowledged: [HeldJob] { finished }
+
+    /// From now on jobs end that stay in the held lists, to be put back all together.
+    private var isCancelling: Bool { if case .cancelling = phase { true } else { false } }
+
+    var isQuiet: Bool { if case .running = phase { false } else { true } }
+    /// Whether somebody should look out for jobs.
+    var isIdle: Bool { isDry && !isQuiet && running.count < concurrency && isPresent && !isAway }
+
+    mutating func next(now: Duration) -> Step {
+        switch phase {
+        case .stopping(let deadline):
+            if running.isEmpty, finished.isEmpty { return .end }
+            if now >= deadline { phase = .cancelling(deadline: now + lastGrace, isTold: false) }
+        case .running, .quiet, .cancelling: break
+        }
+        if case .cancelling(let deadline, let isTold) = phase {
+            phase = .cancelling(deadline: deadline, isTold: true)
+            if !isTold { return .cancel }
+            // What is not acknowledged by now is tried once more at the very end.
+            if running.isEmpty || now >= deadline { return .end }
+        }
+        if isAway { return .wait }
+        if isSuspect, !isCancelling { return .audit }
+        let free = isQuiet || !isPresent ? 0 : concurrency - running.count
+        if finished.isEmpty, free == 0 || isDry { return .wait }
+        return .fetch(upTo: free, acknowledging: finished)
+    }
+
+    /// - Parameter acknowledged: how many were, the oldest of those that were finished.
+    /// - Returns: the jobs to start.
+    mutating func fetched(_ jobs: [FetchedJob], asked: Int, acknowledged: Int, now: Timestamp) -> [HeldJob] {
+        finished.removeFirst(acknowledged)
+        if asked > 0 { isDry = jobs.count < asked }
+        return jobs.map { job in
+            lastID += 1
+            let held = HeldJob(id: lastID, queue: job.queue, payload: job.payload, since: now)
+            running[lastID] = held
+            return held
+        }
+    }
+
+    /// - Parameter isUnknown: it may have been carried out.
+    mutating func fetchFailed(isUnknown: Bool) {
+        isAway = true
+        if isUnknown { isSuspect = true }
+    }
+
+    /// Redis says that nobody sees us: a beat must come first.
+    mutating func absent(acknowledged: Int) {
+        finished.removeFirst(acknowledged)
+        isPresent = false
+    }
+
+    mutating func present() { isPresent = true }
+
+    mutating func audited() { isSuspect = false }
+
+    /// What is in the held lists and not in `held`.
+    func strays(among jobs: [FetchedJob]) -> [FetchedJob] {
+        var known: [[UInt8]: Int] = [:]
+        for job in held { known[job.payload, default: 0] += 1 }
+        return jobs.filter { job in
+            guard let count = known[job.payload], count > 0 else { return true }
+            known[job.payload] = count - 1
+            return false
+        }
+    }
+
+    /// A job has ended.
+    ///
+    /// - Parameter isDone: it is to be acknowledged. Else it has left the held list already, or stays there to be put
+    ///   back at the end.
+    mutating func ended(_ id: UInt64, isDone: Bool) {
+        guard let job = running.removeValue(forKey: id), isDone else { return }
+        finished.append(job)
+    }
+
+    /// Something has changed outside: a job may have come, Redis may be back.
+    mutating func wake() {
+        isDry = false
+        isAway = false
+    }
+
+    /// The held lists may contain what we do not know of.
+    mutating func suspect() { isSuspect = true }
+
+    mutating func quiet() { if case .running = phase { phase = .quiet } }
+
+    /// - Parameter deadline: when jobs that still run are cancelled. A second stop may only make it earlier.
+    mutating func stop(deadline: Duration) {
+        switch phase {
+        case .running, .quiet: phase = .stopping(deadline: deadline)
+        case .stopping(let earlier): phase = .stopping(deadline: min(earlier, deadline))
+        case .cancelling: break
+        }
+    }
+}

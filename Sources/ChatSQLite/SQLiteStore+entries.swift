@@ -1,0 +1,33 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore {
+    /// Numbers are dense here, and none is void.
+    package func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+        try read { db in
+            let query = try Self.walk(chat, Page(after: number), limit: limit, db)
+            var entries: [LogEntry] = []
+            var bytes = 0
+            while bytes <= Page.bodyBytes, try query.next() {
+                entries.append(LogEntry(Self.message(query)))
+                bytes += query.bytes(1).count
+            }
+            return entries
+        }
+    }
+
+    package func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try read { db in
+            let query = try Query(db, "SELECT last_message_number FROM chats WHERE id = ?")
+            var numbers: [Chat.ID: Int64] = [:]
+            for chat in chats {
+                try query.rebind(.integer(chat.rawValue))
+                if try query.next() { numbers[chat] = query.integer(0) }
+            }
+            return numbers
+        }
+    }
+
+    /// None is ever missing below another.
+    package func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {}
+}

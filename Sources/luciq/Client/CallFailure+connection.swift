@@ -1,0 +1,52 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+
+extension CallFailure {
+    /// What became of a connection.
+    ///
+    /// - Parameter wasThere: a name that was once known can be away for a while; one that never was is a mistake.
+    init(losing error: any Error, to address: ChatAddress, wasThere: Bool) {
+        switch error {
+        case let error as NIOConnectionError where error.connectionErrors.isEmpty:
+            self.init(
+                sentence: "There is no host named \(address.host.printable).",
+                outlook: wasThere ? .passing() : .final)
+        case let error as NIOConnectionError:
+            let reason = (error.connectionErrors.last?.error as? IOError).map { ": \($0.reasonText)" } ?? ""
+            self.init(sentence: "The server cannot be reached\(reason).", outlook: .passing())
+        case let error as IOError where [ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL].contains(error.errnoCode):
+            self.init(sentence: "The server cannot be reached: \(error.reasonText).", outlook: .passing())
+        case let error as HTTPClientError
+        where [.connectTimeout, .getConnectionFromPoolTimeout, .tlsHandshakeTimeout].contains(error):
+            self.init(sentence: "The server cannot be reached: it does not answer.", outlook: .passing())
+        case NIOSSLError.handshakeFailed(.sslError(let stack)):
+            let isUntrusted = stack.contains { "\($0)".contains("CERTIFICATE_VERIFY_FAILED") }
+            let sentence =
+                isUntrusted
+                ? "The certificate of \(address.host.printable) is not to be trusted."
+                : "No TLS connection to \(address.host.printable) can be made."
+            self.init(sentence: sentence, outlook: .final)
+        case is NIOSSLExtraError:
+            self.init(sentence: "The certificate is not one of \(address.host.printable).", outlook: .final)
+        case is HTTPParserError where !wasThere:
+            self.init(sentence: "There is no HTTP server at \(address.base).", outlook: .final)
+        case let error as HTTPClientError where [.readTimeout, .deadlineExceeded].contains(error):
+            self.init(sentence: "The server says nothing any more.", outlook: .passing(), mayHaveHappened: true)
+        default:
+            let reason = (error as? IOError).map { ": \($0.reasonText)" } ?? ""
+            self.init(sentence: "The connection was lost\(reason).", outlook: .passing(), mayHaveHappened: true)
+        }
+    }
+}
+
+extension IOError {
+    /// `connection refused`.
+    fileprivate var reasonText: String {
+        let text = String(cString: strerror(errnoCode))
+        return text.prefix(1).lowercased() + text.dropFirst()
+    }
+}

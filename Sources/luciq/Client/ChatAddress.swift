@@ -1,0 +1,51 @@
+import ChatCore
+import Foundation
+
+/// Where a chat is: a server, an application and a number.
+struct ChatAddress {
+    /// What was given cannot be an address.
+    struct Invalid: Error, Equatable {
+        let sentence: String
+    }
+
+    /// The server's URL, without a slash at its end: `https://chat.example.com`, `http://127.0.0.1:3000/prefix`.
+    let base: String
+    let host: String
+    let token: Tenant.Token
+    let chat: Int64
+
+    /// - Parameter url: http or https; it may have a path, where a proxy puts the server there.
+    init(url: String, token: String, chat: String) throws(Invalid) {
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
+            ["http", "https"].contains(scheme), let host = parts.host, !host.isEmpty
+        else {
+            throw Invalid(
+                sentence: "The server's URL must look like http://127.0.0.1:3000 or https://chat.example.com.")
+        }
+        guard parts.query == nil, parts.fragment == nil, parts.user == nil, parts.password == nil else {
+            throw Invalid(sentence: "The server's URL must have no user, no query and no fragment.")
+        }
+        if let port = parts.port, !(1...65_535).contains(port) {
+            throw Invalid(sentence: "The server's URL must have a port from 1 to 65535.")
+        }
+        guard let token = Tenant.Token(token) else {
+            throw Invalid(sentence: "TOKEN must be the 32 hex digits, in lower case, that the application was given.")
+        }
+        guard let chat = Chat.Number(digits: chat[...]) else {
+            throw Invalid(sentence: "CHAT must be a chat's number, from 1.")
+        }
+        base = String(url.reversed().drop { $0 == "/" }.reversed())
+        self.host = host
+        self.token = token
+        self.chat = chat.rawValue
+    }
+
+    var messages: String { "\(base)/applications/\(token.text)/chats/\(chat)/messages" }
+
+    /// - Parameter cursor: what was seen last.
+    func stream(after cursor: String) -> String {
+        // Opaque: it goes back as it came.
+        let value = cursor.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+        return "\(base)/applications/\(token.text)/chats/\(chat)/stream?after=\(value)"
+    }
+}

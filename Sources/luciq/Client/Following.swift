@@ -1,0 +1,92 @@
+import Foundation
+
+/// What `luciq tail` makes of what it hears, without a socket: which messages are new, and what follows a loss.
+struct Following {
+    /// What an event asks for.
+    enum Step: Equatable {
+        case nothing
+        case show(ReceivedMessage)
+        /// The connection is over, as the server says.
+        case fail(CallFailure)
+    }
+
+    /// What was seen last; nil as long as nobody has said where to begin.
+    private(set) var cursor: String?
+
+    private var newest: Int64 = 0
+    private var backoff = Backoff(first: .seconds(1))
+    private var trouble: String?
+
+    /// - Parameter number: of the message that was seen last, 0 for none; nil to begin with the next one.
+    init(after number: Int64?) {
+        if let number { begin(after: number) }
+    }
+
+    mutating func begin(after number: Int64) {
+        cursor = String(number)
+        newest = number
+    }
+
+    /// - Returns: what to tell a person.
+    mutating func connected() -> String? {
+        backoff.reset()
+        defer { trouble = nil }
+        return trouble == nil ? nil : "Connected again."
+    }
+
+    mutating func receive(_ event: ServerSentEvent) -> Step {
+        switch event.type {
+        case "message":
+            guard let message = ReceivedMessage(json: event.data) else {
+                return .fail(CallFailure(sentence: "The server sent something that is no message.", outlook: .final))
+            }
+            if !event.id.isEmpty { cursor = event.id }
+            // Each comes once, whatever is sent again.
+            guard message.number > newest else { return .nothing }
+            newest = message.number
+            return .show(message)
+        case "close":
+            return .fail(closing(event.data))
+        default:
+            // Kinds of events that later servers have. They too are seen.
+            if !event.id.isEmpty { cursor = event.id }
+            return .nothing
+        }
+    }
+
+    private func closing(_ json: String) -> CallFailure {
+        struct Closing: Decodable {
+            var code: String?
+            var reconnect: Bool?
+        }
+        // Whatever it says, it is a goodbye.
+        let closing = try? JSONDecoder().decode(Closing.self, from: Data(json.utf8))
+        let code = (closing?.code ?? "unknown").printable
+        guard closing?.reconnect == false else {
+            let sentences = [
+                "slow_consumer": "The server closed the stream, because it was read too slowly.",
+                "going_away": "The server is shutting down.",
+            ]
+            return CallFailure(
+                sentence: sentences[code] ?? "The server closed the stream (\(code)).", outlook: .passing())
+        }
+        return CallFailure(sentence: "The server closed the stream for good (\(code)).", outlook: .final)
+    }
+
+    /// - Parameters:
+    ///   - retry: milliseconds to wait at first, as the stream asked.
+    ///   - chance: 0 to 1.
+    /// - Returns: how long to wait before connecting again, and what to tell a person: each trouble once.
+    /// - Throws: the failure, when trying again is no use.
+    mutating func lost(
+        _ failure: CallFailure, retry: Int?, chance: Double
+    ) throws(CallFailure) -> (pause: Duration, notice: String?) {
+        guard case .passing(let asked) = failure.outlook else { throw failure }
+        if let retry { backoff.first = min(.milliseconds(max(100, retry)), backoff.longest) }
+        defer { trouble = failure.sentence }
+        return (
+            backoff.pause(asked: asked, chance: chance),
+            trouble == failure.sentence ? nil : "\(failure.sentence) Trying again."
+        )
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import ChatJobs
+import Logging
+import RedisClient
+
+struct Jobs: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs",
+        abstract: "Look at background jobs, start and mend them.",
+        subcommands: [List.self, Enqueue.self, Retry.self, Kill.self, Dead.self, Stats.self]
+    )
+}
+
+/// The jobs, as Redis has them.
+struct JobsInRedis {
+    let redis: RedisClient
+    let format: SidekiqFormat
+
+    var queue: JobQueue { JobQueue(redis: redis, format: format) }
+    var sets: JobSets { JobSets(redis: redis, format: format) }
+}
+
+extension JobsFlags {
+    /// Runs a command's work; a problem becomes one sentence and an exit code.
+    func withJobs(_ body: (JobsInRedis) async throws -> Void) async throws {
+        let configuration: RedisConfiguration
+        let format: SidekiqFormat
+        do {
+            let settings = try await Settings(flags: values, file: config)
+            configuration = try settings.redis(for: "to the Redis that the jobs are in")
+            format = try settings.sidekiqFormat()
+        } catch let invalid as Settings.Invalid {
+            throw ExitStatus.configuration(invalid.description)
+        }
+        // It tells its troubles by throwing, not in a log.
+        let redis = RedisClient(
+            configuration, logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() })
+        do {
+            try await redis.check()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await redis.run() }
+                defer { group.cancelAll() }
+                try await redis.waitUntilConnected(timeout: configuration.connectTimeout)
+                try await body(JobsInRedis(redis: redis, format: format))
+            }
+        } catch let error as RedisError {
+            if case .unusable = error { throw ExitStatus.configuration("\(error) (\(configuration)).") }
+            throw ExitStatus.unavailable("\(error) (\(configuration)).")
+        }
+    }
+}
+
+extension ExitStatus {
+    /// What was asked for is not there.
+    static let absent = ExitStatus(code: ExitCode(1))
+}

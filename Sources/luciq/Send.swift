@@ -1,0 +1,91 @@
+import ArgumentParser
+import Foundation
+
+struct Send: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Send a message, or a message a line; print their numbers.",
+        discussion: """
+            Without TEXT, all of standard input is one message, without the line break at its end. With --lines, and at a \
+            terminal, each line is a message, sent as soon as it is there, in order; blank lines are none. A message \
+            has 1 to 65535 bytes of UTF-8. TEXT that begins with a dash comes after --.
+
+            A server that is away is tried again, for as long as --patience says; each message is stored once all the \
+            same. Ends with 65 when a message is refused, and with 75 when the server was away too long: what comes \
+            after it is not sent. Ends with 69 when there is no such chat, with 64 for a bad URL, TOKEN or CHAT.
+            """
+    )
+
+    @OptionGroup var client: ClientFlags
+
+    @Argument(help: "The message. Default: standard input.")
+    var text: String?
+
+    @Flag(help: "Each line of standard input is a message.") var lines = false
+
+    @Option(help: ArgumentHelp("How long to try, for each message.", valueName: "seconds"))
+    var patience = 60
+
+    func run() async throws {
+        let address = try client.address()
+        guard text == nil || !lines else { throw ExitStatus.usage("--lines is for standard input; leave out TEXT.") }
+        guard (1...86_400).contains(patience) else {
+            throw ExitStatus.usage("--patience must be a number from 1 to 86400.")
+        }
+        Interrupt.install()
+        StandardOutput.ignoreBrokenPipes()
+        do {
+            try await ChatClient.with(address, silence: .seconds(15)) { server in
+                if let text { try await send(text, to: server) } else { try await sendInput(to: server) }
+            }
+        } catch StandardOutput.Failure.error(let reason) {
+            throw ExitStatus.inputOutput("The message was sent, but its number cannot be written: \(reason).")
+        } catch let failure as StandardInput.Failure {
+            throw ExitStatus.inputOutput(failure.sentence)
+        } catch let invalid as TextInput.Invalid {
+            throw ExitStatus.refused(invalid.sentence)
+        } catch let failure as CallFailure {
+            throw failure.exitStatus(failure.sentence)
+        }
+    }
+
+    private func sendInput(to server: ChatClient) async throws {
+        let isTyped = isatty(STDIN_FILENO) != 0
+        if isTyped { Notice.tell("A line is a message. Ctrl-D ends.") }
+        var input = TextInput(isLines: lines || isTyped)
+        while let bytes = try StandardInput.read() {
+            for text in try input.read(bytes) {
+                do {
+                    try await send(text, to: server)
+                } catch let failure as CallFailure where isTyped && failure.outlook == .refused {
+                    // Who types it sees what is wrong, and types on.
+                    Notice.tell(failure.sentence)
+                }
+            }
+        }
+        if let text = try input.end() { try await send(text, to: server) }
+    }
+
+    private func send(_ text: String, to server: ChatClient) async throws {
+        guard text.utf8.count <= TextInput.longest else { throw TextInput.Invalid.tooLong }
+        var delivery = Delivery(text, until: .now + .seconds(patience))
+        while true {
+            do {
+                let number = try await server.send(delivery.body, key: delivery.key)
+                return try report(number)
+            } catch let failure as CallFailure {
+                let (pause, notice) = try delivery.failed(failure, at: .now, chance: .random(in: 0...1))
+                Notice.tell(notice)
+                try await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    private func report(_ number: Int64) throws {
+        do throws(StandardOutput.Failure) {
+            try StandardOutput.write("\(number)\n")
+        } catch {
+            // A reader of the numbers who leaves is no reason to stop sending.
+            guard error == .closed else { throw error }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import ChatHTTP
+import ChatJobs
+import RedisClient
+
+extension Settings {
+    func workerConfiguration() throws -> WorkerConfiguration {
+        var configuration = WorkerConfiguration()
+        configuration.queues = try queues()
+        configuration.concurrency = try number(Setup.concurrency, in: 1...1000)
+        configuration.shutdownTimeout = try seconds(Setup.shutdownTimeout)
+        configuration.format = try sidekiqFormat()
+        configuration.tag = try text(Setup.workerTag)
+        return configuration
+    }
+
+    /// Where a worker listens: for probes and Prometheus, so a few connections will do.
+    func healthOptions() throws -> HTTPOptions {
+        var options = HTTPOptions()
+        options.host = try text(Setup.workerHost)
+        options.port = try number(Setup.workerPort, in: 0...65_535)
+        options.maxConnections = 256
+        return options
+    }
+
+    func sidekiqFormat() throws -> SidekiqFormat {
+        SidekiqFormat(rawValue: String(try number(Setup.sidekiqFormat, in: 6...8))) ?? .v8
+    }
+
+    private func queues() throws -> [WorkerConfiguration.Queue] {
+        let queues = try text(Setup.queues).split(whereSeparator: \.isWhitespace).map { text in
+            do throws(WorkerConfiguration.Invalid) {
+                return try WorkerConfiguration.Queue(parsing: String(text))
+            } catch {
+                throw Invalid(description: "QUEUES: \(error.description).")
+            }
+        }
+        guard !queues.isEmpty else { throw Invalid(description: "QUEUES must name a queue.") }
+        if let twice = Dictionary(grouping: queues, by: \.name).first(where: { $1.count > 1 })?.key {
+            throw Invalid(
+                description:
+                    "QUEUES names \(twice) twice; more of its jobs are taken with a weight: \(twice),2.")
+        }
+        return queues
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import ChatCore
+import Foundation
+
+struct Tail: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Follow a chat: a line a message, as they come.",
+        discussion: """
+            A line is the message's number, its time by this machine's clock, and its text; what a terminal would obey \
+            is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
+
+            A lost connection is made again, and goes on where it was lost: every message comes once, in order. A \
+            server that is away is waited for. Ends with 130 on Ctrl-C, with 0 when the reader of its output has had \
+            enough (luciq tail … | head), with 69 when there is no such chat, with 64 for a bad URL, TOKEN or CHAT.
+            """
+    )
+
+    @OptionGroup var client: ClientFlags
+
+    @Option(help: "Begin after this message; 0 for all that there is. Default: the newest.")
+    var after: String?
+
+    @Flag(help: "Print a JSON object a line.") var json = false
+
+    // The server writes every 15 seconds, if only a comment.
+    @Option(help: .hidden) var silence = 40
+
+    func run() async throws {
+        let address = try client.address()
+        let start = after.map { Int64(digits: $0[...]) }
+        guard start != .some(nil) else { throw ExitStatus.usage("--after must be a message's number, or 0.") }
+        Interrupt.install()
+        StandardOutput.ignoreBrokenPipes()
+        StandardOutput.endWithItsReader()
+        do {
+            try await ChatClient.with(address, silence: .seconds(silence)) { server in
+                try await follow(server, from: Following(after: start ?? nil))
+            }
+        } catch StandardOutput.Failure.closed {
+            return
+        } catch StandardOutput.Failure.error(let reason) {
+            throw ExitStatus.inputOutput("The output cannot be written: \(reason).")
+        } catch let failure as CallFailure {
+            throw failure.exitStatus(failure.sentence)
+        }
+    }
+
+    /// Never returns; throws what ends it.
+    private func follow(_ server: ChatClient, from start: Following) async throws {
+        var following = start
+        while true {
+            var parser = EventParser()
+            do {
+                if following.cursor == nil { following.begin(after: try await server.newest()) }
+                var stream = try await server.stream(after: following.cursor ?? "0")
+                Notice.tell(following.connected())
+                while let bytes = try await stream.next() { try show(bytes, &parser, &following) }
+                throw CallFailure(sentence: "The connection was lost.", outlook: .passing())
+            } catch let failure as CallFailure {
+                let (pause, notice) = try following.lost(failure, retry: parser.retry, chance: .random(in: 0...1))
+                Notice.tell(notice)
+                try await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    /// Prints the messages that these bytes complete, in one write.
+    private func show(
+        _ bytes: some Sequence<UInt8>, _ parser: inout EventParser, _ following: inout Following
+    ) throws {
+        var lines = ""
+        var failure: CallFailure?
+        do throws(EventParser.TooLarge) {
+            for event in try parser.read(bytes) where failure == nil {
+                switch following.receive(event) {
+                case .nothing: break
+                case .show(let message): lines += (json ? message.json.printableJSON : message.line) + "\n"
+                case .fail(let reason): failure = reason
+                }
+            }
+        } catch {
+            failure = CallFailure(sentence: "The server sent something that is no message.", outlook: .final)
+        }
+        if !lines.isEmpty { try StandardOutput.write(lines) }
+        if let failure { throw failure }
+    }
+}

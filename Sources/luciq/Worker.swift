@@ -1,0 +1,162 @@
+import ArgumentParser
+import ChatCluster
+import ChatCore
+import ChatHTTP
+import ChatJobs
+import Hummingbird
+import Logging
+import MySQLClient
+import RedisClient
+import ServiceLifecycle
+import UnixSignals
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker",
+        abstract:
+            "Perform background jobs: a cluster's own, by the clock, and those in the queues, in Sidekiq's formats.",
+        discussion: """
+            TERM ends it, TSTP makes it take no more jobs, TTIN writes what it is doing to the log. Every setting can be \
+            a flag, an environment variable or a key of the settings file, in this order. docs/operations.md tells more.
+            """
+    )
+
+    @OptionGroup var database: DatabaseFlags
+    @OptionGroup var flags: WorkerFlags
+
+    func run() async throws {
+        WorkerSignals.hold()
+        let plan = try await plan()
+        let logger = plan.logger
+        let jobs: ClusterJobs
+        // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
+        let redis = RedisClient(plan.cluster.redis, logger: logger)
+        do {
+            jobs = try await ClusterJobs(plan.cluster, logger: logger)
+            try await check(redis, plan)
+        } catch let problem as StoreProblem {
+            throw ExitStatus.problem(problem)
+        }
+        let metrics = PrometheusRegistry()
+        let registry = JobRegistry(jobs.jobs)
+        let worker = Worker(plan.worker, jobs: registry, redis: redis, logger: logger, metrics: metrics)
+        let scheduler = try CronScheduler(
+            jobs.cron.map { $0.moved(to: plan.worker.queues[0].name) }, jobs: registry, redis: redis,
+            format: plan.worker.format, logger: logger)
+        let health = buildHealthApplication(
+            probe: { try await probe(jobs, redis) }, options: plan.health, metrics: metrics,
+            logger: logger,
+            onListening: { port in announce(port: port, worker.identity, plan) })
+        let signals = WorkerSignals(onQuiet: { worker.quiet() }, onDump: { worker.dump() })
+        // They stop in reverse: the worker while it can still be asked how it is.
+        let services: [any Service] =
+            [redis] + jobs.services + [
+                health, OnceConnected(redis: redis, service: worker),
+                OnceConnected(redis: redis, service: scheduler),
+                signals,
+            ]
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { service in
+                // The worker ends by itself when Sidekiq's web page tells it to.
+                .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)
+            },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        // The worker keeps its time itself; what comes after that is bounded too.
+        configuration.maximumGracefulShutdownDuration = plan.worker.shutdownTimeout + .seconds(10)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch {
+            throw ExitStatus.listening(error, on: plan.health, called: Setup.workerHost.variable) ?? error
+        }
+        logger.info("stopped")
+    }
+
+    private struct Plan {
+        let worker: WorkerConfiguration
+        let health: HTTPOptions
+        let cluster: ClusterConfiguration
+        let logger: Logger
+    }
+
+    private func plan() async throws -> Plan {
+        do {
+            let settings = try await Settings(
+                flags: database.values.merging(flags.values) { $1 }, file: database.config)
+            guard case .cluster(let cluster) = try settings.storeLocation() else {
+                throw Settings.Invalid(
+                    description:
+                        "A SQLite database needs no worker: set DATABASE_URL to a MySQL database to run one.")
+            }
+            let format = try settings.logFormat()
+            let level = try settings.logLevel()
+            return Plan(
+                worker: try settings.workerConfiguration(),
+                health: try settings.healthOptions(),
+                cluster: cluster,
+                logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }
+            )
+        } catch let invalid as Settings.Invalid {
+            throw ExitStatus.configuration(invalid.description)
+        }
+    }
+
+    /// A Redis that is merely away is waited for.
+    private func check(_ redis: RedisClient, _ plan: Plan) async throws {
+        do throws(RedisError) {
+            try await redis.check()
+        } catch {
+            guard case .unusable = error else { return }
+            throw StoreProblem("\(error) (\(plan.cluster.redis)).", isConfiguration: true)
+        }
+    }
+
+    private func probe(_ jobs: ClusterJobs, _ redis: RedisClient) async throws {
+        do throws(RedisError) {
+            _ = try await redis.send(RedisCommand("PING"))
+        } catch {
+            throw ChatError.unavailable(reason: "\(error)")
+        }
+        try await jobs.probe()
+    }
+
+    private func announce(port: Int, _ identity: String, _ plan: Plan) {
+        let url = plan.health.url(port: port)
+        let queues = plan.worker.queues.map(\.name).joined(separator: " ")
+        plan.logger.info(
+            "listening",
+            metadata: [
+                "url": .string(url), "database": .string(plan.cluster.mysql.description),
+                "redis": .string(plan.cluster.redis.description), "queues": .string(queues),
+                "concurrency": .stringConvertible(plan.worker.concurrency), "process": .string(identity),
+            ])
+        guard Terminal.isStandardOutput else { return }
+        print(
+            """
+
+              A worker of Luciq Chat is running, on the queues \(queues)
+              Health and metrics: \(url)/readyz, \(url)/metrics
+
+              luciq jobs stats tells what it does. Ctrl-C stops it.
+
+            """)
+    }
+}
+
+extension CronJob {
+    /// A worker has its clock's jobs come to a queue that it serves.
+    fileprivate func moved(to queue: String) -> CronJob {
+        CronJob(name: name, expression: expression, job: job, queue: queue, description: description)
+    }
+}
+
+/// A service that begins when Redis is there, or was not for a while: the first connect is no outage to tell of.
+private struct OnceConnected: Service {
+    let redis: RedisClient
+    let service: any Service
+
+    func run() async throws {
+        // It waits for Redis itself, if it must.
+        try? await redis.waitUntilConnected(timeout: .seconds(3))
+        try await service.run()
+    }
+}

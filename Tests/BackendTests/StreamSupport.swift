@@ -1,0 +1,37 @@
+import ChatCore
+import Logging
+import Metrics
+import ServiceLifecycle
+import Testing
+
+extension TestBackend {
+    /// Runs `body` with a hub, then shuts that down.
+    func withHub(_ limits: StreamLimits = StreamLimits(), _ body: (Hub) async throws -> Void) async throws {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let hub = Hub(backend: backend, limits: limits, logger: logger, metrics: NOOPMetricsHandler.instance)
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [hub], logger: logger))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let result: Result<Void, any Error>
+            do {
+                try await body(hub)
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            try result.get()
+        }
+    }
+}
+
+extension ChatSubscription {
+    /// The next `count` messages; more come to nothing here.
+    func take(_ count: Int) async throws -> [Message] {
+        var messages: [Message] = []
+        while messages.count < count { messages += try await next() }
+        #expect(messages.count == count)
+        return messages
+    }
+}

@@ -1,0 +1,106 @@
+import ChatCore
+import RedisClient
+import TestSupport
+import Testing
+
+@testable import ChatCluster
+
+/// What one process stores, the readers of another get.
+@Suite(.timeLimit(.minutes(3))) struct BusTests {
+    @Test(arguments: [
+        "", "hi", "\"quoted\" \\ and / \u{0}", "a\tb\nc\rd\u{8}\u{C}\u{1F}\u{7F}", "é 日本 🤷🏽‍♀️ \u{2028}", "</script>",
+        String(repeating: "\u{1}", count: 65_535),
+    ])
+    func aMessageSurvivesTheBus(_ body: String) throws {
+        let messages = [1, 2_147_483_647].map {
+            Message(number: Message.Number($0), body: body, createdAt: TestCluster.time)
+        }
+        #expect(try BusPayload.decode(BusPayload.encode(messages)) == messages)
+        #expect(try BusPayload.decode(BusPayload.encode([])) == [])
+    }
+
+    @Test(arguments: [
+        "", "x", "{}", "[", "[1]", "[{}]", "[{\"number\":1}]", "[{\"number\":1.5,\"created_at\":1,\"body\":\"\"}]",
+    ])
+    func whatIsNoMessageIsRefused(_ payload: String) {
+        #expect(throws: (any Error).self) { try BusPayload.decode(Array(payload.utf8)) }
+    }
+
+    @Test func channelsCarryTheDatabasesNumber() {
+        let channels = BusChannels(database: 7)
+        #expect(channels.name(of: Chat.ID(42)) == "luciq:7:chat:42")
+        #expect(channels.chat(of: "luciq:7:chat:42") == Chat.ID(42))
+        for other in ["luciq:8:chat:42", "luciq:7:chat:", "luciq:7:chat:x", "chat:42"] {
+            #expect(channels.chat(of: other) == nil)
+        }
+    }
+
+    @Test func otherProcessesHearAtOnce() async throws {
+        let redis = try await RedisServer.start()
+        try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
+            try await nodes[1].waitUntilHearing()
+            let reader = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
+            #expect(try await redis.cli("PUBSUB", "CHANNELS") == "luciq:0:chat:\(test.chat.rawValue)")
+            for number in 1...20 as ClosedRange<Int64> {
+                try await nodes[0].send("m\(number)", to: test.chat, test)
+                let messages = try await reader.next()
+                #expect(messages.numbers == [number] && messages[0].body == "m\(number)")
+                // As the store has it, to the microsecond.
+                #expect(try await test.store.message(messages[0].number, in: test.chat) == messages[0])
+            }
+            #expect(try await redis.statistic("pubsub_channels") == 1)
+            reader.cancel()
+        }
+    }
+
+    /// One command a chat and batch, whether or not somebody reads.
+    @Test func aBatchIsToldOfInOneCommandAChat() async throws {
+        let redis = try await RedisServer.start()
+        try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
+            try await nodes[1].waitUntilHearing()
+            let reader = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
+            try await test.send(100)
+            #expect(try await reader.next().count == 100)
+            try await test.send(3, key: "k")
+            try await test.send(3, key: "k")
+            try await test.send(1)
+            #expect(try await reader.take(4).numbers == [101, 102, 103, 104])
+            #expect(try await redis.cli("INFO", "commandstats").contains("cmdstat_publish:calls=3,"))
+        }
+    }
+
+    @Test func deploymentsOnOneRedisDoNotHearEachOther() async throws {
+        let redis = try await RedisServer.start()
+        try await StreamNode.run(redis: [redis.url(database: 1)]) { ours, test in
+            try await StreamNode.run(redis: [redis.url(database: 2)]) { theirs, other in
+                try await theirs[0].waitUntilHearing()
+                #expect(test.chat == other.chat)
+                let reader = try await theirs[0].hub.subscribe(to: other.chat, after: nil)
+                try await ours[0].send("ours", to: test.chat, test)
+                try await theirs[0].send("theirs", to: other.chat, other)
+                #expect(try await reader.next().map(\.body) == ["theirs"])
+            }
+        }
+    }
+
+    @Test func aReaderThatLeavesIsForgotten() async throws {
+        let redis = try await RedisServer.start()
+        try await StreamNode.run(redis: [redis.url()]) { nodes, test in
+            try await nodes[0].waitUntilHearing()
+            var readers: [ChatSubscription] = []
+            for _ in 0..<3 { readers.append(try await nodes[0].hub.subscribe(to: test.chat, after: nil)) }
+            readers.removeLast(2)
+            #expect(try await redis.cli("PUBSUB", "CHANNELS") != "")
+            readers = []
+            try await eventually("the channel is left") { try await redis.cli("PUBSUB", "CHANNELS") == "" }
+        }
+    }
+}
+
+extension RedisServer {
+    /// A number of `INFO`.
+    func statistic(_ name: String) async throws -> Int? {
+        try await cli("INFO").split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }
+            .flatMap { Int($0.dropFirst(name.count + 1)) }
+    }
+}

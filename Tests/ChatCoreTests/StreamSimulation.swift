@@ -1,0 +1,399 @@
+@testable import ChatCore
+
+/// A small world in which everything goes wrong that a cluster can do to a stream, all of it decided by a seed: writers
+/// that are late or die, a bus that loses, repeats and mixes up, a store that fails or is behind, readers that come, go
+/// and dawdle. Only the decisions are real: `ChatFeed`, `LogOrder` and `LiveWindow`.
+struct StreamSimulation {
+    /// What may go wrong, and how often, from 0 to 1.
+    struct Weather {
+        var lateWriters = 0.1
+        var deadWriters = 0.05
+        var lostPublishes = 0.1
+        var repeatedPublishes = 0.05
+        var latePublishes = 0.2
+        var failedStoreCalls = 0.1
+        var staleReads = 0.1
+        var slowReaders = 0.2
+        var clockSkew = Duration.seconds(3)
+        /// How late is late.
+        var writersDelay = Duration.seconds(6)
+        var publishDelay = Duration.seconds(1)
+        var polls = true
+        /// So small that they are reached.
+        var bounds = (window: 12, ahead: 6)
+
+        /// Nothing goes wrong but what writers do.
+        static let fair = Weather(
+            lostPublishes: 0, latePublishes: 0, failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero,
+            bounds: (64, 6))
+        /// Much is out of order, and nothing late by more than a moment.
+        static let calm = Weather(
+            lateWriters: 0.5, deadWriters: 0, lostPublishes: 0, latePublishes: 0.5, failedStoreCalls: 0, staleReads: 0,
+            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20),
+            bounds: (12, 100))
+        /// All that one process can do to itself.
+        static let indoors = Weather(
+            lateWriters: 0, deadWriters: 0, lostPublishes: 0, repeatedPublishes: 0, latePublishes: 0,
+            failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero, polls: false)
+    }
+
+    struct Reader {
+        let id: UInt64
+        let cursor: Int64
+        var received: [Int64] = []
+        var catchUp: LogOrder
+        var goal: Int64 = 0
+        var isSlow: Bool
+        var isWaiting = false
+        var isTooSlow = false
+        var hasLeft = false
+    }
+
+    private struct Row {
+        let entry: LogEntry
+        let since: Duration
+    }
+
+    private enum Event {
+        case write
+        case commit([Int64])
+        case publish([Message])
+        case poll
+        case arrive(cursor: Int64?)
+        case lookUp
+        case opened(head: Int64)
+        case leave
+        case step(reader: Int)
+        case climb(reader: Int)
+        case feedWork
+        case storeCall(LogOrder.Work, reader: Int?)
+        case finding(LogOrder.Finding, reader: Int?)
+    }
+
+    static let start = Timestamp(microseconds: 1_763_830_664_194_123)
+
+    private(set) var readers: [Reader] = []
+    private(set) var voids = 0
+    /// What the store was asked for the feed's sake.
+    private(set) var feedCalls = 0
+    /// The longest time from a commit to where the feed could give it out.
+    private(set) var longestHold = Duration.zero
+    /// What was more than a bound.
+    private(set) var excesses: [String] = []
+    private var limits = StreamLimits()
+    private var weather: Weather
+    private var random: SeededRandom
+    private var now = Duration.zero
+    private var events: [(at: Duration, order: Int, event: Event)] = []
+    private var lastOrder = 0
+    private var rows: [Int64: Row] = [:]
+    /// The highest number in it.
+    private var highest: Int64 = 0
+    private var lastNumber: Int64 = 0
+    private var feed: ChatFeed?
+    private var isOpening = false
+    private var heard: Int64 = 0
+    private var arriving: [Int64?] = []
+    private var isFeedAtWork = false
+    private var given: Int64 = 0
+    private var isOver = false
+
+    init(seed: UInt64, weather: Weather = Weather()) {
+        self.random = SeededRandom(seed: seed)
+        self.weather = weather
+        limits.window = .init(messages: weather.bounds.window, bytes: 350 * weather.bounds.window)
+        limits.smallWindow = .init(messages: Int.random(in: 1...6, using: &random), bytes: 1000)
+        limits.ahead = .init(messages: weather.bounds.ahead, bytes: 350 * weather.bounds.ahead)
+        limits.page = .init(messages: 4, bytes: 1000)
+    }
+
+    /// - Returns: the numbers that hold a message after `cursor`.
+    func messages(after cursor: Int64) -> [Int64] {
+        rows.values.filter { $0.entry.message != nil && $0.entry.number.rawValue > cursor }
+            .map(\.entry.number.rawValue).sorted()
+    }
+
+    /// Lets `writes` batches come, with readers between them, then lets the weather clear up until nothing is left to do.
+    ///
+    /// - Parameter audience: whether there is a reader from the start, and none leaves.
+    mutating func run(writes: Int, arrivals: Int, audience: Bool = false) {
+        if audience {
+            arrive(nil)
+            open(0)
+        }
+        let end = Duration.milliseconds(30 * writes)
+        for _ in 0..<writes { plan(.write, in: moment(before: end)) }
+        for _ in 0..<arrivals {
+            let cursor: Int64? =
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: nil
+                case 1: 0
+                case 2: Int64.random(in: 0...Int64(2 * writes), using: &random)
+                default: Int64.random(in: 0...Int64(5 * writes), using: &random)
+                }
+            plan(.arrive(cursor: cursor), in: moment(before: end))
+        }
+        for _ in 0..<(audience ? 0 : arrivals / 3) { plan(.leave, in: moment(before: end)) }
+        if weather.polls { plan(.poll, in: .seconds(1)) }
+        while now < end + .seconds(60), let next = events.popLast() {
+            now = next.at
+            if now > end { weather.failedStoreCalls = 0 }
+            isOver = now > end + .seconds(30)
+            happen(next.event)
+            check()
+        }
+    }
+
+    private mutating func happen(_ event: Event) {
+        switch event {
+        case .write: write()
+        case .commit(let numbers): commit(numbers)
+        case .publish(let messages):
+            heard = messages.reduce(heard) { max($0, $1.number.rawValue) }
+            feed?.receive(messages, now: now)
+            feedChanged()
+        case .poll:
+            feed?.see(highest, now: now)
+            feedChanged()
+            if !isOver { plan(.poll, in: .seconds(1)) }
+        case .arrive(let cursor): arrive(cursor)
+        case .lookUp: plan(.opened(head: highest), in: moment(before: .milliseconds(20)))
+        case .opened(let head): open(head)
+        case .leave: leave()
+        case .step(let reader): step(reader)
+        case .climb(let reader): climb(reader)
+        case .feedWork: feedWork()
+        case .storeCall(let work, let reader): call(work, reader)
+        case .finding(let finding, let reader): take(finding, reader)
+        }
+    }
+
+    // MARK: Writers
+
+    private mutating func write() {
+        let count = Int64.random(in: 1...4, using: &random)
+        let numbers = Array(lastNumber + 1...lastNumber + count)
+        lastNumber += count
+        if chance(weather.deadWriters) { return }
+        plan(
+            .commit(numbers), in: chance(weather.lateWriters) ? moment(before: weather.writersDelay) : .milliseconds(1))
+    }
+
+    private mutating func commit(_ numbers: [Int64]) {
+        var numbers = numbers
+        for index in numbers.indices where rows[numbers[index]] != nil {
+            // The fence: another one is taken.
+            lastNumber += 1
+            numbers[index] = lastNumber
+        }
+        numbers.sort()
+        let skew = weather.clockSkew * Double.random(in: -1...1, using: &random)
+        let time = Self.start.adding(now + skew)
+        let messages = numbers.map { number in
+            Message(
+                number: Message.Number(number),
+                body: String(repeating: "x", count: Int.random(in: 0...200, using: &random)), createdAt: time)
+        }
+        for message in messages {
+            rows[message.number.rawValue] = Row(entry: LogEntry(message), since: now)
+            highest = max(highest, message.number.rawValue)
+        }
+        for part in messages.split(at: Int.random(in: 0...messages.count, using: &random)) where !part.isEmpty {
+            if chance(weather.lostPublishes) { continue }
+            plan(
+                .publish(part),
+                in: chance(weather.latePublishes) ? moment(before: weather.publishDelay) : .milliseconds(1))
+            if chance(weather.repeatedPublishes) { plan(.publish(part), in: moment(before: .seconds(2))) }
+        }
+    }
+
+    // MARK: The store
+
+    private mutating func call(_ work: LogOrder.Work, _ reader: Int?) {
+        guard !chance(weather.failedStoreCalls) else {
+            return plan(.finding(.failure, reader: reader), in: moment(before: .milliseconds(20)))
+        }
+        let finding: LogOrder.Finding
+        switch work {
+        case .read(let after):
+            let moment = chance(weather.staleReads) ? max(.zero, now - self.moment(before: .milliseconds(700))) : now
+            let visible = stride(from: after + 1, through: highest, by: 1).lazy.compactMap { [rows] in rows[$0] }
+                .filter { $0.since <= moment }
+            finding = .rows(visible.prefix(limits.page.messages).map(\.entry))
+        case .settle(let numbers):
+            // One that nobody was given must not be spent.
+            if numbers.upperBound >= highest { excesses.append("\(numbers) settled") }
+            for number in numbers where rows[number] == nil {
+                let entry = LogEntry(
+                    number: Message.Number(number), message: nil, createdAt: Self.start.adding(now))
+                rows[number] = Row(entry: entry, since: now)
+                voids += 1
+            }
+            finding = .settled
+        }
+        plan(.finding(finding, reader: reader), in: moment(before: .milliseconds(20)))
+    }
+
+    private mutating func take(_ finding: LogOrder.Finding, _ reader: Int?) {
+        guard let reader else {
+            isFeedAtWork = false
+            feed?.finish(finding, now: now, clock: Self.start.adding(now))
+            return feedChanged()
+        }
+        let messages = readers[reader].catchUp.finish(finding, now: now, clock: Self.start.adding(now))
+        readers[reader].received += messages.map(\.number.rawValue)
+        let position = readers[reader].catchUp.head
+        guard !messages.isEmpty || position >= readers[reader].goal else { return plan(.climb(reader: reader)) }
+        feed?.window.move(readers[reader].id, to: position)
+        rest(reader)
+    }
+
+    // MARK: The feed
+
+    private mutating func feedChanged() {
+        guard let feed else { return }
+        for index in readers.indices where readers[index].isWaiting && feed.window.hasNews(for: readers[index].id) {
+            readers[index].isWaiting = false
+            plan(.step(reader: index))
+        }
+        if !isFeedAtWork, let next = feed.order.nextWork { plan(.feedWork, in: max(.zero, next - now)) }
+    }
+
+    private mutating func feedWork() {
+        guard !isFeedAtWork, let work = feed?.startWork(now: now) else { return }
+        isFeedAtWork = true
+        feedCalls += 1
+        plan(.storeCall(work, reader: nil), in: moment(before: .milliseconds(20)))
+    }
+
+    private mutating func open(_ head: Int64) {
+        guard isOpening else { return }
+        isOpening = false
+        feed = ChatFeed(head: head, heard: heard, now: now, limits: limits)
+        given = head
+        isFeedAtWork = false
+        for cursor in arriving { join(cursor) }
+        arriving = []
+        feedChanged()
+    }
+
+    // MARK: Readers
+
+    private mutating func arrive(_ cursor: Int64?) {
+        guard feed == nil else { return join(cursor) }
+        arriving.append(cursor)
+        if !isOpening {
+            isOpening = true
+            heard = 0
+            plan(.lookUp, in: moment(before: .milliseconds(20)))
+        }
+    }
+
+    private mutating func join(_ cursor: Int64?) {
+        let id = UInt64(readers.count)
+        guard let start = feed?.window.join(id, after: cursor) else { return }
+        readers.append(
+            Reader(
+                id: id, cursor: start, catchUp: .ofOldMessages(after: start, limits: limits),
+                isSlow: chance(weather.slowReaders)))
+        plan(.step(reader: readers.count - 1))
+    }
+
+    private mutating func leave() {
+        guard let index = readers.indices.filter({ !readers[$0].hasLeft }).randomElement(using: &random) else { return }
+        end(index)
+    }
+
+    private mutating func end(_ index: Int) {
+        readers[index].hasLeft = true
+        feed?.window.leave(readers[index].id)
+        // The last one turns off the light.
+        if readers.allSatisfy(\.hasLeft) { feed = nil }
+    }
+
+    private mutating func step(_ index: Int) {
+        guard !readers[index].hasLeft, feed != nil, let taken = feed?.window.take(readers[index].id) else { return }
+        switch taken {
+        case .messages(let messages):
+            readers[index].received += messages.map(\.number.rawValue)
+            if messages.count > limits.page.messages { excesses.append("page") }
+            rest(index)
+        case .nothing: readers[index].isWaiting = true
+        case .behind(let position, let goal):
+            readers[index].goal = goal
+            if readers[index].catchUp.head != position {
+                readers[index].catchUp = .ofOldMessages(after: position, limits: limits)
+            }
+            readers[index].catchUp.see(goal, now: now)
+            plan(.climb(reader: index))
+        case .tooSlow:
+            readers[index].isTooSlow = true
+            end(index)
+        case .gone: excesses.append("a reader was forgotten")
+        }
+    }
+
+    private mutating func climb(_ index: Int) {
+        guard !readers[index].hasLeft else { return }
+        guard let next = readers[index].catchUp.nextWork else { return excesses.append("a reader has nothing to do") }
+        guard next <= now else { return plan(.climb(reader: index), in: next - now) }
+        guard let work = readers[index].catchUp.startWork(now: now) else { return }
+        plan(.storeCall(work, reader: index), in: moment(before: .milliseconds(20)))
+    }
+
+    private mutating func rest(_ index: Int) {
+        plan(.step(reader: index), in: readers[index].isSlow ? moment(before: .seconds(1)) : .milliseconds(1))
+    }
+
+    // MARK: The world
+
+    private mutating func check() {
+        guard let feed else { return }
+        if feed.window.count > limits.window.messages || feed.window.bytes > limits.window.bytes {
+            excesses.append("window")
+        }
+        if feed.order.aheadCount > limits.ahead.messages { excesses.append("ahead") }
+        while given < feed.window.head {
+            given += 1
+            guard let row = rows[given] else { return excesses.append("\(given) was passed over") }
+            if row.entry.message != nil { longestHold = max(longestHold, now - row.since) }
+        }
+    }
+
+    private mutating func plan(_ event: Event, in time: Duration = .zero) {
+        lastOrder += 1
+        let at = now + time
+        // Latest first: the next one is the last.
+        var (low, high) = (0, events.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if events[middle].at > at { low = middle + 1 } else { high = middle }
+        }
+        events.insert((at, lastOrder, event), at: low)
+    }
+
+    private mutating func chance(_ probability: Double) -> Bool {
+        Double.random(in: 0..<1, using: &random) < probability
+    }
+
+    private mutating func moment(before end: Duration) -> Duration { end * Double.random(in: 0..<1, using: &random) }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed, everywhere.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { self.state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension Array {
+    fileprivate func split(at index: Int) -> [[Element]] { [Array(prefix(index)), Array(dropFirst(index))] }
+}

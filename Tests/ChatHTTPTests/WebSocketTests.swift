@@ -1,0 +1,525 @@
+import ChatCore
+import Foundation
+import TestSupport
+import Testing
+
+@testable import ChatHTTP
+@testable import ChatSQLite
+
+/// The contract's WebSocket over a real one.
+@Suite(.timeLimit(.minutes(3))) struct WebSocketTests {
+    private static let open = "luciq_live_connections{transport=\"websocket\"}"
+    private static let subscriptions = "luciq_stream_subscriptions"
+
+    private func expectNobody(_ server: TestServer) async throws {
+        try await eventually("no subscription is left") { server.metric(Self.subscriptions) == 0 }
+        try await eventually("no socket is open") { server.metric(Self.open) == 0 }
+        try await eventually("no connection is open") { server.metric("luciq_http_connections") == 0 }
+    }
+
+    /// The application of a chat's path.
+    private func application(_ chat: String) -> String { chat.components(separatedBy: "/chats")[0] }
+
+    private func connect(_ chat: String, _ server: TestServer) async throws -> WebSocketClient {
+        let client = try await WebSocketClient(server.client.port, application(chat) + "/socket")
+        try #require(client.answer.status == 101)
+        return client
+    }
+
+    private func fill(_ chat: String, _ count: Int, size: Int, _ server: TestServer) async throws {
+        let token = try #require(Tenant.Token(chat.split(separator: "/")[1]))
+        let tenant = try #require(try await server.store.id(of: token))
+        let number = try #require(Chat.Number(digits: chat.split(separator: "/")[3]))
+        let id = try #require(try await server.store.id(of: number, in: tenant))
+        let body = String(repeating: "x", count: size)
+        let batch = (0..<count).map { _ in NewMessage(tenant: tenant, chat: id, body: body) }
+        for result in try await server.store.append(batch, at: WallClock.system.now()) { _ = try result.get() }
+    }
+
+    @Test func theHandshake() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let client = try await WebSocketClient(
+                server.client.port, application(chat) + "/socket",
+                headers: WebSocketClient.handshake.merging(["X-Request-Id": "mine", "Origin": "http://127.0.0.1"]) {
+                    $1
+                })
+            #expect(client.answer.status == 101)
+            // RFC 6455, 1.3.
+            #expect(client.answer["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            #expect(client.answer["Upgrade"] == "websocket")
+            #expect(client.answer["Connection"] == "upgrade")
+            #expect(client.answer["X-Request-Id"] == "mine")
+            for name in ["Content-Length", "Transfer-Encoding", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"] {
+                #expect(client.answer[name] == nil, "\(name)")
+            }
+            try await eventually("it is counted") { server.metric(Self.open) == 1 }
+            await client.send(WebSocketClient.bytes(close: 1000))
+            #expect(try await client.closeCode() == 1000)
+            try await expectNobody(server)
+        }
+    }
+
+    static let badHandshakes: [(change: [String: String?], status: Int)] = [
+        (["Upgrade": nil], 426), (["Upgrade": "h2c"], 426), (["Connection": "close"], 426), (["Connection": nil], 426),
+        (["Sec-WebSocket-Version": nil], 426), (["Sec-WebSocket-Version": "8"], 426),
+        (["Sec-WebSocket-Version": "13, 8"], 426), (["Sec-WebSocket-Key": nil], 400), (["Sec-WebSocket-Key": ""], 400),
+        (["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ"], 400), (["Sec-WebSocket-Key": "c2hvcnQ="], 400),
+        (["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="], 400),
+        (["Content-Length": "3"], 400), (["Origin": "https://evil.example"], 403), (["Origin": "null"], 403),
+        (["Upgrade": "foo, websocket", "Connection": "upgrade"], 101), (["Content-Length": "0"], 101),
+    ]
+
+    @Test(arguments: badHandshakes.indices)
+    func handshakes(_ index: Int) async throws {
+        let (change, status) = Self.badHandshakes[index]
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            var headers = WebSocketClient.handshake
+            for (name, value) in change { headers[name] = value }
+            let client = try await WebSocketClient(server.client.port, application(chat) + "/socket", headers: headers)
+            #expect(client.answer.status == status)
+            guard status != 101 else { return }
+            let codes = [400: "bad_handshake", 403: "origin_not_allowed", 426: "upgrade_required"]
+            #expect(client.answer.code == codes[status])
+            if status == 426 {
+                #expect(client.answer["Sec-WebSocket-Version"] == "13")
+                #expect(client.answer["Upgrade"] == "websocket")
+                #expect(client.answer["Connection"]?.contains("upgrade") == true)
+            }
+            #expect(server.metric(Self.open) == 0)
+        }
+    }
+
+    /// An offer in HTTP/1.0 is none.
+    @Test func anOldClient() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let connection = try RawConnection(port: server.client.port)
+            let headers = WebSocketClient.handshake.map { "\($0): \($1)\r\n" }.joined()
+            await connection.send("GET \(application(chat))/socket HTTP/1.0\r\n\(headers)\r\n")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 426)
+        }
+    }
+
+    @Test(arguments: [
+        ("https://app.example", "https://app.example", 101), ("https://app.example", "https://evil.example", 403),
+        ("https://app.example", "http://127.0.0.1", 101), ("*", "https://evil.example", 101),
+    ])
+    func origins(_ setting: String, _ origin: String, _ status: Int) async throws {
+        var options = TestServer.options
+        options.corsOrigin = setting
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            let headers = WebSocketClient.handshake.merging(["Origin": origin]) { $1 }
+            let client = try await WebSocketClient(server.client.port, application(chat) + "/socket", headers: headers)
+            #expect(client.answer.status == status)
+        }
+    }
+
+    /// What a client sends before it has the answer is not lost, nor what came before the handshake.
+    @Test func earlyFrames() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let connection = try RawConnection(port: server.client.port)
+            let headers = WebSocketClient.handshake.map { "\($0): \($1)\r\n" }.joined()
+            let ping = WebSocketClient.bytes(WebSocketClient.Opcode.ping, Array("early".utf8))
+            await connection.send(
+                Array("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
+                    + Array("GET \(application(chat))/socket HTTP/1.1\r\nHost: x\r\n\(headers)\r\n".utf8) + ping
+                    + WebSocketClient.bytes(close: 1000))
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 101)
+            rest += try await connection.receiveAll()
+            let expected: [UInt8] = [0x8A, 5] + Array("early".utf8) + [0x88, 2, 0x03, 0xE8]
+            #expect(rest == expected)
+            try await expectNobody(server)
+        }
+    }
+
+    @Test func manyChatsOverOneConnection() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for _ in 2...3 { _ = try await server.client.send("POST", application(chat) + "/chats") }
+            try await fill(chat, 3, size: 2, server)
+            let client = try await connect(chat, server)
+            await client.send(#"{"type":"subscribe","chat":1,"after":"1"}"#)
+            #expect(try await client.next()?.text == #"{"type":"subscribed","chat":1,"cursor":"1"}"#)
+            for number in 2...3 {
+                let message = try await client.answer()
+                #expect(message["type"] as? String == "message")
+                #expect(message["chat"] as? Int == 1)
+                #expect(message["cursor"] as? String == "\(number)")
+                let listed = try await server.client.get(chat + "/messages?after=\(number - 1)&limit=1").list[0]
+                let inner = try #require(message["message"] as? [String: Any])
+                #expect(NSDictionary(dictionary: inner) == NSDictionary(dictionary: listed))
+            }
+            await client.send(#"{"type":"subscribe","chat":2,"ref":"two"}"#)
+            #expect(try await client.next()?.text == #"{"type":"subscribed","chat":2,"cursor":"0","ref":"two"}"#)
+            _ = try await server.client.post(application(chat) + "/chats/2/messages", json: #"{"body":"to two"}"#)
+            #expect((try await client.answer()["message"] as? [String: Any])?["body"] as? String == "to two")
+            _ = try await server.client.post(application(chat) + "/chats/3/messages", json: #"{"body":"to nobody"}"#)
+            await client.send(#"{"type":"unsubscribe","chat":1}"#)
+            #expect(try await client.next()?.text == #"{"type":"unsubscribed","chat":1}"#)
+            _ = try await server.client.post(chat + "/messages", json: #"{"body":"unheard"}"#)
+            _ = try await server.client.post(application(chat) + "/chats/2/messages", json: #"{"body":"heard"}"#)
+            #expect((try await client.answer()["message"] as? [String: Any])?["body"] as? String == "heard")
+            await client.send(#"{"type":"subscribe","chat":1,"after":"3"}"#)
+            #expect(try await client.answer()["cursor"] as? String == "3")
+            #expect((try await client.answer()["message"] as? [String: Any])?["body"] as? String == "unheard")
+        }
+    }
+
+    @Test func sending() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let client = try await connect(chat, server)
+            for _ in 1...2 {
+                await client.send(#"{"type":"send","chat":1,"ref":"c-1","body":"hi"}"#)
+            }
+            #expect(try await client.next()?.text == #"{"type":"sent","ref":"c-1","chat":1,"message_number":1}"#)
+            let again = try await client.next()?.text
+            #expect(again == #"{"type":"sent","ref":"c-1","chat":1,"message_number":1,"replayed":true}"#)
+            // The same key as that of a request.
+            let posted = try await server.client.post(
+                chat + "/messages", json: #"{"body":"hi"}"#, headers: ["Idempotency-Key": "c-1"])
+            #expect(posted["Idempotent-Replayed"] == "true")
+            let refused = [
+                (#"{"type":"send","chat":1,"ref":"c-1","body":"other"}"#, "idempotency_key_reused"),
+                (#"{"type":"send","chat":1,"ref":"c-2","body":" "}"#, "invalid"),
+                (#"{"type":"send","chat":1,"ref":"c-3","body":"\u0000"}"#, "invalid"),
+                (#"{"type":"send","chat":9,"ref":"c-4","body":"x"}"#, "not_found"),
+                (#"{"type":"subscribe","chat":9,"ref":"c-5"}"#, "not_found"), ("{", "malformed_json"),
+            ]
+            for (text, code) in refused {
+                await client.send(text)
+                let answer = try await client.answer()
+                #expect(answer["type"] as? String == "error", "\(text)")
+                #expect(answer["code"] as? String == code, "\(text)")
+                #expect((answer["detail"] as? String)?.hasSuffix(".") == true, "\(text)")
+            }
+            let largest = String(repeating: "\\\\", count: 65_535)
+            await client.send("{\"type\":\"send\",\"chat\":1,\"body\":\"\(largest)\"}")
+            #expect(try await client.answer()["message_number"] as? Int == 2)
+            #expect(try await server.client.get(chat + "/messages").numbers == [1, 2])
+            #expect(
+                try await server.client.get(chat + "/messages/2").json["body"] as? String
+                    == String(repeating: "\\", count: 65_535))
+        }
+    }
+
+    /// Another tenant's chat is no chat.
+    @Test func anothersChat() async throws {
+        try await TestServer.run { server in
+            let mine = try await server.client.makeChat()
+            let other = try await server.client.makeChat()
+            _ = try await server.client.send("POST", application(other) + "/chats")
+            let client = try await connect(mine, server)
+            for chat in [2, 7] {
+                for text in [
+                    "{\"type\":\"subscribe\",\"chat\":\(chat)}", "{\"type\":\"send\",\"chat\":\(chat),\"body\":\"x\"}",
+                ] {
+                    await client.send(text)
+                    var answer = try await client.answer()
+                    answer["chat"] = nil
+                    answer["ref"] = nil
+                    let expected = [
+                        "type": "error", "code": "not_found", "detail": Problem.notFound.detail,
+                    ]
+                    #expect(answer as? [String: String] == expected)
+                }
+            }
+            #expect(try await server.client.get(application(other) + "/chats/2/messages").numbers == [])
+        }
+    }
+
+    /// Numbers rise in the order in which one connection sent to a chat, however fast it does; and it may leave at once.
+    @Test func whatWasSentIsStoredInOrder() async throws {
+        var options = TestServer.options
+        options.live.sends = 4
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            _ = try await server.client.send("POST", application(chat) + "/chats")
+            let client = try await connect(chat, server)
+            let count = 100
+            var bytes: [UInt8] = []
+            for number in 1...count {
+                for chat in 1...2 {
+                    let text = "{\"type\":\"send\",\"chat\":\(chat),\"body\":\"\(number)\"}"
+                    bytes += WebSocketClient.bytes(WebSocketClient.Opcode.text, Array(text.utf8))
+                }
+            }
+            await client.send(bytes + WebSocketClient.bytes(close: 1000))
+            var numbers: [Int: [Int]] = [:]
+            while let frame = try await client.next(), frame.opcode == WebSocketClient.Opcode.text {
+                numbers[frame.json["chat"] as? Int ?? 0, default: []].append(frame.json["message_number"] as? Int ?? 0)
+            }
+            for chatNumber in 1...2 {
+                #expect(numbers[chatNumber] == Array(1...count))
+                let list = try await server.client.get(application(chat) + "/chats/\(chatNumber)/messages?limit=1000")
+                    .list
+                #expect(list.map { $0["body"] as? String } == (1...count).map { "\($0)" })
+            }
+            try await expectNobody(server)
+        }
+    }
+
+    /// A client is not read while much of what it has sent is still to be stored.
+    @Test func whoSendsMuchIsHeld() async throws {
+        var options = TestServer.options
+        options.live.sends = 4
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            let client = try await connect(chat, server)
+            server.writes.hold()
+            for _ in 1...4 { await client.send(#"{"type":"send","chat":1,"body":"x"}"#) }
+            try await server.writes.waitForHeld(1)
+            // Were it read, its answer would be here before those of the messages.
+            await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.ping))
+            #expect(try await server.client.get("/livez").status == 200)
+            server.writes.release()
+            #expect(try await client.next()?.opcode == WebSocketClient.Opcode.text)
+            let others = [try await client.next(), try await client.next(), try await client.next()]
+            let last = try await client.next()
+            #expect((others + [last]).contains { $0?.opcode == WebSocketClient.Opcode.pong })
+        }
+    }
+
+    /// A client that is gone has sent what it has sent.
+    @Test func whatAGoneClientSentIsStored() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            do {
+                let client = try await connect(chat, server)
+                server.writes.hold()
+                for number in 1...5 { await client.send("{\"type\":\"send\",\"chat\":1,\"body\":\"\(number)\"}") }
+                // A ping is answered when all before it was read.
+                await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.ping))
+                #expect(try await client.next()?.opcode == WebSocketClient.Opcode.pong)
+                try await server.writes.waitForHeld(1)
+                client.connection.endWithReset()
+            }
+            try await expectNobody(server)
+            server.writes.release()
+            try await eventually("all are stored") {
+                try await server.client.get(chat + "/messages").numbers == [1, 2, 3, 4, 5]
+            }
+        }
+    }
+
+    @Test func subscriptionsAreBounded() async throws {
+        var options = TestServer.options
+        options.live.subscriptions = 2
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            for _ in 2...3 { _ = try await server.client.send("POST", application(chat) + "/chats") }
+            let client = try await connect(chat, server)
+            for number in 1...2 {
+                await client.send("{\"type\":\"subscribe\",\"chat\":\(number)}")
+                #expect(try await client.answer()["type"] as? String == "subscribed")
+            }
+            await client.send(#"{"type":"subscribe","chat":3}"#)
+            #expect(try await client.answer()["code"] as? String == "too_many_subscriptions")
+            await client.send(#"{"type":"subscribe","chat":1}"#)
+            #expect(try await client.answer()["code"] as? String == "already_subscribed")
+        }
+    }
+
+    /// A store that is away fails requests, not the connection.
+    @Test func theStoreIsAway() async throws {
+        try await TestServer.run { server in
+            let place = try await server.seed()
+            let client = try await WebSocketClient(server.client.port, "/applications/\(place.token)/socket")
+            server.reads.fail(ChatError.unavailable(reason: "The disk is full"))
+            await client.send(#"{"type":"subscribe","chat":1,"ref":"r"}"#)
+            let refused = #"{"type":"error","ref":"r","chat":1,"code":"unavailable","detail":"The disk is full."}"#
+            #expect(try await client.next()?.text == refused)
+            server.reads.fail(nil)
+            await client.send(#"{"type":"subscribe","chat":1,"after":0}"#)
+            #expect(try await client.answer()["type"] as? String == "subscribed")
+            #expect(try await client.answer()["cursor"] as? String == "1")
+        }
+    }
+
+    @Test func aShutdownSaysSo() async throws {
+        let codes = try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            var codes: [Task<Int?, any Error>] = []
+            for isSubscribed in [true, false] {
+                let client = try await connect(chat, server)
+                if isSubscribed {
+                    await client.send(#"{"type":"subscribe","chat":1}"#)
+                    #expect(try await client.answer()["type"] as? String == "subscribed")
+                }
+                nonisolated(unsafe) let socket = client
+                codes.append(
+                    Task {
+                        let code = try await socket.next()?.code
+                        await socket.send(WebSocketClient.bytes(close: 1001))
+                        #expect(try await socket.next() == nil)
+                        return code
+                    })
+            }
+            return codes
+        }
+        for code in codes { #expect(try await code.value == 1001) }
+    }
+
+    /// Neither a client that does not say goodbye holds up a shutdown, nor one that does not read.
+    @Test func aShutdownDoesNotWaitForSilentClients() async throws {
+        var options = TestServer.options
+        options.connections.write = .seconds(3600)
+        let clients = try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            try await fill(chat, 200, size: 65_000, server)
+            let silent = try await connect(chat, server)
+            let stuck = try await connect(chat, server)
+            await stuck.send(#"{"type":"subscribe","chat":1,"after":"0"}"#)
+            #expect(try await stuck.answer()["type"] as? String == "subscribed")
+            return [silent.connection, stuck.connection]
+        }
+        withExtendedLifetime(clients) {}
+    }
+
+    enum Goodbye: CaseIterable { case close, halfClose, reset }
+
+    @Test(arguments: Goodbye.allCases)
+    func aClientThatLeavesIsForgotten(_ goodbye: Goodbye) async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            do {
+                let client = try await connect(chat, server)
+                await client.send(#"{"type":"subscribe","chat":1}"#)
+                #expect(try await client.answer()["type"] as? String == "subscribed")
+                switch goodbye {
+                case .close: break
+                case .halfClose: client.connection.finish()
+                case .reset: client.connection.endWithReset()
+                }
+                if goodbye == .halfClose { #expect(try await client.next() == nil) }
+            }
+            try await expectNobody(server)
+        }
+    }
+
+    @Test func pings() async throws {
+        var options = TestServer.options
+        options.live.ping = .milliseconds(100)
+        options.connections.idle = .milliseconds(100)
+        options.connections.body = .milliseconds(100)
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            let client = try await connect(chat, server)
+            for _ in 0..<5 {
+                #expect(try await client.next()?.opcode == WebSocketClient.Opcode.ping)
+                await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.pong))
+            }
+            // From here on not a sound.
+            #expect(try await client.closeCode() == 1008)
+            #expect(server.metric("luciq_websocket_closed_total{code=\"1008\"}") == 1)
+            try await expectNobody(server)
+        }
+    }
+
+    /// Who does not read falls behind, is told when it reads again, goes on from its cursors and has each message once.
+    @Test func aSlowConsumerIsToldAndResumes() async throws {
+        var streams = StreamLimits()
+        streams.window.messages = 8
+        streams.smallWindow.messages = 4
+        var options = TestServer.options
+        options.connections.write = .seconds(600)
+        try await TestServer.run(options: options, streams: streams) { server in
+            let chat = try await server.client.makeChat()
+            let slow = try await connect(chat, server)
+            let quick = try await connect(chat, server)
+            for client in [slow, quick] {
+                await client.send(#"{"type":"subscribe","chat":1}"#)
+                #expect(try await client.answer()["type"] as? String == "subscribed")
+            }
+            let (sent, body) = (200, String(repeating: "x", count: 65_000))
+            for number in 1...sent {
+                _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(body)\"}")
+                #expect(try await quick.answer()["cursor"] as? String == "\(number)")
+            }
+            var received: [String] = []
+            var code: Int?
+            while let frame = try await slow.next(), code == nil {
+                code = frame.code
+                if code == nil { received.append(frame.json["cursor"] as? String ?? "") }
+            }
+            #expect(code == 4001)
+            let resumed = try await connect(chat, server)
+            await resumed.send("{\"type\":\"subscribe\",\"chat\":1,\"after\":\"\(received.last ?? "0")\"}")
+            #expect(try await resumed.answer()["type"] as? String == "subscribed")
+            while received.count < sent { received.append(try await resumed.answer()["cursor"] as? String ?? "") }
+            #expect(received == (1...sent).map { "\($0)" })
+        }
+    }
+
+    /// One that reads nothing at all, of many chats at once.
+    @Test func whoNeverReadsIsClosed() async throws {
+        var options = TestServer.options
+        options.connections.write = .milliseconds(300)
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            for number in 2...8 {
+                _ = try await server.client.send("POST", application(chat) + "/chats")
+                try await fill(application(chat) + "/chats/\(number)", 60, size: 65_000, server)
+            }
+            let client = try await connect(chat, server)
+            for number in 1...8 { await client.send("{\"type\":\"subscribe\",\"chat\":\(number),\"after\":\"0\"}") }
+            try await expectNobody(server)
+            #expect(server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1)
+            withExtendedLifetime(client) {}
+        }
+    }
+
+    /// A client that asks and does not read is not read either.
+    @Test func whoFloodsIsClosed() async throws {
+        var options = TestServer.options
+        options.connections.write = .milliseconds(300)
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            let client = try await connect(chat, server)
+            let flood = [[UInt8]](repeating: WebSocketClient.bytes(WebSocketClient.Opcode.text, [0x7B]), count: 5000)
+                .flatMap(\.self)
+            try await eventually("it is closed") { await !client.connection.send(flood) }
+            try await expectNobody(server)
+        }
+    }
+
+    /// Several chats, long ones, while more is stored: each message once, in its chat's order.
+    @Test func aLongWayToTheHead() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            let chats = 6
+            for _ in 2...chats { _ = try await server.client.send("POST", application(chat) + "/chats") }
+            let (old, new) = (600, 50)
+            for number in 1...chats { try await fill(application(chat) + "/chats/\(number)", old, size: 20, server) }
+            let client = try await connect(chat, server)
+            for number in 1...chats { await client.send("{\"type\":\"subscribe\",\"chat\":\(number),\"after\":\"0\"}") }
+            async let posting: Void = {
+                for index in 0..<new * chats {
+                    _ = try await server.client.post(
+                        application(chat) + "/chats/\(index % chats + 1)/messages", json: #"{"body":"new"}"#)
+                }
+            }()
+            var cursors: [Int: Int] = [:]
+            var left = chats * (old + new + 1)
+            while left > 0 {
+                let answer = try await client.answer()
+                left -= 1
+                let number = try #require(answer["chat"] as? Int)
+                let cursor = try #require((answer["cursor"] as? String).flatMap { Int($0) })
+                if answer["type"] as? String == "message" {
+                    #expect(cursor == cursors[number, default: 0] + 1)
+                    cursors[number] = cursor
+                }
+            }
+            try await posting
+            #expect(cursors.values.allSatisfy { $0 == old + new })
+        }
+    }
+}

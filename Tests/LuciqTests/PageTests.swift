@@ -1,0 +1,245 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The page at `/`, in a real browser, on the real executable.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct PageTests {
+    @Test func twoTabsTalk() async throws {
+        try await PageScene.run { scene in
+            let first = try await scene.tab()
+            try await first.screenshot("welcome")
+            try await scene.makeChatByClicking(first)
+            try await first.screenshot("empty-chat")
+            let link = try #require(try await first.value("document.querySelector('#second-tab').href") as? String)
+            let second = try await scene.tab(at: link)
+            try await second.isLive()
+            let markup = #"<b>bold</b> <img src=x onerror="document.title='broken'"> & 'quotes'"#
+            let bodies = ["Hello from the first tab", "Hello from the second", markup, "two\nlines", "Zoë 🎉 مرحبا"]
+            for (index, body) in bodies.enumerated() {
+                try await [first, second][index % 2].send(body)
+                for tab in [first, second] { try await tab.shows(index + 1) }
+            }
+            for tab in [first, second] {
+                #expect(try await tab.bodies() == bodies)
+                #expect(
+                    try await tab.value("document.querySelectorAll('#messages b, #messages img').length") as? Int == 0)
+                #expect(try await tab.value("document.title") as? String == "Chat 1 · My product · Luciq Chat")
+                try await tab.until("document.querySelector('#chat-count').textContent === '5 messages'")
+                try await tab.until(
+                    "document.querySelector('#application-counts').textContent === '1 chat · 5 messages'")
+            }
+            try await first.screenshot("chat")
+            // The line for curl does what was done: it names the same place, with the same key and body.
+            let line = try await second.text(of: "#requests-list li:first-child code")
+            try await second.click("#requests-list li:first-child .copy")
+            try await second.until("document.querySelector('#requests-list .copy').textContent === 'Copied'")
+            #expect(line.hasPrefix("curl -s -X POST \(scene.url)applications/"))
+            #expect(line.contains("Idempotency-Key: ") && line.contains(#"-d '{"body":"two\nlines"}'"#))
+        }
+    }
+
+    @Test func itGoesOnWhereAKilledServerStopped() async throws {
+        try await PageScene.run { scene in
+            let first = try await scene.tab()
+            try await scene.makeChatByClicking(first)
+            let second = try await scene.tab(at: first.address())
+            try await second.isLive()
+            try await first.send("before")
+            for tab in [first, second] { try await tab.shows(1) }
+            await scene.killServer()
+            for tab in [first, second] { try await tab.until(PageScene.stateIs("lost")) }
+            try await first.send("written while the server was away")
+            try await first.until("document.querySelector('.outbox [data-state=retrying]')?.checkVisibility()")
+            try await first.screenshot("reconnecting")
+            try await scene.startServer()
+            let chat = try await scene.chatPath(of: first)
+            for number in 1...3 {
+                _ = try await scene.client().post(chat + "/messages", json: "{\"body\":\"from elsewhere \(number)\"}")
+            }
+            for tab in [first, second] {
+                try await tab.shows(5)
+                try await tab.until("/^Away .* (caught up|nothing new meanwhile)/.test(\(PageScene.remark))")
+                try await tab.until(PageScene.stateIs("live"))
+                #expect(try await tab.numbers() == [1, 2, 3, 4, 5])
+                #expect(
+                    Set(try await tab.bodies()) == [
+                        "before", "written while the server was away", "from elsewhere 1", "from elsewhere 2",
+                        "from elsewhere 3",
+                    ])
+            }
+            try await first.screenshot("resumed")
+        }
+    }
+
+    @Test func whatIsMissedWhileDisconnectedIsCaughtUp() async throws {
+        try await PageScene.run { scene in
+            let first = try await scene.tab()
+            try await scene.makeChatByClicking(first)
+            let second = try await scene.tab(at: first.address())
+            try await second.isLive()
+            try await second.click("#drop")
+            try await second.until(PageScene.stateIs("dropped"))
+            for number in 1...3 {
+                try await first.send("message \(number)")
+                try await first.shows(number)
+            }
+            // What it sends itself is stored, and says that the stream has not brought it.
+            try await second.send("from the one that hears nothing")
+            try await second.until("/^Stored as #4/.test(document.querySelector('.outbox .fate')?.textContent)")
+            #expect(try await second.numbers() == [])
+            try await second.click("#drop")
+            try await second.shows(4)
+            try await second.until("/4 messages caught up/.test(\(PageScene.remark))")
+            try await second.until("document.querySelector('.outbox').children.length === 0")
+            #expect(try await second.numbers() == [1, 2, 3, 4])
+        }
+    }
+
+    /// The message is stored, but its answer never arrives: the same key finds it.
+    @Test func aLostAnswerStoresOnce() async throws {
+        try await PageScene.run { scene in
+            let tab = try await scene.tab()
+            try await scene.makeChatByClicking(tab)
+            let pattern = ["urlPattern": "*/messages", "requestStage": "Response"]
+            try await tab.call("Fetch.enable", ["patterns": [pattern]])
+            try await tab.send("once")
+            try await eventually("the answer is held") {
+                scene.browser.events.contains { $0.method == "Fetch.requestPaused" }
+            }
+            let held = try #require(scene.browser.events.last { $0.method == "Fetch.requestPaused" })
+            let id = try #require(held.parameters["requestId"] as? String)
+            try await tab.call("Fetch.failRequest", ["requestId": id, "errorReason": "ConnectionReset"])
+            try await tab.call("Fetch.disable")
+            try await tab.until("document.querySelector('#requests-list').textContent.includes('Sent a message again')")
+            try await tab.shows(1)
+            try await tab.until("document.querySelector('.outbox').children.length === 0")
+            #expect(try await tab.bodies() == ["once"])
+            let chat = try await scene.chatPath(of: tab)
+            let count = try await scene.client().get(chat + "/message_count").json["messages_count"] as? Int
+            #expect(count == 1)
+        }
+    }
+
+    @Test func longChatsAreReadInPages() async throws {
+        try await PageScene.run { scene in
+            let chat = try await scene.client().makeChat()
+            for number in 1...420 {
+                let body = number == 7 ? "Crème brûlée 100%" : "message \(number)"
+                _ = try await scene.client().post(chat + "/messages", json: "{\"body\":\"\(body)\"}")
+            }
+            let tab = try await scene.tab(at: scene.address(of: chat))
+            try await tab.isLive()
+            #expect(try await tab.numbers() == Array(371...420))
+            // Up to the first one; never more rows than the window has.
+            for first in [321, 271, 221, 171, 121, 71, 21, 1] {
+                try await tab.value("document.querySelector('#log').scrollTop = 0")
+                try await tab.until("document.querySelector('#messages .message').dataset.number === '\(first)'")
+            }
+            #expect(try await tab.numbers() == Array(1...300))
+            try await tab.value("document.querySelector('#log').scrollTop = 0")
+            try await tab.until("document.querySelector('#beginning').checkVisibility()")
+            try await tab.screenshot("beginning")
+            // Down again, by hand and at once.
+            try await tab.value("document.querySelector('#log').scrollTop = 1e9")
+            try await tab.until("document.querySelector('#m350')")
+            _ = try await scene.client().post(chat + "/messages", json: #"{"body":"while away from the end"}"#)
+            try await tab.until("document.querySelector('#jump').textContent === '↓ 1 new'")
+            try await tab.click("#jump")
+            try await tab.until("document.querySelector('#messages').lastElementChild.dataset.number === '421'")
+            try await tab.click("#log")
+            try await tab.press("/")
+            try await tab.type("BRULEE 100%")
+            try await tab.until("document.querySelector('#results mark')?.textContent === 'brûlée 100%'")
+            #expect(try await tab.text(of: "#results-title") == "1 message with “BRULEE 100%”")
+            try await tab.screenshot("search")
+            try await tab.click("#results-list a")
+            try await tab.until("document.querySelector('#m7.pointed')?.checkVisibility()")
+            #expect(try await tab.numbers() == Array(1...50))
+        }
+    }
+
+    @Test func tenThousandMessagesAtOnceLeaveThreeHundredRows() async throws {
+        try await PageScene.run { scene in
+            let chat = try await scene.client().makeChat()
+            let tab = try await scene.tab(at: scene.address(of: chat))
+            try await tab.isLive()
+            try await tab.click("#drop")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<10 {
+                    group.addTask {
+                        for _ in 0..<1000 {
+                            _ = try await scene.client().post(chat + "/messages", json: #"{"body":"one of many"}"#)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            try await tab.click("#drop")
+            try await tab.shows(10_000)
+            try await tab.until(
+                "/10,000 messages caught up/.test(document.querySelector('#chat').textContent) || \(PageScene.stateIs("live"))"
+            )
+            #expect(try await tab.numbers() == Array(9_701...10_000))
+        }
+    }
+
+    @Test func problemsAreSentences() async throws {
+        try await PageScene.run { scene in
+            let tab = try await scene.tab(at: scene.url + "#" + String(repeating: "0", count: 32))
+            try await tab.complains("There is nothing here: no such path, application, chat or message.")
+            try await tab.click("#alert-close")
+            try await tab.click("#open-token")
+            try await tab.type("not a token")
+            try await tab.press("Enter")
+            try await tab.complains("A token is 32 characters, each 0 to 9 or a to f.")
+            try await tab.value("document.querySelector('#name').value = '\\u3000'")
+            try await tab.click("#create-application button")
+            try await tab.complains("Name can't be blank.")
+            try await tab.value("document.querySelector('#name').value = 'Errors'")
+            try await scene.makeChatByClicking(tab)
+            try await tab.click("#body")
+            try await tab.value("document.querySelector('#body').value = 'x'.repeat(65536)")
+            try await tab.press("Enter")
+            let fate = "document.querySelector('.outbox .fate')?.textContent"
+            try await tab.until("\(fate) === 'Not sent. Body is too long (maximum is 65535 bytes).'")
+            try await tab.go(to: tab.address().replacing(/\d+$/, with: "99"))
+            try await tab.until("document.querySelector('#pick-title').textContent === 'There is no such chat'")
+            try await tab.complains("There is nothing here: no such path, application, chat or message.")
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func everybodyCanReadIt(dark: Bool) async throws {
+        try await PageScene.run { scene in
+            let tab = try await scene.tab()
+            try await tab.prefer(dark: dark)
+            try await tab.isReadable("welcome")
+            try await scene.makeChatByClicking(tab)
+            for number in 1...20 {
+                try await tab.send("message \(number), long enough to need more than one line on a phone")
+            }
+            try await tab.shows(20)
+            for (width, height) in [(1280, 800), (900, 700), (360, 640)] {
+                try await tab.resize(width: width, height: height)
+                try await tab.isReadable("chat at \(width)")
+                // Whoever was at the end still is.
+                try await tab.until("document.querySelector('#chat-count').textContent === '20 messages'")
+                try await tab.until("\(PageScene.bottom("#m20")) <= \(PageScene.bottom("#log"))")
+                try await tab.screenshot("chat-\(dark ? "dark" : "light")-\(width)")
+            }
+            for panel in ["sidebar", "requests"] {
+                try await tab.click("#show-\(panel)")
+                try await tab.isReadable(panel)
+                try await tab.screenshot("phone-\(panel)-\(dark ? "dark" : "light")")
+                try await tab.press("Escape")
+                #expect(try await tab.value("document.activeElement.id") as? String == "show-\(panel)")
+            }
+            try await tab.click("#show-help")
+            try await tab.isReadable("help")
+            try await tab.screenshot("phone-help-\(dark ? "dark" : "light")")
+            try await tab.press("Escape")
+            try await tab.go(to: scene.url)
+            try await tab.screenshot("phone-welcome-\(dark ? "dark" : "light")")
+        }
+    }
+}
