@@ -13,7 +13,8 @@ package struct JobEntry: Sendable {
         self.kind = kind
         self.at = at
         self.bytes = bytes
-        payload = try? JobPayload(bytes)  // Nil for what is no JSON object: such entries can still be looked at and deleted.
+        // Nil for what is no JSON object: such entries can still be looked at and deleted.
+        payload = try? JobPayload(bytes)
     }
 
     package var jid: String? { payload?.jid }

@@ -149,6 +149,18 @@ import Testing
                 let highest = try await store.messageLog.highestNumbers(of: owners, within: .seconds(5))
                 #expect(highest[test.chat.rawValue] == Self.large + 1)
             }
+            try await place.check("last numbers", rows: 10) {
+                let chats = (0..<3).map { Chat.ID(test.chat.rawValue + $0) }
+                #expect(try await store.lastNumbers(of: chats)[test.chat] == Self.large + 1)
+            }
+            for after in [0, 2500, Self.large - 100] {
+                try await place.check("entries after \(after)", rows: 202) {
+                    #expect(try await store.entries(in: test.chat, after: after, limit: 100).count == 100)
+                }
+            }
+            try await place.check("settle a range", rows: 202) {
+                try await store.settle(2000...2099, in: test.chat)
+            }
             try await place.check("highest chats", rows: 4) {
                 let highest = try await store.chatLog.highestNumbers(of: [test.tenant.rawValue], within: .seconds(5))
                 #expect(highest[test.tenant.rawValue] == Self.chats)

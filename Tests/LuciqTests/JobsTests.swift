@@ -29,6 +29,8 @@ import Testing
         for name in ["Reconcile", "ExpireIdempotencyKeys", "17 3 * * *"] {
             #expect(text.contains(name))
         }
+        let known = try await place.luciq("jobs", "enqueue", "NoSuchJob").errors
+        for job in list { #expect(known.contains(job["job"] as? String ?? "?"), "it can be enqueued too") }
         worker.signal(SIGTERM)
         #expect(await worker.wait().code == 0)
     }

@@ -18,7 +18,7 @@ final class PageScene: Sendable {
         try await body(scene)
         scene.expectNoComplaints()
         try await scene.browser.quit()
-        await scene.killServer()
+        await scene.stopServer(SIGKILL)
     }
 
     private init() async throws {
@@ -35,9 +35,9 @@ final class PageScene: Sendable {
         try await BrowserTab(browser, address ?? url)
     }
 
-    func killServer() async {
+    func stopServer(_ signal: Int32) async {
         let process = server.withLock(\.server)
-        process.signal(SIGKILL)
+        process.signal(signal)
         await process.wait()
     }
 

@@ -38,7 +38,8 @@ import Testing
         }
     }
 
-    @Test func itGoesOnWhereAKilledServerStopped() async throws {
+    @Test(arguments: [SIGKILL, SIGTERM])
+    func itGoesOnWhereAServerStopped(_ signal: Int32) async throws {
         try await PageScene.run { scene in
             let first = try await scene.tab()
             try await scene.makeChatByClicking(first)
@@ -46,7 +47,7 @@ import Testing
             try await second.isLive()
             try await first.send("before")
             for tab in [first, second] { try await tab.shows(1) }
-            await scene.killServer()
+            await scene.stopServer(signal)
             for tab in [first, second] { try await tab.until(PageScene.stateIs("lost")) }
             try await first.send("written while the server was away")
             try await first.until("document.querySelector('.outbox [data-state=retrying]')?.checkVisibility()")
