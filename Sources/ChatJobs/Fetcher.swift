@@ -14,7 +14,6 @@ final class Fetcher: Sendable {
     /// The presence; then the held list and the queue of each queue.
     private let keys: [String]
     private let state: Mutex<WorkerState>
-    private let tasks = Mutex<[UInt64: Task<Void, Never>]>([:])
     private let bell = Bell()
     private let outage: Outage
     /// Rung while there is nothing to do: one for each queue's `Peeker`.
@@ -44,16 +43,34 @@ final class Fetcher: Sendable {
         bell.ring()
     }
 
-    /// Runs until the state says that it is the end.
+    /// Runs until the state says that it is the end. Jobs that cannot be cancelled may go on after that; they are put
+    /// back all the same.
     func run() async {
+        let end = Bell()
+        Task {
+            await withDiscardingTaskGroup { jobs in
+                await fetch(into: &jobs)
+                end.ring()
+            }
+        }
+        await end.wait()
+    }
+
+    private func fetch(into jobs: inout DiscardingTaskGroup) async {
         while true {
             switch state.withLock({ $0.next(now: context.time.now()) }) {
-            case .fetch(let count, let done): await fetch(upTo: count, acknowledging: done)
+            case .fetch(let count, let done):
+                for job in await fetch(upTo: count, acknowledging: done) {
+                    jobs.addTask {
+                        let isDone = await self.runner.run(job)
+                        self.tell { $0.ended(job.id, isDone: isDone) }
+                    }
+                }
             case .audit: await audit()
             case .wait:
                 if state.withLock(\.isIdle) { for bell in idleBells { bell.ring() } }
                 await bell.wait()
-            case .cancel: for task in tasks.withLock({ Array($0.values) }) { task.cancel() }
+            case .cancel: jobs.cancelAll()
             case .end: return
             }
         }
@@ -76,25 +93,24 @@ final class Fetcher: Sendable {
         return count
     }
 
-    private func fetch(upTo count: Int, acknowledging done: [HeldJob]) async {
+    /// - Returns: the jobs to start.
+    private func fetch(upTo count: Int, acknowledging done: [HeldJob]) async -> [HeldJob] {
         do throws(RedisError) {
             let reply = try await exchange(upTo: count, acknowledging: done)
             outage.isOver()
             guard let found = reply.array else {
                 state.withLock { $0.absent(acknowledged: done.count) }
                 beatBell.ring()
-                return
+                return []
             }
             let now = context.clock.now()
             let jobs = stride(from: 0, to: found.count - 1, by: 2).compactMap { index in
                 Self.job(number: found[index], payload: found[index + 1])
             }
-            let started = state.withLock {
-                $0.fetched(jobs, asked: count, acknowledged: done.count, now: now)
-            }
-            start(started)
+            return state.withLock { $0.fetched(jobs, asked: count, acknowledged: done.count, now: now) }
         } catch {
             failed(error)
+            return []
         }
     }
 
@@ -115,20 +131,6 @@ final class Fetcher: Sendable {
     private static func job(number: RedisValue, payload: RedisValue) -> FetchedJob? {
         guard let number = number.integer, case .text(let payload) = payload else { return nil }
         return FetchedJob(queue: Int(number) - 1, payload: payload)
-    }
-
-    private func start(_ jobs: [HeldJob]) {
-        if jobs.isEmpty { return }
-        // Made under the lock, so that none can end before it is entered.
-        tasks.withLock { tasks in
-            for job in jobs { tasks[job.id] = Task { await self.perform(job) } }
-        }
-    }
-
-    private func perform(_ job: HeldJob) async {
-        let isDone = await runner.run(job)
-        tasks.withLock { $0[job.id] = nil }
-        tell { $0.ended(job.id, isDone: isDone) }
     }
 
     /// Puts back what the held lists contain and we have never seen, as the reply was lost that brought it.

@@ -130,13 +130,19 @@ package struct JobPayload: Sendable {
     private static func newJID() -> String { randomHex(bytes: 12) }
 }
 
+/// - Parameter count: at most 16.
 /// - Returns: two digits a byte.
 func randomHex(bytes count: Int) -> String {
-    hex((0..<count).map { _ in UInt8.random(in: .min ... .max) })
+    // One call into the kernel for eight of them.
+    let words = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
+    return hex((0..<count).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> (UInt64($0 % 8) * 8)) })
 }
 
 /// Two digits a byte.
 func hex(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    var text: [UInt8] = []
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+    }
+    return String(decoding: text, as: UTF8.self)
 }
