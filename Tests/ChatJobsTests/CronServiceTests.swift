@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func anOutageIsLoggedOnceAndLosesNoTick() async throws {
-        let server = try await RedisServer.start(["--appendonly", "yes"])
+        let server = try await RedisServer.start(["--appendonly", "yes", "--appendfsync", "always"])
         try await withCronBench(url: server.url()) { bench in
             let hands = TestClock()
             let scheduler = try bench.scheduler(time: Timekeeper(hands))
