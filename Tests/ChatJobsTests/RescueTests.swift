@@ -115,6 +115,25 @@ import Testing
         }
     }
 
+    /// What a frozen process fails at when it comes back is no longer its own.
+    @Test func whatWasRescuedMeanwhileIsLeftToItsRescuer() async throws {
+        try await withWorkBench { bench in
+            let (started, mayEnd) = (Tally(), Tally())
+            let job = NumberJob { number in
+                started.add(number)
+                try await eventually("it may end") { mayEnd.distinct == 1 }
+                throw Broken()
+            }
+            try await bench.push(payload(1))
+            try await bench.withWorker([job]) { worker in
+                try await eventually("it has started") { started.count(1) == 1 }
+                try await bench.call("DEL", "luciq:held:\(worker.identity):default")
+                mayEnd.add(1)
+            }
+            #expect(try await bench.sets.size(of: .retry) == 0)
+        }
+    }
+
     /// The reply that brought a job was lost: it stands in the held list, and nobody has seen it.
     @Test func whatWasNeverSeenIsPerformed() async throws {
         try await withWorkBench { bench in
