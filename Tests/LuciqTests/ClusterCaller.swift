@@ -7,8 +7,10 @@ struct Caller {
     private let patience: Int
     private var connections: [Int: RawConnection] = [:]
 
-    init(_ nodes: [Cluster.Node], patience: Int) {
-        self.ports = nodes.map(\.port)
+    init(_ nodes: [Cluster.Node], patience: Int) { self.init(ports: nodes.map(\.port), patience: patience) }
+
+    init(ports: [Int], patience: Int) {
+        self.ports = ports
         self.patience = patience
     }
 
