@@ -3,6 +3,7 @@
 #   make run ARGS="--port 8080"      ARGS goes to `luciq serve`, or to scripts/bench
 #   make bench BACKEND=cluster      on a MariaDB and a Redis that are started for it
 #   make bench BENCH=jobs           background jobs, next to Ruby's Sidekiq
+#   make bench BENCH=streams        live streams: latency, connections, readers (ARGS="--backend cluster")
 #   make test FILTER=MessageWriter   FILTER is a part of a suite's or a test's name
 
 ARGS   ?=
@@ -43,7 +44,7 @@ smoke: release ## Drive the release build as a user would: start, curl, stop, ki
 	@scripts/setup smoke
 	@scripts/smoke $(LUCIQ)
 
-bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs, ARGS="--only rates --seconds 2" …)
+bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs or streams, ARGS="--only rates --seconds 2" …)
 	@scripts/setup bench
 	@scripts/$(if $(BENCH),bench-$(BENCH),bench --backend $(BACKEND)) $(ARGS)
 

@@ -2,6 +2,7 @@ import ChatCore
 import Logging
 import RedisClient
 import ServiceLifecycle
+import Synchronization
 
 /// Tells the processes of a cluster of messages, over Redis' PUBLISH and SUBSCRIBE. Readers of the process that stored a
 /// message hear of it without Redis, and so when it is away too.
@@ -13,6 +14,8 @@ final class RedisBus: MessageBus, Service {
     private let channels: BusChannels
     private let subscriber: RedisSubscriber
     private let logger: Logger
+    /// Whether Redis' own answer to the last SUBSCRIBE was an error.
+    private let isRefused = Atomic(false)
 
     /// - Parameter maxChats: heard at the same time.
     init(_ configuration: RedisConfiguration, maxChats: Int, logger: Logger) {
@@ -38,10 +41,11 @@ final class RedisBus: MessageBus, Service {
         _ = await local.subscribe(to: chat)
         do throws(RedisError) {
             try await subscriber.subscribe(channels.name(of: chat))
+            isRefused.store(false, ordering: .relaxed)
             return true
         } catch {
-            // That there is no connection has been said.
-            if case .server = error {
+            // Said once, though it is tried every second for each chat. That there is no connection has been said.
+            if case .server = error, !isRefused.exchange(true, ordering: .relaxed) {
                 logger.warning("Redis does not let messages be heard", metadata: ["error": "\(error)"])
             }
             return false

@@ -69,9 +69,12 @@ extension HTTPOptions {
         onListening: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
         let (limits, givenPort) = (connections, port)
-        return Application(
+        let departures = Departures()
+        var application = Application(
             router: router,
-            server: HTTPServerBuilder { HTTPConnection(responder: $0, limits: limits, metrics: metrics) },
+            server: HTTPServerBuilder {
+                HTTPConnection(responder: $0, limits: limits, metrics: metrics, departures: departures)
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
                 backlog: 1024,
@@ -80,6 +83,8 @@ extension HTTPOptions {
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? givenPort) },
             logger: logger
         )
+        application.addServices(departures)
+        return application
     }
 
     fileprivate var cors: CORSMiddleware<ChatContext>? {

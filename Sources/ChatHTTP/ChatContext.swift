@@ -1,5 +1,6 @@
 package import Hummingbird
 import NIOCore
+import NIOHTTP1
 
 /// What travels with a request through middleware and controllers.
 package struct ChatContext: RequestContext {
@@ -26,12 +27,16 @@ package struct ChatContext: RequestContext {
         }
     }
 
-    /// Lets the connection leave HTTP with this request: after an answer of 101 the handlers have it.
+    /// Lets the connection leave HTTP with this request: after an answer of 101, or the head of a stream, the handlers have it.
     ///
     /// - Returns: false when this request cannot do that.
-    func switchProtocols(to handlers: @escaping @Sendable () -> [any ChannelHandler]) async -> Bool {
-        let mayLeave = channel.eventLoop.submit { connection?.prepareToSwitch(to: handlers) ?? false }
-        return (try? await mayLeave.get()) ?? false  // It fails when the event loop is gone.
+    func leaveHTTP(
+        _ departure: Departure.Kind, to handlers: @escaping @Sendable (HTTPVersion) -> [any ChannelHandler]
+    ) async -> Bool {
+        let mayLeave = channel.eventLoop.submit { connection?.prepare(departure, to: handlers) ?? false }
+        guard (try? await mayLeave.get()) == true else { return false }  // It fails when the event loop is gone.
+        Departure.current?.prepare()
+        return true
     }
 
     private var connection: ConnectionGuard? {

@@ -8,7 +8,7 @@ import Logging
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "For make bench.", shouldDisplay: false,
-        subcommands: [Ceiling.self, Fill.self, Inserts.self, Jobs.self])
+        subcommands: [Ceiling.self, Fill.self, Inserts.self, Jobs.self, Streams.self])
 
     /// The product's server with two routes more: what they reach is the most that this HTTP stack can do.
     struct Ceiling: AsyncParsableCommand {

@@ -274,8 +274,13 @@ import Testing
             let chat = try await server.client.makeChat()
             let client = try await connect(chat, server)
             server.writes.hold()
-            for _ in 1...4 { await client.send(#"{"type":"send","chat":1,"body":"x"}"#) }
+            let message = #"{"type":"send","chat":1,"body":"x"}"#
+            await client.send(message)
             try await server.writes.waitForHeld(1)
+            for _ in 2...4 { await client.send(message) }
+            try await eventually("the others wait behind it") {
+                server.metric("luciq_writer_queue_depth{writer=\"messages\"}") == 3
+            }
             // Were it read, its answer would be here before those of the messages.
             await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.ping))
             #expect(try await server.client.get("/livez").status == 200)
@@ -406,7 +411,7 @@ import Testing
 
     @Test func pings() async throws {
         var options = TestServer.options
-        options.live.ping = .milliseconds(100)
+        options.live.ping = .milliseconds(500)
         options.connections.idle = .milliseconds(100)
         options.connections.body = .milliseconds(100)
         try await TestServer.run(options: options) { server in

@@ -2,6 +2,18 @@ import Metrics
 
 /// One reader of one chat: every message after its cursor, once, in number order.
 package final class ChatSubscription: Sendable {
+    /// What there is for a reader just now.
+    package enum Taken: Sendable {
+        /// - Parameter isLast: whether everything was given with it.
+        case page(MessagePage, isLast: Bool)
+        /// Everything was given to it.
+        case nothing
+        /// The messages are to be read from the store: `next` does that.
+        case behind
+        /// The same for ever.
+        case ended(StreamEnd)
+    }
+
     /// Where it starts: the cursor that was given, or the number that was the highest when it joined.
     package let cursor: Int64
 
@@ -33,30 +45,9 @@ package final class ChatSubscription: Sendable {
     ///
     /// - Throws: once it has ended, the same for ever. Cancelling the task ends it.
     package func next() async throws(StreamEnd) -> [Message] {
-        try await deliver { () async throws(StreamEnd) in try await feed.next(id, catchUp) }
-    }
-
-    /// As `next`, but gives none where that would wait for new messages. For who reads many chats and can hold the messages
-    /// of a few: `waitForNews`, then its turn, then this.
-    package func poll() async throws(StreamEnd) -> [Message] {
-        try await deliver { () async throws(StreamEnd) in try await feed.poll(id, catchUp) }
-    }
-
-    /// Returns when `poll` has something to do, or has come to the end.
-    package func waitForNews() async {
-        await withTaskCancellationHandler {
-            await feed.wait(id)
-        } onCancel: {
-            cancel()
-        }
-    }
-
-    private func deliver(
-        _ body: () async throws(StreamEnd) -> [Message]
-    ) async throws(StreamEnd) -> [Message] {
         let result: Result<[Message], StreamEnd> = await withTaskCancellationHandler {
             do throws(StreamEnd) {
-                return .success(try await body())
+                return .success(try await feed.next(id, catchUp))
             } catch {
                 return .failure(error)
             }
@@ -66,6 +57,16 @@ package final class ChatSubscription: Sendable {
         let messages = try result.get()
         metrics.delivered.increment(by: messages.count)
         return messages
+    }
+
+    /// As `next`, for who cannot wait. Not to be called while `next` is waited for.
+    ///
+    /// - Parameter wake: called once, on any thread, when there is something to take or the subscription has ended. Only when
+    ///   everything was given; it may be called before this returns.
+    package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
+        let taken = feed.take(id, orWake: wake)
+        if case .page(let page, _) = taken { metrics.delivered.increment(by: page.messages.count) }
+        return taken
     }
 
     /// Ends it, as letting go of it does.

@@ -5,7 +5,7 @@ import Synchronization
 final class Feed: Sendable {
     typealias ReaderID = LiveWindow.ReaderID
 
-    private typealias Waiter = CheckedContinuation<Void, Never>
+    typealias Waiter = @Sendable () -> Void
 
     private struct State {
         /// Nil until it is open.
@@ -23,11 +23,20 @@ final class Feed: Sendable {
         var end: StreamEnd?
         var isWorking = false
         var keptBytes = 0
+        /// What a reader was given last: the others mostly get the same.
+        var page: MessagePage?
 
         mutating func wakeReaders() {
             for id in waiters.keys where feed?.window.hasNews(for: id) ?? true {
                 if let waiter = waiters.removeValue(forKey: id) { woken.append(waiter) }
             }
+        }
+
+        mutating func sharedPage(_ messages: [Message]) -> MessagePage {
+            if let page, page.hasSameNumbers(as: messages) { return page }
+            let new = MessagePage(messages)
+            page = new
+            return new
         }
     }
 
@@ -87,7 +96,7 @@ final class Feed: Sendable {
     }
 
     /// The next messages of a reader; none where it would have to wait for new ones.
-    func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
+    private func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
         while true {
             switch take(id) {
             case .messages(let messages): return messages
@@ -99,6 +108,29 @@ final class Feed: Sendable {
                 if !messages.isEmpty { return messages }
             }
         }
+    }
+
+    /// The next messages of a reader, where that needs no waiting.
+    ///
+    /// - Parameter waiter: called once when there is something for the reader, if it is given all that there is.
+    func take(_ id: ReaderID, orWake waiter: @escaping Waiter) -> ChatSubscription.Taken {
+        var taken = ChatSubscription.Taken.nothing
+        var isTooSlow = false
+        change { state in
+            switch state.feed?.window.take(id) ?? .gone {
+            case .messages(let messages):
+                let isLast = state.feed?.window.hasNews(for: id) == false
+                taken = .page(state.sharedPage(messages), isLast: isLast)
+                if isLast { state.waiters[id] = waiter }
+            case .nothing: state.waiters[id] = waiter
+            case .behind: taken = .behind
+            case .tooSlow: isTooSlow = true
+            case .gone: taken = .ended(state.ends[id] ?? state.end ?? .cancelled)
+            }
+        }
+        guard isTooSlow else { return taken }
+        end(id, .slowConsumer)
+        return .ended(.slowConsumer)
     }
 
     /// Ends one reader.
@@ -138,12 +170,12 @@ final class Feed: Sendable {
     }
 
     /// Waits until there is something for a reader to do.
-    func wait(_ id: ReaderID) async {
-        await withCheckedContinuation { (waiter: Waiter) in
+    private func wait(_ id: ReaderID) async {
+        await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
             let isOver = state.withLock { state in
                 guard state.feed?.window.hasNews(for: id) == false else { return true }
                 precondition(state.waiters[id] == nil, "one call of next() at a time")
-                state.waiters[id] = waiter
+                state.waiters[id] = { waiter.resume() }
                 return false
             }
             if isOver { waiter.resume() }
@@ -180,7 +212,7 @@ final class Feed: Sendable {
             defer { state.woken = [] }
             return (state.woken, needsWorker)
         }
-        for waiter in woken { waiter.resume() }
+        for waiter in woken { waiter() }
         if needsWorker { Task.detached { await self.work() } }
     }
 

@@ -22,16 +22,23 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var delayedClose: EventLoopPromise<Void>?
     private var isLeft = false
     private var onLeaving: (@Sendable () -> Void)?
-    private var nextProtocol: (() -> [any ChannelHandler])?
+    private var nextProtocol: ((HTTPVersion) -> [any ChannelHandler])?
+    /// Counts the connections that have left HTTP.
+    private let departures: Departures
+    /// Whether the connection has left HTTP: other handlers have it, and those who served its requests have no say.
+    private(set) var hasLeft = false
     /// What has arrived since the last part of a request was understood.
     var unparsedBytes = 0
     /// Whether the request whose head comes next is the connection's last.
     var isLastRequest = false
     /// Whether that request lets the connection leave HTTP.
     var offersUpgrade = false
+    /// Of the request whose head comes next.
+    var version = HTTPVersion.http1_1
 
-    init(limits: ConnectionLimits, metrics: RequestMetrics) {
+    init(limits: ConnectionLimits, metrics: RequestMetrics, departures: Departures) {
         self.metrics = metrics
+        self.departures = departures
         self.state = ConnectionState(limits: limits, now: .zero)
     }
 
@@ -50,6 +57,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         delayedClose?.succeed()
         delayedClose = nil
         metrics.connections.decrement()
+        if hasLeft { departures.decrement() }
         leave()
         context.fireChannelInactive()
     }
@@ -77,11 +85,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         onLeaving = nil
     }
 
-    /// The request in hand is to be answered by leaving HTTP: after a 101 these handlers have the connection.
+    /// The request in hand is to be answered by leaving HTTP: after a 101, or the head of a stream, these handlers have the
+    /// connection.
     ///
     /// - Returns: false when it cannot be, whatever its head says.
-    func prepareToSwitch(to handlers: @escaping () -> [any ChannelHandler]) -> Bool {
-        guard offersUpgrade, state.mayLeaveHTTP else { return false }
+    func prepare(
+        _ departure: Departure.Kind, to handlers: @escaping (HTTPVersion) -> [any ChannelHandler]
+    ) -> Bool {
+        switch departure {
+        case .upgrade: guard offersUpgrade, state.mayLeaveHTTP else { return false }
+        case .stream: guard state.mayStream else { return false }
+        }
         nextProtocol = handlers
         return true
     }
@@ -115,7 +129,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         onLeaving = nil
         if let nextProtocol, state.isSwitching {
             context.writeAndFlush(data, promise: promise)
-            return leaveHTTP(for: nextProtocol(), context)
+            return leaveHTTP(for: nextProtocol(version), context)
+        }
+        if let nextProtocol, state.isStreaming {
+            // It has only begun.
+            promise?.succeed()
+            return leaveHTTP(for: nextProtocol(version), context)
         }
         // Whether the answer has wholly left is what `close` wants to know.
         let written = promise ?? context.eventLoop.makePromise()
@@ -143,6 +162,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A shutdown closes as soon as the last answer is handed over; what of it is not with the kernel yet would be lost.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        // Who served the requests has done with them. The connection is closed by those who have it now.
+        if hasLeft { return promise?.succeed() ?? () }
         guard mode == .all, unwrittenAnswers > 0 else { return context.close(mode: mode, promise: promise) }
         let close = delayedClose ?? context.eventLoop.makePromise()
         close.futureResult.cascade(to: promise)
@@ -205,21 +226,25 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// The guard stays, for the time that a write may take and to count.
     private func leaveHTTP(for handlers: [any ChannelHandler], _ context: ChannelHandlerContext) {
         nextProtocol = nil
+        hasLeft = true
+        departures.increment()
         state.leaveHTTP()
         schedule(context)
         let pipeline = context.pipeline.syncOperations
         do {
-            try pipeline.addHandlers(handlers, position: .before(self))
-            // The decoder goes last: it hands on what it has not read, and who stands next must understand it.
             for handler in try [
                 pipeline.context(handlerType: HeadWatch.self),
                 pipeline.context(handlerType: HTTP1ToHTTPServerCodec.self),
                 pipeline.context(handlerType: HTTPResponseEncoder.self),
                 pipeline.context(handlerType: UnparsedBytesLimit.self),
-                pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self),
             ] {
                 pipeline.removeHandler(context: handler, promise: nil)
             }
+            // They may write at once.
+            try pipeline.addHandlers(handlers, position: .before(self))
+            // The decoder goes last: it hands on what it has not read, and who stands next must understand it.
+            pipeline.removeHandler(
+                context: try pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self), promise: nil)
         } catch {
             context.close(promise: nil)  // It is closing already.
         }

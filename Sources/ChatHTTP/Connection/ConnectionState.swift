@@ -38,7 +38,8 @@ struct ConnectionState {
     private(set) var unanswered = 0
     private var blockedSince: Duration?
     private var endsWithAnswer = false
-    private var isStreaming = false
+    /// Whether the answer is a stream.
+    private(set) var isStreaming = false
     /// Whether the answer is a 101.
     private(set) var isSwitching = false
     private var quiescingSince: Duration?
@@ -131,6 +132,16 @@ struct ConnectionState {
 
     /// Whether the request in hand is the last one, and read to its end.
     var mayLeaveHTTP: Bool { phase == .answering && hasLastRequest && unanswered == 1 && !isBroken }
+
+    /// Whether the request in hand may be answered by a stream, which has the connection to itself: whether it was read to
+    /// its end. What the client has sent after it is of no interest.
+    var mayStream: Bool {
+        switch phase {
+        case .readingBody: unanswered > 1
+        case .answering: true
+        case .awaitingHead, .switched, .lingering: false
+        }
+    }
 
     mutating func leaveHTTP() { phase = .switched }
 

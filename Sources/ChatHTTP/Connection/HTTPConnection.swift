@@ -9,9 +9,10 @@ import NIOHTTPTypesHTTP1
 /// What a connection is made of: `HTTP1Channel` of Hummingbird with two differences. It has its guard, and its decoder
 /// gives what it has not read to who takes its place when the connection leaves HTTP.
 struct HTTPConnection: HTTPChannelHandler {
-    let responder: Responder
+    var responder: Responder
     let limits: ConnectionLimits
     let metrics: RequestMetrics
+    let departures: Departures
 
     func setup(
         channel: any Channel, logger: Logger
@@ -22,7 +23,7 @@ struct HTTPConnection: HTTPChannelHandler {
             decoderLimits.maxHeaderListSize = 80 << 10
             decoderLimits.maxHeaderFieldCount = 1000
             let pipeline = channel.pipeline.syncOperations
-            let connection = ConnectionGuard(limits: limits, metrics: metrics)
+            let connection = ConnectionGuard(limits: limits, metrics: metrics, departures: departures)
             try pipeline.addHandlers([
                 UnparsedBytesLimit(guard: connection), HTTPResponseEncoder(),
                 ByteToMessageHandler(
@@ -38,6 +39,14 @@ struct HTTPConnection: HTTPChannelHandler {
     }
 
     func handle(value channel: NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>, logger: Logger) async {
-        await handleHTTP(asyncChannel: channel, logger: logger)
+        let departure = Departure()
+        var connection = self
+        connection.responder = { [responder] request, writer, channel in
+            try await responder(request, writer, channel)
+            try await departure.check(channel)
+        }
+        await Departure.$current.withValue(departure) {
+            await connection.handleHTTP(asyncChannel: channel, logger: logger)
+        }
     }
 }

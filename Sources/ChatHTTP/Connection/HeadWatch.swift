@@ -29,6 +29,7 @@ final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
             let offersUpgrade = head.headers.contains(name: "Upgrade")
             connection.isLastRequest = !head.isKeepAlive || offersUpgrade || head.method == .CONNECT
             // RFC 9110, 7.8: an offer in HTTP/1.0 is to be ignored.
+            connection.version = head.version
             connection.offersUpgrade = offersUpgrade && head.version == .http1_1
             requests.append((head.method == .HEAD, head.version))
         }

@@ -18,21 +18,31 @@ enum ServerSentEvents {
     static func pieces(_ messages: [Message]) -> [ByteBuffer] {
         var pieces: [ByteBuffer] = []
         var piece = ByteBuffer()
-        for message in messages {
+        for (index, message) in messages.enumerated() {
             if piece.readableBytes >= pieceSize {
                 pieces.append(piece)
                 piece = ByteBuffer()
             }
+            if piece.capacity == 0 { piece.reserveCapacity(size(of: messages[index...])) }
             write(message, to: &piece)
         }
         return piece.readableBytes > 0 ? pieces + [piece] : pieces
+    }
+
+    /// What a piece of these messages takes, where nothing in them is escaped.
+    static func size(of messages: ArraySlice<Message>) -> Int {
+        var size = 0
+        for message in messages where size < pieceSize { size += message.body.utf8.count + 160 }
+        return size
     }
 
     private static func write(_ message: Message, to buffer: inout ByteBuffer) {
         // JSON has no line breaks, so that it takes one line of data.
         var json = JSONWriter(capacity: message.body.utf8.count + 128)
         MessageItem(message: message).write(to: &json)
-        buffer.writeString("id: \(message.number.rawValue)\nevent: message\ndata: ")
+        buffer.writeStaticString("id: ")
+        buffer.writeString(String(message.number.rawValue))
+        buffer.writeStaticString("\nevent: message\ndata: ")
         buffer.writeImmutableBuffer(json.buffer)
         buffer.writeStaticString("\n\n")
     }

@@ -1,7 +1,7 @@
 import ChatCore
 import HTTPTypes
 import Hummingbird
-import Metrics
+import NIOHTTP1
 
 /// Live messages as server-sent events.
 struct StreamController {
@@ -18,6 +18,14 @@ struct StreamController {
         let chat = try await service.chat(context)
         let subscription = try await chat.subscribe(after: request.streamCursor())
         context.whenClientLeaves { subscription.cancel() }
+        if request.method != .head {
+            let (limits, metrics) = (limits, metrics)
+            let mayStream = await context.leaveHTTP(.stream) { version in
+                let isChunked = version != .http1_0
+                return [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
+            }
+            guard mayStream else { throw ChatError.invalid(["A request for a stream has no body"]) }
+        }
         return Response(
             status: .ok,
             headers: [
@@ -27,12 +35,7 @@ struct StreamController {
                 .xAccelBuffering: "no",
                 // A stream has its connection to itself, and takes it along.
                 .connection: "close",
-            ],
-            body: ResponseBody { [limits, metrics] writer in
-                metrics.streams.increment()
-                defer { metrics.streams.decrement() }
-                try await EventStream(subscription: subscription, limits: limits).write(to: &writer)
-            })
+            ])
     }
 }
 

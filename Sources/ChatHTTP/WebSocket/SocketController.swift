@@ -24,9 +24,8 @@ struct SocketController {
             throw Problem.foreignOrigin
         }
         let (limits, metrics) = (limits, metrics)
-        let mayConnect = await context.switchProtocols {
+        let mayConnect = await context.leaveHTTP(.upgrade) { _ in
             [
-                WebSocketFrameEncoder(),
                 ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: WebSocketMessages.maxSize)),
                 WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics),
             ]

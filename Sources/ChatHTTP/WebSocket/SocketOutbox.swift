@@ -1,28 +1,30 @@
 import NIOCore
 
-/// Who may write to a socket when. Lives on the connection's event loop.
+/// Which of a socket's readers may do something when. Lives on the connection's event loop.
 ///
-/// A subscription takes its messages only when it has one of a few turns, so that a client that reads slowly has a few
-/// pages of them waiting here, however many chats it reads; and it writes the next piece when the last ones have left.
+/// Readers write one after the other, and none takes messages before those of the one before have left: so a client that
+/// reads slowly has a page of them waiting here, however many chats it reads. Those that read from the store have one of a few
+/// turns each, from the reading until all is written, so that there are a few pages more.
 final class SocketOutbox {
     private static let turns = 4
 
-    private let eventLoop: any EventLoop
-    private var isWritable = true
-    private var isClosed = false
     private var freeTurns = turns
-    private var line = CircularBuffer<EventLoopPromise<Void>>()
-    private var writers: [EventLoopPromise<Void>] = []
+    /// Those who want to write; the first one may have begun.
+    private var writers = CircularBuffer<SocketReader>(initialCapacity: 1)
+    private var readers = CircularBuffer<SocketReader>(initialCapacity: 1)
+    private var isDelivering = false
 
-    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+    /// `SocketReader.fill` follows, for as long as it wants.
+    func wantsToWrite(_ reader: SocketReader) {
+        guard !reader.isInLine else { return }
+        reader.isInLine = true
+        writers.append(reader)
+    }
 
-    /// `endTurn` must follow where it succeeds. It fails when the connection is closed.
-    func takeTurn() -> EventLoopFuture<Void> {
-        if isClosed { return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
-        let promise = eventLoop.makePromise(of: Void.self)
-        line.append(promise)
+    /// `SocketReader.read` follows; `endTurn` must follow on that.
+    func wantsToRead(_ reader: SocketReader) {
+        readers.append(reader)
         giveTurns()
-        return promise.futureResult
     }
 
     func endTurn() {
@@ -30,35 +32,31 @@ final class SocketOutbox {
         giveTurns()
     }
 
-    /// Succeeds when more may be written; fails when the connection is closed.
-    func waitUntilWritable() -> EventLoopFuture<Void> {
-        if isClosed { return eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel) }
-        if isWritable { return eventLoop.makeSucceededVoidFuture() }
-        let promise = eventLoop.makePromise(of: Void.self)
-        writers.append(promise)
-        return promise.futureResult
-    }
-
-    func setWritable(_ isWritable: Bool) {
-        self.isWritable = isWritable
-        guard isWritable else { return }
-        let writers = writers
-        self.writers = []
-        for writer in writers { writer.succeed() }
-        giveTurns()
+    /// Lets readers write while the client takes it.
+    func deliver(to context: ChannelHandlerContext) {
+        guard !isDelivering else { return }
+        isDelivering = true
+        defer { isDelivering = false }
+        while !writers.isEmpty, context.channel.isWritable {
+            while let writer = writers.first, context.channel.isWritable {
+                if writer.fill(context) { continue }
+                writer.isInLine = false
+                // Unless that has closed the connection.
+                if !writers.isEmpty { writers.removeFirst() }
+            }
+            context.flush()
+        }
     }
 
     func close() {
-        isClosed = true
-        let waiting = writers + line
-        (writers, line) = ([], [])
-        for promise in waiting { promise.fail(ChannelError.ioOnClosedChannel) }
+        writers = []
+        readers = []
     }
 
     private func giveTurns() {
-        while isWritable, freeTurns > 0, let next = line.popFirst() {
+        while freeTurns > 0, let next = readers.popFirst() {
             freeTurns -= 1
-            next.succeed()
+            next.read()
         }
     }
 }

@@ -11,7 +11,7 @@ import NIOWebSocket
 final class WebSocketHandler: ChannelDuplexHandler {
     typealias InboundIn = WebSocketFrame
     typealias OutboundIn = Never
-    typealias OutboundOut = WebSocketFrame
+    typealias OutboundOut = ByteBuffer
 
     private let tenant: TenantScope
     private let limits: LiveLimits
@@ -19,12 +19,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var messages = WebSocketMessages()
     private var link = WebSocketLink()
     private var session: SocketSession
-    private var readers: [SocketSession.SubscriptionID: Task<Void, Never>] = [:]
-    private(set) var outbox: SocketOutbox!
+    private var readers: [SocketSession.SubscriptionID: SocketReader] = [:]
+    let outbox = SocketOutbox()
     private var outlet: SocketOutlet!
     /// Nil when the connection is gone; what it has begun goes on.
     private var context: ChannelHandlerContext?
-    private var isHeld = false
+    private var isReading = false
 
     init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics) {
         self.tenant = tenant
@@ -35,11 +35,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        outbox = SocketOutbox(eventLoop: context.eventLoop)
-        outbox.setWritable(context.channel.isWritable)
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
         schedulePing()
+        readOn()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -47,6 +46,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
         metrics.sockets.decrement()
         outbox.close()
         perform(session.cancelAll())
+        for reader in readers.values { reader.close() }
+        readers = [:]
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -74,26 +75,26 @@ final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
         context.flush()
-        context.fireChannelReadComplete()
+        readOn()
     }
 
-    func read(context: ChannelHandlerContext) {
-        if mayRead { context.read() } else { isHeld = true }
-    }
+    /// Who read the requests has no say any more.
+    func read(context: ChannelHandlerContext) {}
 
     private var mayRead: Bool {
         link.phase != .open || session.mayReceive && context?.channel.isWritable == true
     }
 
     private func readOn() {
-        guard isHeld, mayRead else { return }
-        isHeld = false
+        guard !isReading, mayRead else { return }
+        isReading = true
         context?.read()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        outbox.setWritable(context.channel.isWritable)
+        outbox.deliver(to: context)
         readOn()
         context.fireChannelWritabilityChanged()
     }
@@ -132,13 +133,16 @@ final class WebSocketHandler: ChannelDuplexHandler {
         readOn()
     }
 
-    /// Succeeds when more may be written.
-    func write(_ texts: [ByteBuffer], of id: SocketSession.SubscriptionID) -> EventLoopFuture<Void> {
-        if link.phase == .open, session.isWanted(id) {
-            for text in texts { write(.text, text) }
-            context?.flush()
-        }
-        return outbox.waitUntilWritable()
+    func wantsToWrite(_ reader: SocketReader) {
+        guard let context else { return }
+        outbox.wantsToWrite(reader)
+        outbox.deliver(to: context)
+    }
+
+    /// Writes frames of a subscription, without a flush.
+    func write(_ frames: ByteBuffer) {
+        guard link.phase == .open else { return }
+        context?.write(wrapOutboundOut(frames), promise: nil)
     }
 
     private func perform(_ actions: [SocketSession.Action]) {
@@ -146,8 +150,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
             switch action {
             case .answer(let answer): if link.phase == .open { write(.text, answer.text) }
             case .subscribe(let id, let chat, let after):
-                let reader = SocketReader(id: id, chat: chat, after: after, tenant: tenant, outlet: outlet)
-                readers[id] = Task { await reader.run() }
+                readers[id] = SocketReader(
+                    id: id, chat: chat, after: after, tenant: tenant, handler: self, eventLoop: outlet.eventLoop)
             case .cancel(let id): readers[id]?.cancel()
             case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
             case .close(let closure): close(closure)
@@ -193,7 +197,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     private func schedulePing() {
         schedule(limits.ping) { handler in
-            handler.perform(handler.link.tick(isReading: !handler.isHeld))
+            handler.perform(handler.link.tick(isReading: handler.isReading))
             handler.schedulePing()
         }
     }
@@ -209,11 +213,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
         _ opcode: WebSocketOpcode, _ data: ByteBuffer, whenWritten body: ((WebSocketHandler) -> Void)? = nil
     ) {
         guard let context else { return }
-        let frame = wrapOutboundOut(WebSocketFrame(fin: true, opcode: opcode, data: data))
-        guard let body else { return context.write(frame, promise: nil) }
+        var frame = ByteBuffer()
+        frame.writeFrame(opcode, data)
+        guard let body else { return context.write(wrapOutboundOut(frame), promise: nil) }
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in body(self) }
-        context.write(frame, promise: promise)
+        context.write(wrapOutboundOut(frame), promise: promise)
     }
 }
 

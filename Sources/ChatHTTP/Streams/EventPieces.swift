@@ -1,0 +1,25 @@
+import ChatCore
+import NIOCore
+
+/// Messages as they are written to streams, to be shared by them.
+struct EventTexts: Sendable {
+    let pieces: [ByteBuffer]
+
+    init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages) }
+}
+
+/// The same as the chunks of a body (RFC 9112, 7.1).
+struct EventChunks: Sendable {
+    let pieces: [ByteBuffer]
+
+    init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages).map(Self.chunk) }
+
+    static func chunk(_ text: ByteBuffer) -> ByteBuffer {
+        var chunk = ByteBufferAllocator().buffer(capacity: text.readableBytes + 16)
+        chunk.writeString(String(text.readableBytes, radix: 16))
+        chunk.writeStaticString("\r\n")
+        chunk.writeImmutableBuffer(text)
+        chunk.writeStaticString("\r\n")
+        return chunk
+    }
+}

@@ -1,0 +1,82 @@
+import NIOCore
+
+/// What the readers and the writer saw. Lives on their event loop.
+final class StreamTally {
+    /// When each message was to be sent, and when its answer came; by its index. 0: not yet.
+    private(set) var dueAt: [Int64] = []
+    private var answeredAt: [Int64] = []
+    /// Which message came when, each of each reader.
+    private var deliveries: [(index: UInt32, at: Int64)] = []
+    private var uncounted = 0
+    private(set) var received = 0
+    private var outOfOrder = 0
+    private var refused = 0
+    private var closed: [String: Int] = [:]
+
+    /// - Parameter readers: of each chat.
+    func begin(_ pace: StreamPace, readers: Int, at start: Int64) {
+        dueAt = (0..<pace.count).map { start + pace.moment(of: $0) }
+        answeredAt = Array(repeating: 0, count: pace.count)
+        uncounted = pace.uncounted
+        deliveries.reserveCapacity(pace.count * readers)
+    }
+
+    func answered(_ index: Int, isCreated: Bool) {
+        answeredAt[index] = .monotonic
+        if !isCreated { refused += 1 }
+    }
+
+    /// - Parameter index: of a message that this process wrote; nil while it writes none.
+    func received(_ index: Int?, isInOrder: Bool, at moment: Int64) {
+        received += 1
+        if !isInOrder { outOfOrder += 1 }
+        if let index, index < dueAt.count { deliveries.append((UInt32(index), moment)) }
+    }
+
+    func ended(_ reason: String) { closed[reason, default: 0] += 1 }
+
+    struct Report: Encodable {
+        struct Latency: Encodable {
+            let p50_ms: Double
+            let p99_ms: Double
+            let max_ms: Double
+
+            init?(_ nanoseconds: [Int64]) {
+                guard !nanoseconds.isEmpty else { return nil }
+                let sorted = nanoseconds.sorted()
+                func milliseconds(_ share: Double) -> Double {
+                    Double(sorted[min(Int(Double(sorted.count) * share), sorted.count - 1)]) / 1e6
+                }
+                (p50_ms, p99_ms, max_ms) = (milliseconds(0.5), milliseconds(0.99), milliseconds(1))
+            }
+        }
+
+        let seconds: Double
+        let written: Int
+        let received: Int
+        let out_of_order: Int
+        let refused: Int
+        let closed: [String: Int]
+        let send_to_delivery: Latency?
+        let answer_to_delivery: Latency?
+        let send_to_answer: Latency?
+    }
+
+    func report(seconds: Double) -> Report {
+        let counted = deliveries.filter { $0.index >= uncounted }
+        let answered = answeredAt.indices.dropFirst(uncounted).filter { answeredAt[$0] > 0 }
+        return Report(
+            seconds: seconds, written: answeredAt.count { $0 > 0 }, received: received, out_of_order: outOfOrder,
+            refused: refused, closed: closed,
+            send_to_delivery: .init(counted.map { $0.at - dueAt[Int($0.index)] }),
+            // Many come before the answer: their commit was before, too.
+            answer_to_delivery: .init(
+                counted.filter { answeredAt[Int($0.index)] > 0 }.map { max(0, $0.at - answeredAt[Int($0.index)]) }),
+            send_to_answer: .init(answered.map { answeredAt[$0] - dueAt[$0] }))
+    }
+}
+
+extension Int64 {
+    /// Nanoseconds of the clock that event loops go by.
+    static var monotonic: Int64 { Int64(clamping: NIODeadline.now().uptimeNanoseconds) }
+}

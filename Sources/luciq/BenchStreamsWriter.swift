@@ -1,0 +1,95 @@
+import NIOCore
+
+/// Posts messages when they are due, each on a connection that is free; one that finds none waits, and its time counts.
+final class StreamWriter {
+    private let plan: Bench.Streams
+    private let tally: StreamTally
+    private var free: [StreamWriterConnection] = []
+    /// Counts up to all messages: which is due next, and which is sent next.
+    private var due = 0
+    private var next = 0
+
+    init(_ plan: Bench.Streams, tally: StreamTally) {
+        self.plan = plan
+        self.tally = tally
+    }
+
+    func makeConnection() -> StreamWriterConnection { StreamWriterConnection(self) }
+
+    func isFree(_ connection: StreamWriterConnection) {
+        free.append(connection)
+        send()
+    }
+
+    func answered(_ index: Int, isCreated: Bool) { tally.answered(index, isCreated: isCreated) }
+
+    /// - Returns: whether there is more to come.
+    func tick() -> Bool {
+        let now = Int64.monotonic
+        while due < tally.dueAt.count, tally.dueAt[due] <= now { due += 1 }
+        send()
+        return next < tally.dueAt.count
+    }
+
+    private func send() {
+        while next < due, let connection = free.popLast() {
+            connection.send(request(next), next)
+            next += 1
+        }
+    }
+
+    private func request(_ index: Int) -> ByteBuffer {
+        let text = String(index)
+        let body =
+            String(repeating: "0", count: 10 - text.count) + text
+            + String(repeating: "x", count: max(0, plan.size - 10))
+        return ByteBuffer(
+            string: """
+                POST /applications/\(plan.application)/chats/\(index % plan.chats + 1)/messages HTTP/1.1\r
+                Host: localhost\r
+                Content-Type: application/json\r
+                Content-Length: \(body.utf8.count + 11)\r
+                \r
+                {"body":"\(body)"}
+                """)
+    }
+}
+
+/// One connection, with one request at a time.
+final class StreamWriterConnection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let writer: StreamWriter
+    private var context: ChannelHandlerContext?
+    private var index = 0
+    private var answer = ByteBuffer()
+
+    init(_ writer: StreamWriter) { self.writer = writer }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.context = context
+        writer.isFree(self)
+    }
+
+    func send(_ request: ByteBuffer, _ index: Int) {
+        self.index = index
+        context?.writeAndFlush(NIOAny(request), promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        answer.writeBuffer(&bytes)
+        // An answer to a create is an object with no other in it.
+        let isWhole = answer.readableBytesView.last == UInt8(ascii: "}")
+        guard isWhole else { return }
+        let isCreated = answer.getString(at: answer.readerIndex, length: 12) == "HTTP/1.1 201"
+        answer.clear()
+        writer.answered(index, isCreated: isCreated)
+        writer.isFree(self)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { self.context = nil }
+}
+
+@available(*, unavailable)
+extension StreamWriterConnection: Sendable {}

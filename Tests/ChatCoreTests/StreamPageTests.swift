@@ -1,0 +1,38 @@
+import Testing
+
+@testable import ChatCore
+
+/// What readers of a chat share.
+struct StreamPageTests {
+    private struct Numbers: Sendable { let values: [Int64] }
+    private struct Count: Sendable { let value: Int }
+
+    private func page(_ numbers: ClosedRange<Int64>) -> MessagePage {
+        MessagePage(
+            numbers.map {
+                Message(number: Message.Number($0), body: "x", createdAt: Timestamp(microseconds: 1))
+            })
+    }
+
+    /// Each kind of form is made once, however many ask for it, and no other is taken for it.
+    @Test func aFormIsMadeOnce() {
+        let page = page(1...3)
+        var made = 0
+        for _ in 1...3 {
+            let numbers = page.form { messages in
+                made += 1
+                return Numbers(values: messages.map(\.number.rawValue))
+            }
+            #expect(numbers.values == [1, 2, 3])
+            #expect(page.form { Count(value: $0.count) }.value == 3)
+        }
+        #expect(made == 1)
+    }
+
+    @Test func pagesOfOtherNumbersAreNotShared() {
+        let page = page(2...4)
+        #expect(page.hasSameNumbers(as: self.page(2...4).messages))
+        #expect(!page.hasSameNumbers(as: self.page(2...5).messages))
+        #expect(!page.hasSameNumbers(as: self.page(1...4).messages))
+    }
+}
