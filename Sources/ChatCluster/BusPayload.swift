@@ -45,7 +45,9 @@ enum BusPayload {
             default: try reader.value()
             }
         }
-        guard let number, let time, let body else { throw NoMessage() }
+        guard let number, number > 0, let time, Timestamp.years0To9999.contains(time), let body else {
+            throw NoMessage()
+        }
         return Message(number: Message.Number(number), body: body, createdAt: Timestamp(microseconds: time))
     }
 

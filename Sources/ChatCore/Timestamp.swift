@@ -13,9 +13,15 @@ package struct Timestamp: Hashable, Comparable, Sendable {
         return Timestamp(microseconds: microseconds + seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
     }
 
+    /// Microseconds since 1970 that RFC 3339 can write: the years 0 to 9999.
+    package static let years0To9999: ClosedRange<Int64> = -62_167_219_200_000_000...253_402_300_799_999_999
+
     /// RFC 3339 with milliseconds (cut, not rounded) and `Z`: `2026-11-22T16:57:44.194Z`.
     package var rfc3339: String {
-        let (days, microsecondOfDay) = microseconds.flooredDivision(by: 86_400_000_000)
+        let (days, microsecondOfDay) = min(
+            max(microseconds, Self.years0To9999.lowerBound), Self.years0To9999.upperBound
+        )
+        .flooredDivision(by: 86_400_000_000)
         let (year, month, day) = Self.civilDate(daysSince1970: days)
         let milliseconds = microsecondOfDay / 1000
         let parts: [(value: Int64, width: Int, mark: UInt8)] = [

@@ -81,7 +81,7 @@ package struct WorkReport: Sendable {
         queue = work.string("queue") ?? ""
         job = payload.map { (try? JobCall($0).job) ?? $0.job ?? "" } ?? ""
         jid = payload?.jid ?? ""
-        since = Timestamp(microseconds: (work.integer("run_at") ?? 0) * 1_000_000)
+        since = Timestamp(microseconds: min(max(work.integer("run_at") ?? 0, 0), 253_402_300_799) * 1_000_000)
     }
 }
 

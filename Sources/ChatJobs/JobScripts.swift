@@ -86,18 +86,19 @@ enum JobScripts {
         #!lua flags=allow-oom
         if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
         if not redis.call('LPOS', KEYS[2], ARGV[1]) then return 0 end
-        local deaths = redis.call('INCR', KEYS[5])
-        redis.call('EXPIRE', KEYS[5], 259200)
+        local deaths = (tonumber(redis.call('GET', KEYS[5]) or 0) or 0) + 1
         if deaths >= tonumber(ARGV[7]) then
           redis.call('ZADD', KEYS[6], ARGV[4], ARGV[2])
           redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', '(' .. ARGV[5])
           redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -ARGV[6] - 1)
+          redis.call('LREM', KEYS[2], 1, ARGV[1])
           redis.call('DEL', KEYS[5])
         else
           redis.call('SADD', KEYS[4], ARGV[3])
           redis.call('RPUSH', KEYS[3], ARGV[1])
+          redis.call('LREM', KEYS[2], 1, ARGV[1])
+          redis.call('SET', KEYS[5], deaths, 'EX', 259200)
         end
-        redis.call('LREM', KEYS[2], 1, ARGV[1])
         return deaths
         """)
 

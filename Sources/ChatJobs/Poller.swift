@@ -35,19 +35,31 @@ struct Poller: Sendable {
         average * Double(max(1, processes)) * (processes < 10 ? .random(in: 0.5...1.5) : .random(in: 0...2))
     }
 
-    /// Moves all that is due.
+    /// Moves all that is due. What Redis refuses to move (into a queue that is no list, say) holds up nothing else.
     func poll() async throws(RedisError) {
+        var refusal: RedisError?
         for set in [SidekiqKey.retry, SidekiqKey.schedule] {
+            var refused = 0
             while !fetcher.isQuiet, !Task.isCancelled {
                 let now = context.clock.now()
                 let due = try await context.redis.send(
                     RedisCommand(
-                        "ZRANGE", set, "-inf", "\(now.seconds)", "BYSCORE", "LIMIT", "0", "\(Self.portion)"))
+                        "ZRANGE", set, "-inf", "\(now.seconds)", "BYSCORE", "LIMIT", "\(refused)",
+                        "\(Self.portion)"))
                 let entries = (due.array ?? []).compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }
-                for entry in entries { try await promote(entry, from: set, now: now) }
-                if entries.count < Self.portion { break }
+                for entry in entries {
+                    do throws(RedisError) {
+                        try await promote(entry, from: set, now: now)
+                    } catch {
+                        guard case .server = error else { throw error }
+                        refusal = error
+                        refused += 1
+                    }
+                }
+                if entries.count < Self.portion || refused >= Self.portion { break }
             }
         }
+        if let refusal { throw refusal }
     }
 
     private func promote(_ entry: [UInt8], from set: String, now: Timestamp) async throws(RedisError) {

@@ -32,12 +32,20 @@ struct Rescuer: Sendable {
             RedisCommand("SET", SidekiqKey.rescue, context.identity, "NX", "PX", "\(max(lock, 1))"))
         guard reply != .null else { return }
         let holders = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.holders))
+        var refusal: RedisError?
         for holder in (holders.array ?? []).compactMap(\.string) {
             let parts = holder.split(separator: " ", maxSplits: 1)
             guard parts.count == 2, parts[0] != context.identity else { continue }
-            try await rescue(holder, identity: String(parts[0]), queue: String(parts[1]))
+            do throws(RedisError) {
+                try await rescue(holder, identity: String(parts[0]), queue: String(parts[1]))
+            } catch {
+                // What Redis refuses for one (a queue that is no list, say) holds up no other.
+                guard case .server = error else { throw error }
+                refusal = error
+            }
         }
         try await forgetProcesses()
+        if let refusal { throw refusal }
     }
 
     private func rescue(_ holder: String, identity: String, queue: String) async throws(RedisError) {

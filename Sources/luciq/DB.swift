@@ -120,5 +120,6 @@ extension DatabaseFlags {
 func printJSON(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    let lines = String(decoding: try encoder.encode(value), as: UTF8.self).split(separator: "\n")
+    print(lines.map { String($0).printableJSON }.joined(separator: "\n"))
 }

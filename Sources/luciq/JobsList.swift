@@ -30,7 +30,7 @@ extension Jobs {
             }
             print(table.text())
             for report in reports {
-                if let problem = report.problem { print("\(report.name) never runs: \(problem)") }
+                if let problem = report.problem { print("\(report.name) never runs: \(problem)".printable) }
             }
         }
     }

@@ -67,6 +67,6 @@ extension JobSets {
 extension JobsFlags {
     /// Says what was done, as JSON or as a sentence.
     func tell(_ what: String, _ count: Int, _ sentence: String) throws {
-        if json { try printJSON([what: count]) } else { print(sentence) }
+        if json { try printJSON([what: count]) } else { print(sentence.printable) }
     }
 }

@@ -7,7 +7,7 @@ struct Table {
 
     init(_ columns: String...) { self.columns = columns }
 
-    mutating func add(_ cells: String...) { rows.append(cells.map(Self.onOneLine)) }
+    mutating func add(_ cells: String...) { rows.append(cells.map(\.printable)) }
 
     /// - Parameter width: in characters; the widest columns are cut until all fit. Nil for no limit.
     func text(width: Int? = Terminal.width) -> String {
@@ -26,10 +26,5 @@ struct Table {
             }.joined(separator: "  ")
             return String(line.reversed().drop { $0 == " " }.reversed())
         }.joined(separator: "\n")
-    }
-
-    /// What others wrote may hold anything; a terminal must not obey it.
-    private static func onOneLine(_ text: String) -> String {
-        String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) })
     }
 }

@@ -21,6 +21,8 @@ import Testing
 
     @Test(arguments: [
         "", "x", "{}", "[", "[1]", "[{}]", "[{\"number\":1}]", "[{\"number\":1.5,\"created_at\":1,\"body\":\"\"}]",
+        "[{\"number\":0,\"created_at\":1,\"body\":\"\"}]",
+        "[{\"number\":1,\"created_at\":-9000000000000000000,\"body\":\"\"}]",
     ])
     func whatIsNoMessageIsRefused(_ payload: String) {
         #expect(throws: (any Error).self) { try BusPayload.decode(Array(payload.utf8)) }

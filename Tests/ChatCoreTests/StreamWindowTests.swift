@@ -49,6 +49,22 @@ struct StreamWindowTests {
         #expect(numbers(window.take(1)) == [14])
     }
 
+    /// A batch of more than is kept is nobody's slowness but of who had not taken what was before it.
+    @Test(arguments: [false, true]) func aBatchMayBeLargerThanTheWindow(isTight: Bool) {
+        var window = window(10, small: 1)
+        _ = window.join(1, after: nil)
+        _ = window.join(2, after: nil)
+        window.append(messages(11...12), head: 12)
+        #expect(numbers(window.take(1)) == [11, 12])
+        window.append(messages(13...40), head: 40, isTight: isTight)
+        guard case .behind(12, goal: 40) = window.take(1) else { Issue.record("it reads from the store"); return }
+        switch window.take(2) {
+        case .tooSlow: #expect(!isTight)
+        case .behind(10, goal: 40): #expect(isTight)
+        default: Issue.record("it is behind")
+        }
+    }
+
     @Test func aCursorAboveTheHeadWaits() {
         var window = window()
         #expect(window.join(1, after: 12) == 12)

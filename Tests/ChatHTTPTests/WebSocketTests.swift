@@ -273,11 +273,13 @@ import Testing
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let client = try await connect(chat, server)
+            // Each to a chat of its own: those of one chat are stored one after the other.
+            for _ in 2...4 { _ = try await server.client.post(application(chat) + "/chats", json: "") }
             server.writes.hold()
-            let message = #"{"type":"send","chat":1,"body":"x"}"#
-            await client.send(message)
+            func message(_ chat: Int) -> String { "{\"type\":\"send\",\"chat\":\(chat),\"body\":\"x\"}" }
+            await client.send(message(1))
             try await server.writes.waitForHeld(1)
-            for _ in 2...4 { await client.send(message) }
+            for chat in 2...4 { await client.send(message(chat)) }
             try await eventually("the others wait behind it") {
                 server.metric("luciq_writer_queue_depth{writer=\"messages\"}") == 3
             }

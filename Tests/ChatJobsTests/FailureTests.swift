@@ -164,6 +164,24 @@ import Testing
         }
     }
 
+    @Test func anEntryThatCannotBeMovedStopsNobody() async throws {
+        try await withWorkBench { bench in
+            let tally = Tally()
+            try await bench.call("SET", "queue:odd", "something else")
+            for set in ["retry", "schedule"] {
+                let number = set == "retry" ? 1 : 2
+                try await bench.call(
+                    "ZADD", set, "1", "{\"class\":\"NumberJob\",\"args\":[0],\"queue\":\"odd\"}",
+                    "2", "{\"class\":\"NumberJob\",\"args\":[\(number)]}")
+            }
+            try await bench.withWorker([NumberJob { tally.add($0) }]) { _ in
+                try await eventually("the good ones are performed") { tally.distinct == 2 }
+            }
+            #expect(try await bench.sets.size(of: .retry) == 1)
+            #expect(try await bench.sets.size(of: .schedule) == 1)
+        }
+    }
+
     @Test func aWrongTypeInRedisLosesNothing() async throws {
         try await withWorkBench { bench in
             let tally = Tally()

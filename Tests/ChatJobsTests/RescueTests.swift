@@ -90,6 +90,28 @@ import Testing
         }
     }
 
+    /// What cannot be put back stays where it is, dies no death of it, and holds up nobody else's.
+    @Test func aQueueThatIsNoneLosesNothing() async throws {
+        try await withWorkBench { bench in
+            let tally = Tally()
+            try await bench.call("SET", "queue:odd", "something else")
+            try await leaveBehind(bench, [payload(7)], queue: "odd")
+            try await bench.withWorker([NumberJob { tally.add($0) }], { $0.queues = [.init("default"), .init("odd")] })
+            { _ in
+                // In whatever order holders are looked at, by the fifth both were, many times.
+                for number in 1...5 {
+                    try await leaveBehind(bench, [payload(number)])
+                    try await eventually("it is rescued") { tally.count(number) == 1 }
+                }
+                #expect(try await bench.length("luciq:held:\(Self.ghost):odd") == 1)
+                #expect(try await bench.call("EXISTS", "luciq:deaths:j7").integer == 0)
+                try await bench.call("DEL", "queue:odd")
+                try await eventually("it is rescued too") { tally.count(7) == 1 }
+            }
+            #expect(try await bench.sets.size(of: .dead) == 0)
+        }
+    }
+
     @Test func whatIsNoJobIsRescuedAndBuried() async throws {
         try await withWorkBench { bench in
             try await leaveBehind(bench, ["no job"])

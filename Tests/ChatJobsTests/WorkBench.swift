@@ -80,7 +80,10 @@ func withWorkBench(
     _ url: String? = nil, format: SidekiqFormat = .v8, _ body: (WorkBench) async throws -> Void
 ) async throws {
     let own = if let url { url } else { try await SharedServers.freshRedisDatabase() }
-    let redis = RedisClient(try RedisConfiguration(url: own), logger: silent)
+    var configuration = try RedisConfiguration(url: own)
+    // What is tested on the shared server is not how soon a busy machine answers.
+    if url == nil { configuration.commandTimeout = .seconds(10) }
+    let redis = RedisClient(configuration, logger: silent)
     let running = Task { try await redis.run() }
     defer { running.cancel() }
     try await redis.waitUntilConnected(timeout: .seconds(20))

@@ -23,8 +23,8 @@ final class Feed: Sendable {
         var end: StreamEnd?
         var isWorking = false
         var keptBytes = 0
-        /// What a reader was given last: the others mostly get the same.
-        var page: MessagePage?
+        /// What a reader was given last, as long as others may still get the same, which they mostly do.
+        var page: (shared: MessagePage, left: Int)?
 
         mutating func wakeReaders() {
             for id in waiters.keys where feed?.window.hasNews(for: id) ?? true {
@@ -33,10 +33,12 @@ final class Feed: Sendable {
         }
 
         mutating func sharedPage(_ messages: [Message]) -> MessagePage {
-            if let page, page.hasSameNumbers(as: messages) { return page }
-            let new = MessagePage(messages)
-            page = new
-            return new
+            let old = page.flatMap { $0.shared.hasSameNumbers(as: messages) ? $0 : nil }
+            let shared = old?.shared ?? MessagePage(messages)
+            let left = (old?.left ?? feed?.window.readerCount ?? 1) - 1
+            // Not kept for nobody: of many chats with a reader each it would be much.
+            page = left > 0 ? (shared, left) : nil
+            return shared
         }
     }
 

@@ -49,22 +49,28 @@ struct LiveWindow {
     }
 
     var count: Int { messages.count }
+    var readerCount: Int { readers.count }
 
     /// Takes in what comes next, and moves the head.
     ///
     /// - Parameters:
     ///   - isBurst: whether it had to wait and comes at once, which no reader can be expected to keep up with: one that
     ///     cannot is not too slow, but reads from the store.
-    ///   - isTight: whether to keep no more than the small window.
+    ///   - isTight: whether to keep no more than the small window, as others need the memory: who falls out of that is
+    ///     not too slow either.
     mutating func append(_ new: [Message], head: Int64, isBurst: Bool = false, isTight: Bool = false) {
+        let headBefore = self.head
         self.head = head
         messages.append(contentsOf: new)
         for message in new { bytes += message.weight }
         if messages.count > trimAt.messages || bytes > trimAt.bytes { trim() }
         let bound = isTight ? limits.smallWindow : limits.window
         while messages.count > bound.messages || bytes > bound.bytes { dropFirst() }
-        guard isBurst else { return }
-        for (id, reader) in readers where reader.position < floor { readers[id]?.isLive = false }
+        guard floor > headBefore || isBurst || isTight else { return }
+        // Nor who had everything: what has come at once is more than is kept.
+        for (id, reader) in readers where reader.position < floor {
+            if isBurst || isTight || reader.position >= headBefore { readers[id]?.isLive = false }
+        }
     }
 
     /// - Parameter cursor: nil for the head.

@@ -13,6 +13,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
+    /// How long a close frame may take to leave.
+    private static let farewell = Duration.seconds(30)
+
     private let tenant: TenantScope
     private let limits: LiveLimits
     private let metrics: LiveMetrics
@@ -173,6 +176,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
                 if closure.isFailure { handler.context?.close(mode: .output, promise: nil) }
                 handler.closeSoon()
             }
+            // It may never have left: the socket of a client that hangs takes it and keeps it.
+            schedule(Self.farewell) { handler in handler.context?.close(promise: nil) }
             readOn()
         case .closeBack(let code):
             perform(session.cancelAll())
