@@ -30,9 +30,13 @@ struct Poller: Sendable {
         }
     }
 
-    /// As Sidekiq does it: all processes together look about so often, and few of them not too irregularly.
+    /// As Sidekiq does it: all processes together look about so often, and few of them not too irregularly. But never
+    /// after more than half a minute: processes that were killed count for a minute as well, and where many were (a
+    /// crash loop) the few that live would look hardly ever.
     private static func pause(_ average: Duration, of processes: Int) -> Duration {
-        average * Double(max(1, processes)) * (processes < 10 ? .random(in: 0.5...1.5) : .random(in: 0...2))
+        min(
+            average * Double(max(1, processes)) * (processes < 10 ? .random(in: 0.5...1.5) : .random(in: 0...2)),
+            .seconds(30))
     }
 
     /// Moves all that is due. What Redis refuses to move (into a queue that is no list, say) holds up nothing else.

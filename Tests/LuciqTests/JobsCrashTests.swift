@@ -32,9 +32,15 @@ import Testing
                 try await redis.restart(empty: false)
             }
         }
-        // Rescued no later than 90 s after the last death, and then performed.
-        try await eventually("all are performed", within: 120) {
-            try await redis.cli("SCARD", "done") == "\(Self.jobs)"
+        // Rescued no later than 90 s after the last death, and then performed. What failed as Redis was away is tried
+        // again within 66 s.
+        do {
+            try await eventually("all are performed", within: 120) {
+                try await redis.cli("SCARD", "done") == "\(Self.jobs)"
+            }
+        } catch {
+            Issue.record("\(error) \(try await whereTheyAre(redis))")
+            throw error
         }
         try await eventually("none is anywhere", within: 60) {
             for key in ["LLEN queue:default", "ZCARD retry", "ZCARD schedule", "ZCARD dead"] {
@@ -49,6 +55,19 @@ import Testing
             #expect(worker.exitCode == 0, "\(worker.output.suffix(2000))")
         }
         #expect(try await redis.cli("SCARD", "luciq:holders") == "0")
+    }
+
+    /// What there is of jobs in Redis, for the message of a failure.
+    private func whereTheyAre(_ redis: RedisServer) async throws -> String {
+        var lines: [String] = []
+        for command in ["SCARD done", "LLEN queue:default", "ZCARD retry", "ZCARD dead", "SMEMBERS luciq:holders"] {
+            let words = command.split(separator: " ").map(String.init)
+            lines.append("\(command): \(try await redis.cli(words[0], words[1]))")
+        }
+        for key in try await redis.cli("--scan", "--pattern", "luciq:held:*").split(separator: "\n") {
+            lines.append("\(key): \(try await redis.cli("LLEN", String(key)))")
+        }
+        return lines.joined(separator: "\n")
     }
 
     /// Every process has the schedule; whichever enqueues, it is one, and once.
