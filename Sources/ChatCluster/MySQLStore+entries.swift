@@ -29,6 +29,31 @@ extension MySQLStore {
         return Dictionary(uniqueKeysWithValues: highest.map { (Chat.ID($0.key), $0.value) })
     }
 
+    func tail(of chat: Chat.ID) async throws -> LogTail {
+        try await read { connection in
+            // The index alone says whether any is missing, which is seldom.
+            let newest = try connection.first(
+                """
+                SELECT COUNT(*), MIN(number), MAX(number) FROM (
+                    SELECT number FROM \(NumberedTable.messages.byNumber)
+                    WHERE chat_id = ? ORDER BY number DESC LIMIT ?) AS newest
+                """, [.integer(chat.rawValue), .integer(LogTail.depth)]
+            ) { $0.isNull(2) ? nil : (count: $0.integer(0), lowest: $0.integer(1), highest: $0.integer(2)) }
+            guard let newest = newest ?? nil else { return LogTail(upTo: 0) }
+            let start = max(0, newest.highest - LogTail.depth)
+            if newest.lowest == start + 1, newest.count == newest.highest - start {
+                return LogTail(upTo: newest.highest)
+            }
+            let rows = try connection.rows(
+                """
+                SELECT number, created_at FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = ? AND number > ? ORDER BY number LIMIT ?
+                """, [.integer(chat.rawValue), .integer(start), .integer(LogTail.depth)]
+            ) { (number: $0.integer(0), createdAt: Timestamp(microseconds: $0.timestamp(1))) }
+            return LogTail(after: start, rows: rows)
+        }
+    }
+
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
         var retry = Retry(patience: messageLog.patience)
         while true {

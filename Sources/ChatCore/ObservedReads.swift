@@ -70,6 +70,10 @@ private struct ObservedReads: TenantStore, ChatStore, MessageStore {
         try await observer.observe(.lastNumbers) { try await backend.messages.lastNumbers(of: chats) }
     }
 
+    func tail(of chat: Chat.ID) async throws -> LogTail {
+        try await observer.observe(.tail) { try await backend.messages.tail(of: chat) }
+    }
+
     func probe() async throws { try await observer.observe(.probe) { try await backend.probe() } }
 }
 
@@ -84,7 +88,7 @@ private struct ReadObserver {
         case chatMessageCount = "chat_message_count"
         case entries
         case lastNumbers = "last_numbers"
-        case message, messages, search, probe
+        case message, messages, search, tail, probe
     }
 
     private let time: Timekeeper

@@ -18,7 +18,7 @@ package protocol ChatStore: Sendable {
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat>
 }
 
-/// What reads messages, always through the chat that holds them. Void rows are seen by `entries` and `lastNumbers` only.
+/// What reads messages, always through the chat that holds them. Void rows are seen by `entries`, `lastNumbers` and `tail` only.
 package protocol MessageStore: Sendable {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
     /// Costs O(page), wherever the page lies.
@@ -33,6 +33,8 @@ package protocol MessageStore: Sendable {
     func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry]
     /// The highest number of each chat, void ones included; chats without any may be left out. Cheap, for many chats at once.
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
+    /// The last `LogTail.depth` numbers of a chat. Costs O(depth), and little where none is missing.
+    func tail(of chat: Chat.ID) async throws -> LogTail
 }
 
 /// What appends messages, a batch at a time.

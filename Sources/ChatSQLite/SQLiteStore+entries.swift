@@ -28,6 +28,10 @@ extension SQLiteStore {
         }
     }
 
+    package func tail(of chat: Chat.ID) async throws -> LogTail {
+        LogTail(upTo: try await lastNumbers(of: [chat])[chat] ?? 0)
+    }
+
     /// None is ever missing below another.
     package func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {}
 }

@@ -17,7 +17,7 @@ struct Tail: AsyncParsableCommand {
 
     @OptionGroup var client: ClientFlags
 
-    @Option(help: "Begin after this message; 0 for all that there is. Default: the newest.")
+    @Option(help: "Begin after this message; 0 for all that there is. Default: with the next one.")
     var after: String?
 
     @Flag(help: "Print a JSON object a line.") var json = false
@@ -51,8 +51,7 @@ struct Tail: AsyncParsableCommand {
         while true {
             var parser = EventParser()
             do {
-                if following.cursor == nil { following.begin(after: try await server.newest()) }
-                var stream = try await server.stream(after: following.cursor ?? "0")
+                var stream = try await server.stream(after: following.cursor)
                 Notice.tell(following.connected())
                 while let bytes = try await stream.next() { try show(bytes, &parser, &following) }
                 throw CallFailure(sentence: "The connection was lost.", outlook: .passing())
@@ -78,6 +77,7 @@ struct Tail: AsyncParsableCommand {
                 case .fail(let reason): failure = reason
                 }
             }
+            following.begin(at: parser.lastID)
         } catch {
             failure = CallFailure(sentence: "The server sent something that is no message.", outlook: .final)
         }

@@ -128,4 +128,5 @@ private final class StoreThatFails: MessageStore {
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
         try await pass { try await $0.lastNumbers(of: chats) }
     }
+    func tail(of chat: Chat.ID) async throws -> LogTail { try await pass { try await $0.tail(of: chat) } }
 }

@@ -51,6 +51,45 @@ import Testing
         }
     }
 
+    /// Who asks for the next message between a higher number and a lower one that is on its way.
+    @Test func whoComesBeforeALateNumberGetsIt() async throws {
+        let redis = try await SharedServers.freshRedisDatabase()
+        try await StreamNode.run(redis: [redis, redis]) { nodes, test in
+            for node in nodes { try await node.waitUntilHearing() }
+            // Even the very first one.
+            _ = try await test.redis("INCRBY", test.numberKey, "1")
+            try await nodes[0].send("2", to: test.chat, test)
+            let first = try await nodes[0].hub.subscribe(to: test.chat, after: nil)
+            #expect(first.cursor == 0)
+            try await test.insert(number: 1)
+            #expect(try await first.take(2).numbers == [1, 2])
+            #expect(try await nodes[0].hub.subscribe(to: test.chat, after: nil).cursor == 2)
+
+            // One whose writer is dead is waited for, and no longer than others wait.
+            _ = try await test.redis("INCRBY", test.numberKey, "1")
+            try await nodes[0].send("4", to: test.chat, test)
+            let second = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
+            #expect(second.cursor == 2)
+            #expect(try await second.next().numbers == [4])
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    /// What is missing for long is made sure of before anybody starts above it.
+    @Test func aFeedStartsAboveOldHoles() async throws {
+        try await StreamNode.run(redis: [try await SharedServers.freshRedisDatabase()]) { nodes, test in
+            try await nodes[0].waitUntilHearing()
+            for number: Int64 in [1, 1000, 1001, 1500] { try await test.insert(number: number) }
+            try await test.sql("UPDATE messages SET created_at = '2020-01-01'")
+            try await test.insert(number: 1502)
+            let reader = try await nodes[0].hub.subscribe(to: test.chat, after: nil)
+            #expect(reader.cursor == 1500)
+            // Of the newest numbers all, of others none.
+            #expect(try await test.storedNumbers() == [1] + Array(479...1500) + [1502])
+            #expect(try await reader.next().numbers == [1502])
+        }
+    }
+
     /// A writer that comes after its number was closed takes another one, and is heard.
     @Test func aNumberThatWasClosedIsNotUsed() async throws {
         try await StreamNode.run(redis: [try await SharedServers.freshRedisDatabase()]) { nodes, test in

@@ -154,6 +154,10 @@ import Testing
                 let last = try await store.lastNumbers(of: chats)
                 #expect(last[test.chat] == Self.large + 1)
             }
+            try await place.check("tail", rows: 2 * LogTail.depth + 10) {
+                let tail = try await store.tail(of: test.chat)
+                #expect(tail == LogTail(upTo: Self.large + 1))
+            }
             for after in [0, 2500, Self.large - 100] {
                 try await place.check("entries after \(after)", rows: 202) {
                     let entries = try await store.entries(in: test.chat, after: after, limit: 100)

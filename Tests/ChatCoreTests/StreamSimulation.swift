@@ -40,6 +40,8 @@ struct StreamSimulation {
     struct Reader {
         let id: UInt64
         let cursor: Int64
+        /// When it came without a cursor.
+        let cameForTheNext: Duration?
         var received: [Int64] = []
         var catchUp: LogOrder
         var goal: Int64 = 0
@@ -61,7 +63,7 @@ struct StreamSimulation {
         case poll
         case arrive(cursor: Int64?)
         case lookUp
-        case opened(head: Int64)
+        case opened(tail: LogTail)
         case leave
         case step(reader: Int)
         case climb(reader: Int)
@@ -76,7 +78,7 @@ struct StreamSimulation {
     private(set) var voids = 0
     /// What the store was asked for the feed's sake.
     private(set) var feedCalls = 0
-    /// The longest time from a commit to where the feed could give it out.
+    /// The longest time from a commit, or from where the feed began, to where the feed could give it out.
     private(set) var longestHold = Duration.zero
     /// What was more than a bound.
     private(set) var excesses: [String] = []
@@ -91,6 +93,7 @@ struct StreamSimulation {
     private var highest: Int64 = 0
     private var lastNumber: Int64 = 0
     private var feed: ChatFeed?
+    private var opened = Duration.zero
     private var isOpening = false
     private var heard: Int64 = 0
     private var arriving: [Int64?] = []
@@ -113,13 +116,18 @@ struct StreamSimulation {
             .map(\.entry.number.rawValue).sorted()
     }
 
+    /// - Returns: the numbers of the messages that were stored after a moment.
+    func messages(storedAfter moment: Duration) -> [Int64] {
+        rows.values.filter { $0.entry.message != nil && $0.since > moment }.map(\.entry.number.rawValue).sorted()
+    }
+
     /// Lets `writes` batches come, with readers between them, then lets the weather clear up until nothing is left to do.
     ///
     /// - Parameter audience: whether there is a reader from the start, and none leaves.
     mutating func run(writes: Int, arrivals: Int, audience: Bool = false) {
         if audience {
             arrive(nil)
-            open(0)
+            open(LogTail(upTo: 0))
         }
         let end = Duration.milliseconds(30 * writes)
         for _ in 0..<writes { plan(.write, in: moment(before: end)) }
@@ -157,8 +165,8 @@ struct StreamSimulation {
             feedChanged()
             if !isOver { plan(.poll, in: .seconds(1)) }
         case .arrive(let cursor): arrive(cursor)
-        case .lookUp: plan(.opened(head: highest), in: moment(before: .milliseconds(20)))
-        case .opened(let head): open(head)
+        case .lookUp: plan(.opened(tail: lookUp()), in: moment(before: .milliseconds(20)))
+        case .opened(let tail): open(tail)
         case .leave: leave()
         case .step(let reader): step(reader)
         case .climb(let reader): climb(reader)
@@ -223,15 +231,18 @@ struct StreamSimulation {
         case .settle(let numbers):
             // One that nobody was given must not be spent.
             if numbers.upperBound >= highest { excesses.append("\(numbers) settled") }
-            for number in numbers where rows[number] == nil {
-                let entry = LogEntry(
-                    number: Message.Number(number), message: nil, createdAt: Self.start.adding(now))
-                rows[number] = Row(entry: entry, since: now)
-                voids += 1
-            }
+            settle(numbers)
             finding = .settled
         }
         plan(.finding(finding, reader: reader), in: moment(before: .milliseconds(20)))
+    }
+
+    private mutating func settle(_ numbers: ClosedRange<Int64>) {
+        for number in numbers where rows[number] == nil {
+            let entry = LogEntry(number: Message.Number(number), message: nil, createdAt: Self.start.adding(now))
+            rows[number] = Row(entry: entry, since: now)
+            voids += 1
+        }
     }
 
     private mutating func take(_ finding: LogOrder.Finding, _ reader: Int?) {
@@ -266,11 +277,20 @@ struct StreamSimulation {
         plan(.storeCall(work, reader: nil), in: moment(before: .milliseconds(20)))
     }
 
-    private mutating func open(_ head: Int64) {
+    private func lookUp() -> LogTail {
+        let start = max(0, highest - LogTail.depth)
+        let numbers = stride(from: start + 1, through: highest, by: 1).lazy.filter { rows[$0] != nil }
+        return LogTail(after: start, rows: numbers.map { ($0, rows[$0]!.entry.createdAt) })
+    }
+
+    private mutating func open(_ tail: LogTail) {
         guard isOpening else { return }
         isOpening = false
-        feed = ChatFeed(head: head, heard: heard, now: now, limits: limits)
-        given = head
+        let lost = tail.lost(at: Self.start.adding(now), grace: limits.gaps.grace)
+        if let lost { settle(lost) }
+        let head = tail.complete(without: lost)
+        feed = ChatFeed(head: head, highest: max(tail.highest, heard), now: now, limits: limits)
+        (given, opened) = (head, now)
         isFeedAtWork = false
         for cursor in arriving { join(cursor) }
         arriving = []
@@ -294,7 +314,7 @@ struct StreamSimulation {
         guard let start = feed?.window.join(id, after: cursor) else { return }
         readers.append(
             Reader(
-                id: id, cursor: start, catchUp: .ofOldMessages(after: start, limits: limits),
+                id: id, cursor: start, cameForTheNext: cursor == nil ? now : nil, catchUp: .ofOldMessages(after: start, limits: limits),
                 isSlow: chance(weather.slowReaders)))
         plan(.step(reader: readers.count - 1))
     }
@@ -356,7 +376,7 @@ struct StreamSimulation {
         while given < feed.window.head {
             given += 1
             guard let row = rows[given] else { return excesses.append("\(given) was passed over") }
-            if row.entry.message != nil { longestHold = max(longestHold, now - row.since) }
+            if row.entry.message != nil { longestHold = max(longestHold, now - max(row.since, opened)) }
         }
     }
 

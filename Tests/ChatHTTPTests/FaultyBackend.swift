@@ -67,6 +67,7 @@ extension FaultyBackend: MessageStore {
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
         try await read { try await $0.messages.lastNumbers(of: chats) }
     }
+    func tail(of chat: Chat.ID) async throws -> LogTail { try await read { try await $0.messages.tail(of: chat) } }
 }
 
 extension FaultyBackend: TenantLog, ChatLog, MessageLog {

@@ -33,6 +33,19 @@ import Testing
         #expect(following.cursor == "x/3")
     }
 
+    @Test func theNextMessageIsWhatTheStreamBeginsWith() throws {
+        var (following, parser) = (Following(after: nil), EventParser())
+        #expect(try parser.read("retry: 1000\nid: 41\n".utf8).isEmpty)
+        following.begin(at: parser.lastID)
+        #expect(following.cursor == nil)  // The block has not ended.
+        #expect(try parser.read("\n".utf8).isEmpty)
+        following.begin(at: parser.lastID)
+        #expect(following.cursor == "41")
+        #expect(isShown(following.receive(event(42))))
+        following.begin(at: "41")
+        #expect(following.cursor == "42")
+    }
+
     @Test(arguments: [
         (#"{"code":"slow_consumer","reconnect":true}"#, "read too slowly", true),
         (#"{"code":"going_away","reconnect":true}"#, "shutting down", true),

@@ -69,10 +69,9 @@ import Testing
         let server = try await StandInServer { exchange in
             switch exchange.index {
             case 0:
-                #expect(exchange.request.contains("/chats/7/messages?limit=1&order=desc HTTP"))
-                try await exchange.answer("200 OK", json: #"[{"number":41,"body":"x","created_at":"x"}]"#)
-            case 1:
-                #expect(exchange.request.contains("/stream?after=41 HTTP"))
+                #expect(exchange.request.contains("/chats/7/stream HTTP"))
+                try await exchange.writeStreamHead()
+                try await exchange.write("id: 41\n\n")
             default:
                 #expect(exchange.request.contains("/stream?after=41 HTTP"))
                 try await exchange.writeStreamHead()

@@ -4,12 +4,12 @@ struct ChatFeed {
     var window: LiveWindow
 
     /// - Parameters:
-    ///   - head: the highest number that the store has: who gives no cursor starts after it.
-    ///   - heard: the highest number that was told of meanwhile.
-    init(head: Int64, heard: Int64, now: Duration, limits: StreamLimits) {
+    ///   - head: a number below which nothing is on its way: who gives no cursor starts after it.
+    ///   - highest: the highest number that the store has, or that was told of.
+    init(head: Int64, highest: Int64, now: Duration, limits: StreamLimits) {
         self.order = LogOrder(after: head, patience: limits.gaps, bounds: limits.ahead)
         self.window = LiveWindow(head: head, limits: limits)
-        order.see(heard, now: now)
+        order.see(highest, now: now)
     }
 
     /// Messages were told of.

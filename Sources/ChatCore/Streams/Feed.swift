@@ -61,14 +61,21 @@ final class Feed: Sendable {
         set { state.withLock { $0.isHeard = newValue } }
     }
 
-    /// Starts where the store is. The bus must be heard by now, so that nothing falls in between.
+    /// Starts where the store is: below what is on its way. The bus must be heard by now, so that nothing falls in between.
     ///
     /// - Throws: what the store does.
     func open() async throws {
-        let highest = try await source.messages.lastNumbers(of: [chat])[chat] ?? 0
+        let tail = try await source.messages.tail(of: chat)
+        var lost = tail.lost(at: source.clock.now(), grace: source.limits.gaps.grace)
+        if let numbers = lost {
+            let finding = try await source.carryOut(.settle(numbers), in: chat, through: source.chatReads)
+            // A store that cannot be written to: they are tried again, and who comes now starts below them.
+            if case .settled = finding {} else { lost = nil }
+        }
         change { state in
             state.feed = ChatFeed(
-                head: highest, heard: state.heard, now: source.time.now(), limits: source.limits)
+                head: tail.complete(without: lost), highest: max(tail.highest, state.heard), now: source.time.now(),
+                limits: source.limits)
         }
     }
 

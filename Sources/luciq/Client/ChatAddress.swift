@@ -42,10 +42,11 @@ struct ChatAddress {
 
     var messages: String { "\(base)/applications/\(token.text)/chats/\(chat)/messages" }
 
-    /// - Parameter cursor: what was seen last.
-    func stream(after cursor: String) -> String {
+    /// - Parameter cursor: what was seen last; nil to begin with the next message.
+    func stream(after cursor: String?) -> String {
         // Opaque: it goes back as it came.
-        let value = cursor.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
-        return "\(base)/applications/\(token.text)/chats/\(chat)/stream?after=\(value)"
+        let value = cursor?.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
+        let query = value.map { "?after=\($0)" } ?? ""
+        return "\(base)/applications/\(token.text)/chats/\(chat)/stream\(query)"
     }
 }

@@ -51,14 +51,6 @@ final class ChatClient {
         return configuration
     }
 
-    /// - Returns: the number of the newest message, 0 for none.
-    func newest() async throws(CallFailure) -> Int64 {
-        let answer = try await answer(to: HTTPClientRequest(url: address.messages + "?limit=1&order=desc"))
-        guard answer.status == 200, let messages = try? JSONDecoder().decode([Listed].self, from: Data(answer.body))
-        else { throw answer.failure(of: address) }
-        return messages.first?.number ?? 0
-    }
-
     /// Stores a message, once for all calls with the same key.
     ///
     /// - Returns: its number.
@@ -78,8 +70,8 @@ final class ChatClient {
         return created.message_number
     }
 
-    /// The chat's messages after the one that the cursor names, and those that are still to come.
-    func stream(after cursor: String) async throws(CallFailure) -> Stream {
+    /// The chat's messages after the one that the cursor names, and those that are still to come; nil for those alone.
+    func stream(after cursor: String?) async throws(CallFailure) -> Stream {
         var request = HTTPClientRequest(url: address.stream(after: cursor))
         request.headers.add(name: "Accept", value: "text/event-stream")
         request.headers.add(name: "Cache-Control", value: "no-store")
@@ -105,7 +97,6 @@ final class ChatClient {
         }
     }
 
-    private struct Listed: Decodable { let number: Int64 }
     private struct Created: Decodable { let message_number: Int64 }
 
     /// A whole answer, soon.

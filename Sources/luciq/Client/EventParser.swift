@@ -18,6 +18,8 @@ struct EventParser {
 
     /// In milliseconds, as the stream asks; nil while it has not.
     private(set) var retry: Int?
+    /// The last id that the stream gave, in a block without data too; empty for none.
+    private(set) var lastID = ""
 
     private var line: [UInt8] = []
     private var isAtStart = true
@@ -70,6 +72,7 @@ struct EventParser {
 
     private mutating func dispatch() -> ServerSentEvent? {
         defer { (type, data, hasData) = ("", "", false) }
+        lastID = id
         guard hasData else { return nil }
         return ServerSentEvent(type: type.isEmpty ? "message" : type, data: data, id: id)
     }

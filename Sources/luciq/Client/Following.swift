@@ -10,7 +10,7 @@ struct Following {
         case fail(CallFailure)
     }
 
-    /// What was seen last; nil as long as nobody has said where to begin.
+    /// What was seen last; nil as long as the server has not said where "the next message" begins.
     private(set) var cursor: String?
 
     private var newest: Int64 = 0
@@ -19,13 +19,14 @@ struct Following {
 
     /// - Parameter number: of the message that was seen last, 0 for none; nil to begin with the next one.
     init(after number: Int64?) {
-        if let number { begin(after: number) }
-    }
-
-    mutating func begin(after number: Int64) {
+        guard let number else { return }
         cursor = String(number)
         newest = number
     }
+
+    /// The stream has said where it begins. What a list calls the newest message would not do: in a cluster a lower
+    /// number may still be on its way.
+    mutating func begin(at id: String) { if cursor == nil, !id.isEmpty { cursor = id } }
 
     /// - Returns: what to tell a person.
     mutating func connected() -> String? {

@@ -217,8 +217,12 @@ async function openChat(number, current) {
 
 function listen(path, current) {
   const { log, outbox } = open;
-  // The last thing before the state changes: everything that is newer comes by the stream.
-  const stream = new LiveStream(path, String(log.newest), {
+  const stream = new LiveStream(path, {
+    begin(number) {
+      if (current !== visit) return;
+      outbox.begin(number);
+      attempt(() => log.begin(number));
+    },
     message(message) {
       if (current !== visit) return;
       log.receive(message);

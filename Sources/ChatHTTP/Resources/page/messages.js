@@ -25,7 +25,7 @@ class MessageLog {
   #path; #on; #scroller; #list;
   #items = [];        // { number, day, element }, in order, without a gap
   #isAtEnd = true;    // whether the newest message that is known is in the window
-  #newest = 0;        // its number
+  #newest = 0;        // its number, or a void one after it; once the stream has begun, where that is
   #unseen = 0;
   #older = null;      // the Link to the page before the window
   #pending = [];      // from the stream, until the next flush
@@ -70,7 +70,7 @@ class MessageLog {
     if (number && number < (last.value.at(-1)?.number ?? 0)) {
       await this.#showAround(number);
     } else {
-      this.#replace(last.value.reverse(), last.links.next);
+      this.#replace(last.value.reverse(), last.links.next, this.#newest);
       this.#scrollToEnd();
       if (number && last.value.length > 0) this.#point(number);
     }
@@ -78,13 +78,28 @@ class MessageLog {
     this.#watcher.observe($("newer"));
   }
 
+  // The stream begins after a number. Up to it everything is stored; what is above it the stream brings, in order. A list
+  // may show some of that already, while a lower number is still on its way: so nothing above the stream is taken from a
+  // list, and what was is read again.
+  async begin(number) {
+    const isShown = this.#newest === number && this.#items.every(
+      ({ number }, index) => index === 0 || number === this.#items[index - 1].number + 1);
+    this.#newest = number;
+    if (isShown || !(this.#isAtEnd || this.#items.at(-1)?.number > number)) return;
+    await this.#readNewest();
+    this.#scrollToEnd();
+  }
+
   // Shows the end of the log, which may have to be read.
   async showNewest() {
-    if (!this.#isAtEnd) {
-      const { value, links } = await call("GET", `${this.#path}/messages?limit=${MessageLog.pageSize}&order=desc`);
-      this.#replace(value.reverse(), links.next);
-    }
+    if (!this.#isAtEnd) await this.#readNewest();
     this.#scrollToEnd();
+  }
+
+  async #readNewest() {
+    const newest = this.#newest;
+    const { value, links } = await call("GET", this.#pageBefore(newest + 1));
+    this.#replace(value.reverse(), links.next, newest);
   }
 
   // Shows a message among its neighbours.
@@ -100,7 +115,10 @@ class MessageLog {
       "GET", `${this.#path}/messages?after=${Math.max(0, number - half)}&limit=${MessageLog.pageSize}`,
       { title: `Read the messages around #${number}`, replaces: "around" });
     // The page before an ascending one is the descending one before its first message.
-    this.#replace(value, links.prev && this.#pageBefore(value[0]?.number ?? number));
+    const known = value.filter((message) => message.number <= this.#newest);
+    this.#replace(
+      known, links.prev && this.#pageBefore(value[0]?.number ?? number),
+      known.length < value.length ? this.#newest : known.at(-1)?.number ?? 0);
     this.#point(number);
   }
 
@@ -131,7 +149,8 @@ class MessageLog {
       const { value } = await call(
         "GET", `${this.#path}/messages?after=${this.#items.at(-1)?.number ?? 0}&limit=${MessageLog.pageSize}`,
         { title: "Read newer messages", replaces: "newer" });
-      this.#append(value);
+      const known = value.filter((message) => message.number <= this.#newest);
+      this.#append(known);
       // While the page was under way the stream may have brought more than it has.
       this.#isAtEnd = value.length === 0 || value.at(-1).number >= this.#newest;
     });
@@ -193,7 +212,7 @@ class MessageLog {
     // Nothing is taken away from above what somebody reads.
     if (!isFollowing && isFull) this.#isAtEnd = false;
     if (this.#isAtEnd) {
-      if (skipped > 0) this.#replace(fresh, this.#pageBefore(fresh[0].number));
+      if (skipped > 0) this.#replace(fresh, this.#pageBefore(fresh[0].number), this.#newest);
       else this.#append(fresh);
       if (isFollowing) this.#scrollToEnd();
     }
@@ -212,7 +231,6 @@ class MessageLog {
     const from = this.#items.length;
     this.#list.append(...items.map((item) => item.element));
     this.#items.push(...items);
-    this.#newest = Math.max(this.#newest, this.#items.at(-1)?.number ?? 0);
     this.#markDays(from, this.#items.length);
     const surplus = this.#items.length - MessageLog.cap;
     if (surplus > 0) {
@@ -226,13 +244,13 @@ class MessageLog {
     this.#showState();
   }
 
-  #replace(messages, older) {
+  // @param upTo the number up to which they are all there are
+  #replace(messages, older, upTo) {
     this.#items = messages.map((message) => this.#item(message));
     this.#older = older ?? null;
     this.#list.replaceChildren(...this.#items.map((item) => item.element));
     this.#markDays(0, this.#items.length);
-    this.#isAtEnd = (this.#items.at(-1)?.number ?? 0) >= this.#newest;
-    if (this.#isAtEnd) this.#newest = this.#items.at(-1)?.number ?? this.#newest;
+    this.#isAtEnd = upTo >= this.#newest;
     this.#showState();
   }
 

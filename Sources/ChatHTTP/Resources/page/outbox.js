@@ -52,6 +52,12 @@ class Outbox {
     this.#show(first);
   }
 
+  // The stream begins after a number: up to it the list has everything.
+  begin(number) {
+    this.#newest = number;
+    for (const item of this.#items.filter((item) => item.number && item.number <= number)) this.#remove(item);
+  }
+
   // Forgets what is stored: a list that is loaded anew has it.
   forgetSent() {
     for (const item of this.#items.filter((item) => item.state === "sent")) this.#remove(item);

@@ -1,10 +1,19 @@
 // A chat's live stream: server-sent events, resumed from the last cursor whenever the connection is lost.
 //
-// The browser's own reconnecting is not used: it gives up for good on any answer but 200, and differs between browsers.
-// A new EventSource with `?after=` the last cursor does the same, at moments of our choice.
+// They are read by fetch, not by EventSource: that does not tell a page the id that a stream begins with, nor what a
+// refusal was, notices no connection that has died silently, and gives up for good on any answer but 200.
+
+// One event, as this server writes it: its fields by name.
+function fieldsOf(block) {
+  const lines = block.split("\n").filter((line) => !line.startsWith(":"));
+  return Object.fromEntries(lines.map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
+}
 
 class LiveStream {
-  #path; #cursor; #on; #source; #timer;
+  // The server writes every 15 seconds, if only a comment.
+  static silence = 40_000;
+  #path; #on; #connection; #timer;
+  #cursor = null;     // what was seen last; null until the server has said where it begins
   #failures = 0;
   #lostAt = null;
   #caughtUp = 0;
@@ -12,14 +21,13 @@ class LiveStream {
   #isClosed = false;
 
   // @param path the chat's
-  // @param cursor what was seen last, as text; "0" for nothing
-  // @param on message(message), state(name, details)
+  // @param on begin(number), once: everything up to it is stored, everything above it comes; message(message);
+  // state(name, details)
   //
   // States: connecting; live; lost, with the sentence that says why; resuming; resumed, with how many messages were
   // caught up; dropped, because a person asked for it; gone, when there is no such chat any more.
-  constructor(path, cursor, on) {
+  constructor(path, on) {
     this.#path = path;
-    this.#cursor = cursor;
     this.#on = on;
     addEventListener("online", this);
     document.addEventListener("visibilitychange", this);
@@ -27,7 +35,9 @@ class LiveStream {
     this.#connect();
   }
 
-  get url() { return `${this.#path}/stream?after=${encodeURIComponent(this.#cursor)}`; }
+  get url() {
+    return `${this.#path}/stream` + (this.#cursor === null ? "" : `?after=${encodeURIComponent(this.#cursor)}`);
+  }
 
   close() {
     this.#isClosed = true;
@@ -57,46 +67,70 @@ class LiveStream {
   #disconnect() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    this.#source?.close();
-    this.#source = null;
+    this.#connection?.abort();
+    this.#connection = null;
   }
 
-  #connect() {
-    const source = new EventSource(this.url);
-    this.#source = source;
+  async #connect() {
+    const connection = new AbortController();
+    this.#connection = connection;
+    let [problem, deadline] = [null, null];
+    const waitAtMost = (pause, sentence) => {
+      clearTimeout(deadline);
+      deadline = setTimeout(() => { problem = new Problem(sentence); connection.abort(); }, pause);
+    };
+    waitAtMost(10_000, "The server does not answer.");
     let isOpen = false;
-    // A server that accepts and says nothing is as good as away.
-    const deadline = setTimeout(() => { if (!isOpen) fail("The server does not answer."); }, 10_000);
-    const fail = (reason) => {
+    try {
+      const response = await fetch(this.url, {
+        headers: { Accept: "text/event-stream" }, cache: "no-store", credentials: "omit", signal: connection.signal });
+      if (!response.ok) throw await problemOf(response);
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = "";
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        waitAtMost(LiveStream.silence, "The server has gone silent.");
+        const blocks = (text + part.value).split("\n\n");
+        text = blocks.pop();
+        for (const block of blocks) {
+          if (connection !== this.#connection) return;
+          this.#receive(fieldsOf(block), connection, isOpen);
+          isOpen = true;
+        }
+      }
+    } catch (error) {
+      problem ??= error;
+    } finally {
       clearTimeout(deadline);
-      if (source === this.#source) this.#lose(isOpen, reason);
-    };
-    source.onopen = () => {
-      isOpen = true;
-      clearTimeout(deadline);
-      if (source === this.#source) this.#opened(source);
-    };
-    source.onmessage = (event) => {
+    }
+    if (connection !== this.#connection) return;
+    const sentence = isOpen ? "The connection was lost." : "The server cannot be reached.";
+    this.#lose(problem instanceof Problem ? problem : new Problem(sentence));
+  }
+
+  #receive({ id, event, data }, connection, isOpen) {
+    if (event === "close") {
+      const { code, reconnect } = JSON.parse(data);
+      if (reconnect === false) this.#end("The server closed the stream for good.");
+      else this.#lose(new Problem(
+        code === "slow_consumer" ? "This tab was too slow for the stream." : "The server is restarting."));
+      return;
+    }
+    if (id) {
+      const isFirst = this.#cursor === null;
+      this.#cursor = id;
+      if (isFirst) this.#on.begin(Number(id));
+    }
+    if (event === "message") {
       this.#failures = 0;
-      this.#cursor = event.lastEventId;
-      const message = JSON.parse(event.data);
+      const message = JSON.parse(data);
       this.#caughtUp += 1;
       this.#on.message(message);
       this.#checkGoal(message.number);
-    };
-    source.addEventListener("close", (event) => {
-      const { code, reconnect } = JSON.parse(event.data);
-      if (reconnect === false) {
-        this.close();
-        this.#on.state("gone", { reason: "The server closed the stream for good." });
-      } else {
-        fail(code === "slow_consumer" ? "This tab was too slow for the stream." : "The server is restarting.");
-      }
-    });
-    source.onerror = () => fail(isOpen ? "The connection was lost." : "The server cannot be reached.");
+    }
+    if (!isOpen) this.#opened(connection);
   }
 
-  async #opened(source) {
+  async #opened(connection) {
     if (this.#lostAt === null) {
       this.#on.state("live");
       return;
@@ -105,11 +139,11 @@ class LiveStream {
     this.#on.state("resuming");
     try {
       const { value } = await call("GET", `${this.#path}/messages?limit=1&order=desc`);
-      if (source !== this.#source) return;
+      if (connection !== this.#connection) return;
       this.#goal = value[0]?.number ?? 0;
       this.#checkGoal(Number(this.#cursor));
     } catch {
-      if (source === this.#source) this.#lose(false, "The connection was lost.");
+      if (connection === this.#connection) this.#lose(new Problem("The connection was lost."));
     }
   }
 
@@ -128,25 +162,21 @@ class LiveStream {
     this.#caughtUp = 0;
   }
 
-  async #lose(wasOpen, reason) {
+  #lose(problem) {
+    if (problem.status === 404) {
+      this.#end("This server has no such chat.");
+      return;
+    }
     this.#disconnect();
     this.#markLost();
-    this.#on.state("lost", { reason });
+    this.#on.state("lost", { reason: problem.message });
     const pause = Math.min(10_000, 500 * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     this.#failures += 1;
-    this.#timer = setTimeout(() => this.reconnect(), pause);
-    // An EventSource does not say what it was answered, and some answers are final.
-    if (wasOpen) return;
-    try {
-      await call("GET", this.#path);
-    } catch (problem) {
-      if (this.#isClosed || !this.#timer) return;
-      if (problem.status === 404) {
-        this.close();
-        this.#on.state("gone", { reason: "This server has no such chat." });
-      } else if (problem.status > 0) {
-        this.#on.state("lost", { reason: problem.message });
-      }
-    }
+    this.#timer = setTimeout(() => this.reconnect(), Math.max(pause, problem.retryAfter * 1000));
+  }
+
+  #end(reason) {
+    this.close();
+    this.#on.state("gone", { reason });
   }
 }
