@@ -78,7 +78,7 @@ struct StreamSimulation {
     private(set) var voids = 0
     /// What the store was asked for the feed's sake.
     private(set) var feedCalls = 0
-    /// The longest time from a commit, or from where the feed began, to where the feed could give it out.
+    /// The longest time from a commit, or from where the feed began, to where it could be given out.
     private(set) var longestHold = Duration.zero
     /// What was more than a bound.
     private(set) var excesses: [String] = []
@@ -314,8 +314,8 @@ struct StreamSimulation {
         guard let start = feed?.window.join(id, after: cursor) else { return }
         readers.append(
             Reader(
-                id: id, cursor: start, cameForTheNext: cursor == nil ? now : nil, catchUp: .ofOldMessages(after: start, limits: limits),
-                isSlow: chance(weather.slowReaders)))
+                id: id, cursor: start, cameForTheNext: cursor == nil ? now : nil,
+                catchUp: .ofOldMessages(after: start, limits: limits), isSlow: chance(weather.slowReaders)))
         plan(.step(reader: readers.count - 1))
     }
 

@@ -15,6 +15,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     /// How long a close frame may take to leave.
     private static let farewell = Duration.seconds(30)
+    /// In bytes. Small frames weigh much more than that once they are decoded.
+    private static let largestRead = 16 << 10
 
     private let tenant: TenantScope
     private let limits: LiveLimits
@@ -28,6 +30,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Nil when the connection is gone; what it has begun goes on.
     private var context: ChannelHandlerContext?
     private var isReading = false
+    /// What came in one read, and waits until more may be taken in.
+    private var frames = CircularBuffer<WebSocketFrame>(initialCapacity: 1)
+    private var isReceiving = false
 
     init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics) {
         self.tenant = tenant
@@ -40,12 +45,18 @@ final class WebSocketHandler: ChannelDuplexHandler {
         self.context = context
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
+        let options = context.channel.syncOptions
+        // Channels that are no sockets have none of these.
+        try? options?.setOption(.maxMessagesPerRead, value: 1)
+        try? options?.setOption(
+            .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead))
         schedulePing()
         readOn()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        frames = []
         metrics.sockets.decrement()
         outbox.close()
         perform(session.cancelAll())
@@ -55,11 +66,20 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         link.hear()
-        do throws(WebSocketClosure) {
-            guard let event = try messages.receive(unwrapInboundIn(data)) else { return }
-            receive(event)
-        } catch {
-            close(error)
+        frames.append(unwrapInboundIn(data))
+        receiveFrames()
+    }
+
+    private func receiveFrames() {
+        guard !isReceiving else { return }
+        isReceiving = true
+        defer { isReceiving = false }
+        while mayReceive, let frame = frames.popFirst() {
+            do throws(WebSocketClosure) {
+                if let event = try messages.receive(frame) { receive(event) }
+            } catch {
+                close(error)
+            }
         }
     }
 
@@ -86,12 +106,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Who read the requests has no say any more.
     func read(context: ChannelHandlerContext) {}
 
-    private var mayRead: Bool {
+    private var mayReceive: Bool {
         link.phase != .open || session.mayReceive && context?.channel.isWritable == true
     }
 
     private func readOn() {
-        guard !isReading, mayRead else { return }
+        receiveFrames()
+        guard !isReading, frames.isEmpty, mayReceive else { return }
         isReading = true
         context?.read()
     }
