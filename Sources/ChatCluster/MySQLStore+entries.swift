@@ -3,7 +3,7 @@ import MySQLClient
 
 extension MySQLStore {
     /// In one statement, and so in one snapshot.
-    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+    func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try await read { connection in
             var entries: [LogEntry] = []
             var bytes = 0
@@ -12,11 +12,11 @@ extension MySQLStore {
                 SELECT number, body, created_at, batch_id FROM \(NumberedTable.messages.byNumber)
                 WHERE chat_id = ? AND number > ? ORDER BY number LIMIT ?
                 """,
-                [.integer(chat.rawValue), .integer(number), .integer(Int64(limit))]
+                [.integer(chat.rawValue), .integer(number), .integer(Int64(limit.messages))]
             ) { row in
                 entries.append(Self.entry(row))
                 bytes += row.bytes(1).count
-                return bytes <= Page.bodyBytes
+                return bytes < limit.bytes
             }
             return entries
         }

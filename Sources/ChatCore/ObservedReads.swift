@@ -60,7 +60,7 @@ private struct ObservedReads: TenantStore, ChatStore, MessageStore {
         try await observer.observe(.chatMessageCount) { try await backend.messages.count(in: chat) }
     }
 
-    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+    func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try await observer.observe(.entries) {
             try await backend.messages.entries(in: chat, after: number, limit: limit)
         }

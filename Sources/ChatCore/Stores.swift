@@ -28,9 +28,9 @@ package protocol MessageStore: Sendable {
     /// Exact: includes every message whose create was answered.
     func count(in chat: Chat.ID) async throws -> Int64?
     /// The rows after a number, in order, void ones included, as they were at one moment: a number below the last of them
-    /// that is not among them was missing. At most `limit`, and not many more bytes of bodies than `Page.bodyBytes`; none
-    /// only when there is none.
-    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry]
+    /// that is not among them was missing. At most `limit.messages`, and with all but the last less than `limit.bytes` of
+    /// bodies; none only when there is none.
+    func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry]
     /// The highest number of each chat, void ones included; chats without any may be left out. Cheap, for many chats at once.
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
     /// The last `LogTail.depth` numbers of a chat. Costs O(depth), and little where none is missing.

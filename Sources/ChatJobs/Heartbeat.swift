@@ -37,15 +37,23 @@ final class Heartbeat: Sendable {
         let gathered = statistics.take()
         let inHand = fetcher.inHand
         metrics.inHand(inHand.count)
+        let presence = presence(inHand)
         do throws(RedisError) {
-            try await write(presence(inHand) + gathered.commands(format: context.format, now: context.clock.now()))
+            let commands = presence + gathered.commands(format: context.format, now: context.clock.now())
+            if let refusal = try await write(commands) {
+                let words = commands[refusal.place].arguments.prefix(2).map { String(decoding: $0, as: UTF8.self) }
+                outage.begins(.server("\(refusal.error) (\(words.joined(separator: " ")))"))
+                // Who is not seen takes no jobs; the next beat tries again.
+                if refusal.place < presence.count { return [] }
+            } else {
+                outage.isOver()
+            }
         } catch {
             // After a lost reply they may be counted twice, which is better than not at all.
             statistics.keep(gathered)
             outage.begins(error)
             return []
         }
-        outage.isOver()
         fetcher.tell { $0.present() }
         do throws(RedisError) {
             try await measure()
@@ -64,7 +72,7 @@ final class Heartbeat: Sendable {
                 RedisCommand("UNLINK", context.identity, context.identity + context.format.workSuffix),
             ]
         do throws(RedisError) {
-            try await write(commands)
+            _ = try await write(commands)
         } catch {
             context.logger.warning(
                 "A worker could not say goodbye; it is forgotten in a minute", metadata: ["error": "\(error)"])
@@ -96,14 +104,20 @@ final class Heartbeat: Sendable {
     }
 
     /// All at once, and even by a Redis that is full: a worker that is not seen could not empty it.
-    private func write(_ commands: [RedisCommand]) async throws(RedisError) {
-        _ = try await context.redis.run(JobScripts.all, keys: []) { script in
+    ///
+    /// - Returns: which command was refused first.
+    private func write(_ commands: [RedisCommand]) async throws(RedisError) -> (place: Int, error: String)? {
+        let reply = try await context.redis.run(JobScripts.all, keys: []) { script in
             for command in commands {
                 let arguments = command.arguments
                 script.append(Int64(arguments.count))
                 for argument in arguments { script.append(argument) }
             }
         }
+        guard let refusal = reply.array, refusal.count == 2, let place = refusal[0].integer,
+            commands.indices.contains(Int(place))
+        else { return nil }
+        return (Int(place), refusal[1].string ?? "")
     }
 
     private func orders() async throws(RedisError) -> [Order] {

@@ -148,15 +148,19 @@ enum JobScripts {
         return 1
         """)
 
-    /// Runs commands one after the other, each for itself. ARGV: for each the number of its words, and these.
+    /// Runs commands one after the other, each for itself. ARGV: for each the number of its words, and these. Returns the
+    /// place of the first that was refused, from 0, and the error; nothing when none was.
     static let all = RedisScript(
         """
         #!lua flags=allow-oom
-        local at = 1
+        local at, place, refusal = 1, 0, nil
         while at <= #ARGV do
           local last = at + ARGV[at]
-          redis.pcall(unpack(ARGV, at + 1, last))
+          local reply = redis.pcall(unpack(ARGV, at + 1, last))
+          if not refusal and type(reply) == 'table' and reply.err then refusal = {place, reply.err} end
           at = last + 1
+          place = place + 1
         end
+        return refusal
         """)
 }

@@ -43,27 +43,38 @@ struct Poller: Sendable {
     func poll() async throws(RedisError) {
         var refusal: RedisError?
         for set in [SidekiqKey.retry, SidekiqKey.schedule] {
-            var refused = 0
-            while !fetcher.isQuiet, !Task.isCancelled {
-                let now = context.clock.now()
-                let due = try await context.redis.send(
-                    RedisCommand(
-                        "ZRANGE", set, "-inf", "\(now.seconds)", "BYSCORE", "LIMIT", "\(refused)",
-                        "\(Self.portion)"))
-                let entries = (due.array ?? []).compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }
-                for entry in entries {
-                    do throws(RedisError) {
-                        try await promote(entry, from: set, now: now)
-                    } catch {
-                        guard case .server = error else { throw error }
-                        refusal = error
-                        refused += 1
-                    }
-                }
-                if entries.count < Self.portion || refused >= Self.portion { break }
+            do throws(RedisError) {
+                refusal = try await poll(set) ?? refusal
+            } catch {
+                guard case .server = error else { throw error }
+                refusal = error
             }
         }
         if let refusal { throw refusal }
+    }
+
+    /// - Returns: why some could not be moved.
+    private func poll(_ set: String) async throws(RedisError) -> RedisError? {
+        var refusal: RedisError?
+        var refused = 0
+        while !fetcher.isQuiet, !Task.isCancelled {
+            let now = context.clock.now()
+            let due = try await context.redis.send(
+                RedisCommand(
+                    "ZRANGE", set, "-inf", "\(now.seconds)", "BYSCORE", "LIMIT", "\(refused)", "\(Self.portion)"))
+            let entries = (due.array ?? []).compactMap { if case .text(let bytes) = $0 { bytes } else { nil } }
+            for entry in entries {
+                do throws(RedisError) {
+                    try await promote(entry, from: set, now: now)
+                } catch {
+                    guard case .server = error else { throw error }
+                    refusal = error
+                    refused += 1
+                }
+            }
+            if entries.count < Self.portion || refused >= Self.portion { break }
+        }
+        return refusal
     }
 
     private func promote(_ entry: [UInt8], from set: String, now: Timestamp) async throws(RedisError) {

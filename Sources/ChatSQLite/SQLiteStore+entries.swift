@@ -3,12 +3,12 @@ import GRDB
 
 extension SQLiteStore {
     /// Numbers are dense here, and none is void.
-    package func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+    package func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try read { db in
-            let query = try Self.walk(chat, Page(after: number), limit: limit, db)
+            let query = try Self.walk(chat, Page(after: number), limit: limit.messages, db)
             var entries: [LogEntry] = []
             var bytes = 0
-            while bytes <= Page.bodyBytes, try query.next() {
+            while bytes < limit.bytes, try query.next() {
                 entries.append(LogEntry(Self.message(query)))
                 bytes += query.bytes(1).count
             }

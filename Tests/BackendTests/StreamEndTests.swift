@@ -122,7 +122,7 @@ private final class StoreThatFails: MessageStore {
         try await pass { try await $0.search(text, in: chat, page: page) }
     }
     func count(in chat: Chat.ID) async throws -> Int64? { try await pass { try await $0.count(in: chat) } }
-    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+    func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try await pass { try await $0.entries(in: chat, after: number, limit: limit) }
     }
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {

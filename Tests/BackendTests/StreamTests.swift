@@ -95,6 +95,39 @@ import Testing
         }
     }
 
+    /// Readers that take what the store has and do not go on cannot fill the memory.
+    @Test(arguments: BackendKind.allCases)
+    func pagesAreSmallWhileMuchIsInHand(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            let chat = try await test.makeChat()
+            try await test.send((1...40).map { "\($0)" }, to: chat)
+            var limits = StreamLimits()
+            limits.page = .init(messages: 10, bytes: 1 << 20)
+            limits.smallWindow = .init(messages: 2, bytes: 1 << 20)
+            limits.pagesBytes = 500
+            try await test.withHub(limits) { hub in
+                let first = try await hub.subscribe(to: chat, after: 0)
+                do {
+                    #expect(try await first.next().count == 10)
+                    let second = try await hub.subscribe(to: chat, after: 0)
+                    #expect(try await second.next().count == 2)
+                    #expect(try await second.next().count == 2)
+                    // The page before is in hand no more when it asks for another.
+                    #expect(try await first.next().count == 10)
+                }
+                first.cancel()
+                let third = try await hub.subscribe(to: chat, after: 30)
+                #expect(try await third.next().count == 2)
+                guard case .ended = first.take(orWake: {}) else {
+                    Issue.record("it is not over")
+                    return
+                }
+                let fourth = try await hub.subscribe(to: chat, after: 20)
+                #expect(try await fourth.next().count == 10)
+            }
+        }
+    }
+
     @Test(arguments: BackendKind.allCases)
     func aRetryIsNotToldOfAgain(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in

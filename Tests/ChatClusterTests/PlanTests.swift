@@ -160,7 +160,8 @@ import Testing
             }
             for after in [0, 2500, Self.large - 100] {
                 try await place.check("entries after \(after)", rows: 202) {
-                    let entries = try await store.entries(in: test.chat, after: after, limit: 100)
+                    let entries = try await store.entries(
+                        in: test.chat, after: after, limit: .init(messages: 100, bytes: 1 << 20))
                     #expect(entries.count == 100)
                 }
             }

@@ -61,7 +61,7 @@ extension FaultyBackend: MessageStore {
         try await read { try await $0.messages.search(text, in: chat, page: page) }
     }
     func count(in chat: Chat.ID) async throws -> Int64? { try await read { try await $0.messages.count(in: chat) } }
-    func entries(in chat: Chat.ID, after number: Int64, limit: Int) async throws -> [LogEntry] {
+    func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try await read { try await $0.messages.entries(in: chat, after: number, limit: limit) }
     }
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {

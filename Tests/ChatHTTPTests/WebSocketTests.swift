@@ -285,7 +285,7 @@ import Testing
             try await server.writes.waitForHeld(1)
             let ping = WebSocketClient.bytes(WebSocketClient.Opcode.ping)
             let rest = (2...9).map(message) + [ping]
-            if allAtOnce { await client.send(rest.flatMap(\.self)) } else { for frame in rest { await client.send(frame) } }
+            for bytes in allAtOnce ? [rest.flatMap(\.self)] : rest { await client.send(bytes) }
             try await eventually("the others wait behind it") {
                 server.metric("luciq_writer_queue_depth{writer=\"messages\"}") == 3
             }

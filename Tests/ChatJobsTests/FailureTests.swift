@@ -182,6 +182,54 @@ import Testing
         }
     }
 
+    @Test func aSetThatCannotBeReadStopsNoOther() async throws {
+        try await withWorkBench { bench in
+            let tally = Tally()
+            try await bench.call("SET", "retry", "something else")
+            try await bench.call("ZADD", "schedule", "1", #"{"class":"NumberJob","args":[1]}"#)
+            try await bench.withWorker([NumberJob { tally.add($0) }]) { _ in
+                try await eventually("what was scheduled is performed") { tally.distinct == 1 }
+            }
+        }
+    }
+
+    /// A worker that cannot show that it lives takes no jobs, and says why, once.
+    @Test func aPresenceThatIsRefusedIsNoPresence() async throws {
+        try await withWorkBench { bench in
+            let (tally, log) = (Tally(), CronLog())
+            try await bench.call("SET", "luciq:holders", "something else")
+            try await bench.queue.enqueue(NumberJob.self, 1)
+            try await bench.withWorker([NumberJob { tally.add($0) }], logger: log.logger) { _ in
+                try await eventually("it is told") { !log.warnings.isEmpty }
+                try await Task.sleep(for: .milliseconds(500))
+                #expect(tally.distinct == 0)
+                let refusals = log.warnings.filter { $0.contains("WRONGTYPE") && $0.contains("(SADD luciq:holders)") }
+                #expect(refusals.count == 1)
+                try await bench.call("DEL", "luciq:holders")
+                try await eventually("it goes on") { tally.distinct == 1 }
+            }
+        }
+    }
+
+    @Test func aStatisticThatIsRefusedSpoilsNoOther() async throws {
+        try await withWorkBench { bench in
+            let tally = Tally()
+            try await bench.call("SET", "stat:processed", "many")
+            try await bench.queue.enqueue(NumberJob.self, each: [1, 2, 3])
+            try await bench.withWorker([NumberJob { tally.add($0) }]) { _ in
+                try await eventually("they are performed") { tally.distinct == 3 }
+                try await Task.sleep(for: .milliseconds(500))
+                try await bench.queue.enqueue(NumberJob.self, 4)
+                try await eventually("so is a later one") { tally.distinct == 4 }
+            }
+            let keys = try await bench.call("KEYS", "stat:processed:*").array ?? []
+            var sum: Int64 = 0
+            for key in keys { sum += try await bench.call("GET", key.string ?? "").integer ?? 0 }
+            #expect(sum == 4)
+            #expect(try await bench.call("GET", "stat:processed").string == "many")
+        }
+    }
+
     @Test func aWrongTypeInRedisLosesNothing() async throws {
         try await withWorkBench { bench in
             let tally = Tally()

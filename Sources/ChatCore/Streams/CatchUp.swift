@@ -6,11 +6,20 @@ final class CatchUp: Sendable {
     private let chat: Chat.ID
     private let source: StreamSource
     private let order: Mutex<LogOrder>
+    /// The weight of the last page, until the reader asks for something else.
+    private let inHand = Atomic(0)
 
     init(in chat: Chat.ID, after cursor: Int64, source: StreamSource) {
         self.chat = chat
         self.source = source
         self.order = Mutex(.ofOldMessages(after: cursor, limits: source.limits))
+    }
+
+    deinit { release() }
+
+    /// The last page is in hand no more.
+    func release() {
+        if inHand.load(ordering: .relaxed) != 0 { source.hand(-inHand.exchange(0, ordering: .relaxed)) }
     }
 
     /// The last number it has come up to.
@@ -26,6 +35,7 @@ final class CatchUp: Sendable {
     func nextPage(
         after start: Int64, upTo goal: Int64, while goesOn: () -> Bool
     ) async throws(StreamEnd) -> [Message] {
+        release()
         order.withLock { order in
             if order.head != start { order = .ofOldMessages(after: start, limits: source.limits) }
             order.see(goal, now: source.time.now())
@@ -39,11 +49,16 @@ final class CatchUp: Sendable {
                 continue
             }
             guard let work = order.withLock({ $0.startWork(now: now) }) else { continue }
-            let finding = try await source.carryOut(work, in: chat, through: source.readerReads)
+            let finding = try await source.carryOut(
+                work, in: chat, through: source.readerReads, limit: source.pageLimit)
             let messages = order.withLock {
                 $0.finish(finding ?? .failure, now: source.time.now(), clock: source.clock.now())
             }
-            if !messages.isEmpty || position >= goal { return messages }
+            if messages.isEmpty, position < goal { continue }
+            let weight = messages.reduce(0) { $0 + $1.weight }
+            source.hand(weight)
+            inHand.store(weight, ordering: .relaxed)
+            return messages
         }
         return []
     }

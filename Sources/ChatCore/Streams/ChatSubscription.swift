@@ -64,6 +64,7 @@ package final class ChatSubscription: Sendable {
     /// - Parameter wake: called once, on any thread, when there is something to take or the subscription has ended. Only when
     ///   everything was given; it may be called before this returns.
     package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
+        catchUp.release()
         let taken = feed.take(id, orWake: wake)
         if case .page(let page, _) = taken { metrics.delivered.increment(by: page.messages.count) }
         return taken

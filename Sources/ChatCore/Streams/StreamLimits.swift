@@ -12,6 +12,9 @@ package struct StreamLimits: Sendable {
     package var ahead = Size(messages: 1024, bytes: 2 << 20)
     /// What a reader is given at a time.
     package var page = Size(messages: 256, bytes: Page.bodyBytes)
+    /// Of the pages that readers were given from the store and have not written out, of all readers together. Past it
+    /// pages are as small as `smallWindow`.
+    package var pagesBytes = 256 << 20
     /// Reads at the same time for readers that catch up, and as many for chats that have missed something.
     package var reads = 4
     package var gaps = GapPatience()

@@ -15,6 +15,8 @@ final class StreamSource: Sendable {
     let readerReads: Turnstile
     /// The weight of the messages kept for readers.
     private let kept = Atomic(0)
+    /// The weight of the pages that readers were given from the store.
+    private let handedOut = Atomic(0)
     private let logger: Logger
 
     init(
@@ -36,12 +38,20 @@ final class StreamSource: Sendable {
 
     func keep(_ bytes: Int) { if bytes != 0 { kept.add(bytes, ordering: .relaxed) } }
 
+    func hand(_ bytes: Int) { handedOut.add(bytes, ordering: .relaxed) }
+
+    /// What a reader may be given from the store.
+    var pageLimit: StreamLimits.Size {
+        handedOut.load(ordering: .relaxed) > limits.pagesBytes ? limits.smallWindow : limits.page
+    }
+
     /// Asks the store, when it is its turn.
     ///
+    /// - Parameter limit: of what is read; nil for a page.
     /// - Returns: nil when it never will be.
     /// - Throws: `.notFound` for a chat that is gone.
     func carryOut(
-        _ work: LogOrder.Work, in chat: Chat.ID, through turnstile: Turnstile
+        _ work: LogOrder.Work, in chat: Chat.ID, through turnstile: Turnstile, limit: StreamLimits.Size? = nil
     ) async throws(StreamEnd) -> LogOrder.Finding? {
         guard await turnstile.enter() else { return nil }
         defer { turnstile.leave() }
@@ -49,7 +59,7 @@ final class StreamSource: Sendable {
             switch work {
             case .read(let number):
                 return .rows(
-                    try await messages.entries(in: chat, after: number, limit: limits.page.messages))
+                    try await messages.entries(in: chat, after: number, limit: limit ?? limits.page))
             case .settle(let numbers):
                 logger.notice(
                     "Numbers are missing, and made sure of",
