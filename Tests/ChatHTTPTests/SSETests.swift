@@ -175,10 +175,10 @@ import Testing
     /// The clocks that end slow requests do not end a stream on which nothing happens.
     @Test func commentsKeepItAwake() async throws {
         var options = TestServer.options
-        options.connections.idle = .milliseconds(100)
-        options.connections.body = .milliseconds(100)
-        options.connections.write = .milliseconds(100)
-        options.live.comment = .milliseconds(50)
+        options.connections.idle = .milliseconds(400)
+        options.connections.body = .milliseconds(400)
+        options.connections.write = .milliseconds(400)
+        options.live.comment = .milliseconds(100)
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let stream = try await SSEClient(server.client.port, chat + "/stream")

@@ -46,10 +46,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
         let options = context.channel.syncOptions
+        let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead)
         // Channels that are no sockets have none of these.
         try? options?.setOption(.maxMessagesPerRead, value: 1)
-        try? options?.setOption(
-            .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead))
+        try? options?.setOption(.recvAllocator, value: buffers)
         schedulePing()
         readOn()
     }
