@@ -3,9 +3,11 @@ import GRDB
 
 extension SQLiteStore: MessageLog {
     package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        let results = try write { db in try MessageAppend(db: db, now: now).append(batch) }
+        try write { db in try MessageAppend(db: db, now: now).append(batch) }
+    }
+
+    package func announce(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
         bus.publish(batch, results)
-        return results
     }
 
     /// Numbers are dense here: none is ever void, and one that is not there was never given.
