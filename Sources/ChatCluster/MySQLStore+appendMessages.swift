@@ -26,7 +26,7 @@ extension MySQLStore: MessageLog {
             try ApplicationCounts(stripeOf: id).add(messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
         }
         let fates = try await append.run()
-        return fates.map { fate -> Result<AppendedMessage, ChatError> in
+        let results = fates.map { fate -> Result<AppendedMessage, ChatError> in
             switch fate {
             case .stored(let number):
                 .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
@@ -35,10 +35,13 @@ extension MySQLStore: MessageLog {
             case .refused(let error): .failure(error)
             }
         }
+        tell(batch, results)
+        return results
     }
 
-    /// Redis' counts are a copy for the Rails application, the sets save the sync a search.
-    func announce(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+    /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, the
+    /// sets save the sync a search, and a stream that was not told of a message finds it.
+    private func tell(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
         let stored = batch.stored(results)
         guard !stored.isEmpty else { return }
         var applications: Set<Int64> = []

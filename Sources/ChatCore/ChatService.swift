@@ -33,11 +33,7 @@ package struct ChatService: Sendable {
         limits.batchesInFlight = backend.batchesInFlight
         self.messageWriter = MessageWriter(
             name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) {
-            try await backend.messageLog.append($0, at: clock.now())
-        } announce: {
-            backend.messageLog.announce($0, $1)
-        }
+        ) { try await backend.messageLog.append($0, at: clock.now()) }
         self.chatWriter = ChatWriter(
             name: "chats", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.chatLog.append($0, at: clock.now()) }

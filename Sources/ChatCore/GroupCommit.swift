@@ -17,8 +17,6 @@ import Synchronization
 package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
     /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them.
     package typealias Write = @Sendable ([Entry]) async throws -> [Result<Outcome, ChatError>]
-    /// Tells others of a batch and what became of it.
-    package typealias Announce = @Sendable ([Entry], [Result<Outcome, ChatError>]) -> Void
 
     private typealias Waiter = CheckedContinuation<Result<Outcome, ChatError>, Never>
 
@@ -28,19 +26,14 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         /// Tasks that write batches, and whether one of them is on its way to its first.
         var committers = 0
         var isCommitterStarting = false
-        /// Batches that have ended and are still to be told of.
-        var unannounced = 0
         var isWatched = false
         var drained: [CheckedContinuation<Void, Never>] = []
-
-        var isDrained: Bool { queue.isEmpty && unannounced == 0 }
     }
 
     private let state: Mutex<State>
     private let time: Timekeeper
     private let executor: (any TaskExecutor)?
     private let write: Write
-    private let announce: Announce
     private let logger: Logger
     private let metrics: CommitMetrics
 
@@ -48,7 +41,6 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     ///   - name: what is written, for metrics and logs: `messages`.
     ///   - executor: where batches are written and their outcomes handed out; nil for the shared threads. A store whose
     ///     calls block gives its own, and saves the hop there and back.
-    ///   - announce: called after every batch when its outcomes are on their way, so that nobody waits for it.
     package init(
         name: String,
         limits: CommitLimits = CommitLimits(),
@@ -56,14 +48,12 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         executor: (any TaskExecutor)? = nil,
         logger: Logger,
         metrics: any MetricsFactory,
-        write: @escaping Write,
-        announce: @escaping Announce = { _, _ in }
+        write: @escaping Write
     ) {
         self.state = Mutex(State(queue: CommitQueue(limits: limits)))
         self.time = time
         self.executor = executor
         self.write = write
-        self.announce = announce
         self.logger = logger
         self.metrics = CommitMetrics(name: name, factory: metrics)
     }
@@ -105,8 +95,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         return try result.get()
     }
 
-    /// Runs until shutdown, then refuses new entries and returns when the last accepted one has its outcome and has been
-    /// told of.
+    /// Runs until shutdown, then refuses new entries and returns when the last accepted one has its outcome.
     package func run() async throws {
         try? await gracefulShutdown()  // A cancellation ends the wait as well: drain all the same.
         await drain()
@@ -117,8 +106,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
             let isDrained = state.withLock { state in
                 state.queue.close()
-                if !state.isDrained { state.drained.append(done) }
-                return state.isDrained
+                if !state.queue.isEmpty { state.drained.append(done) }
+                return state.queue.isEmpty
             }
             if isDrained { done.resume() }
         }
@@ -144,10 +133,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             let results = await outcomes(of: batch.entries)
             metrics.committed(batch.entries.count, in: time.now() - start)
             finish(batch, results)
-            // Writers that share an executor take turns, and so do those who have their outcome now.
+            // Writers that share an executor take turns.
             await Task.yield()
-            announce(batch.entries, results)
-            announced()
         }
     }
 
@@ -180,21 +167,15 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
 
     /// Hands out the results.
     private func finish(_ batch: CommitQueue<Entry>.Batch, _ results: [Result<Outcome, ChatError>]) {
-        let waiters = state.withLock { state in
-            state.queue.finish(batch)
-            state.unannounced += 1
-            // Nil where the deadline has passed and the request has its answer already.
-            return batch.tickets.map { state.waiters.removeValue(forKey: $0) }
-        }
-        for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
-    }
-
-    private func announced() {
+        var waiters: [Waiter?] = []
         var drained: [CheckedContinuation<Void, Never>] = []
         state.withLock { state in
-            state.unannounced -= 1
-            if state.queue.isClosed, state.isDrained { swap(&drained, &state.drained) }
+            state.queue.finish(batch)
+            // Nil where the deadline has passed and the request has its answer already.
+            waiters = batch.tickets.map { state.waiters.removeValue(forKey: $0) }
+            if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
+        for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
         for done in drained { done.resume() }
     }
 
@@ -219,7 +200,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             for ticket in unsent { late.append((state.waiters.removeValue(forKey: ticket)!, .timedOut)) }
             for ticket in unsure { late.append((state.waiters.removeValue(forKey: ticket)!, .outcomeUnknown)) }
             metrics.depth.set(state.queue.pendingCount)
-            if state.queue.isClosed, state.isDrained { swap(&drained, &state.drained) }
+            if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
         for (waiter, error) in late {
             metrics.refused(error)

@@ -48,10 +48,6 @@ package protocol MessageLog: Sendable {
     /// - Throws: when the whole batch failed; then nothing of it is stored.
     func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>]
 
-    /// Tells others of what `append` has stored: live readers, and whoever else looks at the chats. Nobody waits for it: who
-    /// is not told of a message finds it.
-    func announce(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>])
-
     /// Makes sure of a number: after this it holds its message, or is void for ever.
     ///
     /// For whoever must know (a stream waiting for it, a repair). A writer that was merely slow takes another number.

@@ -3,11 +3,9 @@ import GRDB
 
 extension SQLiteStore: MessageLog {
     package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        try write { db in try MessageAppend(db: db, now: now).append(batch) }
-    }
-
-    package func announce(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+        let results = try write { db in try MessageAppend(db: db, now: now).append(batch) }
         bus.publish(batch, results)
+        return results
     }
 
     /// Numbers are dense here: none is ever void, and one that is not there was never given.

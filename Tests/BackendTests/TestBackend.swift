@@ -80,7 +80,8 @@ struct TestBackend: Sendable {
     /// Appends one batch.
     @discardableResult
     func send(_ bodies: [String], to chat: Chat.ID, at time: Timestamp = time) async throws -> [Int64] {
-        try await backend.messageLog.write(bodies.map { try new($0, in: chat) }, at: time).map(\.number.rawValue)
+        try await backend.messageLog.append(bodies.map { try new($0, in: chat) }, at: time)
+            .map { try $0.get().number.rawValue }
     }
 
     func list(_ chat: Chat.ID, _ page: Page = Page()) async throws -> PageOf<Message> {
@@ -92,13 +93,4 @@ struct TestBackend: Sendable {
 
 extension PageOf where Item == Message {
     var numbers: [Int64] { items.map(\.number.rawValue) }
-}
-
-extension MessageLog {
-    /// Appends a batch and tells of it, as the service's writer does.
-    func write(_ batch: [NewMessage], at now: Timestamp) async throws -> [AppendedMessage] {
-        let results = try await append(batch, at: now)
-        announce(batch, results)
-        return try results.map { try $0.get() }
-    }
 }

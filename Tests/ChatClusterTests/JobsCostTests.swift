@@ -102,7 +102,7 @@ import Testing
     private func append(_ messages: [NewMessage], _ test: TestCluster) async throws {
         for start in stride(from: 0, to: messages.count, by: 500) {
             let batch = Array(messages[start..<min(start + 500, messages.count)])
-            _ = try await test.store.write(batch, at: TestCluster.time)
+            for result in try await test.store.append(batch, at: TestCluster.time) { _ = try result.get() }
         }
         try await test.settleMarks()
     }

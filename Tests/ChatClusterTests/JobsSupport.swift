@@ -44,7 +44,7 @@ extension TestCluster {
     func send(toEach chats: some Sequence<Chat.ID>) async throws {
         let batch = chats.map { NewMessage(tenant: tenant, chat: $0, body: "m") }
         for some in stride(from: 0, to: batch.count, by: 500).map({ batch[$0..<min($0 + 500, batch.count)] }) {
-            _ = try await store.write(Array(some), at: Self.time)
+            for result in try await store.append(Array(some), at: Self.time) { _ = try result.get() }
         }
     }
 

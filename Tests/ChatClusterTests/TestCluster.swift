@@ -72,7 +72,7 @@ struct TestCluster: Sendable {
                 tenant: tenant, chat: chat ?? self.chat, body: "m\(index)",
                 key: try key.map { try IdempotencyKey("\($0)\(index)", content: []) })
         }
-        return try await store.write(batch, at: Self.time).map(\.number.rawValue)
+        return try await store.append(batch, at: Self.time).map { try $0.get().number.rawValue }
     }
 
     var numberKey: String { NumberedTable.messages.numberKey(chat.rawValue) }
@@ -111,14 +111,5 @@ struct TestCluster: Sendable {
         try await sql(
             "UPDATE application_counts SET messages = messages + 1 WHERE application_id = ? LIMIT 1",
             [.integer(tenant.rawValue)])
-    }
-}
-
-extension MessageLog {
-    /// Appends a batch and tells of it, as the service's writer does.
-    func write(_ batch: [NewMessage], at now: Timestamp) async throws -> [AppendedMessage] {
-        let results = try await append(batch, at: now)
-        announce(batch, results)
-        return try results.map { try $0.get() }
     }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import Logging
 import Metrics
 import Synchronization
@@ -154,41 +153,6 @@ private final class HeldStore: Sendable {
         await drain.value
         #expect(try await first.value == "a")
         #expect(try await second.value == "b")
-    }
-
-    @Test func othersAreToldOfABatchWhenItsWritersAreAnswered() async throws {
-        let events = Mutex<[String]>([])
-        let answered = DispatchSemaphore(value: 0)
-        let executor = ThreadExecutor(name: "test")
-        defer { executor.stop() }
-        let writer = GroupCommit<Item, String>(
-            name: "test", executor: executor, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-            metrics: NOOPMetricsHandler.instance
-        ) { [store] in
-            try await store.write($0)
-        } announce: { batch, results in
-            answered.wait()
-            events.withLock { $0 += zip(batch, results).map { "\($0.name): \((try? $1.get()) ?? "no")" } }
-        }
-        let good = await submit("good", to: writer)
-        try await store.waitForBatches(1)
-        let broken = await submit("broken", to: writer)
-        store.release()
-        #expect(try await good.value == "good")
-        answered.signal()
-        try await store.waitForBatches(2)
-        store.release()
-        await #expect(throws: ChatError.notFound) { try await broken.value }
-        // Who is told uses what is shut down next.
-        let drain = Task {
-            await writer.drain()
-            events.withLock { $0.append("drained") }
-        }
-        while !writer.isClosed { await Task.yield() }
-        for _ in 0..<100 { await Task.yield() }
-        answered.signal()
-        await drain.value
-        #expect(events.withLock { $0 } == ["good: good", "broken: no", "drained"])
     }
 
     @Test func aCancelledRequestIsStillWritten() async throws {

@@ -121,12 +121,3 @@ extension TestServer {
         return answer
     }
 }
-
-extension MessageLog {
-    /// Appends a batch and tells of it, as the service's writer does.
-    func write(_ batch: [NewMessage], at now: Timestamp) async throws -> [AppendedMessage] {
-        let results = try await append(batch, at: now)
-        announce(batch, results)
-        return try results.map { try $0.get() }
-    }
-}

@@ -80,9 +80,6 @@ extension FaultyBackend: TenantLog, ChatLog, MessageLog {
     func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
         try await write { try await $0.messageLog.append(batch, at: now) }
     }
-    func announce(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
-        inner.messageLog.announce(batch, results)
-    }
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await write { try await $0.messageLog.settle(number, in: chat) }
     }

@@ -26,7 +26,7 @@ import Testing
         let body = String(repeating: "x", count: size)
         for start in stride(from: 0, to: count, by: 500) {
             let batch = (start..<min(start + 500, count)).map { _ in NewMessage(tenant: tenant, chat: id, body: body) }
-            _ = try await server.store.write(batch, at: WallClock.system.now())
+            for result in try await server.store.append(batch, at: WallClock.system.now()) { _ = try result.get() }
         }
     }
 

@@ -33,7 +33,7 @@ import Testing
         let id = try #require(try await server.store.id(of: number, in: tenant))
         let body = String(repeating: "x", count: size)
         let batch = (0..<count).map { _ in NewMessage(tenant: tenant, chat: id, body: body) }
-        _ = try await server.store.write(batch, at: WallClock.system.now())
+        for result in try await server.store.append(batch, at: WallClock.system.now()) { _ = try result.get() }
     }
 
     @Test func theHandshake() async throws {
