@@ -1,42 +1,11 @@
+import TestSupport
+
 @testable import ChatCore
 
 /// A small world in which everything goes wrong that a cluster can do to a stream, all of it decided by a seed: writers
 /// that are late or die, a bus that loses, repeats and mixes up, a store that fails or is behind, readers that come, go
 /// and dawdle. Only the decisions are real: `ChatFeed`, `LogOrder` and `LiveWindow`.
 struct StreamSimulation {
-    /// What may go wrong, and how often, from 0 to 1.
-    struct Weather {
-        var lateWriters = 0.1
-        var deadWriters = 0.05
-        var lostPublishes = 0.1
-        var repeatedPublishes = 0.05
-        var latePublishes = 0.2
-        var failedStoreCalls = 0.1
-        var staleReads = 0.1
-        var slowReaders = 0.2
-        var clockSkew = Duration.seconds(3)
-        /// How late is late.
-        var writersDelay = Duration.seconds(6)
-        var publishDelay = Duration.seconds(1)
-        var polls = true
-        /// So small that they are reached.
-        var bounds = (window: 12, ahead: 6)
-
-        /// Nothing goes wrong but what writers do.
-        static let fair = Weather(
-            lostPublishes: 0, latePublishes: 0, failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero,
-            bounds: (64, 6))
-        /// Much is out of order, and nothing late by more than a moment.
-        static let calm = Weather(
-            lateWriters: 0.5, deadWriters: 0, lostPublishes: 0, latePublishes: 0.5, failedStoreCalls: 0, staleReads: 0,
-            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20),
-            bounds: (12, 100))
-        /// All that one process can do to itself.
-        static let indoors = Weather(
-            lateWriters: 0, deadWriters: 0, lostPublishes: 0, repeatedPublishes: 0, latePublishes: 0,
-            failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero, polls: false)
-    }
-
     struct Reader {
         let id: UInt64
         let cursor: Int64
@@ -206,7 +175,8 @@ struct StreamSimulation {
             rows[message.number.rawValue] = Row(entry: LogEntry(message), since: now)
             highest = max(highest, message.number.rawValue)
         }
-        for part in messages.split(at: Int.random(in: 0...messages.count, using: &random)) where !part.isEmpty {
+        let cut = Int.random(in: 0...messages.count, using: &random)
+        for part in [Array(messages[..<cut]), Array(messages[cut...])] where !part.isEmpty {
             if chance(weather.lostPublishes) { continue }
             plan(
                 .publish(part),
@@ -397,23 +367,4 @@ struct StreamSimulation {
     }
 
     private mutating func moment(before end: Duration) -> Duration { end * Double.random(in: 0..<1, using: &random) }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed, everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
-extension Array {
-    fileprivate func split(at index: Int) -> [[Element]] { [Array(prefix(index)), Array(dropFirst(index))] }
 }

@@ -4,7 +4,6 @@ import TestSupport
 import Testing
 
 @testable import ChatHTTP
-@testable import ChatSQLite
 
 /// Server-sent events over a socket: what the contract says of a chat's stream.
 @Suite(.timeLimit(.minutes(3))) struct SSETests {
@@ -16,24 +15,6 @@ import Testing
             let json = String(decoding: try JSONSerialization.data(withJSONObject: ["body": body]), as: UTF8.self)
             #expect(try await server.client.post(chat + "/messages", json: json).status == 201)
         }
-    }
-
-    /// Stores messages at once, past the queue.
-    private func fill(_ chat: String, _ count: Int, size: Int, _ server: TestServer) async throws {
-        let token = try #require(Tenant.Token(chat.split(separator: "/")[1]))
-        let tenant = try #require(try await server.store.id(of: token))
-        let id = try #require(try await server.store.id(of: Chat.Number(1), in: tenant))
-        let body = String(repeating: "x", count: size)
-        for start in stride(from: 0, to: count, by: 500) {
-            let batch = (start..<min(start + 500, count)).map { _ in NewMessage(tenant: tenant, chat: id, body: body) }
-            for result in try await server.store.append(batch, at: WallClock.system.now()) { _ = try result.get() }
-        }
-    }
-
-    private func expectNobody(_ server: TestServer) async throws {
-        try await eventually("no subscription is left") { server.metric(Self.subscriptions) == 0 }
-        try await eventually("no stream is open") { server.metric(Self.open) == 0 }
-        try await eventually("no connection is open") { server.metric("luciq_http_connections") == 0 }
     }
 
     @Test func opensAtOnce() async throws {
@@ -136,7 +117,7 @@ import Testing
             #expect(!text.lowercased().contains("content-length"))
             // Nothing after the head, not even the end of a body in chunks.
             #expect(text.hasSuffix("\r\n\r\n") && text.components(separatedBy: "\r\n\r\n").count == 2)
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
@@ -208,7 +189,7 @@ import Testing
                     #expect(try await stream.next() == nil)
                 }
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
             #expect(server.metric("luciq_stream_ended_total{code=\"cancelled\"}") == 1)
         }
     }
@@ -226,7 +207,7 @@ import Testing
                 #expect(try await connection.receiveAnswer(rest: &rest, isHead: true)?.status == 200)
                 try await eventually("the stream is open") { server.metric(Self.open) == 1 }
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
@@ -260,7 +241,7 @@ import Testing
         options.connections.write = .seconds(3600)
         let stuck = try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            try await fill(chat, 200, size: 65_000, server)
+            try await server.fill(chat, 200, size: 65_000)
             let stream = try await SSEClient(server.client.port, chat + "/stream?after=0")
             #expect(try await stream.next()?.number == 1)
             return stream.connection
@@ -305,9 +286,9 @@ import Testing
         options.connections.write = .milliseconds(300)
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            try await fill(chat, 200, size: 65_000, server)
+            try await server.fill(chat, 200, size: 65_000)
             let stream = try await SSEClient(server.client.port, chat + "/stream?after=0")
-            try await expectNobody(server)
+            try await server.expectNobody()
             #expect(server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1)
             withExtendedLifetime(stream) {}
         }
@@ -318,7 +299,7 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             let (old, new) = (3000, 200)
-            try await fill(chat, old, size: 20, server)
+            try await server.fill(chat, old, size: 20)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<4 {
                     group.addTask {
@@ -329,7 +310,7 @@ import Testing
                 group.addTask { try await post(chat, (0..<new).map { "new \($0)" }, server) }
                 try await group.waitForAll()
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
@@ -348,7 +329,7 @@ import Testing
                 }
                 withExtendedLifetime(held) {}
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
             #expect(try await SSEClient(server.client.port, chat + "/stream").status == 200)
         }
     }

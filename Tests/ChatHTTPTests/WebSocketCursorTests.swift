@@ -8,7 +8,7 @@ import Testing
     @Test func cursors() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            let client = try await WebSocketClient(server.client.port, chat.dropLast("/chats/1".count) + "/socket")
+            let client = try await server.connect(chat)
             for after in [#""x""#, #""-1""#, "-1", "1.0", #""9223372036854775808""#, #""""#] {
                 await client.send("{\"type\":\"subscribe\",\"chat\":1,\"after\":\(after)}")
                 let answer = try await client.answer()

@@ -4,43 +4,16 @@ import TestSupport
 import Testing
 
 @testable import ChatHTTP
-@testable import ChatSQLite
 
 /// The contract's WebSocket over a real one.
 @Suite(.timeLimit(.minutes(3))) struct WebSocketTests {
     private static let open = "luciq_live_connections{transport=\"websocket\"}"
-    private static let subscriptions = "luciq_stream_subscriptions"
-
-    private func expectNobody(_ server: TestServer) async throws {
-        try await eventually("no subscription is left") { server.metric(Self.subscriptions) == 0 }
-        try await eventually("no socket is open") { server.metric(Self.open) == 0 }
-        try await eventually("no connection is open") { server.metric("luciq_http_connections") == 0 }
-    }
-
-    /// The application of a chat's path.
-    private func application(_ chat: String) -> String { chat.components(separatedBy: "/chats")[0] }
-
-    private func connect(_ chat: String, _ server: TestServer) async throws -> WebSocketClient {
-        let client = try await WebSocketClient(server.client.port, application(chat) + "/socket")
-        try #require(client.answer.status == 101)
-        return client
-    }
-
-    private func fill(_ chat: String, _ count: Int, size: Int, _ server: TestServer) async throws {
-        let token = try #require(Tenant.Token(chat.split(separator: "/")[1]))
-        let tenant = try #require(try await server.store.id(of: token))
-        let number = try #require(Chat.Number(digits: chat.split(separator: "/")[3]))
-        let id = try #require(try await server.store.id(of: number, in: tenant))
-        let body = String(repeating: "x", count: size)
-        let batch = (0..<count).map { _ in NewMessage(tenant: tenant, chat: id, body: body) }
-        for result in try await server.store.append(batch, at: WallClock.system.now()) { _ = try result.get() }
-    }
 
     @Test func theHandshake() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             let client = try await WebSocketClient(
-                server.client.port, application(chat) + "/socket",
+                server.client.port, server.application(chat) + "/socket",
                 headers: WebSocketClient.handshake.merging(["X-Request-Id": "mine", "Origin": "http://127.0.0.1"]) {
                     $1
                 })
@@ -56,7 +29,7 @@ import Testing
             try await eventually("it is counted") { server.metric(Self.open) == 1 }
             await client.send(WebSocketClient.bytes(close: 1000))
             #expect(try await client.closeCode() == 1000)
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
@@ -77,7 +50,8 @@ import Testing
             let chat = try await server.client.makeChat()
             var headers = WebSocketClient.handshake
             for (name, value) in change { headers[name] = value }
-            let client = try await WebSocketClient(server.client.port, application(chat) + "/socket", headers: headers)
+            let client = try await WebSocketClient(
+                server.client.port, server.application(chat) + "/socket", headers: headers)
             #expect(client.answer.status == status)
             guard status != 101 else { return }
             let codes = [400: "bad_handshake", 403: "origin_not_allowed", 426: "upgrade_required"]
@@ -97,7 +71,7 @@ import Testing
             let chat = try await server.client.makeChat()
             let connection = try RawConnection(port: server.client.port)
             let headers = WebSocketClient.handshake.map { "\($0): \($1)\r\n" }.joined()
-            await connection.send("GET \(application(chat))/socket HTTP/1.0\r\n\(headers)\r\n")
+            await connection.send("GET \(server.application(chat))/socket HTTP/1.0\r\n\(headers)\r\n")
             var rest: [UInt8] = []
             #expect(try await connection.receiveAnswer(rest: &rest)?.status == 426)
         }
@@ -113,7 +87,8 @@ import Testing
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let headers = WebSocketClient.handshake.merging(["Origin": origin]) { $1 }
-            let client = try await WebSocketClient(server.client.port, application(chat) + "/socket", headers: headers)
+            let client = try await WebSocketClient(
+                server.client.port, server.application(chat) + "/socket", headers: headers)
             #expect(client.answer.status == status)
         }
     }
@@ -127,7 +102,7 @@ import Testing
             let ping = WebSocketClient.bytes(WebSocketClient.Opcode.ping, Array("early".utf8))
             await connection.send(
                 Array("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".utf8)
-                    + Array("GET \(application(chat))/socket HTTP/1.1\r\nHost: x\r\n\(headers)\r\n".utf8) + ping
+                    + Array("GET \(server.application(chat))/socket HTTP/1.1\r\nHost: x\r\n\(headers)\r\n".utf8) + ping
                     + WebSocketClient.bytes(close: 1000))
             var rest: [UInt8] = []
             #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
@@ -135,16 +110,16 @@ import Testing
             rest += try await connection.receiveAll()
             let expected: [UInt8] = [0x8A, 5] + Array("early".utf8) + [0x88, 2, 0x03, 0xE8]
             #expect(rest == expected)
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
     @Test func manyChatsOverOneConnection() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            for _ in 2...3 { _ = try await server.client.send("POST", application(chat) + "/chats") }
-            try await fill(chat, 3, size: 2, server)
-            let client = try await connect(chat, server)
+            for _ in 2...3 { _ = try await server.client.send("POST", server.application(chat) + "/chats") }
+            try await server.fill(chat, 3, size: 2)
+            let client = try await server.connect(chat)
             await client.send(#"{"type":"subscribe","chat":1,"after":"1"}"#)
             #expect(try await client.next()?.text == #"{"type":"subscribed","chat":1,"cursor":"1"}"#)
             for number in 2...3 {
@@ -158,13 +133,15 @@ import Testing
             }
             await client.send(#"{"type":"subscribe","chat":2,"ref":"two"}"#)
             #expect(try await client.next()?.text == #"{"type":"subscribed","chat":2,"cursor":"0","ref":"two"}"#)
-            _ = try await server.client.post(application(chat) + "/chats/2/messages", json: #"{"body":"to two"}"#)
+            _ = try await server.client.post(
+                server.application(chat) + "/chats/2/messages", json: #"{"body":"to two"}"#)
             #expect((try await client.answer()["message"] as? [String: Any])?["body"] as? String == "to two")
-            _ = try await server.client.post(application(chat) + "/chats/3/messages", json: #"{"body":"to nobody"}"#)
+            _ = try await server.client.post(
+                server.application(chat) + "/chats/3/messages", json: #"{"body":"to nobody"}"#)
             await client.send(#"{"type":"unsubscribe","chat":1}"#)
             #expect(try await client.next()?.text == #"{"type":"unsubscribed","chat":1}"#)
             _ = try await server.client.post(chat + "/messages", json: #"{"body":"unheard"}"#)
-            _ = try await server.client.post(application(chat) + "/chats/2/messages", json: #"{"body":"heard"}"#)
+            _ = try await server.client.post(server.application(chat) + "/chats/2/messages", json: #"{"body":"heard"}"#)
             #expect((try await client.answer()["message"] as? [String: Any])?["body"] as? String == "heard")
             await client.send(#"{"type":"subscribe","chat":1,"after":"3"}"#)
             #expect(try await client.answer()["cursor"] as? String == "3")
@@ -175,7 +152,7 @@ import Testing
     @Test func sending() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            let client = try await connect(chat, server)
+            let client = try await server.connect(chat)
             for _ in 1...2 {
                 await client.send(#"{"type":"send","chat":1,"ref":"c-1","body":"hi"}"#)
             }
@@ -215,8 +192,8 @@ import Testing
         try await TestServer.run { server in
             let mine = try await server.client.makeChat()
             let other = try await server.client.makeChat()
-            _ = try await server.client.send("POST", application(other) + "/chats")
-            let client = try await connect(mine, server)
+            _ = try await server.client.send("POST", server.application(other) + "/chats")
+            let client = try await server.connect(mine)
             for chat in [2, 7] {
                 for text in [
                     "{\"type\":\"subscribe\",\"chat\":\(chat)}", "{\"type\":\"send\",\"chat\":\(chat),\"body\":\"x\"}",
@@ -231,7 +208,7 @@ import Testing
                     #expect(answer as? [String: String] == expected)
                 }
             }
-            #expect(try await server.client.get(application(other) + "/chats/2/messages").numbers == [])
+            #expect(try await server.client.get(server.application(other) + "/chats/2/messages").numbers == [])
         }
     }
 
@@ -241,8 +218,8 @@ import Testing
         options.live.sends = 4
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            _ = try await server.client.send("POST", application(chat) + "/chats")
-            let client = try await connect(chat, server)
+            _ = try await server.client.send("POST", server.application(chat) + "/chats")
+            let client = try await server.connect(chat)
             let count = 100
             var bytes: [UInt8] = []
             for number in 1...count {
@@ -258,11 +235,13 @@ import Testing
             }
             for chatNumber in 1...2 {
                 #expect(numbers[chatNumber] == Array(1...count))
-                let list = try await server.client.get(application(chat) + "/chats/\(chatNumber)/messages?limit=1000")
-                    .list
+                let list = try await server.client.get(
+                    server.application(chat) + "/chats/\(chatNumber)/messages?limit=1000"
+                )
+                .list
                 #expect(list.map { $0["body"] as? String } == (1...count).map { "\($0)" })
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
         }
     }
 
@@ -273,9 +252,9 @@ import Testing
         options.live.sends = 4
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            let client = try await connect(chat, server)
+            let client = try await server.connect(chat)
             // Each to a chat of its own: those of one chat are stored one after the other.
-            for _ in 2...9 { _ = try await server.client.post(application(chat) + "/chats", json: "") }
+            for _ in 2...9 { _ = try await server.client.post(server.application(chat) + "/chats", json: "") }
             server.writes.hold()
             func message(_ chat: Int) -> [UInt8] {
                 let text = "{\"type\":\"send\",\"chat\":\(chat),\"body\":\"x\"}"
@@ -305,7 +284,7 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             do {
-                let client = try await connect(chat, server)
+                let client = try await server.connect(chat)
                 server.writes.hold()
                 for number in 1...5 { await client.send("{\"type\":\"send\",\"chat\":1,\"body\":\"\(number)\"}") }
                 // A ping is answered when all before it was read.
@@ -314,7 +293,7 @@ import Testing
                 try await server.writes.waitForHeld(1)
                 client.connection.endWithReset()
             }
-            try await expectNobody(server)
+            try await server.expectNobody()
             server.writes.release()
             try await eventually("all are stored") {
                 try await server.client.get(chat + "/messages").numbers == [1, 2, 3, 4, 5]
@@ -327,8 +306,8 @@ import Testing
         options.live.subscriptions = 2
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
-            for _ in 2...3 { _ = try await server.client.send("POST", application(chat) + "/chats") }
-            let client = try await connect(chat, server)
+            for _ in 2...3 { _ = try await server.client.send("POST", server.application(chat) + "/chats") }
+            let client = try await server.connect(chat)
             for number in 1...2 {
                 await client.send("{\"type\":\"subscribe\",\"chat\":\(number)}")
                 #expect(try await client.answer()["type"] as? String == "subscribed")
@@ -356,167 +335,22 @@ import Testing
         }
     }
 
-    @Test func aShutdownSaysSo() async throws {
-        let codes = try await TestServer.run { server in
-            let chat = try await server.client.makeChat()
-            var codes: [Task<Int?, any Error>] = []
-            for isSubscribed in [true, false] {
-                let client = try await connect(chat, server)
-                if isSubscribed {
-                    await client.send(#"{"type":"subscribe","chat":1}"#)
-                    #expect(try await client.answer()["type"] as? String == "subscribed")
-                }
-                nonisolated(unsafe) let socket = client
-                codes.append(
-                    Task {
-                        let code = try await socket.next()?.code
-                        await socket.send(WebSocketClient.bytes(close: 1001))
-                        #expect(try await socket.next() == nil)
-                        return code
-                    })
-            }
-            return codes
-        }
-        for code in codes { #expect(try await code.value == 1001) }
-    }
-
-    /// Neither a client that does not say goodbye holds up a shutdown, nor one that does not read.
-    @Test func aShutdownDoesNotWaitForSilentClients() async throws {
-        var options = TestServer.options
-        options.connections.write = .seconds(3600)
-        let clients = try await TestServer.run(options: options) { server in
-            let chat = try await server.client.makeChat()
-            try await fill(chat, 200, size: 65_000, server)
-            let silent = try await connect(chat, server)
-            let stuck = try await connect(chat, server)
-            await stuck.send(#"{"type":"subscribe","chat":1,"after":"0"}"#)
-            #expect(try await stuck.answer()["type"] as? String == "subscribed")
-            return [silent.connection, stuck.connection]
-        }
-        withExtendedLifetime(clients) {}
-    }
-
-    enum Goodbye: CaseIterable { case close, halfClose, reset }
-
-    @Test(arguments: Goodbye.allCases)
-    func aClientThatLeavesIsForgotten(_ goodbye: Goodbye) async throws {
-        try await TestServer.run { server in
-            let chat = try await server.client.makeChat()
-            do {
-                let client = try await connect(chat, server)
-                await client.send(#"{"type":"subscribe","chat":1}"#)
-                #expect(try await client.answer()["type"] as? String == "subscribed")
-                switch goodbye {
-                case .close: break
-                case .halfClose: client.connection.finish()
-                case .reset: client.connection.endWithReset()
-                }
-                if goodbye == .halfClose { #expect(try await client.next() == nil) }
-            }
-            try await expectNobody(server)
-        }
-    }
-
-    @Test func pings() async throws {
-        var options = TestServer.options
-        options.live.ping = .milliseconds(500)
-        options.connections.idle = .milliseconds(100)
-        options.connections.body = .milliseconds(100)
-        try await TestServer.run(options: options) { server in
-            let chat = try await server.client.makeChat()
-            let client = try await connect(chat, server)
-            for _ in 0..<5 {
-                #expect(try await client.next()?.opcode == WebSocketClient.Opcode.ping)
-                await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.pong))
-            }
-            // From here on not a sound.
-            #expect(try await client.closeCode() == 1008)
-            #expect(server.metric("luciq_websocket_closed_total{code=\"1008\"}") == 1)
-            try await expectNobody(server)
-        }
-    }
-
-    /// Who does not read falls behind, is told when it reads again, goes on from its cursors and has each message once.
-    @Test func aSlowConsumerIsToldAndResumes() async throws {
-        var streams = StreamLimits()
-        streams.window.messages = 8
-        streams.smallWindow.messages = 4
-        var options = TestServer.options
-        options.connections.write = .seconds(600)
-        try await TestServer.run(options: options, streams: streams) { server in
-            let chat = try await server.client.makeChat()
-            let slow = try await connect(chat, server)
-            let quick = try await connect(chat, server)
-            for client in [slow, quick] {
-                await client.send(#"{"type":"subscribe","chat":1}"#)
-                #expect(try await client.answer()["type"] as? String == "subscribed")
-            }
-            let (sent, body) = (200, String(repeating: "x", count: 65_000))
-            for number in 1...sent {
-                _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(body)\"}")
-                #expect(try await quick.answer()["cursor"] as? String == "\(number)")
-            }
-            var received: [String] = []
-            var code: Int?
-            while let frame = try await slow.next(), code == nil {
-                code = frame.code
-                if code == nil { received.append(frame.json["cursor"] as? String ?? "") }
-            }
-            #expect(code == 4001)
-            let resumed = try await connect(chat, server)
-            await resumed.send("{\"type\":\"subscribe\",\"chat\":1,\"after\":\"\(received.last ?? "0")\"}")
-            #expect(try await resumed.answer()["type"] as? String == "subscribed")
-            while received.count < sent { received.append(try await resumed.answer()["cursor"] as? String ?? "") }
-            #expect(received == (1...sent).map { "\($0)" })
-        }
-    }
-
-    /// One that reads nothing at all, of many chats at once.
-    @Test func whoNeverReadsIsClosed() async throws {
-        var options = TestServer.options
-        options.connections.write = .milliseconds(300)
-        try await TestServer.run(options: options) { server in
-            let chat = try await server.client.makeChat()
-            for number in 2...8 {
-                _ = try await server.client.send("POST", application(chat) + "/chats")
-                try await fill(application(chat) + "/chats/\(number)", 60, size: 65_000, server)
-            }
-            let client = try await connect(chat, server)
-            for number in 1...8 { await client.send("{\"type\":\"subscribe\",\"chat\":\(number),\"after\":\"0\"}") }
-            try await expectNobody(server)
-            #expect(server.metric("luciq_http_connections_refused_total{code=\"timed_out\"}") == 1)
-            withExtendedLifetime(client) {}
-        }
-    }
-
-    /// A client that asks and does not read is not read either.
-    @Test func whoFloodsIsClosed() async throws {
-        var options = TestServer.options
-        options.connections.write = .milliseconds(300)
-        try await TestServer.run(options: options) { server in
-            let chat = try await server.client.makeChat()
-            let client = try await connect(chat, server)
-            let flood = [[UInt8]](repeating: WebSocketClient.bytes(WebSocketClient.Opcode.text, [0x7B]), count: 5000)
-                .flatMap(\.self)
-            try await eventually("it is closed") { await !client.connection.send(flood) }
-            try await expectNobody(server)
-        }
-    }
-
     /// Several chats, long ones, while more is stored: each message once, in its chat's order.
     @Test func aLongWayToTheHead() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             let chats = 6
-            for _ in 2...chats { _ = try await server.client.send("POST", application(chat) + "/chats") }
+            for _ in 2...chats { _ = try await server.client.send("POST", server.application(chat) + "/chats") }
             let (old, new) = (600, 50)
-            for number in 1...chats { try await fill(application(chat) + "/chats/\(number)", old, size: 20, server) }
-            let client = try await connect(chat, server)
+            for number in 1...chats {
+                try await server.fill(server.application(chat) + "/chats/\(number)", old, size: 20)
+            }
+            let client = try await server.connect(chat)
             for number in 1...chats { await client.send("{\"type\":\"subscribe\",\"chat\":\(number),\"after\":\"0\"}") }
             async let posting: Void = {
                 for index in 0..<new * chats {
                     _ = try await server.client.post(
-                        application(chat) + "/chats/\(index % chats + 1)/messages", json: #"{"body":"new"}"#)
+                        server.application(chat) + "/chats/\(index % chats + 1)/messages", json: #"{"body":"new"}"#)
                 }
             }()
             var cursors: [Int: Int] = [:]

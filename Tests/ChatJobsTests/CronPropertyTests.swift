@@ -1,6 +1,7 @@
 import ChatCore
 import ChatJobs
 import Foundation
+import TestSupport
 import Testing
 
 /// Against a search minute by minute, which knows nothing but what the clocks show.
@@ -22,7 +23,7 @@ import Testing
         let center = Int64(try Timestamp(utc: around).microseconds / 60_000_000)
         // Three days each way: longer than any change of the clocks reaches.
         let clock = WatchedClock(zone: zone, minutes: center - 4320...center + 4320)
-        var random = Seeded(seed: UInt64(center))
+        var random = SeededRandom(seed: UInt64(center))
         for _ in 0..<60 {
             let text = CronPropertyTests.expression(using: &random)
             let expression = try CronExpression("\(text) \(name)")
@@ -46,7 +47,7 @@ import Testing
     }
 
     /// Mostly such that has ticks within a few days, and near the changes.
-    private static func expression(using random: inout Seeded) -> String {
+    private static func expression(using random: inout SeededRandom) -> String {
         func field(_ numbers: ClosedRange<Int>, stars: Int) -> String {
             if Int.random(in: 0..<10, using: &random) < stars { return "*" }
             let one = Int.random(in: numbers, using: &random)
@@ -123,19 +124,5 @@ private struct WatchedClock {
             }
         }
         return numbers
-    }
-}
-
-/// The same numbers at each run (SplitMix64).
-private struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }
