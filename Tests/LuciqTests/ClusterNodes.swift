@@ -23,11 +23,14 @@ struct Cluster: Sendable {
     /// Migrates the database and starts the servers.
     ///
     /// - Parameters:
+    ///   - mariadb: where the database is made, and its users.
+    ///   - ports: of the databases that the servers reach it by, in turn; none for `mariadb`'s own.
     ///   - mysqlOptions: the end of the database's URL, such as `?ssl-mode=required`.
     ///   - redis: a URL.
     ///   - settings: of the servers, by their environment names.
     static func start(
-        _ count: Int, mariadb: MariaDBServer, mysqlOptions: String = "", redis: String, settings: [String: String] = [:]
+        _ count: Int, mariadb: MariaDBServer, by ports: [Int] = [], mysqlOptions: String = "", redis: String,
+        settings: [String: String] = [:]
     ) async throws -> Cluster {
         let folder = try TemporaryFolder()
         let environment = ["DATABASE_URL": mariadb.url() + mysqlOptions, "REDIS_URL": redis]
@@ -36,12 +39,13 @@ struct Cluster: Sendable {
         var nodes: [Node] = []
         for index in 0..<count {
             let user = "luciq\(index)"
+            let port = ports.isEmpty ? mariadb.port : ports[index % ports.count]
             _ = try await mariadb.sql(
                 "CREATE USER \(user)@'127.0.0.1' IDENTIFIED BY 'secret'; GRANT ALL ON luciq.* TO \(user)@'127.0.0.1';")
             let (process, client) = try await LuciqProcess.serve(
                 in: folder,
                 environment: [
-                    "DATABASE_URL": "mysql://\(user):secret@127.0.0.1:\(mariadb.port)/luciq\(mysqlOptions)",
+                    "DATABASE_URL": "mysql://\(user):secret@127.0.0.1:\(port)/luciq\(mysqlOptions)",
                     "REDIS_URL": redis,
                 ].merging(settings) { $1 })
             nodes.append(Node(process: process, port: client.port, user: user, memoryAtStart: process.residentMemory))

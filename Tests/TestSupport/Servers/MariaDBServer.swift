@@ -14,16 +14,23 @@ package final class MariaDBServer: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - options: added to ours, such as `--max-connections=10`.
+    ///   - once: added for this start only.
     ///   - folder: where its data is made; nil for a folder that goes with it.
+    ///   - owner: a user of the system that it runs as and owns its folder; nil for ours.
     /// - Throws: `ServerFailure` with the end of its log.
     package static func start(
-        _ options: [String] = [], in folder: TemporaryFolder? = nil
+        _ options: [String] = [], once: [String] = [], in folder: TemporaryFolder? = nil, as owner: String? = nil
     ) async throws -> MariaDBServer {
         let folder = try folder ?? TemporaryFolder()
         try Reaper.shared.get().folder(folder.path)
         try await runProgram(["cp", "-R", MariaDBTemplate.folder().path, folder.file("mariadb")])
-        let (port, process) = try await withFreePort { port in
-            try await launch(options, port: port, in: folder)
+        var options = options
+        if let owner {
+            try await runProgram(["chown", "-R", owner, folder.path])
+            options.append("--user=\(owner)")
+        }
+        let (port, process) = try await withFreePort { [options] port in
+            try await launch(options + once, port: port, in: folder)
         }
         return MariaDBServer(port: port, folder: folder, process: process, options: options)
     }
@@ -68,6 +75,9 @@ package final class MariaDBServer: @unchecked Sendable {
         running.withLock { $0 = (process, options) }
     }
 
+    /// Its socket, for programs on this machine.
+    package var socket: String { folder.file("m.sock") }
+
     /// Executes statements as `root` by the command-line client, over the server's socket: whatever is wrong with its
     /// port, its connections or its certificates.
     ///
@@ -75,7 +85,7 @@ package final class MariaDBServer: @unchecked Sendable {
     package func sql(_ statements: String, database: String = "luciq") async throws -> String {
         try await runProgram(
             [
-                "mariadb", "--no-defaults", "--user=root", "--socket=\(folder.file("m.sock"))", "--batch", "--raw",
+                "mariadb", "--no-defaults", "--user=root", "--socket=\(socket)", "--batch", "--raw",
                 "--skip-column-names", "--connect-timeout=10", database,
             ],
             input: statements, environment: ["MYSQL_PWD": Self.password])
@@ -86,7 +96,8 @@ package final class MariaDBServer: @unchecked Sendable {
     private static func launch(_ options: [String], port: Int, in folder: TemporaryFolder) async throws -> ServerProcess
     {
         let process = try ServerProcess(
-            ["mariadbd", "--no-defaults"] + MariaDBTemplate.options + [
+            // Of several users MariaDB takes the first.
+            ["mariadbd", "--no-defaults"] + options.filter { $0.hasPrefix("--user=") } + MariaDBTemplate.options + [
                 // At its start a server deletes the temporary tables of all that share a folder for them.
                 "--tmpdir=\(folder.path)",
                 "--datadir=\(folder.file("mariadb"))", "--socket=\(folder.file("m.sock"))",

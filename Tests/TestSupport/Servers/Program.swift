@@ -8,6 +8,7 @@ enum Program {
     private static let packages = [
         "mariadb": "mariadb-server (Homebrew: mariadb)", "redis-server": "redis-server (Homebrew: redis)",
         "redis-cli": "redis-server (Homebrew: redis)", "redis-sentinel": "redis-sentinel (Homebrew: redis)",
+        "haproxy": "haproxy",
     ]
 
     /// - Throws: `ServerFailure` that says what to install.
