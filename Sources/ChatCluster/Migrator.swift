@@ -3,8 +3,10 @@ import MySQLClient
 
 /// Brings a database to the newest schema: creates it, or takes the Rails application's over with its rows.
 ///
-/// MySQL commits after every DDL statement, so a step that was interrupted is taken again, and what it had made already
-/// is passed over. A named lock keeps two processes from migrating at once.
+/// A named lock keeps two processes from migrating at once, except on two nodes of a Galera cluster, where it is a node's
+/// own. So a step may be taken twice, after an interruption as well: its DDL, which MySQL commits statement by statement,
+/// passes over what is there already, and the rows it changes are committed together with its version, which only one
+/// can store.
 struct Migrator: Sendable {
     /// A server's locks are common to its databases, and their names are 64 characters at most.
     private static let lock = "CONCAT('luciq_migrate_', MD5(DATABASE()))"
@@ -25,29 +27,61 @@ struct Migrator: Sendable {
         guard isLocked else {
             throw StoreProblem("Another process has been migrating \(location) for a minute; try again later.")
         }
-        let schema = try await connection.perform { try Schema($0) }
+        let schema = try await connection.perform { connection in try Self.undisturbed { try Schema(connection) } }
         try schema.checkMayMigrate(location)
         // Rails wrote its numbers from MAX+1 over what Redis had counted, so Redis' are far ahead and mean nothing.
         if schema.isRailsAlone { try await forgetNumbers() }
         return try await connection.perform { connection in
-            for migration in schema.pending { try Self.apply(migration, connection) }
+            let applied = try schema.pending.filter { migration in
+                try Self.undisturbed { try Self.apply(migration, connection) }
+            }
             _ = try connection.first("SELECT RELEASE_LOCK(\(Self.lock))") { $0.integer(0) }
-            return schema.pending.map(\.version)
+            return applied.map(\.version)
         }
     }
 
-    private static func apply(_ migration: Migration, _ connection: isolated MySQLConnection) throws {
+    /// - Returns: false when another migrator has applied it meanwhile.
+    static func apply(_ migration: Migration, _ connection: isolated MySQLConnection) throws -> Bool {
         try connection.run(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version VARCHAR(255) NOT NULL PRIMARY KEY) DEFAULT CHARSET = utf8mb4"
         )
-        for statement in migration.statements(collation: collation(connection)) {
+        let statements = migration.statements(collation: collation(connection))
+        for statement in statements where !changesRows(statement) {
             do throws(MySQLError) {
                 try connection.run(statement)
             } catch {
                 guard alreadyThere.contains(error.number) else { throw error }
             }
         }
-        try connection.execute("INSERT INTO schema_migrations (version) VALUES (?)", [.text(migration.version)])
+        do {
+            try connection.transaction { connection in
+                try connection.execute(
+                    "INSERT INTO schema_migrations (version) VALUES (?)", [.text(migration.version)])
+                for statement in statements where changesRows(statement) { try connection.run(statement) }
+            }
+            return true
+        } catch let error as MySQLError where error.isDuplicate {
+            return false
+        }
+    }
+
+    /// Tries again what another Galera node's DDL or commit has ended.
+    private static func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {
+        for _ in 0..<20 {
+            do {
+                return try body()
+            } catch let error as MySQLError {
+                switch error.kind {
+                case .deadlock, .interrupted: continue
+                default: throw error
+                }
+            }
+        }
+        return try body()
+    }
+
+    private static func changesRows(_ statement: String) -> Bool {
+        statement.hasPrefix("UPDATE ") || statement.hasPrefix("INSERT ")
     }
 
     /// MariaDB has no `utf8mb4_0900_ai_ci`; this is the nearest there.

@@ -47,6 +47,19 @@ import Testing
         #expect(try await TestDatabase.tables(configuration) == Self.tables)
     }
 
+    /// A migrator on another node of a Galera cluster may come so late to a step that servers are at work after it.
+    @Test func aStepThatIsTakenAgainDoesNoHarm() async throws {
+        try await TestCluster.run { test in
+            try await test.send(3)
+            let again = try await TestDatabase.perform(test.configuration) { connection in
+                try Migration.all.filter { try Migrator.apply($0, connection) }.map(\.version)
+            }
+            #expect(again == [])
+            #expect(try await test.store.count(in: test.chat) == 3)
+            #expect(try await test.verify().problems == [])
+        }
+    }
+
     /// One that is migrating holds up its own database, and no other on the server.
     @Test func anothersLockIsWaitedForInOneDatabase() async throws {
         let configuration = try await TestCluster.configuration()

@@ -40,39 +40,27 @@ struct TestCluster: Sendable {
         let keeper = MySQLKeeper(configuration, logger: logger)
         _ = try await keeper.migrate()
         let store = try await MySQLStore(configuration, logger: logger)
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [store.redis, store.reads, store.writes, store.scans], logger: logger))
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.run() }
-            let result: Result<Void, any Error>
-            do {
-                try await store.redis.waitUntilConnected(timeout: .seconds(5))
-                let token = Tenant.Token.random()
-                _ = try await store.apply([.create(name: "test", token: token)], at: time)
-                guard let tenant = try await store.id(of: token) else { throw ChatError.notFound }
-                let number = try await store.append([NewChat(tenant: tenant)], at: time)[0].get().number
-                guard let chat = try await store.id(of: number, in: tenant) else { throw ChatError.notFound }
-                try await body(
-                    TestCluster(store: store, configuration: configuration, keeper: keeper, tenant: tenant, chat: chat))
-                result = .success(())
-            } catch {
-                result = .failure(error)
-            }
-            await group.triggerGracefulShutdown()
-            try await tasks.waitForAll()
-            try result.get()
+        try await store.run { store in
+            let token = Tenant.Token.random()
+            _ = try await store.apply([.create(name: "test", token: token)], at: time)
+            guard let tenant = try await store.id(of: token) else { throw ChatError.notFound }
+            let number = try await store.append([NewChat(tenant: tenant)], at: time)[0].get().number
+            guard let chat = try await store.id(of: number, in: tenant) else { throw ChatError.notFound }
+            try await body(
+                TestCluster(store: store, configuration: configuration, keeper: keeper, tenant: tenant, chat: chat))
         }
     }
 
     @discardableResult
-    func send(_ count: Int, to chat: Chat.ID? = nil, key: String? = nil) async throws -> [Int64] {
+    func send(
+        _ count: Int, to chat: Chat.ID? = nil, key: String? = nil, by store: MySQLStore? = nil
+    ) async throws -> [Int64] {
         let batch = try (0..<count).map { index in
             NewMessage(
                 tenant: tenant, chat: chat ?? self.chat, body: "m\(index)",
                 key: try key.map { try IdempotencyKey("\($0)\(index)", content: []) })
         }
-        return try await store.append(batch, at: Self.time).map { try $0.get().number.rawValue }
+        return try await (store ?? self.store).append(batch, at: Self.time).map { try $0.get().number.rawValue }
     }
 
     var numberKey: String { NumberedTable.messages.numberKey(chat.rawValue) }
@@ -111,5 +99,28 @@ struct TestCluster: Sendable {
         try await sql(
             "UPDATE application_counts SET messages = messages + 1 WHERE application_id = ? LIMIT 1",
             [.integer(tenant.rawValue)])
+    }
+}
+
+extension MySQLStore {
+    /// Runs its services while `body` runs.
+    func run(_ body: (MySQLStore) async throws -> Void) async throws {
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [redis, reads, writes, scans], logger: TestCluster.logger))
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let result: Result<Void, any Error>
+            do {
+                try await redis.waitUntilConnected(timeout: .seconds(5))
+                try await body(self)
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            try result.get()
+        }
     }
 }
