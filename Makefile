@@ -13,7 +13,7 @@ LUCIQ  := .build/release/luciq
 SWIFT_SOURCES := Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster services test build release bench smoke format lint clean
+.PHONY: help setup run run-cluster run-galera services test build release bench smoke format lint clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run: ## Build and start the server on http://127.0.0.1:3000 (ARGS="--port 8080" 
 
 run-cluster: ## Build and start two servers on a MariaDB and a Redis of their own (ARGS="8080 8081")
 	@scripts/run-cluster $(ARGS)
+
+run-galera: ## The same on three MariaDB nodes with Galera, behind HAProxy (ARGS="8080 8081")
+	@scripts/run-cluster --galera $(ARGS)
 
 services: ## Start private MariaDB and Redis servers and say where they are; Ctrl-C stops them
 	@scripts/setup test
