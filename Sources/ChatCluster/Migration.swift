@@ -7,6 +7,8 @@ struct Migration: Sendable {
     let sql: String
     /// Whether the Rails application may have taken this step.
     let isRails: Bool
+    /// Whether a server that does not know such statements is served as well without it.
+    let isOptional: Bool
 
     /// Every step, in order.
     static let all = [
@@ -17,12 +19,14 @@ struct Migration: Sendable {
         Migration("20261122000002", PackageResources._0261122000002_add_counts_sql),
         Migration("20261122000003", PackageResources._0261122000003_create_idempotency_keys_sql),
         Migration("20261122000004", PackageResources._0261122000004_create_job_positions_sql),
+        Migration("20261128000003", PackageResources._0261128000003_hide_columns_sql, isOptional: true),
     ]
 
-    private init(_ version: String, _ file: [UInt8], isRails: Bool = false) {
+    private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {
         self.version = version
         self.sql = String(decoding: file, as: UTF8.self)
         self.isRails = isRails
+        self.isOptional = isOptional
     }
 
     /// The statements, for a server.

@@ -12,6 +12,8 @@ struct Migrator: Sendable {
     private static let lock = "CONCAT('luciq_migrate_', MD5(DATABASE()))"
     /// ER_TABLE_EXISTS_ERROR, ER_DUP_FIELDNAME, ER_DUP_KEYNAME: an interrupted step got this far.
     private static let alreadyThere = [1050, 1060, 1061]
+    /// ER_PARSE_ERROR, ER_UNKNOWN_ERROR (Vitess), ER_NOT_SUPPORTED_YET, TiDB's own: the server has no such thing.
+    private static let unsupported = [1064, 1105, 1235, 8200]
 
     /// A person's words for where it is.
     let location: String
@@ -50,7 +52,10 @@ struct Migrator: Sendable {
             do throws(MySQLError) {
                 try connection.run(statement)
             } catch {
-                guard alreadyThere.contains(error.number) else { throw error }
+                guard
+                    alreadyThere.contains(error.number)
+                        || migration.isOptional && unsupported.contains(error.number)
+                else { throw error }
             }
         }
         do {

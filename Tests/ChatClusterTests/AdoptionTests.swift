@@ -110,6 +110,25 @@ import Testing
         }
     }
 
+    /// What an application that was started before the migration shows to its clients: it lists no columns and renders
+    /// whatever it gets. A UNION takes only rows of equal width.
+    @Test(arguments: [
+        ("messages", 6, "`messages`.`chat_id` = 11 AND (body LIKE '%ld%') ORDER BY `messages`.`number` ASC"),
+        ("messages", 6, "`messages`.`chat_id` = 11 AND `messages`.`number` = 2 LIMIT 1"),
+        ("chats", 6, "`chats`.`application_id` = 1 ORDER BY `chats`.`number` ASC"),
+        ("chats", 6, "`chats`.`application_id` = 1 AND `chats`.`number` = 1 LIMIT 1"),
+    ])
+    func railsSelectsItsOwnColumnsOnly(_ table: String, _ width: Int, _ condition: String) async throws {
+        try await adopt { test in
+            let select = "SELECT `\(table)`.* FROM `\(table)` WHERE \(condition)"
+            let nothing = (1...width).map { _ in "0" }.joined(separator: ", ")
+            let rows = try await test.sql("SELECT * FROM (\(select)) AS theirs UNION ALL SELECT \(nothing)")
+            #expect(rows.count > 1)
+            let named = try await test.sql("SELECT COUNT(batch_id) FROM \(table)")
+            #expect(named[0][0] > 0)
+        }
+    }
+
     /// The statements as ActiveRecord makes them, after the migration and between our own.
     @Test func railsGoesOnBesideIt() async throws {
         try await adopt { test in
