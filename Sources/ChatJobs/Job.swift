@@ -29,6 +29,15 @@ package struct NoArguments: Codable, Sendable {
     package func encode(to encoder: any Encoder) throws { _ = encoder.unkeyedContainer() }
 }
 
+/// Whatever there is, unread: for a job that clients of another system enqueue with arguments that mean nothing here.
+package struct IgnoredArguments: Codable, Sendable {
+    package init() {}
+
+    package init(from decoder: any Decoder) throws {}
+
+    package func encode(to encoder: any Encoder) throws { _ = encoder.unkeyedContainer() }
+}
+
 /// What a job is enqueued with unless it is said otherwise.
 package struct JobOptions: Sendable {
     package var queue = "default"

@@ -19,6 +19,8 @@ final class JobArguments<J: Job>: Sendable {
             }
             return none
         }
+        // Not even decoded: they may be of any depth.
+        if let ignored = IgnoredArguments() as? J.Arguments { return ignored }
         let first = isElement.load(ordering: .relaxed)
         do {
             return try decode(json, asElement: first)

@@ -22,8 +22,8 @@ extension TestCluster {
     /// Both syncs, as each minute.
     func sync(_ context: JobContext? = nil) async throws {
         let context = context ?? self.context()
-        try await SyncChatCounts(context: context).perform(NoArguments())
-        try await SyncApplicationCounts(context: context).perform(NoArguments())
+        try await SyncChatCounts(context: context).perform(IgnoredArguments())
+        try await SyncApplicationCounts(context: context).perform(IgnoredArguments())
     }
 
     func reconcile(_ context: JobContext? = nil) async throws {

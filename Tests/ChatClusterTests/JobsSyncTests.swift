@@ -215,9 +215,9 @@ import Testing
                 try await test.send(toEach: chats)
                 try await test.settleMarks()
                 let context = test.context { if $0 >= step { throw Killed() } }
-                try? await SyncChatCounts(context: context).perform(NoArguments())
+                try? await SyncChatCounts(context: context).perform(IgnoredArguments())
                 let other = test.context { if $0 >= step % 6 { throw Killed() } }
-                try? await SyncApplicationCounts(context: other).perform(NoArguments())
+                try? await SyncApplicationCounts(context: other).perform(IgnoredArguments())
                 // Some change again between the two.
                 try await test.send(toEach: chats.prefix(10))
                 try await test.settleMarks()
@@ -236,7 +236,7 @@ import Testing
             let gate = JobsGate()
             let task = Task {
                 try await SyncChatCounts(context: test.context { if $0 == 5 { await gate.pass() } })
-                    .perform(NoArguments())
+                    .perform(IgnoredArguments())
             }
             try await eventually("it is half-way") { await gate.wasReached }
             task.cancel()
@@ -276,7 +276,7 @@ import Testing
             // Taken, chunk begun, counted.
             let slow = Task {
                 try await SyncChatCounts(context: test.context { if $0 == 3 { await gate.pass() } })
-                    .perform(NoArguments())
+                    .perform(IgnoredArguments())
             }
             try await eventually("the slow one has counted") { await gate.wasReached }
             try await test.send(1)
@@ -298,7 +298,7 @@ import Testing
             let gate = JobsGate()
             let slow = Task {
                 try await SyncChatCounts(context: test.context { if $0 == 4 { await gate.pass() } })
-                    .perform(NoArguments())
+                    .perform(IgnoredArguments())
             }
             try await eventually("the slow one has written") { await gate.wasReached }
             #expect(try await test.column("messages_count") == 10)
@@ -310,7 +310,7 @@ import Testing
                 }
                 if call == 7 { throw Killed() }
             }
-            await #expect(throws: Killed.self) { try await SyncChatCounts(context: other).perform(NoArguments()) }
+            await #expect(throws: Killed.self) { try await SyncChatCounts(context: other).perform(IgnoredArguments()) }
             #expect(try await test.redis("SCARD", RedisKey.taken(RedisKey.dirtyChats)).integer == 1)
             #expect(try await test.column("messages_count") == 10)
             await gate.open()

@@ -9,7 +9,7 @@ struct SyncApplicationCounts: Job {
 
     let context: JobContext
 
-    func perform(_ arguments: NoArguments) async throws {
+    func perform(_ arguments: IgnoredArguments) async throws {
         let (context, recount) = (context, ApplicationRecount(context: context))
         let set = DirtySet(key: RedisKey.dirtyApplications, redis: context.redis)
         let sync = MarkedSync(context: context, set: set, epoch: .applicationMarks) { stint in

@@ -8,7 +8,7 @@ struct SyncChatCounts: Job {
 
     let context: JobContext
 
-    func perform(_ arguments: NoArguments) async throws {
+    func perform(_ arguments: IgnoredArguments) async throws {
         let (context, recount) = (context, ChatRecount(context: context))
         let set = DirtySet(key: RedisKey.dirtyChats, redis: context.redis)
         let sync = MarkedSync(context: context, set: set, epoch: .chatMarks) { stint in
