@@ -17,7 +17,7 @@ struct JobCall {
         guard let arguments = payload.raw("args"), arguments.first == UInt8(ascii: "[") else {
             throw JobPayload.Malformed(description: "the job has no array of arguments")
         }
-        if Self.wrappers.contains(job), let inner = Self.inner(arguments) {
+        if Self.wrappers.contains(where: job.isSame), let inner = Self.inner(arguments) {
             self = inner
         } else {
             (self.job, self.arguments) = (job, arguments)

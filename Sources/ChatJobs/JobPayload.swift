@@ -79,7 +79,7 @@ package struct JobPayload: Sendable {
 
     /// The bytes of a value; nil where there is none, or null.
     package func raw(_ key: String) -> ArraySlice<UInt8>? {
-        guard let value = members.last(where: { $0.key == key })?.value, !value.elementsEqual("null".utf8) else {
+        guard let value = members.last(where: { $0.key.isSame(key) })?.value, !value.elementsEqual("null".utf8) else {
             return nil
         }
         return value
@@ -112,7 +112,7 @@ package struct JobPayload: Sendable {
     /// - Parameter raw: JSON.
     package mutating func set(_ key: String, raw value: [UInt8]) {
         original = nil
-        let last = members.lastIndex { $0.key == key }
+        let last = members.lastIndex { $0.key.isSame(key) }
         if let last { members[last].value = value[...] } else { members.append(Member(key: key, value: value[...])) }
     }
 
@@ -121,13 +121,13 @@ package struct JobPayload: Sendable {
     package mutating func set(_ key: String, string value: String) { set(key, raw: JSONText.bytes(value)) }
 
     package mutating func remove(_ key: String) {
-        guard members.contains(where: { $0.key == key }) else { return }
+        guard members.contains(where: { $0.key.isSame(key) }) else { return }
         original = nil
-        members.removeAll { $0.key == key }
+        members.removeAll { $0.key.isSame(key) }
     }
 
     /// 24 hexadecimal digits.
-    private static func newJID() -> String { randomHex(bytes: 12) }
+    static func newJID() -> String { randomHex(bytes: 12) }
 }
 
 /// - Parameter count: at most 16.

@@ -31,6 +31,32 @@ package struct JobQueue: Sendable {
             uniqueFor: uniqueFor)
     }
 
+    /// Writes JSON as Ruby would write it anew, without blanks: Sidekiq's page moves an entry that it can write as it is.
+    ///
+    /// - Parameter arguments: JSON.
+    package static func compact(_ arguments: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var isInString = false
+        var isEscaped = false
+        for byte in arguments.utf8 {
+            if isInString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else {
+                    isInString = byte != UInt8(ascii: "\"")
+                }
+            } else if byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
+                continue
+            } else {
+                isInString = byte == UInt8(ascii: "\"")
+            }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+
     /// Enqueues a job by its name.
     ///
     /// - Parameter arguments: a JSON array.

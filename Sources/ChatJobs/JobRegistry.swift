@@ -8,15 +8,17 @@ package struct JobRegistry: Sendable {
         let perform: @Sendable (_ arguments: ArraySlice<UInt8>) async throws -> Void
     }
 
-    private let jobs: [String: Registered]
+    /// By the bytes of their names.
+    private let jobs: [[UInt8]: Registered]
 
     /// - Parameter jobs: no two of one name.
     package init(_ jobs: [any Job]) {
-        var known: [String: Registered] = [:]
+        var known: [[UInt8]: Registered] = [:]
         for job in jobs {
             let registered = Self.register(job)
             for name in [type(of: job).name] + type(of: job).aliases {
-                precondition(known.updateValue(registered, forKey: name) == nil, "two jobs are called \(name)")
+                precondition(
+                    known.updateValue(registered, forKey: Array(name.utf8)) == nil, "two jobs are called \(name)")
             }
         }
         self.jobs = known
@@ -26,11 +28,11 @@ package struct JobRegistry: Sendable {
     package var names: [String] { Set(jobs.values.map(\.name)).sorted() }
 
     /// - Parameter name: or an alias.
-    package func contains(_ name: String) -> Bool { jobs[name] != nil }
+    package func contains(_ name: String) -> Bool { self[name] != nil }
 
-    package func options(of name: String) -> JobOptions? { jobs[name]?.options }
+    package func options(of name: String) -> JobOptions? { self[name]?.options }
 
-    subscript(name: String) -> Registered? { jobs[name] }
+    subscript(name: String) -> Registered? { jobs[Array(name.utf8)] }
 
     private static func register<J: Job>(_ job: J) -> Registered {
         let reader = JobArguments<J>()

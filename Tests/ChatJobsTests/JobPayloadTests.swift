@@ -19,10 +19,19 @@ import Testing
         changed.remove("never")
         #expect(
             String(decoding: changed.bytes, as: UTF8.self)
-                == "{\"b\":1.0,\"a\":\"q\\\"\\\\\\u000a\\u001fé😀\",\"d\":5}")
+                == "{\"b\":1.0,\"a\":\"q\\\"\\\\\\n\\u001fé😀\",\"d\":5}")
         #expect(try JobPayload(changed.bytes).string("a") == "q\"\\\n\u{1F}é😀")
         for key in ["a", "b", "d"] { changed.remove(key) }
         #expect(changed.bytes == Array("{}".utf8))
+    }
+
+    /// é has two spellings, which are two names in Ruby and one in Swift.
+    @Test func namesAreComparedByTheirBytes() throws {
+        var odd = try payload("{\"caf\u{E9}\":1,\"cafe\u{301}\":2}")
+        #expect(odd.integer("caf\u{E9}") == 1 && odd.integer("cafe\u{301}") == 2)
+        odd.set("caf\u{E9}", raw: "3")
+        odd.remove("cafe\u{301}")
+        #expect(String(decoding: odd.bytes, as: UTF8.self).utf8.elementsEqual("{\"caf\u{E9}\":3}".utf8))
     }
 
     @Test func theLastOfEqualKeysCounts() throws {
