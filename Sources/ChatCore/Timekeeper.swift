@@ -13,5 +13,12 @@ package struct Timekeeper: Sendable {
         self.sleep = { try await clock.sleep(until: origin.advanced(by: $0), tolerance: nil) }
     }
 
+    package init(
+        now: @escaping @Sendable () -> Duration, sleep: @escaping @Sendable (_ until: Duration) async throws -> Void
+    ) {
+        self.now = now
+        self.sleep = sleep
+    }
+
     package static var continuous: Timekeeper { Timekeeper(ContinuousClock()) }
 }

@@ -15,7 +15,6 @@ final class Fetcher: Sendable {
     private let keys: [String]
     private let state: Mutex<WorkerState>
     private let bell = Bell()
-    private let outage: Outage
     /// Rung while there is nothing to do: one for each queue's `Peeker`.
     let idleBells: [Bell]
     /// Rung when Redis says that nobody sees us.
@@ -30,7 +29,6 @@ final class Fetcher: Sendable {
         self.state = Mutex(
             WorkerState(
                 concurrency: context.configuration.concurrency, lastGrace: context.configuration.intervals.lastGrace))
-        self.outage = Outage(logger: context.logger)
         self.idleBells = context.queues.map { _ in Bell() }
     }
 
@@ -97,7 +95,7 @@ final class Fetcher: Sendable {
     private func fetch(upTo count: Int, acknowledging done: [HeldJob]) async -> [HeldJob] {
         do throws(RedisError) {
             let reply = try await exchange(upTo: count, acknowledging: done)
-            outage.isOver()
+            context.outage.isOver(in: .fetch)
             guard let found = reply.array else {
                 state.withLock { $0.absent(acknowledged: done.count) }
                 beatBell.ring()
@@ -151,7 +149,7 @@ final class Fetcher: Sendable {
                     keys: [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.queues],
                     [job.payload, Array(queue.utf8)])
             }
-            outage.isOver()
+            // No end of an outage: a Redis that refuses to write may still be read.
             if !strays.isEmpty {
                 context.logger.warning(
                     "Jobs whose arrival was lost are queued again", metadata: ["jobs": "\(strays.count)"])
@@ -164,7 +162,7 @@ final class Fetcher: Sendable {
     }
 
     private func failed(_ error: RedisError) {
-        outage.begins(error)
+        context.outage.begins(error, in: .fetch)
         let isCertain = if case .unavailable = error { true } else { false }
         state.withLock { $0.fetchFailed(isUnknown: !isCertain) }
     }

@@ -21,7 +21,6 @@ final class Heartbeat: Sendable {
     private let metrics: JobMetrics
     private let info: String
     private let roundTrip = Atomic<Int64>(0)
-    private let outage: Outage
 
     init(_ context: WorkerContext, fetcher: Fetcher, statistics: WorkerStatistics, metrics: JobMetrics) {
         self.context = context
@@ -29,11 +28,17 @@ final class Heartbeat: Sendable {
         self.statistics = statistics
         self.metrics = metrics
         self.info = WorkerInfo.json(context, startedAt: context.clock.now())
-        self.outage = Outage(logger: context.logger)
     }
 
     /// - Returns: what was ordered since the last one.
     func beat() async -> [Order] {
+        do throws(RedisError) {
+            let elapsed = try await context.clock.measure()
+            roundTrip.store(Int64(elapsed.inSeconds * 1_000_000), ordering: .relaxed)
+        } catch {
+            context.outage.begins(error, in: .beat)
+            return []
+        }
         let gathered = statistics.take()
         let inHand = fetcher.inHand
         metrics.inHand(inHand.count)
@@ -42,24 +47,25 @@ final class Heartbeat: Sendable {
             let commands = presence + gathered.commands(format: context.format, now: context.clock.now())
             if let refusal = try await write(commands) {
                 let words = commands[refusal.place].arguments.prefix(2).map { String(decoding: $0, as: UTF8.self) }
-                outage.begins(.server("\(refusal.error) (\(words.joined(separator: " ")))"))
+                context.outage.begins(
+                    .server("\(refusal.error) (\(words.joined(separator: " ")))"), in: .beat)
                 // Who is not seen takes no jobs; the next beat tries again.
                 if refusal.place < presence.count { return [] }
             } else {
-                outage.isOver()
+                context.outage.isOver(in: .beat)
             }
         } catch {
             // After a lost reply they may be counted twice, which is better than not at all.
             statistics.keep(gathered)
-            outage.begins(error)
+            context.outage.begins(error, in: .beat)
             return []
         }
         fetcher.tell { $0.present() }
         do throws(RedisError) {
-            try await measure()
+            try await measureQueues()
             return try await orders()
         } catch {
-            outage.begins(error)  // The next beat tries again.
+            context.outage.begins(error, in: .beat)  // The next beat tries again.
             return []
         }
     }
@@ -89,7 +95,9 @@ final class Heartbeat: Sendable {
             RedisCommand(
                 "HSET", identity, "info", info, "busy", "\(inHand.count)", "beat", "\(context.clock.now().seconds)",
                 "rtt_us", "\(roundTrip.load(ordering: .relaxed))", "quiet", "\(fetcher.isQuiet)",
-                "rss", "\(ProcessFacts.residentKilobytes)"),
+                "rss", "\(ProcessFacts.residentKilobytes)",
+                // Sidekiq before 8.1.2 reads it from `info`.
+                "concurrency", "\(context.configuration.concurrency)"),
             RedisCommand("PEXPIRE", identity, time),
             RedisCommand("UNLINK", work),
         ]
@@ -125,10 +133,7 @@ final class Heartbeat: Sendable {
         return (orders.array ?? []).compactMap { $0.string.flatMap(Order.init(rawValue:)) }
     }
 
-    private func measure() async throws(RedisError) {
-        let start = ContinuousClock.now
-        _ = try await context.redis.send(RedisCommand("PING"))
-        roundTrip.store(Int64((ContinuousClock.now - start).inSeconds * 1_000_000), ordering: .relaxed)
+    private func measureQueues() async throws(RedisError) {
         for queue in context.queues {
             let report = try await QueueReport.read(queue, context.redis, now: context.clock.now())
             metrics.waiting(in: queue, report.size, latency: report.latency)

@@ -72,9 +72,14 @@ struct JobFailure: Sendable {
     @discardableResult
     static func describe(_ error: any Error, in job: inout JobPayload) -> String {
         let name = (error as? UnknownJob)?.errorClass ?? "\(type(of: error))"
-        job.set("error_message", string: String("\(error)".prefix(longestMessage)))
+        job.set("error_message", string: message(error, longest: longestMessage))
         job.set("error_class", string: name)
         return name
+    }
+
+    /// - Parameter longest: in Unicode's scalars, as Ruby counts. A character may be of any length.
+    static func message(_ error: any Error, longest: Int) -> String {
+        String("\(error)".unicodeScalars.prefix(longest))
     }
 
     /// How many lines of a backtrace are wanted; nil for none.
@@ -99,15 +104,4 @@ struct Poisonous: Error, CustomStringConvertible {
     let deaths: Int
 
     var description: String { "its process died while it ran, \(deaths) times" }
-}
-
-/// What the dead set keeps: half a year, ten thousand.
-enum DeadSet {
-    static let age = Duration.seconds(180 * 24 * 3600)
-    static let size = 10_000
-
-    /// The last arguments of every script that buries: the oldest score that is kept, and how many are.
-    static func bounds(now: Timestamp) -> [[UInt8]] {
-        [Array(String(now.seconds - age.inSeconds).utf8), Array(String(size).utf8)]
-    }
 }

@@ -53,12 +53,9 @@ struct JobRunner: Sendable {
             "A job is malformed and goes to the dead set",
             metadata: ["error": "\(error)", "queue": "\(context.queues[job.queue])"])
         metrics.ended(nil, .failed, .zero)
-        var bytes = job.payload
-        // Where there is an object it is told what is wrong; other bytes are kept as they are.
-        if var payload = try? JobPayload(bytes) {
-            JobFailure.describe(error, in: &payload)
-            bytes = payload.bytes
-        }
+        let bytes = DeadPayload.make(
+            of: job.payload, error: error, queue: context.queues[job.queue], format: context.format,
+            now: context.clock.now())
         await settle(job, JobFailure(fate: .dead, payload: bytes))
         return false
     }
@@ -67,7 +64,6 @@ struct JobRunner: Sendable {
     /// held then, and is put back or rescued.
     private func settle(_ job: HeldJob, _ failure: JobFailure) async {
         let held = context.heldKey(context.queues[job.queue])
-        let outage = Outage(logger: context.logger)
         while !Task.isCancelled {
             let now = context.clock.now()
             do throws(RedisError) {
@@ -79,12 +75,14 @@ struct JobRunner: Sendable {
                 case .dead:
                     _ = try await context.redis.run(
                         JobScripts.fail, keys: [held, SidekiqKey.dead],
-                        [job.payload, failure.payload, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+                        [job.payload, failure.payload, Array(String(now.seconds).utf8)]
+                            + context.configuration.dead.bounds(now: now))
                 case .dropped: _ = try await context.redis.run(JobScripts.fail, keys: [held], [job.payload])
                 }
+                context.outage.isOver(in: .settle)
                 return
             } catch {
-                outage.begins(error)
+                context.outage.begins(error, in: .settle)
             }
             try? await context.time.sleep(context.time.now() + .milliseconds(500))  // Cut short by the end.
         }
@@ -97,7 +95,7 @@ struct JobRunner: Sendable {
         guard context.logger.logLevel <= level else { return }
         var metadata: Logger.Metadata = ["jid": "\(payload.jid ?? "none")", "job": "\(call.job)"]
         if let elapsed { metadata["elapsed"] = "\(elapsed.inSeconds)" }
-        if let error { metadata["error"] = "\(String("\(error)".prefix(1000)))" }
+        if let error { metadata["error"] = "\(JobFailure.message(error, longest: 1000))" }
         context.logger.log(level: level, event, metadata: metadata)
     }
 }

@@ -30,7 +30,12 @@ enum JobScripts {
           local held, queue = KEYS[2 * ARGV[i]], KEYS[2 * ARGV[i] + 1]
           while slots > 0 do
             local payload = redis.pcall('LMOVE', queue, held, 'RIGHT', 'LEFT')
-            if type(payload) ~= 'string' then break end
+            if type(payload) ~= 'string' then
+              -- A queue that is no list holds up no other; whatever else is refused (a right, writing) is for all.
+              local refusal = type(payload) == 'table' and payload.err
+              if refusal and #found == 0 and not string.find(refusal, 'WRONGTYPE', 1, true) then return payload end
+              break
+            end
             found[#found + 1] = ARGV[i]
             found[#found + 1] = payload
             slots = slots - 1

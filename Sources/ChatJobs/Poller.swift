@@ -13,7 +13,6 @@ struct Poller: Sendable {
     private static let portion = 100
 
     func run() async {
-        let outage = Outage(logger: context.logger)
         let processes = Atomic(1)
         await context.time.repeating(
             every: { Self.pause(context.configuration.averagePoll, of: processes.load(ordering: .relaxed)) }
@@ -23,9 +22,9 @@ struct Poller: Sendable {
                 try await poll()
                 let count = try await context.redis.send(RedisCommand("SCARD", SidekiqKey.processes)).integer
                 processes.store(Int(count ?? 1), ordering: .relaxed)
-                outage.isOver()
+                context.outage.isOver(in: .poll)
             } catch {
-                outage.begins(error)
+                context.outage.begins(error, in: .poll)
             }
         }
     }
@@ -41,6 +40,7 @@ struct Poller: Sendable {
 
     /// Moves all that is due. What Redis refuses to move (into a queue that is no list, say) holds up nothing else.
     func poll() async throws(RedisError) {
+        try await context.clock.measure()
         var refusal: RedisError?
         for set in [SidekiqKey.retry, SidekiqKey.schedule] {
             do throws(RedisError) {
@@ -86,7 +86,11 @@ struct Poller: Sendable {
                 "A job is malformed and goes to the dead set", metadata: ["error": "\(error)", "set": "\(set)"])
             _ = try await context.redis.run(
                 JobScripts.kill, keys: [set, SidekiqKey.dead],
-                [entry, entry, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+                [
+                    entry,
+                    DeadPayload.make(of: entry, error: error, queue: nil, format: context.format, now: now),
+                    Array(String(now.seconds).utf8),
+                ] + context.configuration.dead.bounds(now: now))
             return
         }
         payload.remove("at")

@@ -9,18 +9,17 @@ import RedisClient
 /// expired: each script looks again, so that one that comes back in this moment keeps its jobs.
 struct Rescuer: Sendable {
     let context: WorkerContext
-    /// A job whose process died so often is its murderer.
+    /// A job that has killed this many workers goes to the dead set.
     static let deaths = 3
 
     func run() async {
-        let outage = Outage(logger: context.logger)
         let (from, to) = context.configuration.intervals.rescue
         await context.time.repeating(every: { from + (to - from) * Double.random(in: 0...1) }) {
             do throws(RedisError) {
                 try await look()
-                outage.isOver()
+                context.outage.isOver(in: .rescue)
             } catch {
-                outage.begins(error)
+                context.outage.begins(error, in: .rescue)
             }
         }
     }
@@ -34,10 +33,11 @@ struct Rescuer: Sendable {
         let holders = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.holders))
         var refusal: RedisError?
         for holder in (holders.array ?? []).compactMap(\.string) {
-            let parts = holder.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2, parts[0] != context.identity else { continue }
+            // By bytes: a queue's name may begin with a mark that Swift takes for a part of the blank.
+            let parts = holder.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1).map { String(Substring($0)) }
+            guard parts.count == 2, !parts[0].isSame(context.identity) else { continue }
             do throws(RedisError) {
-                try await rescue(holder, identity: String(parts[0]), queue: String(parts[1]))
+                try await rescue(holder, identity: parts[0], queue: parts[1])
             } catch {
                 // What Redis refuses for one (a queue that is no list, say) holds up no other.
                 guard case .server = error else { throw error }
@@ -64,21 +64,17 @@ struct Rescuer: Sendable {
         _ bytes: [UInt8], of identity: String, held: String, queue: String
     ) async throws(RedisError) {
         let now = context.clock.now()
-        var dead = bytes
-        var jid: String?
-        if var payload = try? JobPayload(bytes) {  // Else it is buried as it is by whoever takes it.
-            jid = payload.jid
-            JobFailure.describe(Poisonous(deaths: Self.deaths), in: &payload)
-            payload.set("queue", string: queue)
-            dead = payload.bytes
-        }
+        let jid = (try? JobPayload(bytes))?.jid  // None where it is no job.
+        let dead = DeadPayload.make(
+            of: bytes, error: Poisonous(deaths: Self.deaths), queue: queue, format: context.format, now: now)
         let deaths = try await context.redis.run(
             JobScripts.rescue,
             keys: [
                 identity, held, SidekiqKey.queue(queue), SidekiqKey.queues,
                 SidekiqKey.deaths(jid ?? hex(SHA256.hash(data: bytes))), SidekiqKey.dead,
             ],
-            [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now)
+            [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)]
+                + context.configuration.dead.bounds(now: now)
                 + [Array(String(Self.deaths).utf8)])
         guard let deaths = deaths.integer, deaths > 0 else { return }
         context.logger.warning(

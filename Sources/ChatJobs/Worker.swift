@@ -17,11 +17,12 @@ package final class Worker: Service {
     private let fetcher: Fetcher
     private let heartbeat: Heartbeat
 
+    /// - Parameter clock: nil for one of its own.
     package init(
         _ configuration: WorkerConfiguration,
         jobs: JobRegistry,
         redis: RedisClient,
-        clock: WallClock = .system,
+        clock: RedisClock? = nil,
         time: Timekeeper = .continuous,
         logger: Logger,
         metrics: any MetricsFactory
@@ -30,7 +31,9 @@ package final class Worker: Service {
             configuration.concurrency > 0 && !configuration.queues.isEmpty, "a worker needs a slot and a queue")
         identity = "\(ProcessFacts.hostname):\(ProcessFacts.pid):\(randomHex(bytes: 6))"
         context = WorkerContext(
-            identity: identity, configuration: configuration, redis: redis, clock: clock, time: time, logger: logger)
+            identity: identity, configuration: configuration, redis: redis,
+            clock: clock ?? RedisClock(redis, logger: logger), time: time, logger: logger,
+            outage: Outage(logger: logger))
         let statistics = WorkerStatistics()
         let metrics = JobMetrics(jobs: jobs.names, queues: context.queues, factory: metrics)
         fetcher = Fetcher(

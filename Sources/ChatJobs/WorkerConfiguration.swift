@@ -57,6 +57,7 @@ package struct WorkerConfiguration: Sendable {
     package var labels: [String] = []
     /// How far apart two looks for due jobs are, by whatever process.
     package var averagePoll = Duration.seconds(5)
+    package var dead = DeadLimits()
     package var intervals = Intervals()
 
     package init() {}

@@ -8,9 +8,10 @@ struct WorkerContext: Sendable {
     let identity: String
     let configuration: WorkerConfiguration
     let redis: RedisClient
-    let clock: WallClock
+    let clock: RedisClock
     let time: Timekeeper
     let logger: Logger
+    let outage: Outage
 
     var format: SidekiqFormat { configuration.format }
     /// In the configuration's order.

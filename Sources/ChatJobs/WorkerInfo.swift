@@ -2,6 +2,8 @@ import ChatCore
 
 /// What `info` in a process' hash tells about it: a JSON object, in the shapes of Sidekiq 6, 7 and 8 at once.
 enum WorkerInfo {
+    static let version = "luciq"
+
     static func json(_ context: WorkerContext, startedAt: Timestamp) -> String {
         let configuration = context.configuration
         let hostname = context.identity.prefix { $0 != ":" }
@@ -20,7 +22,7 @@ enum WorkerInfo {
             ("pid", String(ProcessFacts.pid)), ("tag", JSONText.string(configuration.tag)),
             ("concurrency", String(configuration.concurrency)), ("queues", JSONText.strings(context.queues)),
             ("labels", JSONText.strings(configuration.labels)), ("identity", JSONText.string(context.identity)),
-            ("version", "\"luciq\""), ("embedded", "false"), ("weights", "[\(weights)]"),
+            ("version", JSONText.string(version)), ("embedded", "false"), ("weights", "[\(weights)]"),
             ("capsules", "{\"default\":\(capsule)}"),
         ]
         return "{" + members.map { "\"\($0)\":\($1)" }.joined(separator: ",") + "}"

@@ -61,7 +61,8 @@ import Testing
                 _ = try await test.redis("SET", key, "7")
             }
             for _ in 0..<2 {
-                try await TrimStatistics(context: test.context(), clock: Self.clock).perform(NoArguments())
+                try await TrimStatistics(context: test.context(), clock: RedisClock(trusting: Self.clock)).perform(
+                    NoArguments())
                 #expect(try await test.redis("ZCARD", "dead").integer == 2)
                 #expect(
                     try await test.redis("SMEMBERS", "cron_jobs:default").array?.map(\.string) == ["cron_job:default:a"]
@@ -78,7 +79,8 @@ import Testing
         try await TestCluster.run { test in
             let members = (0..<Int64(10_050)).flatMap { ["\(Self.now.microseconds / 1_000_000 + $0)", "job \($0)"] }
             _ = try await test.store.redis.send(RedisCommand(["ZADD", "dead"] + members))
-            try await TrimStatistics(context: test.context(), clock: Self.clock).perform(NoArguments())
+            try await TrimStatistics(context: test.context(), clock: RedisClock(trusting: Self.clock)).perform(
+                NoArguments())
             #expect(try await test.redis("ZCARD", "dead").integer == 10_000)
             #expect(try await test.redis("ZSCORE", "dead", "job 49").string == nil)
             #expect(try await test.redis("ZSCORE", "dead", "job 50").string != nil)

@@ -1,5 +1,6 @@
 import ChatCore
 import ChatJobs
+import Logging
 import RedisClient
 import Synchronization
 import TestSupport
@@ -82,6 +83,33 @@ import Testing
         }
     }
 
+    /// It can be read and not written: one line when it begins, one when it is over, and the work goes on.
+    @Test(arguments: [
+        (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
+        (["ACL", "SETUSER", "default", "-lmove"], ["ACL", "SETUSER", "default", "+lmove"]),
+        (["ACL", "SETUSER", "default", "-evalsha", "-eval"], ["ACL", "SETUSER", "default", "+evalsha", "+eval"]),
+    ])
+    func refusalsAreLoggedOnce(_ trouble: [String], _ end: [String]) async throws {
+        let server = try await RedisServer.start()
+        try await withWorkBench(server.url()) { bench in
+            let (log, performed) = (OutageLog(), Tally())
+            try await bench.withWorker([NumberJob { performed.add($0) }], logger: log.logger) { _ in
+                try await bench.queue.enqueue(NumberJob.self, 1)
+                try await eventually("it works") { performed.distinct == 1 }
+                _ = try await server.cli(trouble[0], trouble[1], trouble[2], trouble[3])
+                try await eventually("it is logged") { log.count("Redis unavailable: jobs paused") == 1 }
+                // Enough for every part of the worker to meet it, and many times.
+                try await Task.sleep(for: .seconds(2))
+                #expect(log.lines.count(where: { $0.contains("Redis") }) == 1, "\(log.lines)")
+                _ = try await server.cli(end[0], end[1], end[2], end[3])
+                try await eventually("its end is logged") { log.count("Redis available again: jobs resumed") == 1 }
+                try await bench.queue.enqueue(NumberJob.self, 2)
+                try await eventually("it works again") { performed.distinct == 2 }
+                #expect(log.count("Redis unavailable: jobs paused") == 1)
+            }
+        }
+    }
+
     @Test func redisIsFull() async throws {
         let server = try await RedisServer.start()
         try await work(server) { _, performed in
@@ -120,5 +148,28 @@ import Testing
             }
             #expect(try await bench.held() == 0)
         }
+    }
+}
+
+/// What a worker logs at info and above.
+private final class OutageLog: Sendable {
+    private let messages = Mutex<[String]>([])
+
+    var lines: [String] { messages.withLock(\.self) }
+    var logger: Logger { Logger(label: "test") { _ in Handler(log: self) } }
+
+    func count(_ message: String) -> Int { lines.count { $0 == message } }
+
+    private struct Handler: LogHandler {
+        let log: OutageLog
+        var logLevel = Logger.Level.info
+        var metadata: Logger.Metadata = [:]
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { log.messages.withLock { $0.append("\(event.message)") } }
     }
 }

@@ -59,7 +59,9 @@ import Testing
                     Sidekiq::DeadSet.new.map do |job|
                       [job.klass, job.args, job["error_message"], job.error_backtrace.class.name]
                     end.sort_by(&:to_s)
-                    """, is: #"[["Fails",[1],"it is broken: “<b>ä</b>”","Array"],[null,["no JSON {"],null,"NilClass"]]"#
+                    """,
+                    is: #"[["Fails",[1],"it is broken: “<b>ä</b>”","Array"],["Malformed",["no JSON {"],"#
+                        + #""the job is no JSON: The JSON is malformed, at byte 1","NilClass"]]"#
                 )
                 // Sidekiq's page takes what is no job.
                 #expect(try await bench.web().page("/morgue").contains("no JSON {"))

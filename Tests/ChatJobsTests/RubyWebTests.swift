@@ -1,8 +1,9 @@
 import ChatCore
-import ChatJobs
 import RedisClient
 import TestSupport
 import Testing
+
+@testable import ChatJobs
 
 /// Sidekiq's own pages, pressed as people press them.
 @Suite(.timeLimit(.minutes(5))) struct RubyWebTests {
@@ -46,6 +47,52 @@ import Testing
                 let path = html.firstMatch(of: /href="(\/retries\/[^"]+)"/)
                 return String(try #require(path).1)
             }
+        }
+    }
+
+    /// Whatever was in a queue: the page of the dead loads, and so does each entry's own.
+    @Test func theDeadPageShowsWhatIsNoJob() async throws {
+        try await withRuby { bench in
+            let web = try await bench.web()
+            let texts = [
+                "[1,2]", "\"a<b\"", "42", "null", "true", "[]", "{}", "no job", "{\"class\":5,\"args\":\"x\"}",
+                "\u{1}\t",
+            ]
+            for text in texts {
+                var push = RedisCommand("LPUSH", "queue:default")
+                push.append(Array(text.utf8))
+                _ = try await bench.redis.send(push)
+            }
+            var broken = RedisCommand("LPUSH", "queue:default")
+            broken.append([UInt8(ascii: "["), UInt8(ascii: "\""), 0xFF, UInt8(ascii: "\""), UInt8(ascii: "]")])
+            _ = try await bench.redis.send(broken)
+            try await bench.withWorker([]) { _ in
+                try await eventually("all are dead") {
+                    try await bench.call("ZCARD", "dead").integer == Int64(texts.count + 1)
+                }
+            }
+            let list = try await web.page("/morgue")
+            #expect(list.contains("[1,2]") && list.contains("Malformed"))
+            let paths = Set(list.matches(of: /href="(\/morgue\/[^"]+)"/).map { String($0.1) })
+            #expect(paths.count == texts.count + 1)
+            for path in paths { _ = try await web.page(path) }
+            try await web.press("delete", on: "/morgue", in: "name=\"delete\"")
+            #expect(try await bench.call("ZCARD", "dead").integer == 0)
+        }
+    }
+
+    /// Ruby finds an entry again by writing anew what it has read: each byte must be as it would write it.
+    @Test func rubyReschedulesWhatWeScheduled() async throws {
+        try await withRuby { bench in
+            let text = String(String.UnicodeScalarView((0..<0x80).map { Unicode.Scalar(UInt8($0)) })) + "é😀\u{2028}<>&"
+            var arguments = JSONText.bytes(text)
+            arguments = Array("[".utf8) + arguments + Array("]".utf8)
+            let hour = WallClock.system.now().adding(.seconds(3600))
+            for arguments in [arguments, JobQueue.compact(" [ 1 , { \"a b\" : \" \\\" x\" } ] ")] {
+                try await bench.queue.enqueue(named: "Echo", arguments: arguments, at: hour)
+            }
+            try await bench.ruby("Sidekiq::ScheduledSet.new.each { |job| job.reschedule(Time.now + 7200) }")
+            #expect(try await bench.call("ZCARD", "schedule").integer == 2)
         }
     }
 

@@ -46,7 +46,8 @@ struct WorkBench: Sendable {
 
     /// A worker for as long as `body` does, then it is stopped and waited for.
     func withWorker(
-        _ jobs: [any Job], logger: Logger = silent, _ configure: (inout WorkerConfiguration) -> Void = { _ in },
+        _ jobs: [any Job], logger: Logger = silent, clock: RedisClock? = nil,
+        _ configure: (inout WorkerConfiguration) -> Void = { _ in },
         _ body: (Worker) async throws -> Void
     ) async throws {
         var configuration = WorkerConfiguration()
@@ -59,7 +60,8 @@ struct WorkBench: Sendable {
         configuration.intervals.audit = .milliseconds(300)
         configure(&configuration)
         let worker = Worker(
-            configuration, jobs: JobRegistry(jobs), redis: redis, logger: logger, metrics: NOOPMetricsHandler.instance)
+            configuration, jobs: JobRegistry(jobs), redis: redis, clock: clock, logger: logger,
+            metrics: NOOPMetricsHandler.instance)
         let running = Task { try await worker.run() }
         do {
             try await body(worker)

@@ -16,18 +16,19 @@ package struct ClusterJobs: Sendable {
     /// Checks that the database is there and up to date; connections are made when they are used.
     ///
     /// - Throws: `StoreProblem`.
-    package init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
+    package init(_ configuration: ClusterConfiguration, dead: DeadLimits = DeadLimits(), logger: Logger) async throws {
         let store = try await MySQLStore(configuration, logger: logger)
-        self.init(JobContext(store: store, logger: logger))
+        self.init(JobContext(store: store, logger: logger), dead: dead)
     }
 
-    init(_ context: JobContext) {
+    init(_ context: JobContext, dead: DeadLimits = DeadLimits()) {
         let store = context.store
         self.probe = { try await store.probe() }
         self.services = [store.redis, store.reads, store.writes, store.scans]
         self.jobs = [
             SyncChatCounts(context: context), SyncApplicationCounts(context: context), Reconcile(context: context),
-            Recount(context: context), ExpireIdempotencyKeys(context: context), TrimStatistics(context: context),
+            Recount(context: context), ExpireIdempotencyKeys(context: context),
+            TrimStatistics(context: context, dead: dead),
         ]
         self.cron = [
             CronJob(

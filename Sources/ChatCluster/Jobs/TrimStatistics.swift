@@ -8,8 +8,6 @@ struct TrimStatistics: Job {
     static let name = "TrimStatistics"
     static var options: JobOptions { .recurring }
 
-    private static let deadLifetime = Duration.seconds(180 * 86_400)
-    private static let deadMost = 10_000
     /// sidekiq-cron's `REMEMBER_THRESHOLD`.
     private static let cronLifetime = Duration.seconds(86_400)
     /// Five years, and how far beyond them is looked: a day's keys expire, but for what a restore or a migration lost.
@@ -18,36 +16,41 @@ struct TrimStatistics: Job {
     private static let chunk = 500
 
     let context: JobContext
-    var clock = WallClock.system
+    var dead = DeadLimits()
+    /// Nil: Redis' own, so that a worker whose clock is ahead trims nothing early.
+    var clock: RedisClock?
 
     func perform(_ arguments: NoArguments) async throws {
+        let clock = clock ?? RedisClock(context.redis, logger: context.logger)
+        try await clock.measure()
+        let now = clock.now()
         let stint = Stint(.seconds(300), in: context)
-        try await trimDead()
+        try await trimDead(now)
         try await stint.step()
-        for set in ["cron_jobs", "cron_jobs:default"] { try await trimCron(set, stint) }
+        for set in ["cron_jobs", "cron_jobs:default"] { try await trimCron(set, now, stint) }
         try await stint.step()
-        try await trimDays()
+        try await trimDays(now)
         try await trimProcesses(stint)
     }
 
-    private func seconds(before lifetime: Duration) -> String {
-        String(clock.now().adding(.zero - lifetime).microseconds / 1_000_000)
+    private func seconds(before now: Timestamp, _ lifetime: Duration) -> String {
+        String(now.adding(.zero - lifetime).microseconds / 1_000_000)
     }
 
-    private func trimDead() async throws {
+    private func trimDead(_ now: Timestamp) async throws {
         try await send([
-            RedisCommand("ZREMRANGEBYSCORE", "dead", "-inf", "(" + seconds(before: Self.deadLifetime)),
-            RedisCommand("ZREMRANGEBYRANK", "dead", "0", String(-Self.deadMost - 1)),
+            RedisCommand("ZREMRANGEBYSCORE", "dead", "-inf", "(" + seconds(before: now, dead.age)),
+            RedisCommand("ZREMRANGEBYRANK", "dead", "0", String(-dead.count - 1)),
         ])
     }
 
     /// Ticks of a job that is there are kept for a day; those of one that is gone go with it.
-    private func trimCron(_ set: String, _ stint: Stint) async throws {
+    private func trimCron(_ set: String, _ now: Timestamp, _ stint: Stint) async throws {
         try await each(memberOf: set, stint) { jobs in
             let known = try await send(jobs.map { RedisCommand("EXISTS", $0) })
             for (job, isKnown) in zip(jobs, known) {
                 if isKnown.integer == 1 {
-                    let oldest = "(" + seconds(before: Self.cronLifetime)
+                    let oldest = "(" + seconds(before: now, Self.cronLifetime)
                     try await send([RedisCommand("ZREMRANGEBYSCORE", job + ":enqueued", "-inf", oldest)])
                 } else {
                     try await send([
@@ -59,8 +62,7 @@ struct TrimStatistics: Job {
         }
     }
 
-    private func trimDays() async throws {
-        let now = clock.now()
+    private func trimDays(_ now: Timestamp) async throws {
         let days = Self.statisticsDays.map { String(now.adding(.seconds(-86_400 * $0)).rfc3339.prefix(10)) }
         for some in days.chunks(of: Self.chunk) {
             try await send([

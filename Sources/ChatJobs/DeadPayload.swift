@@ -1,0 +1,40 @@
+import ChatCore
+import Crypto
+
+/// What can never be performed, in a form that Sidekiq's Dead page shows and people can find again.
+///
+/// The page answers 500, for all its entries, when one of them is JSON and no object. So what is no job is the only
+/// argument of one whose class nobody has.
+enum DeadPayload {
+    static let job = "Malformed"
+
+    /// - Parameter queue: where it was; nil where that is not known.
+    static func make(of bytes: [UInt8], error: any Error, queue: String?, format: SidekiqFormat, now: Timestamp)
+        -> [UInt8]
+    {
+        var payload: JobPayload
+        if let object = try? JobPayload(bytes) {  // Else it is wrapped.
+            payload = object
+            if payload.jid == nil { payload.set("jid", string: JobPayload.newJID()) }
+        } else {
+            // Tried again by somebody, it is dead again at once.
+            var options = JobOptions()
+            options.retries = 0
+            let text = String(decoding: bytes, as: UTF8.self)
+            payload = JobPayload(
+                job: job, arguments: Array(JSONText.strings([text]).utf8), queue: queue ?? options.queue,
+                options: options, format: format, now: now)
+            payload.set("failed_at", raw: format.timestamp(now))
+        }
+        if payload.queue == nil, let queue { payload.set("queue", string: queue) }
+        JobFailure.describe(error, in: &payload)
+        return payload.bytes
+    }
+}
+
+extension JobEntry {
+    /// What people call it by: its job's id, or one made of its bytes where it has none.
+    package var id: String {
+        jid ?? "sha256-" + hex(SHA256.hash(data: bytes)).prefix(24)
+    }
+}

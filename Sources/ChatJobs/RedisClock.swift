@@ -1,0 +1,129 @@
+package import ChatCore
+package import Logging
+package import RedisClient
+import Synchronization
+
+/// The time that jobs go by: Redis' own, which all processes share, whatever this machine's clock says.
+///
+/// Redis is asked at each beat and each look for what is due; in between, the time that has passed since counts, which no
+/// change of the system's clock touches. A machine whose clock is days ahead or a year back therefore neither fires jobs
+/// early or late nor trims what others still need.
+///
+/// When Redis' clock itself jumps, and the two others (the system's and the time that has passed) agree, those are
+/// believed. Each disagreement is logged once.
+package final class RedisClock: Sendable {
+    private struct State {
+        /// A time that was established, and when on the steady clock.
+        var base: (time: Timestamp, at: Duration)?
+        var isSystemWrong = false
+        var isRedisWrong = false
+    }
+
+    /// Clocks that differ by less agree.
+    static let tolerance = Duration.seconds(5)
+    /// For how long a base is good. More time between two measurements says that this process stood still, or that its
+    /// steady clock jumped as well.
+    static let lifetime = Duration.seconds(60)
+
+    /// Nil where the system's clock is believed.
+    private let measured: (@Sendable () async throws(RedisError) -> Timestamp?)?
+    private let system: WallClock
+    private let time: Timekeeper
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    package convenience init(
+        _ redis: RedisClient, system: WallClock = .system, time: Timekeeper = .continuous, logger: Logger
+    ) {
+        self.init(system: system, time: time, logger: logger) { () async throws(RedisError) in
+            Timestamp(redis: try await redis.send(RedisCommand("TIME")))
+        }
+    }
+
+    /// - Parameter measure: what Redis says; nil for no time at all.
+    init(
+        system: WallClock, time: Timekeeper, logger: Logger,
+        measure: @escaping @Sendable () async throws(RedisError) -> Timestamp?
+    ) {
+        (self.measured, self.system, self.time, self.logger) = (measure, system, time, logger)
+    }
+
+    /// A clock that is believed without asking Redis.
+    package init(trusting clock: WallClock) {
+        (measured, system, time) = (nil, clock, .continuous)
+        logger = Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }
+    }
+
+    /// As far as it was measured; the system's time before that.
+    package func now() -> Timestamp {
+        guard let base = state.withLock(\.base) else { return system.now() }
+        return base.time.adding(min(time.now() - base.at, Self.lifetime))
+    }
+
+    /// For what takes any clock.
+    package var wall: WallClock { WallClock { self.now() } }
+
+    /// Asks Redis. A user that may not run `TIME` has the system's clock.
+    ///
+    /// - Returns: how long the answer took.
+    @discardableResult
+    package func measure() async throws(RedisError) -> Duration {
+        guard let measured else { return .zero }
+        let start = time.now()
+        var told: Timestamp?
+        do throws(RedisError) {
+            told = try await measured()
+        } catch {
+            guard error.prefix == "NOPERM" || error.prefix == "ERR" else { throw error }
+        }
+        let elapsed = time.now() - start
+        if let told { settle(told, at: start + elapsed / 2, within: Self.tolerance + elapsed) }
+        return elapsed
+    }
+
+    /// Two of three are right: Redis, the system, and what the last measurement makes of the time since.
+    private func settle(_ told: Timestamp, at moment: Duration, within tolerance: Duration) {
+        let system = system.now()
+        let (log, used) = state.withLock { state in
+            var used = told
+            if let base = state.base, moment - base.at <= Self.lifetime {
+                let expected = base.time.adding(moment - base.at)
+                if told.differs(from: expected, by: tolerance), !system.differs(from: expected, by: tolerance) {
+                    used = expected
+                }
+            }
+            state.base = (used, moment)
+            let (isRedisWrong, isSystemWrong) = (used != told, system.differs(from: used, by: tolerance))
+            defer { (state.isRedisWrong, state.isSystemWrong) = (isRedisWrong, isSystemWrong) }
+            return (
+                (redis: isRedisWrong != state.isRedisWrong, system: isSystemWrong != state.isSystemWrong), used
+            )
+        }
+        if log.redis { report("Redis' clock", told, used) }
+        if log.system { report("This machine's clock", system, used) }
+    }
+
+    private func report(_ clock: String, _ time: Timestamp, _ used: Timestamp) {
+        let metadata: Logger.Metadata = ["clock": "\(time.rfc3339)", "used": "\(used.rfc3339)"]
+        if time.differs(from: used, by: Self.tolerance) {
+            logger.warning("\(clock) is wrong and not used for jobs", metadata: metadata)
+        } else {
+            logger.info("\(clock) is right again", metadata: metadata)
+        }
+    }
+}
+
+extension Timestamp {
+    /// Reads the answer to `TIME`: seconds and microseconds.
+    init?(redis reply: RedisValue) {
+        guard let parts = reply.array, parts.count == 2, let seconds = parts[0].integer, let rest = parts[1].integer,
+            (0...100_000_000_000).contains(seconds), (0..<1_000_000).contains(rest)
+        else { return nil }
+        self.init(microseconds: seconds * 1_000_000 + rest)
+    }
+
+    func differs(from other: Timestamp, by tolerance: Duration) -> Bool {
+        let difference = Duration.microseconds(microseconds - other.microseconds)
+        return difference > tolerance || difference < .zero - tolerance
+    }
+}
