@@ -11,12 +11,12 @@ struct CronKeys: Sendable {
     /// LIST of the latest job ids.
     let history: String
 
-    /// SET of the hashes that our processes have written: tells a job that somebody deleted from one that a FLUSHALL
-    /// took away.
-    static let ours = "luciq:cron"
+    /// SET of the names of our jobs that somebody disabled: they stay so when their hashes are gone, as after
+    /// `Sidekiq::Cron::Job.destroy_all!`.
+    static let disabled = "luciq:cron:disabled"
 
-    init(_ name: String, format: SidekiqFormat) {
-        let key = format.cronKey(name)
+    init(_ name: String, format: CronFormat) {
+        let key = format.key(name)
         job = key
         enqueued = key + ":enqueued"
         history = key + ":jid_history"
@@ -36,6 +36,9 @@ struct CronEntry: Sendable {
     /// What is enqueued, without an id: JSON.
     let message: [UInt8]
 
+    /// Somebody else's may be anything.
+    var queue: String { (try? JobPayload(message))?.queue ?? JobOptions().queue }
+
     /// - Parameter reply: HMGET's, of `fields`. Nil where there is no such hash.
     init?(_ reply: RedisValue) {
         guard let values = reply.array, values.count == Self.fields.count, let expression = values[2].string else {
@@ -46,7 +49,7 @@ struct CronEntry: Sendable {
         job = values[1].string ?? ""
         description = values[3].string ?? ""
         // As sidekiq-cron takes it.
-        isEnabled = values[4].string ?? "enabled" == "enabled"
+        isEnabled = (values[4].string ?? "enabled").isSame("enabled")
         lastRun = values[5].string.flatMap { Timestamp(cron: $0) }
         message = values[6].bytes ?? []
     }

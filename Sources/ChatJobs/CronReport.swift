@@ -17,13 +17,12 @@ package struct CronReport: Sendable {
     /// Why it never runs: one sentence.
     package let problem: String?
 
-    /// All that there are, by name.
+    /// All that there are, whichever sidekiq-cron's, by name.
     ///
     /// - Throws: `RedisError`.
-    package static func all(
-        redis: RedisClient, format: SidekiqFormat = .v8, clock: WallClock = .system
-    ) async throws -> [CronReport] {
-        let keys = try await redis.send(RedisCommand("SMEMBERS", format.cronSet)).array ?? []
+    package static func all(redis: RedisClient, clock: WallClock = .system) async throws -> [CronReport] {
+        let sets = await redis.send(CronFormat.allCases.map { RedisCommand("SMEMBERS", $0.set) })
+        let keys = try sets.flatMap { try $0.get().array ?? [] }
         let replies = await redis.send(keys.map { RedisCommand(["HMGET", $0.string ?? ""] + CronEntry.fields) })
         return try replies.compactMap { reply in
             // Somebody else's key may be of any type.
@@ -36,8 +35,7 @@ package struct CronReport: Sendable {
         name = entry.name
         expression = entry.expression
         job = entry.job
-        // Somebody else's may be anything.
-        queue = (try? JobPayload(entry.message))?.queue ?? "default"
+        queue = entry.queue
         description = entry.description
         isEnabled = entry.isEnabled
         lastRun = entry.lastRun

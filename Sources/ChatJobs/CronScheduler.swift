@@ -9,7 +9,8 @@ import ServiceLifecycle
 /// The definitions are in the program, and are written to Redis where sidekiq-cron keeps its own, so that its web page
 /// shows them and can disable, enable and enqueue them. When a scheduler starts it overwrites what differs, except the
 /// status. While it runs, Redis counts: an expression that somebody edited there holds until the next start, so that
-/// two versions of the program do not fight during a deployment. What is lost, in a FLUSHALL, is written again.
+/// two versions of the program do not fight during a deployment. What is lost, in a FLUSHALL or by the
+/// `Sidekiq::Cron::Job.destroy_all!` of an initializer, is written again: enabled, unless somebody had disabled it.
 ///
 /// A tick that nobody was there for runs once when somebody is; of several missed ones, only the last.
 package actor CronScheduler: Service {
@@ -17,17 +18,22 @@ package actor CronScheduler: Service {
         let job: CronJob
         let options: JobOptions
         let expression: CronExpression
-        let keys: CronKeys
     }
 
     private let definitions: [Definition]
     private let redis: RedisClient
     private let format: SidekiqFormat
     private let interval: Duration
-    private let clock: WallClock
+    private let clock: RedisClock
+    /// Nil: told from the keys that are there.
+    private let wantedCron: CronFormat?
     private let time: Timekeeper
     private let logger: Logger
 
+    /// As of the last look.
+    private var cron: CronFormat
+    /// Statuses that are noted in Redis apart from the hashes.
+    private var noted: [String: Bool] = [:]
     /// The names of the jobs that were written at the start.
     private var defined: Set<String> = []
     /// The last tick of each job that is known to be done, and the expression it is of.
@@ -42,15 +48,18 @@ package actor CronScheduler: Service {
     /// - Parameters:
     ///   - definitions: no two of one name.
     ///   - jobs: for their options; it may lack some, which then have none.
+    ///   - cron: nil to tell it from the keys that are there, at each look.
     ///   - interval: between two looks, so also how late a tick may be.
+    ///   - clock: nil for Redis' own.
     /// - Throws: an expression that cannot be used.
     package init(
         _ definitions: [CronJob],
         jobs: JobRegistry = JobRegistry([]),
         redis: RedisClient,
         format: SidekiqFormat = .v8,
+        cron: CronFormat? = nil,
         interval: Duration = .seconds(10),
-        clock: WallClock = .system,
+        clock: RedisClock? = nil,
         time: Timekeeper = .continuous,
         logger: Logger
     ) throws(CronExpression.Invalid) {
@@ -60,13 +69,15 @@ package actor CronScheduler: Service {
             read.append(
                 Definition(
                     job: job, options: jobs.options(of: job.job) ?? JobOptions(),
-                    expression: try CronExpression(job.expression), keys: CronKeys(job.name, format: format)))
+                    expression: try CronExpression(job.expression)))
         }
         self.definitions = read
         self.redis = redis
         self.format = format
         self.interval = interval
-        self.clock = clock
+        self.clock = clock ?? RedisClock(redis, logger: logger)
+        self.wantedCron = cron
+        self.cron = cron ?? (format == .v6 ? .v1 : .v2)
         self.time = time
         self.logger = logger
     }
@@ -79,6 +90,7 @@ package actor CronScheduler: Service {
         while !Task.isCancelled {
             do {
                 try await poll()
+                if isFailing { logger.info("Cron jobs can be enqueued again") }
                 isFailing = false
             } catch {
                 if !isFailing { logger.warning("Cron jobs cannot be enqueued now", metadata: ["error": "\(error)"]) }
@@ -94,7 +106,10 @@ package actor CronScheduler: Service {
     /// - Throws: the first `RedisError`; other jobs do not suffer from one whose keys are in disorder.
     @discardableResult
     package func poll() async throws -> [String] {
-        let replies = await redis.send(definitions.map { RedisCommand(["HMGET", $0.keys.job] + CronEntry.fields) })
+        try await clock.measure()
+        try await settleFormat()
+        let replies = await redis.send(
+            definitions.map { RedisCommand(["HMGET", keys($0).job] + CronEntry.fields) })
         var enqueued: [String] = []
         var failure: (any Error)?
         for (definition, reply) in zip(definitions, replies) {
@@ -108,6 +123,33 @@ package actor CronScheduler: Service {
         return enqueued
     }
 
+    private func keys(_ definition: Definition) -> CronKeys { CronKeys(definition.job.name, format: cron) }
+
+    /// Finds out under which keys Ruby looks, and takes ours away from where it does not, or did before.
+    private func settleFormat() async throws {
+        if let wantedCron {
+            cron = wantedCron
+        } else {
+            let sets = await redis.send([CronFormat.v1, .v2].map { RedisCommand("SMEMBERS", $0.set) })
+            let members = try sets.map { try ($0.get().array ?? []).compactMap(\.string) }
+            let found = CronFormat.detect(
+                (members[0], members[1]), ours: definitions.map(\.job.name), sidekiq: format)
+            if found != cron {
+                cron = found
+                defined = []
+            }
+        }
+        let others = definitions.map { CronKeys($0.job.name, format: cron.other) }
+        let replies = await redis.send(others.map { RedisCommand("HEXISTS", $0.job, "luciq_expression") })
+        for (definition, (keys, reply)) in zip(definitions, zip(others, replies))
+        where try reply.get().integer == 1 {
+            _ = try await redis.eval(
+                CronScripts.remove,
+                keys: [cron.other.set, keys.job, keys.enqueued, keys.history, CronKeys.disabled],
+                arguments: [definition.job.name])
+        }
+    }
+
     /// - Returns: whether it was enqueued, by us.
     private func look(at definition: Definition, _ reply: RedisValue) async throws -> Bool {
         let name = definition.job.name
@@ -115,48 +157,77 @@ package actor CronScheduler: Service {
         if !defined.contains(name) {
             try await define(definition, overwriting: true)
             defined.insert(name)
-            reply = try await redis.send(RedisCommand(["HMGET", definition.keys.job] + CronEntry.fields))
+            reply = try await redis.send(RedisCommand(["HMGET", keys(definition).job] + CronEntry.fields))
         }
         guard let entry = CronEntry(reply) else {
             try await define(definition, overwriting: false)
+            logger.info("Cron job restored", metadata: ["name": "\(name)"])
             return false
         }
+        try await note(entry, of: name)
+        try await mendQueue(definition, entry)
         return try await enqueue(definition, entry)
     }
 
-    private func define(_ definition: Definition, overwriting: Bool) async throws {
-        let (job, keys) = (definition.job, definition.keys)
-        let tick = definition.expression.previous(atOrBefore: clock.now())
+    /// Remembers what somebody chose on the page, for when the hash is deleted.
+    private func note(_ entry: CronEntry, of name: String) async throws {
+        guard noted[name] != entry.isEnabled else { return }
+        _ = try await redis.send(RedisCommand(entry.isEnabled ? "SREM" : "SADD", CronKeys.disabled, name))
+        noted[name] = entry.isEnabled
+    }
+
+    /// Gives a job to our queue when the worker that gave it another has gone: Ruby's scheduler and the page enqueue it
+    /// where its hash says.
+    private func mendQueue(_ definition: Definition, _ entry: CronEntry) async throws {
+        let queue = definition.job.queue
+        guard !entry.queue.isSame(queue), !entry.message.isEmpty else { return }
+        let workers = try await JobSets(redis: redis, format: format).processes().filter { $0.isOurs && !$0.isQuiet }
+        guard !workers.contains(where: { $0.queues.contains(where: entry.queue.isSame) }) else { return }
+        _ = try await redis.run(
+            CronScripts.setMessage, keys: [keys(definition).job], [entry.message, message(definition).bytes])
+        logger.info(
+            "Cron job moved to a queue that is served",
+            metadata: ["name": "\(definition.job.name)", "from": "\(entry.queue)", "to": "\(queue)"])
+    }
+
+    /// What is enqueued, without an id.
+    private func message(_ definition: Definition) -> JobPayload {
         var message = payload(definition)
         message.remove("jid")
         message.remove("created_at")
+        return message
+    }
+
+    private func define(_ definition: Definition, overwriting: Bool) async throws {
+        let (job, keys) = (definition.job, keys(definition))
+        let tick = definition.expression.previous(atOrBefore: clock.now())
+        let message = message(definition)
         let fields = [
             "name": job.name, "klass": job.job, "cron": definition.expression.text, "description": job.description,
             "args": "[]", "message": String(decoding: message.bytes, as: UTF8.self), "active_job": "false",
             "date_as_argument": "false", "symbolize_args": "false", "queue_name_prefix": "",
             "queue_name_delimiter": "",
-        ].merging(format == .v6 ? [:] : Self.fieldsOfVersion2) { $1 }
-        let reply = try await redis.eval(
-            CronScripts.define, keys: [format.cronSet, keys.job, keys.enqueued, CronKeys.ours],
+            // From 1.11 on, `load_from_hash!` deletes only those of another source.
+            "source": "dynamic",
+        ].merging(cron == .v1 ? [:] : Self.fieldsOfVersion2) { $1 }
+        _ = try await redis.eval(
+            CronScripts.define, keys: [cron.set, keys.job, keys.enqueued, CronKeys.disabled],
             arguments: [
-                overwriting ? "1" : "0", definition.expression.text, tick?.cronScore ?? "",
+                job.name, overwriting ? "1" : "0", definition.expression.text, tick?.cronScore ?? "",
                 tick?.cronTick ?? "",
             ] + fields.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] })
-        if reply.integer == 2 {
-            logger.warning("A cron job was deleted in Redis; it is back, disabled", metadata: ["name": "\(job.name)"])
-        }
     }
 
     private static let fieldsOfVersion2 = [
-        "namespace": "default", "source": "dynamic", "active_job": "0", "date_as_argument": "0", "symbolize_args": "0",
+        "namespace": "default", "active_job": "0", "date_as_argument": "0", "symbolize_args": "0",
     ]
 
     /// - Returns: whether it was enqueued, by us.
     private func enqueue(_ definition: Definition, _ entry: CronEntry) async throws -> Bool {
-        let (name, keys) = (definition.job.name, definition.keys)
+        let (name, keys) = (definition.job.name, keys(definition))
         let now = clock.now()
         guard let tick = expression(of: name, entry.expression)?.previous(atOrBefore: now) else { return false }
-        if let done = done[name], done.tick == tick, done.expression == entry.expression { return false }
+        if let done = done[name], done.tick == tick, done.expression.isSame(entry.expression) { return false }
         // “Enqueue now” on the web page counts for the tick before it.
         let isWanted = entry.lastRun.map { $0 < tick || $0 > now } ?? true
         var payload = payload(definition)
@@ -185,7 +256,7 @@ package actor CronScheduler: Service {
     }
 
     private func expression(of name: String, _ text: String) -> CronExpression? {
-        if let known = expressions[name], known.text == text { return known.read }
+        if let known = expressions[name], known.text.isSame(text) { return known.read }
         var read: CronExpression?
         do throws(CronExpression.Invalid) {
             read = try CronExpression(text)

@@ -2,26 +2,45 @@ import RedisClient
 
 /// What schedulers do together, ours and Ruby's: each as a whole or not at all, so that a crash loses no tick.
 enum CronScripts {
-    /// Writes a job's definition. A status that is there stays; a job that somebody deleted comes back disabled, since
-    /// whoever deleted it did not want it to run. What is due by now counts as done where the expression is a new one:
+    /// Writes a job's definition. A status that is there stays, and a job that was disabled when its hash was deleted
+    /// comes back disabled. What is due by now counts as done where the expression is a new one:
     /// a hash's `luciq_expression` is the one whose ticks are in `enqueued`.
     ///
-    /// KEYS: set of jobs, job, enqueued, ours. ARGV: 1 to overwrite what is there, expression, its last tick's score
-    /// and member or nothing, fields and values. Returns 0 when it is there, 1 written, 2 as one that was deleted.
+    /// KEYS: set of jobs, job, enqueued, the disabled. ARGV: its name; 1 to overwrite what is there, expression, its last tick's score
+    /// and member or nothing, fields and values. Returns 0 when it is there, 1 written.
     static let define = RedisScript(
         """
         local isNew = redis.call('HEXISTS', KEYS[2], 'cron') == 0
-        if not isNew and ARGV[1] == '0' then return 0 end
-        local wasDeleted = isNew and redis.call('SISMEMBER', KEYS[4], KEYS[2]) == 1
-        redis.call('SADD', KEYS[4], KEYS[2])
+        if not isNew and ARGV[2] == '0' then return 0 end
+        local isDisabled = redis.call('SISMEMBER', KEYS[4], ARGV[1]) == 1
         redis.call('SADD', KEYS[1], KEYS[2])
-        redis.call('HSET', KEYS[2], unpack(ARGV, 5))
-        redis.call('HSETNX', KEYS[2], 'status', wasDeleted and 'disabled' or 'enabled')
-        if redis.call('HGET', KEYS[2], 'luciq_expression') ~= ARGV[2] then
-          redis.call('HSET', KEYS[2], 'luciq_expression', ARGV[2])
-          if ARGV[4] ~= '' then redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[4]) end
+        redis.call('HSET', KEYS[2], unpack(ARGV, 6))
+        redis.call('HSETNX', KEYS[2], 'status', isDisabled and 'disabled' or 'enabled')
+        if redis.call('HGET', KEYS[2], 'luciq_expression') ~= ARGV[3] then
+          redis.call('HSET', KEYS[2], 'luciq_expression', ARGV[3])
+          if ARGV[5] ~= '' then redis.call('ZADD', KEYS[3], 'NX', ARGV[4], ARGV[5]) end
         end
-        return wasDeleted and 2 or 1
+        return 1
+        """)
+
+    /// Replaces what is enqueued, unless somebody has. KEYS: job. ARGV: the old message, the new one.
+    static let setMessage = RedisScript(
+        """
+        if redis.call('HGET', KEYS[1], 'message') ~= ARGV[1] then return 0 end
+        redis.call('HSET', KEYS[1], 'message', ARGV[2])
+        return 1
+        """)
+
+    /// Takes away a job of ours that an earlier configuration left under the keys of another sidekiq-cron, where its
+    /// ticks would be enqueued a second time. KEYS: set of jobs, job, enqueued, history, the disabled. ARGV: its name.
+    /// Returns whether it was there.
+    static let remove = RedisScript(
+        """
+        if redis.call('HEXISTS', KEYS[2], 'luciq_expression') == 0 then return 0 end
+        if redis.call('HGET', KEYS[2], 'status') == 'disabled' then redis.call('SADD', KEYS[5], ARGV[1]) end
+        redis.call('SREM', KEYS[1], KEYS[2])
+        redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4])
+        return 1
         """)
 
     /// Enqueues for a tick, unless somebody has. The tick counts as done as well where the job is disabled, where its

@@ -38,6 +38,8 @@ package struct ProcessReport: Sendable {
     package let beat: Timestamp?
     package let residentKilobytes: Int
     package let roundTripMicroseconds: Int
+    /// Whether it is a worker of this program, and no Ruby process.
+    package let isOurs: Bool
 
     /// - Parameter hash: names and values by turns, as HGETALL answers.
     init(identity: String, hash: [RedisValue]) {
@@ -51,8 +53,10 @@ package struct ProcessReport: Sendable {
         hostname = info?.string("hostname") ?? ""
         pid = Int(info?.integer("pid") ?? 0)
         tag = info?.string("tag") ?? ""
+        isOurs = info?.string("version") == WorkerInfo.version
         queues = info?.raw("queues").map(JSONText.readStrings) ?? []
-        concurrency = Int(info?.integer("concurrency") ?? 0)
+        // Sidekiq 8.1.2 and later have it beside `info`, before it was inside.
+        concurrency = Int(fields["concurrency"]?.integer ?? info?.integer("concurrency") ?? 0)
         startedAt = info?.time("started_at")
         busy = number("busy")
         isQuiet = fields["quiet"]?.string == "true"

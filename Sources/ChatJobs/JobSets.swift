@@ -18,11 +18,16 @@ package struct JobSets: Sendable {
     let redis: RedisClient
     let format: SidekiqFormat
     let clock: WallClock
+    let dead: DeadLimits
 
-    package init(redis: RedisClient, format: SidekiqFormat = .v8, clock: WallClock = .system) {
+    /// - Parameter clock: Redis' (`RedisClock`), where there is more to do than to look.
+    package init(
+        redis: RedisClient, format: SidekiqFormat = .v8, clock: WallClock = .system, dead: DeadLimits = DeadLimits()
+    ) {
         self.redis = redis
         self.format = format
         self.clock = clock
+        self.dead = dead
     }
 
     package func size(of kind: Kind) async throws -> Int {
@@ -37,18 +42,24 @@ package struct JobSets: Sendable {
     }
 
     /// Looks through the whole set.
-    package func find(jid: String, in kind: Kind) async throws -> Entry? {
-        // What a pattern means is taken literally; an id has none of it.
-        let pattern = "*" + jid.filter { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" } + "*"
+    ///
+    /// - Parameter id: `JobEntry.id`.
+    package func find(_ id: String, in kind: Kind) async throws -> Entry? {
+        // What a pattern means is taken literally; an id has none of it. One that is made of the bytes is not in them.
+        let pattern = id.hasPrefix("sha256-") ? "*" : "*" + id.filter(Self.isLiteral) + "*"
         var cursor = "0"
         repeat {
             let reply = try await redis.send(
                 RedisCommand("ZSCAN", kind.rawValue, cursor, "MATCH", pattern, "COUNT", "1000"))
             guard let parts = reply.array, parts.count == 2 else { return nil }
             cursor = parts[0].string ?? "0"
-            if let found = Self.entries(kind, parts[1].array ?? []).first(where: { $0.jid == jid }) { return found }
+            if let found = Self.entries(kind, parts[1].array ?? []).first(where: { $0.id.isSame(id) }) { return found }
         } while cursor != "0"
         return nil
+    }
+
+    private static func isLiteral(_ character: Character) -> Bool {
+        character.isASCII && (character.isLetter || character.isNumber) || character == "-" || character == "_"
     }
 
     /// - Returns: false when it was gone.
@@ -82,8 +93,18 @@ package struct JobSets: Sendable {
         let now = clock.now()
         let reply = try await redis.run(
             JobScripts.kill, keys: [entry.kind.rawValue, SidekiqKey.dead],
-            [entry.bytes, entry.bytes, Array(String(now.seconds).utf8)] + DeadSet.bounds(now: now))
+            [entry.bytes, buried(entry, now), Array(String(now.seconds).utf8)] + dead.bounds(now: now))
         return reply.integer == 1
+    }
+
+    /// As it stands, unless Sidekiq's page cannot show that.
+    private func buried(_ entry: Entry, _ now: Timestamp) -> [UInt8] {
+        do throws(JobPayload.Malformed) {
+            _ = try JobPayload(entry.bytes)
+            return entry.bytes
+        } catch {
+            return DeadPayload.make(of: entry.bytes, error: error, queue: nil, format: format, now: now)
+        }
     }
 
     package func clear(_ kind: Kind) async throws { _ = try await redis.send(RedisCommand("UNLINK", kind.rawValue)) }

@@ -16,14 +16,6 @@ package enum SidekiqFormat: String, Sendable, CaseIterable {
 
     /// How often a process shows that it lives.
     package var beatPause: Duration { self == .v6 ? .seconds(5) : .seconds(10) }
-
-    /// sidekiq-cron's set of names (1.x of the days of Sidekiq 6, and 2.x).
-    package var cronSet: String { self == .v6 ? "cron_jobs" : "cron_jobs:default" }
-
-    /// sidekiq-cron's hash of one entry.
-    package func cronKey(_ name: String) -> String {
-        self == .v6 ? "cron_job:\(name)" : "cron_job:default:\(name)"
-    }
 }
 
 extension Timestamp {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ChatCore
 import ChatJobs
 import Logging
 import RedisClient
@@ -15,9 +16,14 @@ struct Jobs: AsyncParsableCommand {
 struct JobsInRedis {
     let redis: RedisClient
     let format: SidekiqFormat
+    let dead: DeadLimits
+    /// The queue that was configured; nil for none.
+    let configuredQueue: String?
+    /// Redis' own: what is scheduled or trimmed by another would be so at a wrong time.
+    let clock: WallClock
 
-    var queue: JobQueue { JobQueue(redis: redis, format: format) }
-    var sets: JobSets { JobSets(redis: redis, format: format) }
+    var queue: JobQueue { JobQueue(redis: redis, format: format, clock: clock) }
+    var sets: JobSets { JobSets(redis: redis, format: format, clock: clock, dead: dead) }
 }
 
 extension JobsFlags {
@@ -25,23 +31,31 @@ extension JobsFlags {
     func withJobs(_ body: (JobsInRedis) async throws -> Void) async throws {
         let configuration: RedisConfiguration
         let format: SidekiqFormat
+        let dead: DeadLimits
+        let queue: String?
         do {
             let settings = try await Settings(flags: values, file: config)
             configuration = try settings.redis(for: "to the Redis that the jobs are in")
             format = try settings.sidekiqFormat()
+            dead = try settings.deadLimits()
+            queue = try settings.firstQueue()
         } catch let invalid as Settings.Invalid {
             throw ExitStatus.configuration(invalid.description)
         }
         // It tells its troubles by throwing, not in a log.
-        let redis = RedisClient(
-            configuration, logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() })
+        let logger = Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }
+        let redis = RedisClient(configuration, logger: logger)
         do {
             try await redis.check()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await redis.run() }
                 defer { group.cancelAll() }
                 try await redis.waitUntilConnected(timeout: configuration.connectTimeout)
-                try await body(JobsInRedis(redis: redis, format: format))
+                let clock = RedisClock(redis, logger: logger)
+                try await clock.measure()
+                try await body(
+                    JobsInRedis(
+                        redis: redis, format: format, dead: dead, configuredQueue: queue, clock: clock.wall))
             }
         } catch let error as RedisError {
             if case .unusable = error { throw ExitStatus.configuration("\(error) (\(configuration)).") }

@@ -11,16 +11,19 @@ extension Jobs {
 
         func run() async throws {
             try await flags.withJobs { jobs in
-                let reports = try await CronReport.all(redis: jobs.redis, format: jobs.format)
-                if flags.json { try printJSON(reports.map(ClockedJob.init)) } else { show(reports) }
+                let reports = try await CronReport.all(redis: jobs.redis, clock: jobs.clock)
+                if flags.json {
+                    try printJSON(reports.map(ClockedJob.init))
+                } else {
+                    show(reports, now: jobs.clock.now())
+                }
             }
         }
 
-        private func show(_ reports: [CronReport]) {
+        private func show(_ reports: [CronReport], now: Timestamp) {
             guard !reports.isEmpty else {
                 return print("The clock starts no job yet: the first luciq worker that runs says which.")
             }
-            let now = WallClock.system.now()
             var table = Table("JOB", "CRON (UTC)", "QUEUE", "STATUS", "LAST RUN", "NEXT RUN")
             for report in reports {
                 table.add(

@@ -18,7 +18,7 @@ extension Jobs {
                     let count = try await jobs.sets.requeueAll(.retry)
                     return try flags.tell("requeued", count, "Jobs requeued: \(count).")
                 }
-                guard let entry = try await jobs.sets.find(jid: jid, in: .retry),
+                guard let entry = try await jobs.sets.find(jid, in: .retry),
                     try await jobs.sets.requeue(entry)
                 else { throw ExitStatus.absent("No job \(jid) waits to be tried again.") }
                 try flags.tell("requeued", 1, "\(entry.job) \(jid) is in the queue \(entry.queue) again.")
@@ -37,7 +37,7 @@ extension Jobs {
         func run() async throws {
             try await flags.withJobs { jobs in
                 for kind in [JobSets.Kind.retry, .schedule] {
-                    if let entry = try await jobs.sets.find(jid: jid, in: kind),
+                    if let entry = try await jobs.sets.find(jid, in: kind),
                         try await jobs.sets.kill(entry)
                     {
                         return try flags.tell("killed", 1, "\(entry.job) \(jid) is dead.")

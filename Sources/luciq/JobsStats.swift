@@ -12,7 +12,7 @@ extension Jobs {
         func run() async throws {
             try await flags.withJobs { jobs in
                 let look = try await JobsLook(jobs.sets)
-                if flags.json { try printJSON(look) } else { look.show(now: WallClock.system.now()) }
+                if flags.json { try printJSON(look) } else { look.show(now: jobs.clock.now()) }
             }
         }
     }

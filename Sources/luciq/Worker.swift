@@ -32,17 +32,19 @@ struct WorkerCommand: AsyncParsableCommand {
         // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)
         do {
-            jobs = try await ClusterJobs(plan.cluster, logger: logger)
+            jobs = try await ClusterJobs(plan.cluster, dead: plan.worker.dead, logger: logger)
             try await check(redis, plan)
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }
         let metrics = PrometheusRegistry()
         let registry = JobRegistry(jobs.jobs)
-        let worker = Worker(plan.worker, jobs: registry, redis: redis, logger: logger, metrics: metrics)
+        let clock = RedisClock(redis, logger: logger)
+        let worker = Worker(
+            plan.worker, jobs: registry, redis: redis, clock: clock, logger: logger, metrics: metrics)
         let scheduler = try CronScheduler(
             jobs.cron.map { $0.moved(to: plan.worker.queues[0].name) }, jobs: registry, redis: redis,
-            format: plan.worker.format, logger: logger)
+            format: plan.worker.format, cron: plan.cron, clock: clock, logger: logger)
         let health = buildHealthApplication(
             probe: { try await probe(jobs, redis) }, options: plan.health, metrics: metrics,
             logger: logger,
@@ -73,6 +75,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     private struct Plan {
         let worker: WorkerConfiguration
+        /// Nil: told from what is in Redis.
+        let cron: CronFormat?
         let health: HTTPOptions
         let cluster: ClusterConfiguration
         let logger: Logger
@@ -91,6 +95,7 @@ struct WorkerCommand: AsyncParsableCommand {
             let level = try settings.logLevel()
             return Plan(
                 worker: try settings.workerConfiguration(),
+                cron: try settings.sidekiqCronFormat(),
                 health: try settings.healthOptions(),
                 cluster: cluster,
                 logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }

@@ -187,26 +187,99 @@ import Testing
         }
     }
 
-    @Test func aJobThatSomebodyDeletedComesBackDisabled() async throws {
+    /// As `Sidekiq::Cron::Job.destroy_all!` does it, and the page's Delete.
+    private func delete(_ bench: CronBench) async throws {
+        try await bench.call("SREM", "cron_jobs", "cron_job:clean up")
+        try await bench.call("DEL", "cron_job:clean up:enqueued", "cron_job:clean up:jid_history", "cron_job:clean up")
+    }
+
+    @Test func aJobThatSomebodyDeletedComesBack() async throws {
         try await withCronBench { bench in
             let scheduler = try bench.scheduler()
             try await scheduler.poll()
-            // As sidekiq-cron's page does it.
-            try await bench.call("SREM", "cron_jobs", "cron_job:clean up")
-            try await bench.call(
-                "DEL", "cron_job:clean up:enqueued", "cron_job:clean up:jid_history", "cron_job:clean up")
+            try await delete(bench)
             try bench.at("2026-11-23T11:00:00Z")
             #expect(try await scheduler.poll() == [])
-            #expect(try await bench.field("status") == "disabled")
+            #expect(try await bench.field("status") == "enabled")
             #expect(try await bench.strings("SMEMBERS", "cron_jobs") == ["cron_job:clean up"])
-            #expect(bench.log.warnings.count == 1)
             try bench.at("2026-11-23T12:00:00Z")
-            #expect(try await scheduler.poll() + bench.scheduler().poll() == [])
-            // Under another format's keys it has not been deleted.
-            try await CronScheduler(
-                [CronBench.cleanup], redis: bench.redis, clock: bench.clock.wall, logger: bench.log.logger
-            ).poll()
-            #expect(try await bench.call("HGET", "cron_job:default:clean up", "status").string == "enabled")
+            #expect(try await scheduler.poll() == ["clean up"])
+            #expect(bench.log.warnings == [])
+        }
+    }
+
+    @Test func aDeletedJobThatWasDisabledComesBackDisabledUntilSomebodyEnablesIt() async throws {
+        try await withCronBench { bench in
+            let scheduler = try bench.scheduler()
+            try await scheduler.poll()
+            try await bench.call("HSET", "cron_job:clean up", "status", "disabled")
+            try await scheduler.poll()
+            try await delete(bench)
+            try await scheduler.poll()
+            #expect(try await bench.field("status") == "disabled")
+            try await bench.call("HSET", "cron_job:clean up", "status", "enabled")
+            try await scheduler.poll()
+            try await delete(bench)
+            try await bench.scheduler().poll()
+            #expect(try await bench.field("status") == "enabled")
+        }
+    }
+
+    /// A worker with another first queue was there and has gone.
+    @Test func aQueueThatNobodyServesIsGivenUp() async throws {
+        try await withCronBench { bench in
+            let scheduler = try bench.scheduler()
+            try await scheduler.poll()
+            let moved = CronJob(
+                name: "clean up", expression: "0 * * * *", job: "CleanUp", queue: "other", description: "Cleans.")
+            try await bench.scheduler(moved).poll()
+            try await bench.call("SADD", "processes", "host:1:a")
+            try await bench.call("HSET", "host:1:a", "info", #"{"version":"luciq","queues":["x","other"]}"#)
+            try await scheduler.poll()
+            #expect(try await bench.field("message")?.contains(#""queue":"other""#) == true)
+            // A Ruby process may serve it, but has not our classes.
+            try await bench.call("HSET", "host:1:a", "info", #"{"version":"8.0.8","queues":["other"]}"#)
+            try await scheduler.poll()
+            #expect(try await bench.field("message")?.contains(#""queue":"low""#) == true)
+        }
+    }
+
+    /// What an outsider has under whose keys, what of ours, and where we write.
+    @Test(arguments: [
+        ([], SidekiqFormat.v6, CronFormat.v1), ([], .v7, .v2), ([], .v8, .v2),
+        (["cron_job:theirs"], .v7, .v1), (["cron_job:theirs"], .v8, .v1), (["cron_job:default:theirs"], .v6, .v2),
+        (["cron_job:theirs", "cron_job:default:theirs"], .v8, .v2),
+        // sidekiq-cron 2 has taken ours over.
+        (["cron_job:default:clean up"], .v6, .v2), (["cron_job:clean up"], .v8, .v2),
+    ])
+    func itWritesWhereRubyLooks(_ keys: [String], _ sidekiq: SidekiqFormat, _ expected: CronFormat) async throws {
+        try await withCronBench(sidekiq) { bench in
+            for key in keys {
+                let set = key.hasPrefix("cron_job:default:") ? CronFormat.v2.set : CronFormat.v1.set
+                try await bench.call("SADD", set, key)
+            }
+            try await bench.scheduler().poll()
+            #expect(try await bench.call("HGET", expected.key("clean up"), "klass").string == "CleanUp")
+            let other: CronFormat = expected == .v1 ? .v2 : .v1
+            #expect(try await bench.call("EXISTS", other.key("clean up")).integer == 0)
+        }
+    }
+
+    /// Ruby comes later, with the other sidekiq-cron: the job moves, and each tick is enqueued once.
+    @Test func aJobMovesToTheKeysOfTheRubyThatComes() async throws {
+        try await withCronBench(.v8) { bench in
+            let scheduler = try bench.scheduler()
+            try await scheduler.poll()
+            try await bench.call("HSET", "cron_job:default:clean up", "status", "disabled")
+            try await bench.call("SADD", "cron_jobs", "cron_job:theirs")
+            try bench.at("2026-11-23T11:00:05Z")
+            #expect(try await scheduler.poll() == [])
+            #expect(try await bench.strings("KEYS", "cron_job:default:*") == [])
+            #expect(try await bench.call("HGET", "cron_job:clean up", "status").string == "disabled")
+            try await bench.call("HSET", "cron_job:clean up", "status", "enabled")
+            try bench.at("2026-11-23T12:00:05Z")
+            #expect(try await scheduler.poll() == ["clean up"])
+            #expect(try await bench.queued() == 1)
         }
     }
 
@@ -287,7 +360,7 @@ import Testing
             try await bench.call(
                 "HSET", "cron_job:theirs", "name", "theirs", "klass", "Theirs", "cron", "0 0 * * sun#2", "status",
                 "enabled")
-            let reports = try await CronReport.all(redis: bench.redis, format: .v6, clock: bench.clock.wall)
+            let reports = try await CronReport.all(redis: bench.redis, clock: bench.clock.wall)
             #expect(reports.map(\.name) == ["clean up", "theirs"])
             #expect(reports.map(\.queue) == ["low", "default"])
             #expect(reports[0].lastRun == (try Timestamp(utc: "2026-11-23T11:00:07Z")))
@@ -295,7 +368,7 @@ import Testing
             #expect(reports[0].problem == nil)
             #expect(reports[1].problem?.contains("sun#2") == true)
             try await bench.call("HSET", "cron_job:clean up", "status", "disabled")
-            let disabled = try await CronReport.all(redis: bench.redis, format: .v6, clock: bench.clock.wall)[0]
+            let disabled = try await CronReport.all(redis: bench.redis, clock: bench.clock.wall)[0]
             #expect(!disabled.isEnabled && disabled.nextRun == nil)
         }
     }

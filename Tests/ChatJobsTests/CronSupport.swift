@@ -22,7 +22,7 @@ struct CronBench: Sendable {
     {
         try CronScheduler(
             jobs.isEmpty ? [Self.cleanup] : jobs, redis: redis ?? self.redis, format: format, interval: interval,
-            clock: clock.wall, time: time, logger: log.logger)
+            clock: RedisClock(trusting: clock.wall), time: time, logger: log.logger)
     }
 
     func at(_ time: String) throws { try clock.set(Timestamp(utc: time)) }
@@ -35,7 +35,7 @@ struct CronBench: Sendable {
     }
 
     func field(_ name: String, of job: String = "clean up") async throws -> String? {
-        try await call("HGET", format.cronKey(job), name).string
+        try await call("HGET", (format == .v6 ? CronFormat.v1 : .v2).key(job), name).string
     }
 
     /// How many jobs are in the queue.

@@ -52,20 +52,20 @@ import Testing
 
             try await web.press("disable", on: "/cron", in: "/cron/clean-up/disable")
             try await scheduler.poll()
-            var report = try await CronReport.all(redis: bench.redis, format: .v6)[0]
+            var report = try await CronReport.all(redis: bench.redis)[0]
             #expect(!report.isEnabled && report.expression == "*/15 * * * *")
             // The start of another process leaves it so.
             let other = try CronScheduler([job], redis: bench.redis, format: .v6, logger: CronLog().logger)
             try await other.poll()
-            #expect(try await CronReport.all(redis: bench.redis, format: .v6)[0].isEnabled == false)
+            #expect(try await CronReport.all(redis: bench.redis)[0].isEnabled == false)
             try await web.press("enable", on: "/cron", in: "/cron/clean-up/enable")
-            #expect(try await CronReport.all(redis: bench.redis, format: .v6)[0].isEnabled)
+            #expect(try await CronReport.all(redis: bench.redis)[0].isEnabled)
 
             try await web.press("enque", on: "/cron/clean-up", in: "enque")
             try await bench.withWorker([EchoJob(notes: notes)]) { _ in
                 try await eventually("it is performed") { notes.all == ["[]"] }
             }
-            report = try await CronReport.all(redis: bench.redis, format: .v6)[0]
+            report = try await CronReport.all(redis: bench.redis)[0]
             let lastRun = try #require(report.lastRun)
             #expect(lastRun > WallClock.system.now().adding(.seconds(-60)))
             let history = try await bench.list("cron_job:clean-up:jid_history")
@@ -75,10 +75,29 @@ import Testing
 
             // Disabled and then deleted, it comes back disabled.
             try await web.press("disable", on: "/cron", in: "/cron/clean-up/disable")
+            try await scheduler.poll()
             try await web.press("delete", on: "/cron", in: "/cron/clean-up/delete")
             #expect(try await web.page("/cron").contains("No cron jobs were found"))
             try await scheduler.poll()
-            #expect(try await CronReport.all(redis: bench.redis, format: .v6).map(\.isEnabled) == [false])
+            #expect(try await CronReport.all(redis: bench.redis).map(\.isEnabled) == [false])
+        }
+    }
+
+    /// What initializers of Rails applications do at each start.
+    @Test(arguments: [
+        "Sidekiq::Cron::Job.destroy_all!",
+        "Sidekiq::Cron::Job.load_from_hash!('theirs' => {'cron' => '*/5 * * * *', 'class' => 'Theirs'})",
+    ])
+    func whatAnInitializerDeletesComesBack(_ code: String) async throws {
+        try await withRuby { bench in
+            let scheduler = try CronScheduler(
+                [CronBench.cleanup], redis: bench.redis, format: .v6, logger: CronLog().logger)
+            try await scheduler.poll()
+            try await bench.ruby("require \"sidekiq/cron\"\n\(code)")
+            #expect(try await bench.call("EXISTS", "cron_job:clean up").integer == 0)
+            try await scheduler.poll()
+            try await bench.expect(
+                "require \"sidekiq/cron\"; Sidekiq::Cron::Job.find(\"clean up\").status", is: "\"enabled\"")
         }
     }
 
@@ -93,7 +112,8 @@ import Testing
             let before = try await bench.call("HGETALL", "cron_job:theirs")
             let clock = HandClock(WallClock.system.now().adding(.seconds(3600)))
             let scheduler = try CronScheduler(
-                [CronBench.cleanup], redis: bench.redis, format: .v6, clock: clock.wall, logger: CronLog().logger)
+                [CronBench.cleanup], redis: bench.redis, format: .v6, clock: RedisClock(trusting: clock.wall),
+                logger: CronLog().logger)
             try await scheduler.poll()
             clock.set(clock.wall.now().adding(.seconds(3600)))
             #expect(try await scheduler.poll() == ["clean up"])
@@ -101,7 +121,7 @@ import Testing
             #expect(try await bench.call("ZCARD", "cron_job:theirs:enqueued").integer == 1)
             #expect(try await bench.call("SMEMBERS", "queues").array?.compactMap(\.string) == ["low"])
             let report = try #require(
-                try await CronReport.all(redis: bench.redis, format: .v6).first { $0.name == "theirs" })
+                try await CronReport.all(redis: bench.redis).first { $0.name == "theirs" })
             #expect(report.queue == "other" && report.job == "Theirs" && report.isEnabled && report.nextRun != nil)
         }
     }
@@ -112,7 +132,8 @@ import Testing
             let clock = HandClock(try Timestamp(utc: "2026-11-23T10:00:30Z"))
             let job = CronJob(name: "each minute", expression: "* * * * *", job: "Echo", description: "Each minute.")
             let scheduler = try CronScheduler(
-                [job], redis: bench.redis, format: .v6, clock: clock.wall, logger: CronLog().logger)
+                [job], redis: bench.redis, format: .v6, clock: RedisClock(trusting: clock.wall),
+                logger: CronLog().logger)
             try await scheduler.poll()
             for minute in 1...6 {
                 try clock.set(Timestamp(utc: "2026-11-23T10:0\(minute):02Z"))

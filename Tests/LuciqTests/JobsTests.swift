@@ -146,6 +146,58 @@ import Testing
         #expect(await worker.wait().code == 0)
     }
 
+    /// Where a job of ours goes that nobody gave a queue.
+    @Test func enqueueGoesWhereTheWorkerTakesIt() async throws {
+        let place = try await WorkerPlace.make()
+        let (worker, _) = try await place.worker(["--queue", "ours", "--queue", "default"])
+        try await eventually("it is there") { try await place.redis("SCARD", "processes") == "1" }
+        let processed = { try await place.stats()["processed"] as? Int ?? 0 }
+        let before = try await processed()
+        let jid = try await place.luciq("jobs", "enqueue", "Reconcile", "--in", "1h").output
+        #expect(try await place.redis("ZRANGE", "schedule", "0", "-1").contains(#""queue":"ours""#))
+        #expect(jid.count == 25)
+        // What the Rails application enqueues, with one argument.
+        #expect(
+            try await place.luciq("jobs", "enqueue", "ChatMessagesSyncWorker", "[42]").code == 0)
+        try await eventually("it is performed") { try await processed() > before }
+        #expect(try await place.stats()["failed"] as? Int == 0)
+        worker.signal(SIGTERM)
+        #expect(await worker.wait().code == 0)
+        // None lives: the clock's jobs tell.
+        #expect(try await place.luciq("jobs", "enqueue", "Recount").code == 0)
+        #expect(try await place.redis("LLEN", "queue:ours") != "0")
+        // Another system's job is in no queue of ours.
+        #expect(try await place.luciq("jobs", "enqueue", "HardJob", "--unknown").code == 0)
+        #expect(try await place.redis("LINDEX", "queue:default", "0").contains("HardJob"))
+    }
+
+    @Test func oneDeadJobIsForgotten() async throws {
+        let place = try await WorkerPlace.make()
+        for (score, entry) in [("1", "no job"), ("2", "[]"), ("3", #"{"class":"A","args":[],"jid":"abc"}"#)] {
+            _ = try await place.redis("ZADD", "dead", score, entry)
+        }
+        let dead = try await place.json("jobs", "dead") as? [[String: Any]] ?? []
+        let ids = dead.compactMap { $0["jid"] as? String }
+        #expect(ids.count == 3 && ids[0] == "abc")
+        for id in ids {
+            #expect(try await place.json("jobs", "dead", "--remove", id) as? [String: Int] == ["forgotten": 1])
+        }
+        #expect(try await place.luciq("jobs", "dead").output == "No job is dead.\n")
+        #expect(try await place.luciq("jobs", "dead", "--remove", "abc").code == 1)
+    }
+
+    @Test func theDeadSetHasTheLimitsThatAreSet() async throws {
+        let place = try await WorkerPlace.make()
+        for number in 1...5 {
+            _ = try await place.redis(
+                "ZADD", "retry", "\(4_000_000_000 + number)", #"{"class":"A","args":[],"jid":"a\#(number)"}"#)
+        }
+        for number in 1...5 {
+            #expect(try await place.luciq("jobs", "kill", "a\(number)", "--dead-max-jobs", "3").code == 0)
+        }
+        #expect(try await place.stats()["dead"] as? Int == 3)
+    }
+
     @Test func statsFitATerminal() async throws {
         let place = try await WorkerPlace.make()
         let (worker, _) = try await place.worker(["--tag", String(repeating: "long", count: 30)])

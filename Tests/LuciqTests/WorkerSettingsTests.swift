@@ -80,13 +80,19 @@ import Testing
         check(Setup.workerHost)
         check(Setup.workerPort)
         check(Setup.sidekiqFormat)
+        check(Setup.sidekiqCronFormat)
+        check(Setup.deadMaxJobs)
+        check(Setup.deadDays)
         // And what it shares with others.
         let shared = [
             "--config", "--database-url", "--redis-url", "--database-pool", "--db-host", "--db-port",
             "--db-username",
             "--db-name", "--log-level", "--log-format", "--shutdown-timeout", "--version", "--help",
         ]
-        let own = ["--queue", "--concurrency", "--tag", "--host", "--port", "--sidekiq-format"]
+        let own = [
+            "--queue", "--concurrency", "--tag", "--host", "--port", "--sidekiq-format", "--sidekiq-cron-format",
+            "--dead-max-jobs", "--dead-days",
+        ]
         #expect(Set(help.matches(of: /--[a-z-]+/).map { String($0.0) }) == Set(shared + own))
     }
 }

@@ -43,4 +43,7 @@ enum Setup {
     static let workerHost = Setting("worker.host", default: "127.0.0.1", flag: "--host")
     static let workerPort = Setting("worker.port", default: 3010, flag: "--port")
     static let sidekiqFormat = Setting("sidekiq.format", default: 8)
+    static let sidekiqCronFormat = Setting("sidekiq.cron_format", default: "auto")
+    static let deadMaxJobs = Setting("dead.max_jobs", default: 10_000)
+    static let deadDays = Setting("dead.days", default: 180)
 }

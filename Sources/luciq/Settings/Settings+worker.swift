@@ -9,6 +9,7 @@ extension Settings {
         configuration.concurrency = try number(Setup.concurrency, in: 1...1000)
         configuration.shutdownTimeout = try seconds(Setup.shutdownTimeout)
         configuration.format = try sidekiqFormat()
+        configuration.dead = try deadLimits()
         configuration.tag = try text(Setup.workerTag)
         return configuration
     }
@@ -26,6 +27,22 @@ extension Settings {
         SidekiqFormat(rawValue: String(try number(Setup.sidekiqFormat, in: 6...8))) ?? .v8
     }
 
+    /// Nil: told from what is in Redis.
+    func sidekiqCronFormat() throws -> CronFormat? {
+        CronFormat(
+            rawValue: try choice(Setup.sidekiqCronFormat, of: ["auto"] + CronFormat.allCases.map(\.rawValue)))
+    }
+
+    func deadLimits() throws -> DeadLimits {
+        var limits = DeadLimits()
+        limits.count = try number(Setup.deadMaxJobs, in: 0...100_000_000)
+        limits.age = .seconds(try number(Setup.deadDays, in: 1...36_500) * 86_400)
+        return limits
+    }
+
+    /// The queue that `luciq jobs enqueue` is told of; nil where nobody has set one.
+    func firstQueue() throws -> String? { try isSet(Setup.queues) ? queues()[0].name : nil }
+
     private func queues() throws -> [WorkerConfiguration.Queue] {
         let queues = try text(Setup.queues).split(whereSeparator: \.isWhitespace).map { text in
             do throws(WorkerConfiguration.Invalid) {
@@ -35,7 +52,9 @@ extension Settings {
             }
         }
         guard !queues.isEmpty else { throw Invalid(description: "QUEUES must name a queue.") }
-        if let twice = Dictionary(grouping: queues, by: \.name).first(where: { $1.count > 1 })?.key {
+        if let twice = Dictionary(grouping: queues, by: { Array($0.name.utf8) }).first(where: { $1.count > 1 })?.value[
+            0
+        ].name {
             throw Invalid(
                 description:
                     "QUEUES names \(twice) twice; more of its jobs are taken with a weight: \(twice),2.")

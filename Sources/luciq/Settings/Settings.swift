@@ -41,6 +41,9 @@ struct Settings {
         try value(setting, .string, "text", \.asString) ?? setting.defaultValue
     }
 
+    /// Whether something other than the default was configured.
+    func isSet(_ setting: Setting<String>) throws -> Bool { try value(setting, .string, "text", \.asString) != nil }
+
     func number(_ setting: Setting<Int>, in range: ClosedRange<Int>) throws -> Int {
         let wanted = "a number from \(range.lowerBound) to \(range.upperBound)"
         return try value(setting, .int, wanted) { content in

@@ -24,6 +24,13 @@ struct WorkerFlags: ParsableArguments {
     @Option(help: "Its port; 0 for any free one. Default: 3010. Environment: WORKER_PORT.")
     var port: String?
 
+    @Option(
+        help: """
+            1, 2 or auto: the version of sidekiq-cron that shares the Redis; auto tells it from its jobs. Default: auto. \
+            Environment: SIDEKIQ_CRON_FORMAT.
+            """)
+    var sidekiqCronFormat: String?
+
     @OptionGroup var format: FormatFlags
     @OptionGroup var process: ProcessFlags
 
@@ -34,6 +41,7 @@ struct WorkerFlags: ParsableArguments {
             Setup.workerTag.variable: tag,
             Setup.workerHost.variable: host,
             Setup.workerPort.variable: port,
+            Setup.sidekiqCronFormat.variable: sidekiqCronFormat,
         ].compactMapValues(\.self).merging(format.values) { $1 }.merging(process.values) { $1 }
     }
 }
@@ -44,7 +52,18 @@ struct FormatFlags: ParsableArguments {
         help: "6, 7 or 8: the version of Sidekiq that shares the Redis. Default: 8. Environment: SIDEKIQ_FORMAT.")
     var sidekiqFormat: String?
 
-    var values: [String: String] { [Setup.sidekiqFormat.variable: sidekiqFormat].compactMapValues(\.self) }
+    @Option(help: "Jobs that the dead set keeps at most. Default: 10000. Environment: DEAD_MAX_JOBS.")
+    var deadMaxJobs: String?
+
+    @Option(help: "Days that it keeps them. Default: 180. Environment: DEAD_DAYS.")
+    var deadDays: String?
+
+    var values: [String: String] {
+        [
+            Setup.sidekiqFormat.variable: sidekiqFormat, Setup.deadMaxJobs.variable: deadMaxJobs,
+            Setup.deadDays.variable: deadDays,
+        ].compactMapValues(\.self)
+    }
 }
 
 /// Where the jobs are, and how they are written.

@@ -1,0 +1,36 @@
+/// In which sidekiq-cron's way its jobs stand in Redis. Its version does not follow from Sidekiq's: 1.12 runs on Sidekiq
+/// 6 and 7, and 2.x on 6.5 and later.
+package enum CronFormat: String, Sendable, CaseIterable {
+    case v1 = "1"
+    case v2 = "2"
+
+    /// SET of the hashes.
+    package var set: String { self == .v1 ? "cron_jobs" : "cron_jobs:default" }
+
+    /// HASH of one job.
+    package func key(_ name: String) -> String {
+        self == .v1 ? "cron_job:\(name)" : "cron_job:default:\(name)"
+    }
+
+    var other: CronFormat { self == .v1 ? .v2 : .v1 }
+
+    /// Which one Ruby uses, told from the jobs that are there.
+    ///
+    /// Jobs that are not ours tell it, where they are of one version alone. Else, ours under version 2's keys alone: when
+    /// a Ruby process with version 2 starts, it takes over what stands under version 1's (but leaves the hashes). Else
+    /// Sidekiq's version decides.
+    ///
+    /// - Parameters:
+    ///   - members: of each set.
+    ///   - ours: names of jobs.
+    static func detect(_ members: (v1: [String], v2: [String]), ours: [String], sidekiq: SidekiqFormat) -> CronFormat {
+        func whose(_ format: CronFormat, _ members: [String]) -> (ours: Bool, others: Bool) {
+            let known = Set(ours.map { Array(format.key($0).utf8) })
+            let isOurs = Set(members.map { known.contains(Array($0.utf8)) })
+            return (isOurs.contains(true), isOurs.contains(false))
+        }
+        let (v1, v2) = (whose(.v1, members.v1), whose(.v2, members.v2))
+        if v1.others != v2.others { return v1.others ? .v1 : .v2 }
+        return sidekiq == .v6 && (v1.ours || !v2.ours) ? .v1 : .v2
+    }
+}
