@@ -102,7 +102,8 @@ final class StreamClient: Sendable {
         let subscriber = subscribers[0]
         let query = subscriber.after.map { "?after=\($0)" } ?? ""
         let header = subscriber.start == nil ? "" : "Last-Event-ID: \(subscriber.cursor ?? 0)\r\n"
-        return "GET \(application)/chats/\(subscriber.chat)/stream\(query) HTTP/1.1\r\n\(host)\(header)\r\n"
+        return "GET \(application)/chats/\(subscriber.chat)/stream\(query) HTTP/1.1\r\n\(host)"
+            + "Accept-Encoding: gzip\r\n\(header)\r\n"
     }
 
     fileprivate var subscriptions: [String] {

@@ -2,7 +2,8 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// A proxy in front of servers, set up as Debian's packages set it up, but for where it listens and what it writes to.
+/// A proxy in front of servers, set up as Debian's packages set it up, but for where it listens, what it writes to, and
+/// that it compresses JSON and HTML, as sites do.
 final class StreamProxy: Sendable {
     enum Kind: CaseIterable, Sendable {
         case nginx, haproxy
@@ -73,6 +74,7 @@ final class StreamProxy: Sendable {
             default_type application/octet-stream;
             access_log off;
             gzip on;
+            gzip_types application/json;
             \(["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map {
                 "\($0)_temp_path \(folder.file($0));"
             }.joined(separator: " "))
@@ -108,6 +110,9 @@ final class StreamProxy: Sendable {
             bind 127.0.0.1:\(port)
             default_backend luciq
         backend luciq
+            filter compression
+            compression algo gzip
+            compression type application/json text/html
         \(servers.map { "    server port-\($0) 127.0.0.1:\($0)" }.joined(separator: "\n"))
 
         """

@@ -23,6 +23,8 @@ import Testing
                 clients.allSatisfy { $0.subscribers[0].last?.body == body }
             }
         }
+        let list = try await client.get(chat, headers: ["Accept-Encoding": "gzip"])
+        #expect(list["Content-Encoding"] == "gzip" || list.text.utf8.count < 20, "\(kind) compresses other answers")
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for client in clients { tasks.addTask { await client.run(on: MultiThreadedEventLoopGroup.singleton) } }
             try await eventually("the opening is there at once") { clients.allSatisfy(\.hasBegun) }
