@@ -23,7 +23,7 @@ package struct JSONReader {
     /// Reads a whole text that is one object.
     ///
     /// - Parameter member: called for every member, in order, standing before its value: it must read exactly that.
-    package mutating func document(_ member: (String, inout JSONReader) throws -> Void) throws {
+    package mutating func document(_ member: (JSONName, inout JSONReader) throws -> Void) throws {
         skipSpace()
         guard current == UInt8(ascii: "{") else {
             try value()
@@ -40,13 +40,13 @@ package struct JSONReader {
     /// The first byte of the next value.
     package var current: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-    package mutating func object(_ member: (String, inout JSONReader) throws -> Void) throws {
+    package mutating func object(_ member: (JSONName, inout JSONReader) throws -> Void) throws {
         try descend()
         try expect(UInt8(ascii: "{"))
         skipSpace()
         if current != UInt8(ascii: "}") {
             while true {
-                let name = try string()
+                let name = try name()
                 skipSpace()
                 try expect(UInt8(ascii: ":"))
                 skipSpace()
@@ -66,7 +66,7 @@ package struct JSONReader {
         switch current {
         case UInt8(ascii: "{"): try object { _, reader in try reader.value() }
         case UInt8(ascii: "["): try array { reader in try reader.value() }
-        case UInt8(ascii: "\""): _ = try string()
+        case UInt8(ascii: "\""): _ = try name()
         case UInt8(ascii: "t"): try literal("true")
         case UInt8(ascii: "f"): try literal("false")
         case UInt8(ascii: "n"): try literal("null")
@@ -98,32 +98,42 @@ package struct JSONReader {
         return text(start..<position)[...]
     }
 
-    package mutating func string() throws -> String {
+    package mutating func string() throws -> String { try name().text }
+
+    /// Passes over a string, and looks whether it is one.
+    private mutating func name() throws -> JSONName {
         try expect(UInt8(ascii: "\""))
         let start = position
-        while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
-        if current == UInt8(ascii: "\"") {
-            position += 1
-            return text(start..<position - 1)
-        }
-        var result = text(start..<position)
+        var isEscaped = false
         while let byte = current {
-            if byte == UInt8(ascii: "\"") {
+            switch byte {
+            case UInt8(ascii: "\""):
                 position += 1
-                return result
-            }
-            guard byte >= 0x20 else { throw failure }
-            if byte == UInt8(ascii: "\\") {
-                result.unicodeScalars.append(try escape())
-            } else {
-                let start = position
-                while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 {
-                    position += 1
-                }
-                result += text(start..<position)
+                return JSONName(
+                    raw: UnsafeBufferPointer(rebasing: bytes[start..<position - 1]), isEscaped: isEscaped)
+            case UInt8(ascii: "\\"):
+                isEscaped = true
+                _ = try escape()
+            case 0x20...: position += 1
+            default: throw failure
             }
         }
         throw failure
+    }
+
+    /// What the escapes of a string that was passed over stand for, as UTF-8.
+    fileprivate mutating func unescaped() -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count)
+        while let byte = current {
+            if byte == UInt8(ascii: "\\"), let scalar = try? escape() {  // It was read before.
+                result.append(contentsOf: Unicode.UTF8.encode(scalar)!)
+            } else {
+                result.append(byte)
+                position += 1
+            }
+        }
+        return result
     }
 
     /// - Parameter element: called for every element, in order, standing before it: it must read exactly that.
@@ -174,7 +184,14 @@ package struct JSONReader {
     private mutating func hexQuad() throws -> UInt32 {
         var value: UInt32 = 0
         for _ in 0..<4 {
-            guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw failure }
+            guard let byte = current else { throw failure }
+            let digit: UInt8
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
+            default: throw failure
+            }
             value = value << 4 | UInt32(digit)
             position += 1
         }
@@ -216,5 +233,39 @@ package struct JSONReader {
 
     private func failure(at offset: Int) -> Failure {
         Failure(reason: offset < bytes.count ? "The JSON is malformed" : "The JSON is cut off", offset: offset)
+    }
+}
+
+/// A member's name, as it stands in the text; to be used no longer than that is there.
+///
+/// Names are the same when their bytes are (RFC 8259, 8.3). Swift's strings are the same when they look the same, and
+/// finding that out takes seconds for some names of 256 KiB; so this one cannot be compared as a string by mistake, and
+/// is not made into one where nobody wants it.
+package struct JSONName {
+    /// Between the quotes.
+    fileprivate let raw: UnsafeBufferPointer<UInt8>
+    fileprivate let isEscaped: Bool
+
+    package var text: String {
+        guard isEscaped else { return String(decoding: raw, as: UTF8.self) }
+        var reader = JSONReader(utf8: raw)
+        return String(decoding: reader.unescaped(), as: UTF8.self)
+    }
+
+    package static func ~= (name: StaticString, member: JSONName) -> Bool {
+        name.withUTF8Buffer { member.isSame($0) }
+    }
+
+    package static func == (member: JSONName, name: String) -> Bool {
+        var name = name
+        return name.withUTF8 { member.isSame($0) }
+    }
+
+    private func isSame(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard isEscaped else { return raw.elementsEqual(name) }
+        // An escape is at most six times as long as what it stands for.
+        guard raw.count <= 6 * name.count else { return false }
+        var reader = JSONReader(utf8: raw)
+        return reader.unescaped().elementsEqual(name)
     }
 }

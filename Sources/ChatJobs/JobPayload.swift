@@ -32,7 +32,7 @@ package struct JobPayload: Sendable {
                 try reader.document { key, reader in
                     let start = reader.offset
                     try reader.value()
-                    members.append(Member(key: key, value: bytes[start..<reader.offset]))
+                    members.append(Member(key: key.text, value: bytes[start..<reader.offset]))
                 }
             }
         } catch let failure as JSONReader.Failure where failure.offset == 0 && bytes.first != UInt8(ascii: "{") {

@@ -36,7 +36,7 @@ extension JSONReader {
     /// Reads a whole body that is one object.
     ///
     /// - Throws: a `Problem` (400) that says what is wrong, and where.
-    static func read(_ body: ByteBuffer, _ member: (String, inout JSONReader) throws -> Void) throws {
+    static func read(_ body: ByteBuffer, _ member: (JSONName, inout JSONReader) throws -> Void) throws {
         try body.withUnsafeReadableBytes { raw in
             let bytes = raw.assumingMemoryBound(to: UInt8.self)
             guard String(validating: bytes, as: UTF8.self) != nil else {
@@ -73,7 +73,8 @@ extension JSONReader {
 
     /// `5` and `1.5` stay, `1.50` is `1.5`, `1e3` is `1000.0`, `1e20` is `1.0e+20`, `-0` is `0`.
     private static func asRubyPrints(_ number: Substring) -> String {
-        guard number.contains(where: { $0 == "." || $0 == "e" || $0 == "E" }) else {
+        let isFraction = number.utf8.contains { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }
+        guard isFraction else {
             return number == "-0" ? "0" : String(number)
         }
         // The JSON grammar is a part of what Double reads; out of range it reads an infinity or zero, as Ruby does.

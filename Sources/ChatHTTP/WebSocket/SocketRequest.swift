@@ -67,7 +67,7 @@ struct SocketRequest: Equatable {
             }
         }
 
-        private mutating func read(_ name: String, _ reader: inout JSONReader) throws {
+        private mutating func read(_ name: JSONName, _ reader: inout JSONReader) throws {
             switch name {
             case "type": type = try reader.scalar()
             case "chat": chat = try reader.scalar()
