@@ -16,6 +16,7 @@ struct IdempotencyTable {
 
     let db: Database
     let scope: Scope
+    /// By `KeyClock`.
     let now: Timestamp
 
     private var oldest: Timestamp { now.adding(.zero - IdempotencyKey.lifetime) }

@@ -1,4 +1,5 @@
 package import ChatCore
+package import Logging
 
 extension Backend {
     /// The embedded backend: one file, held by this process alone until `close` or its end.
@@ -6,12 +7,12 @@ extension Backend {
     /// Opens the file (creating it and its folder), takes its lock and migrates it.
     ///
     /// - Throws: `StoreProblem`.
-    package static func sqlite(path: String) throws -> Backend {
-        let (store, lock) = try SQLiteStore.openExclusively(path: path)
-        return Backend(store, lock: lock)
+    package static func sqlite(path: String, logger: Logger) throws -> Backend {
+        let (store, file) = try SQLiteStore.openExclusively(path: path)
+        return Backend(store, file: file, logger: logger)
     }
 
-    init(_ store: SQLiteStore, lock: SQLiteLock) {
+    init(_ store: SQLiteStore, file: SQLiteFile, logger: Logger) {
         self.init(
             tenants: store,
             chats: store,
@@ -22,22 +23,23 @@ extension Backend {
             bus: store.bus,
             writeExecutor: store.writeThread,
             probe: { try store.probe() },
-            close: { try withExtendedLifetime(lock) { try store.close() } }
+            services: [FileWatch(store: store, file: file, logger: logger)],
+            close: { try withExtendedLifetime(file) { try store.close() } }
         )
     }
 }
 
 extension SQLiteStore {
     /// Opens a file for serving or changing it: the lock first, then the schema.
-    package static func openExclusively(path: String) throws -> (store: SQLiteStore, lock: SQLiteLock) {
-        let lock = try SQLiteLock(database: path)
-        let store = try SQLiteStore(path: path)
+    ///
+    /// - Throws: `StoreProblem`, of another program's file before anything is changed.
+    package static func openExclusively(path: String) throws -> (store: SQLiteStore, file: SQLiteFile) {
+        let owner = try FileOwner(path: path)
+        let file = try SQLiteFile(path: path)
+        if case .earlierLuciq = owner { file.restrict() }
+        let store = try SQLiteStore(path: path, file: file)
         try store.migrate()
-        return (store, lock)
-    }
-
-    /// - Throws: `ChatError.unavailable` when the file cannot be read.
-    func probe() throws {
-        try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
+        try store.watchFile()
+        return (store, file)
     }
 }

@@ -11,31 +11,28 @@ package struct SQLiteKeeper: StoreKeeper {
 
     package func migrate() async throws -> [String] {
         let before = FileManager.default.fileExists(atPath: path) ? try await status().applied : []
-        let (store, lock) = try SQLiteStore.openExclusively(path: path)
+        let (store, file) = try SQLiteStore.openExclusively(path: path)
         // The work is done; an unclean close is mended at the next opening.
-        defer { withExtendedLifetime(lock) { try? store.close() } }
+        defer { withExtendedLifetime(file) { try? store.close() } }
         return try await store.status().applied.filter { !before.contains($0) }
     }
 
     package func status() async throws -> StoreStatus {
         try checkExists()
-        let store = try SQLiteStore(path: path, readOnly: true)
+        let store = try SQLiteStore(path: path, file: nil)
         defer { try? store.close() }  // Nothing was written.
         return try await store.status()
     }
 
     package func reset() async throws {
-        try checkIsDatabase()
+        _ = try FileOwner(path: path)
         // Held until the new database is there, so that no server opens what is being deleted.
-        let lock = try SQLiteLock(database: path)
-        // The log first: an old one beside a new file would be taken for its own.
-        for suffix in ["-wal", "-shm", ""] where FileManager.default.fileExists(atPath: path + suffix) {
-            try FileManager.default.removeItem(atPath: path + suffix)
-        }
-        let store = try SQLiteStore(path: path)
+        let old = try SQLiteFile(path: path)
+        let file = try old.replaced()
+        let store = try SQLiteStore(path: path, file: file)
         try store.migrate()
         try store.close()
-        withExtendedLifetime(lock) {}
+        withExtendedLifetime((old, file)) {}
     }
 
     package func verify(
@@ -46,7 +43,7 @@ package struct SQLiteKeeper: StoreKeeper {
             throw StoreProblem("--mend is for the cluster; an embedded database has nothing that mends itself.")
         }
         try checkExists()
-        let store = try SQLiteStore(path: path, readOnly: true)
+        let store = try SQLiteStore(path: path, file: nil)
         defer { try? store.close() }  // Nothing was written.
         guard try await store.status().pending.isEmpty else {
             throw StoreProblem("\(path) is not up to date. Mend it with luciq db migrate.")
@@ -59,17 +56,6 @@ package struct SQLiteKeeper: StoreKeeper {
     private func checkExists() throws {
         guard FileManager.default.fileExists(atPath: path) else {
             throw StoreProblem("There is no database at \(path). Create it with luciq db migrate.")
-        }
-    }
-
-    /// What is deleted is a database, not whatever a mistaken path leads to.
-    private func checkIsDatabase() throws {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return }
-        let isFile = status.st_mode & S_IFMT == S_IFREG
-        let start = isFile ? FileHandle(forReadingAtPath: path)?.readData(ofLength: 16) : nil
-        guard let start, start.isEmpty || start == Data("SQLite format 3\0".utf8) else {
-            throw StoreProblem("\(path) is no SQLite database; nothing was deleted.")
         }
     }
 }

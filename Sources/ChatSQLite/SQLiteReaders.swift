@@ -18,23 +18,32 @@ final class SQLiteReaders: Sendable {
     private let state = Mutex(State())
     private let path: String
     private let kept: Int
+    private let verify: @Sendable () throws -> Void
 
-    init(path: String, kept: Int) {
+    /// - Parameter verify: throws when another file may be at the path by now.
+    init(path: String, kept: Int, verify: @escaping @Sendable () throws -> Void) {
         self.path = path
         self.kept = kept
+        self.verify = verify
     }
 
     /// Runs `body` on a connection of its own. Every statement in it is a snapshot by itself.
     ///
     /// - Throws: `DatabaseError`, or what `body` throws.
     func read<Result>(_ body: (Reader) throws -> Result) throws -> Result {
-        let reader = try state.withLock { $0.idle.popLast() } ?? Reader(path: path)
+        let reader = try state.withLock { $0.idle.popLast() } ?? open()
         defer {
             state.withLock { state in
                 if state.idle.count < kept, !state.isClosed { state.idle.append(reader) }
             }
         }
         return try body(reader)
+    }
+
+    private func open() throws -> Reader {
+        let reader = try Reader(path: path)
+        try verify()
+        return reader
     }
 
     /// Closes what is idle; what is in use closes when it is done.

@@ -3,7 +3,9 @@ import GRDB
 
 extension SQLiteStore: MessageLog {
     package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        let results = try write { db in try MessageAppend(db: db, now: now).append(batch) }
+        let results = try write { db in
+            try MessageAppend(db: db, now: now, keyTime: keyClock.now(db, wall: now)).append(batch)
+        }
         bus.publish(batch, results)
         return results
     }
@@ -19,9 +21,11 @@ extension SQLiteStore: MessageLog {
 private struct MessageAppend {
     let db: Database
     let now: Timestamp
+    /// By `KeyClock`.
+    let keyTime: Timestamp
 
     func append(_ batch: [NewMessage]) throws -> [Result<AppendedMessage, ChatError>] {
-        let keys = IdempotencyTable(db: db, scope: .chat, now: now)
+        let keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         var results = try batch.map { try replay($0, keys) }
         var wanted: [Chat.ID: Int64] = [:]
         for (new, result) in zip(batch, results) where result == nil { wanted[new.chat, default: 0] += 1 }

@@ -52,7 +52,7 @@ extension SQLiteStore: ChatStore {
 extension SQLiteStore: ChatLog {
     package func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
         try write { db in
-            let keys = IdempotencyTable(db: db, scope: .application, now: now)
+            let keys = IdempotencyTable(db: db, scope: .application, now: try keyClock.now(db, wall: now))
             let results = try batch.map { new -> Result<AppendedChat, ChatError> in
                 switch try keys.lookUp(new.key, in: new.tenant.rawValue) {
                 case .unseen: break

@@ -3,8 +3,11 @@ import GRDB
 
 extension SQLiteStore {
     /// The migrations applied and pending, and the stored counts.
+    ///
+    /// - Throws: `StoreProblem` for another program's file; `ChatError.unavailable`.
     package func status() async throws -> StoreStatus {
         try await scan { [path = pool.path] db in
+            _ = try FileOwner(db, path)
             let migrator = SQLiteMigrations.migrator
             let applied = try migrator.appliedMigrations(db)
             let isCreated = try db.tableExists("applications")

@@ -15,14 +15,18 @@ package struct SQLiteStore: Sendable {
     let scanGate = ScanGate(bound: 64)
     /// How long one search may walk a chat.
     var searchDeadline = SearchWalk.deadline
-    private let isReadOnly: Bool
+    /// By which idempotency keys age.
+    var keyClock = KeyClock()
+    private let file: SQLiteFile?
 
     /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
     ///
-    /// - Parameter readOnly: for looking at a file that another process may be serving.
+    /// - Parameters:
+    ///   - file: holds the file for this process; nil for looking at one that another process may be serving.
     /// - Throws: `StoreProblem`.
-    package init(path: String, readOnly: Bool = false) throws {
-        self.isReadOnly = readOnly
+    package init(path: String, file: SQLiteFile?) throws {
+        self.file = file
+        let readOnly = file == nil
         do {
             self.pool = try DatabasePool(
                 path: path, configuration: Self.configuration(readers: 1, cacheKiB: 4096, readOnly: readOnly))
@@ -39,7 +43,9 @@ package struct SQLiteStore: Sendable {
                             """)
                 }
             }
-            self.readers = SQLiteReaders(path: path, kept: ProcessInfo.processInfo.activeProcessorCount + 2)
+            self.readers = SQLiteReaders(path: path, kept: ProcessInfo.processInfo.activeProcessorCount + 2) {
+                try file?.verify()
+            }
             self.scans = try DatabasePool(
                 path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048, readOnly: true))
         } catch {
@@ -78,19 +84,54 @@ package struct SQLiteStore: Sendable {
                     "This database was made by a newer luciq. Use that version, or another DATABASE_URL.")
             }
             if try !pool.read(migrator.hasCompletedMigrations) { try migrator.migrate(pool) }
+            try pool.write { db in
+                if try Int32.fetchOne(db, sql: "PRAGMA application_id") != FileOwner.applicationID {
+                    try db.execute(sql: "PRAGMA application_id = \(FileOwner.applicationID)")
+                }
+            }
         } catch let error as DatabaseError {
             throw StoreProblem("Cannot migrate the database: \(Self.reason(error)).")
         }
+    }
+
+    /// Has `file` remember what SQLite has open, and gives the file a mark by which it is known from a copy of it.
+    ///
+    /// - Throws: `StoreProblem`.
+    func watchFile() throws {
+        guard let file else { return }
+        let mark = Int32.random(in: 1...Int32.max)
+        do {
+            try pool.write { try $0.execute(sql: "PRAGMA user_version = \(mark)") }
+            // In part where another process reads; the rest comes with later checkpoints.
+            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.passive) }
+            file.remember(try OpenFiles(file, mark: UInt32(mark)))
+        } catch let error as DatabaseError {
+            throw StoreProblem("Cannot write the database \(file.path): \(Self.reason(error)).")
+        }
+    }
+
+    /// Brings all that is in the log into the database file.
+    ///
+    /// - Returns: whether all of it is there. Another process that reads the file may keep some out, which is as safe.
+    func foldLog() -> Bool {
+        (try? pool.writeWithoutTransaction { try $0.checkpoint(.full) }) != nil
     }
 
     /// Folds the log into the file and closes every connection, even when one of them fails.
     package func close() throws {
         writeThread.stop()
         readers.close()
+        if let loss = file?.check() {
+            if loss.leavesContentWhole { _ = foldLog() }
+            // SQLite deletes a log by its name when it closes, and writes one into the file: these may be another's by
+            // now. So nothing is closed before the process ends.
+            for leaked in [pool, scans] { _ = Unmanaged.passRetained(leaked) }
+            return
+        }
         let scansClosed = Result { try scans.close() }
         // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
         // (`luciq verify`) the log stays, which is as safe.
-        if !isReadOnly { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
+        if file != nil { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
         let poolClosed = Result { try pool.close() }
         try scansClosed.get()
         try poolClosed.get()
@@ -98,6 +139,7 @@ package struct SQLiteStore: Sendable {
 
     /// A short read, on this thread.
     func read<Result>(_ body: (SQLiteReaders.Reader) throws -> Result) throws -> Result {
+        if file?.isLost == true { throw SQLiteFile.lost }
         do {
             return try readers.read(body)
         } catch {
@@ -107,9 +149,10 @@ package struct SQLiteStore: Sendable {
 
     /// A long read, in one snapshot, on another thread.
     func scan<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
+        try file?.verify()
         do {
             return try await scanGate.pass { try await scans.read(body) }
-        } catch let error where error is ChatError || error is CancellationError {
+        } catch let error where error is ChatError || error is CancellationError || error is StoreProblem {
             throw error
         } catch {
             throw ChatError(driver: error)
@@ -117,11 +160,23 @@ package struct SQLiteStore: Sendable {
     }
 
     /// One durable transaction, on this thread: call it from a task that prefers `writeThread`.
+    ///
+    /// - Throws: `ChatError.outcomeUnknown` when it went into a file that the next start may not find.
     func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try file?.verify()
+        let result: Result
         do {
-            return try pool.write(body)
+            result = try pool.write(body)
         } catch {
             throw ChatError(driver: error)
         }
+        if file?.check() != nil { throw ChatError.outcomeUnknown }
+        return result
+    }
+
+    /// - Throws: `ChatError.unavailable` when the file cannot be read, or is not the one that the next start opens.
+    func probe() throws {
+        try file?.verify()
+        try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
     }
 }

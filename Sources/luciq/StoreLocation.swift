@@ -20,7 +20,7 @@ enum StoreLocation: CustomStringConvertible {
 
     func backend(logger: Logger) async throws -> Backend {
         switch self {
-        case .sqlite(let path): try Backend.sqlite(path: path)
+        case .sqlite(let path): try Backend.sqlite(path: path, logger: logger)
         case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger)
         }
     }

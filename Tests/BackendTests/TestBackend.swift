@@ -33,7 +33,7 @@ struct TestBackend: Sendable {
         let keeper: any StoreKeeper
         switch kind {
         case .sqlite:
-            backend = try Backend.sqlite(path: folder.file("test.sqlite"))
+            backend = try Backend.sqlite(path: folder.file("test.sqlite"), logger: logger)
             keeper = SQLiteKeeper(path: folder.file("test.sqlite"))
         case .cluster:
             var configuration = ClusterConfiguration(

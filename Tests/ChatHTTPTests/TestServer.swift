@@ -43,9 +43,9 @@ struct TestServer: Sendable {
         let folder = try TemporaryFolder()
         let log = LogRecorder()
         let logger = Logger(label: "test") { _ in log }
-        var (store, lock) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
+        var (store, file) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
         store.searchDeadline = searchDeadline
-        let faulty = FaultyBackend(inner: Backend(store, lock: lock))
+        let faulty = FaultyBackend(inner: Backend(store, file: file, logger: logger))
         let metrics = PrometheusRegistry()
         let service = ChatService(
             backend: faulty.backend, limits: limits, streams: streams, logger: logger, metrics: metrics)
