@@ -11,6 +11,7 @@ package struct ChatService: Sendable {
     let chatWriter: ChatWriter
     let tenantWriter: TenantWriter
     package let hub: Hub
+    private let clockWatch: ClockWatch
     let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
     let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
 
@@ -40,13 +41,14 @@ package struct ChatService: Sendable {
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now()) }
+        self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.hub = Hub(
             backend: self.backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
     /// the backend stops.
-    package var services: [any Service] { backend.services + [tenantWriter, chatWriter, messageWriter] }
+    package var services: [any Service] { backend.services + [clockWatch, tenantWriter, chatWriter, messageWriter] }
 
     /// The same, with what serves people: it stops after the live streams have ended, which it would wait for, and before
     /// the writers, which it uses.

@@ -52,7 +52,7 @@ struct WorkerCommand: AsyncParsableCommand {
         let signals = WorkerSignals(onQuiet: { worker.quiet() }, onDump: { worker.dump() })
         // They stop in reverse: the worker while it can still be asked how it is.
         let services: [any Service] =
-            [redis] + jobs.services + [
+            [redis, ClockWatch(logger: logger)] + jobs.services + [
                 health, OnceConnected(redis: redis, service: worker),
                 OnceConnected(redis: redis, service: scheduler),
                 signals,

@@ -8,8 +8,10 @@ struct ExpireIdempotencyKeys: Job {
     static let name = "ExpireIdempotencyKeys"
     static var options: JobOptions { .recurring }
 
-    /// For servers whose clocks differ.
-    private static let margin = Duration.seconds(24 * 3600)
+    /// A day more than a key's lifetime, by the earlier of two clocks: one that is wrong deletes nothing early. `?` is this
+    /// process'.
+    private static let oldest =
+        "LEAST(UTC_TIMESTAMP(6), CAST(? AS DATETIME(6))) - INTERVAL \(IdempotencyKey.lifetime.components.seconds + 86_400) SECOND"
     /// Keys a chunk.
     private static let chunk = 1000
 
@@ -19,9 +21,9 @@ struct ExpireIdempotencyKeys: Job {
 
     func perform(_ arguments: NoArguments) async throws {
         let stint = Stint(time, in: context)
-        let oldest = clock.now().adding(.zero - IdempotencyKey.lifetime - Self.margin)
+        let now = clock.now()
         while try await stint.goesOn() {
-            guard try await deleteSome(before: oldest) else { return }
+            guard try await deleteSome(at: now) else { return }
         }
         context.logger.notice("Expired idempotency keys are left to the next run")
     }
@@ -29,13 +31,13 @@ struct ExpireIdempotencyKeys: Job {
     /// Two steps, because not every engine limits a DELETE.
     ///
     /// - Returns: whether there may be more.
-    private func deleteSome(before oldest: Timestamp) async throws -> Bool {
+    private func deleteSome(at now: Timestamp) async throws -> Bool {
         try await context.write { connection in
             let keys = try connection.rows(
                 """
-                SELECT scope, scope_id, idempotency_key FROM idempotency_keys WHERE created_at < ?
+                SELECT scope, scope_id, idempotency_key FROM idempotency_keys WHERE created_at < \(Self.oldest)
                 ORDER BY created_at LIMIT \(Self.chunk)
-                """, [.timestamp(oldest.microseconds)]
+                """, [.timestamp(now.microseconds)]
             ) { row -> [MySQLValue] in
                 [.integer(row.integer(0)), .integer(row.integer(1)), .bytes(Array(row.bytes(2)))]
             }
@@ -45,8 +47,9 @@ struct ExpireIdempotencyKeys: Job {
                 // A key may have been used anew meanwhile.
                 try connection.execute(
                     """
-                    DELETE FROM idempotency_keys WHERE (\(condition.joined(separator: " OR "))) AND created_at < ?
-                    """, some.flatMap { $0 } + [.timestamp(oldest.microseconds)])
+                    DELETE FROM idempotency_keys
+                    WHERE (\(condition.joined(separator: " OR "))) AND created_at < \(Self.oldest)
+                    """, some.flatMap { $0 } + [.timestamp(now.microseconds)])
             }
             return keys.count == Self.chunk
         }
