@@ -31,15 +31,15 @@ struct WorkerCommand: AsyncParsableCommand {
         let jobs: ClusterJobs
         // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)
+        let clock = RedisClock(redis, logger: logger)
         do {
-            jobs = try await ClusterJobs(plan.cluster, dead: plan.worker.dead, logger: logger)
+            jobs = try await ClusterJobs(plan.cluster, dead: plan.worker.dead, clock: clock, logger: logger)
             try await check(redis, plan)
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }
         let metrics = PrometheusRegistry()
         let registry = JobRegistry(jobs.jobs)
-        let clock = RedisClock(redis, logger: logger)
         let worker = Worker(
             plan.worker, jobs: registry, redis: redis, clock: clock, logger: logger, metrics: metrics)
         let scheduler = try CronScheduler(

@@ -89,6 +89,31 @@ import Testing
         }
     }
 
+    /// Sidekiq reads how many threads a process has from `info`, and from 8.1.2 on from beside it.
+    @Test func concurrencyIsWhereEachSidekiqLooks() async throws {
+        try await withWorkBench { bench in
+            try await bench.withWorker([], { $0.concurrency = 7 }) { worker in
+                try await eventually("it is seen") { try await bench.sets.processes().count == 1 }
+                #expect(try await bench.call("HGET", worker.identity, "concurrency").string == "7")
+                #expect(
+                    try await bench.call("HGET", worker.identity, "info").string?.contains(#""concurrency":7,"#) == true
+                )
+            }
+            for (process, fields) in [
+                "old": ["info", #"{"concurrency":5}"#], "new": ["info", #"{"pid":1}"#, "concurrency", "5"],
+            ] {
+                _ = try await bench.redis.send(RedisCommand(["HSET", process] + fields))
+                try await bench.call("SADD", "processes", process)
+            }
+            #expect(try await bench.sets.processes().map(\.concurrency) == [5, 5])
+        }
+    }
+
+    @Test func classesAreFoundByTheirBytes() throws {
+        let registry = JobRegistry([NamedJob()])
+        #expect(registry.contains("Caf\u{E9}") && !registry.contains("Cafe\u{301}"))
+    }
+
     @Test(arguments: SidekiqFormat.allCases)
     func everyFormatHasItsKeys(_ format: SidekiqFormat) async throws {
         try await withWorkBench(format: format) { bench in
@@ -129,4 +154,10 @@ import Testing
             #expect(try await bench.call("GET", "stat:failed:\(time.prefix(10))").integer == 1)
         }
     }
+}
+
+private struct NamedJob: Job {
+    static let name = "Caf\u{E9}"
+
+    func perform(_ arguments: NoArguments) async throws {}
 }

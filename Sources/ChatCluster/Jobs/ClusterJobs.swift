@@ -15,20 +15,24 @@ package struct ClusterJobs: Sendable {
 
     /// Checks that the database is there and up to date; connections are made when they are used.
     ///
+    /// - Parameter clock: the worker's; nil for one of its own.
     /// - Throws: `StoreProblem`.
-    package init(_ configuration: ClusterConfiguration, dead: DeadLimits = DeadLimits(), logger: Logger) async throws {
+    package init(
+        _ configuration: ClusterConfiguration, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil,
+        logger: Logger
+    ) async throws {
         let store = try await MySQLStore(configuration, logger: logger)
-        self.init(JobContext(store: store, logger: logger), dead: dead)
+        self.init(JobContext(store: store, logger: logger), dead: dead, clock: clock)
     }
 
-    init(_ context: JobContext, dead: DeadLimits = DeadLimits()) {
+    init(_ context: JobContext, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil) {
         let store = context.store
         self.probe = { try await store.probe() }
         self.services = [store.redis, store.reads, store.writes, store.scans]
         self.jobs = [
             SyncChatCounts(context: context), SyncApplicationCounts(context: context), Reconcile(context: context),
             Recount(context: context), ExpireIdempotencyKeys(context: context),
-            TrimStatistics(context: context, dead: dead),
+            TrimStatistics(context: context, dead: dead, clock: clock),
         ]
         self.cron = [
             CronJob(
