@@ -1,6 +1,5 @@
 import ArgumentParser
 import ChatCore
-import Foundation
 
 /// How a command ends when it cannot do its work: one sentence on standard error, and a code of sysexits.h.
 struct ExitStatus: Equatable {
@@ -10,6 +9,10 @@ struct ExitStatus: Equatable {
     static let refused = ExitStatus(code: ExitCode(65))
     /// Something this command needs is not available: an address, a file, a lock.
     static let unavailable = ExitStatus(code: ExitCode(69))
+    /// What should not be: an error that no other code is for.
+    static let failure = ExitStatus(code: .failure)
+    /// The shutdown took longer than it may, and the watchdog ended the process.
+    static let overdue = ExitStatus(code: ExitCode(70))
     /// Its output could not be written.
     static let inputOutput = ExitStatus(code: ExitCode(74))
     /// It may succeed later.
@@ -25,7 +28,9 @@ struct ExitStatus: Equatable {
     }
 
     func callAsFunction(_ sentence: String) -> ExitCode {
-        FileHandle.standardError.write(Data("luciq: \(sentence)\n".utf8))
+        // After what the log has said, and without waiting for ever for its reader.
+        LogQueue.standardError.append("luciq: \(sentence)\n")
+        LogQueue.standardError.flush()
         return code
     }
 }

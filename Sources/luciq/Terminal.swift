@@ -5,6 +5,12 @@ enum Terminal {
     static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
     static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
 
+    /// Says something to a person at a terminal, who may have stopped it (Ctrl-S): then it comes later, and nobody waits.
+    static func greet(_ text: String) {
+        guard isStandardOutput else { return }
+        Thread.detachNewThread { print(text) }
+    }
+
     /// Of standard output, in characters; nil where that is no terminal, or one of unknown size.
     static var width: Int? {
         var size = winsize()
@@ -39,5 +45,5 @@ final class ProgressBar: @unchecked Sendable {
 
     func finish() { if isTerminal { write("\n") } }
 
-    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+    private func write(_ text: String) { StandardStreams.tell(text) }
 }

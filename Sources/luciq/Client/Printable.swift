@@ -48,7 +48,7 @@ extension String {
 extension Unicode.Scalar {
     /// The control characters (C0, DEL, C1), the separators of lines, and the explicit directions of the bidirectional
     /// algorithm (UAX #9): with those a text can look like another.
-    fileprivate var isCommand: Bool {
+    var isCommand: Bool {
         switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true
         default: false

@@ -75,10 +75,29 @@ enum StandardInput {
     }
 }
 
+enum StandardStreams {
+    /// Opens what was closed at the start, as a shell's `2>&-` does: the next file or connection that is opened would take
+    /// its place, and get what is meant for the log or for the screen.
+    static func keepOpen() {
+        // Output that was closed still cannot be written, and input not read: commands say so. The log is merely gone.
+        for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
+        where fcntl(descriptor, F_GETFD) == -1 {
+            // The lowest number that is free, which is this one.
+            _ = open("/dev/null", mode)
+        }
+    }
+
+    /// Writes to standard error, at once and as much as is taken.
+    static func tell(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
 /// What is told to a person beside a command's output: nothing where nobody looks.
 enum Notice {
     static func tell(_ sentence: String?) {
         guard let sentence, Terminal.isStandardError else { return }
-        FileHandle.standardError.write(Data("luciq: \(sentence)\n".utf8))
+        StandardStreams.tell("luciq: \(sentence)\n")
     }
 }

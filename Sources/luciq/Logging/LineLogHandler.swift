@@ -1,5 +1,4 @@
 import ChatCore
-import Foundation
 import Logging
 
 /// One line an event on standard error: for people on a terminal, one JSON object elsewhere.
@@ -9,10 +8,15 @@ struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
     private let format: Format
+    private let queue: LogQueue
 
-    init(format: Format, level: Logger.Level) {
+    init(format: Format, level: Logger.Level, queue: LogQueue = .standardError) {
         self.format = format
         self.logLevel = level
+        self.queue = queue
+        queue.onDrop { count in
+            Self.line(.warning, "Log lines dropped", [("count", .stringConvertible(count))], as: format)
+        }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -21,16 +25,7 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let fields = fields(of: event)
-        var line = ""
-        line.reserveCapacity(256)
-        switch format {
-        case .human: appendHuman(event, fields, to: &line)
-        case .json: appendJSON(event, fields, to: &line)
-        }
-        line.append("\n")
-        // One write a line: lines of several threads do not mix.
-        line.withUTF8 { _ = Foundation.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        queue.append(Self.line(event.level, event.message.description, fields(of: event), as: format))
     }
 
     /// By name, without the framework's own request id: ours is among them.
@@ -40,21 +35,45 @@ struct LineLogHandler: LogHandler {
         return all.sorted { $0.key < $1.key }
     }
 
-    private func appendHuman(_ event: LogEvent, _ fields: [Logger.Metadata.Element], to line: inout String) {
-        line += WallClock.system.now().rfc3339
-        line += " \(event.level.rawValue.uppercased()) \(event.message)"
-        for (key, value) in fields { line += " \(key)=\(value)" }
+    static func line(
+        _ level: Logger.Level, _ message: String, _ fields: [Logger.Metadata.Element], as format: Format
+    ) -> String {
+        var line = ""
+        line.reserveCapacity(256)
+        switch format {
+        case .human: appendHuman(level, message, fields, to: &line)
+        case .json: appendJSON(level, message, fields, to: &line)
+        }
+        line.append("\n")
+        return line
     }
 
-    private func appendJSON(_ event: LogEvent, _ fields: [Logger.Metadata.Element], to line: inout String) {
-        line += "{\"time\":\"\(WallClock.system.now().rfc3339)\",\"level\":\"\(event.level.rawValue)\",\"message\":"
-        line.appendQuoted(event.message.description)
+    private static func appendHuman(
+        _ level: Logger.Level, _ message: String, _ fields: [Logger.Metadata.Element], to line: inout String
+    ) {
+        line += WallClock.system.now().rfc3339
+        line += " \(level.rawValue.uppercased()) "
+        // Blanks separate words of a message; what could begin a field, or another line, has it quoted.
+        line.appendField(message, mayHaveBlanks: true)
+        for (key, value) in fields {
+            line += " "
+            line.appendField(key)
+            line += "="
+            line.appendField(value.description)
+        }
+    }
+
+    private static func appendJSON(
+        _ level: Logger.Level, _ message: String, _ fields: [Logger.Metadata.Element], to line: inout String
+    ) {
+        line += "{\"time\":\"\(WallClock.system.now().rfc3339)\",\"level\":\"\(level.rawValue)\",\"message\":"
+        line.appendQuoted(message)
         for (key, value) in fields {
             line += ","
             line.appendQuoted(key)
             line += ":"
             switch value {
-            case .stringConvertible(let number as any Numeric): line += "\(number)"
+            case .stringConvertible(let number as any Numeric): line.appendNumber("\(number)")
             case .string(let text): line.appendQuoted(text)
             default: line.appendQuoted(value.description)
             }
@@ -64,22 +83,41 @@ struct LineLogHandler: LogHandler {
 }
 
 extension String {
-    /// Appends a JSON string.
+    /// Appends a value as logfmt has it: as it is, or quoted where it would not be one value otherwise.
+    fileprivate mutating func appendField(_ text: String, mayHaveBlanks: Bool = false) {
+        let isPlain = text.unicodeScalars.allSatisfy { scalar in
+            switch scalar {
+            case "\"", "\\", "=": false
+            case " ": mayHaveBlanks
+            default: !scalar.isCommand && !scalar.properties.isWhitespace
+            }
+        }
+        isPlain && !text.isEmpty ? append(text) : appendQuoted(text)
+    }
+
+    /// Appends a JSON string that is one line to every reader, and has nothing that a terminal would obey.
     fileprivate mutating func appendQuoted(_ text: String) {
         append("\"")
         defer { append("\"") }
-        let needsEscapes = text.utf8.contains { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }
-        guard needsEscapes else { return append(text) }
+        let isPlain = text.utf8.allSatisfy { (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+        guard !isPlain else { return append(text) }
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": append("\\\"")
             case "\\": append("\\\\")
             case "\n": append("\\n")
-            case _ where scalar.value < 0x20:
+            case "\r": append("\\r")
+            case "\t": append("\\t")
+            case _ where scalar.isCommand:
                 let hex = String(scalar.value, radix: 16)
                 append("\\u" + String(repeating: "0", count: 4 - hex.count) + hex)
             default: unicodeScalars.append(scalar)
             }
         }
+    }
+
+    /// JSON has no word for what is not a number.
+    fileprivate mutating func appendNumber(_ text: String) {
+        ["nan", "inf", "-inf"].contains(text) ? appendQuoted(text) : append(text)
     }
 }
