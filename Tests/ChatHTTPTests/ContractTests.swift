@@ -191,7 +191,8 @@ import Testing
             for bad in [long, "é"] {
                 let answer = try await server.client.get("/livez", headers: ["X-Request-Id": bad])
                 #expect(answer["X-Request-Id"] != bad)
-                #expect(answer["X-Request-Id"]?.isEmpty == false)
+                // Random: it does not tell how many requests there are.
+                #expect(answer["X-Request-Id"]?.wholeMatch(of: /[0-9a-f]{32}/) != nil)
             }
         }
     }

@@ -9,10 +9,19 @@ struct RequestIDMiddleware: RouterMiddleware {
         next: (Request, ChatContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        context.requestID = Self.callersID(request) ?? RequestID().description
+        context.requestID = Self.callersID(request) ?? Self.randomID()
         var response = try await next(request, context)
         response.headers[.requestID] = context.requestID
         return response
+    }
+
+    /// 128 bits in 32 hex digits: it says nothing about how many requests there are.
+    private static func randomID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return [generator.next(), generator.next()].map { (word: UInt64) in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
     }
 
     private static func callersID(_ request: Request) -> String? {
