@@ -11,4 +11,11 @@ struct Luciq: AsyncParsableCommand {
         ],
         defaultSubcommand: nil
     )
+
+    static func main() async {
+        StandardStreams.keepOpen()
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        ArgumentSecrets.wipe()
+        await main(Send.separatingText(in: arguments))
+    }
 }

@@ -4,10 +4,14 @@ import Foundation
 struct Send: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send a message, or a message a line; print their numbers.",
+        usage: "luciq send [<options>] [TOKEN] CHAT [TEXT]",
         discussion: """
+            \(ClientFlags.tokenHelp)
+
             Without TEXT, all of standard input is one message, without the line break at its end. With --lines, and at a \
             terminal, each line is a message, sent as soon as it is there, in order; blank lines are none. A message \
-            has 1 to 65535 bytes of UTF-8. TEXT that begins with a dash comes after --.
+            has 1 to 65535 bytes of UTF-8. Behind TOKEN and CHAT, an argument that begins with a dash is TEXT unless it is \
+            one of the options below; behind -- it always is.
 
             A server that is away is tried again, for as long as --patience says; each message is stored once all the \
             same. Ends with 65 when a message is refused, and with 75 when the server was away too long: what comes \
@@ -17,16 +21,17 @@ struct Send: AsyncParsableCommand {
 
     @OptionGroup var client: ClientFlags
 
-    @Argument(help: "The message. Default: standard input.")
-    var text: String?
-
     @Flag(help: "Each line of standard input is a message.") var lines = false
 
     @Option(help: ArgumentHelp("How long to try, for each message.", valueName: "seconds"))
     var patience = 60
 
     func run() async throws {
-        let address = try client.address()
+        let target = try client.target()
+        let text = target.rest.first
+        guard target.rest.count <= 1 else {
+            throw ExitStatus.usage("TEXT must be one argument: put it in quotes.")
+        }
         guard text == nil || !lines else { throw ExitStatus.usage("--lines is for standard input; leave out TEXT.") }
         guard (1...86_400).contains(patience) else {
             throw ExitStatus.usage("--patience must be a number from 1 to 86400.")
@@ -34,7 +39,7 @@ struct Send: AsyncParsableCommand {
         Interrupt.install()
         StandardOutput.ignoreBrokenPipes()
         do {
-            try await ChatClient.with(address, silence: .seconds(15)) { server in
+            try await ChatClient.with(target.address, silence: .seconds(15)) { server in
                 if let text { try await send(text, to: server) } else { try await sendInput(to: server) }
             }
         } catch StandardOutput.Failure.error(let reason) {
@@ -87,5 +92,39 @@ struct Send: AsyncParsableCommand {
             // A reader of the numbers who leaves is no reason to stop sending.
             guard error == .closed else { throw error }
         }
+    }
+}
+
+extension Send {
+    /// Finds a TEXT that begins with a dash and puts it behind `--`, so that it is not taken for options.
+    ///
+    /// - Parameter arguments: of the whole command line.
+    static func separatingText(
+        in arguments: [String], environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> [String] {
+        guard arguments.first == "send" else { return arguments }
+        var places = environment["LUCIQ_TOKEN", default: ""].isEmpty ? 2 : 1
+        var isFirst = true
+        var index = 1
+        while index < arguments.count {
+            let argument = arguments[index]
+            switch argument {
+            case "--": return arguments
+            case "--url", "--patience": index += 1
+            case "--lines", "--help", "-h", "--version": break
+            case _ where argument.hasPrefix("--url=") || argument.hasPrefix("--patience="): break
+            case _ where !argument.hasPrefix("-") || argument == "-":
+                if isFirst, places == 1, TokenSource.isToken(argument) { places = 2 }
+                isFirst = false
+                places -= 1
+            case _ where places == 0:
+                var separated = arguments
+                separated.remove(at: index)
+                return separated + ["--", argument]
+            default: return arguments
+            }
+            index += 1
+        }
+        return arguments
     }
 }

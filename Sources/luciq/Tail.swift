@@ -5,7 +5,10 @@ import Foundation
 struct Tail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Follow a chat: a line a message, as they come.",
+        usage: "luciq tail [<options>] [TOKEN] CHAT",
         discussion: """
+            \(ClientFlags.tokenHelp)
+
             A line is the message's number, its time by this machine's clock, and its text; what a terminal would obey \
             is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
 
@@ -26,14 +29,15 @@ struct Tail: AsyncParsableCommand {
     @Option(help: .hidden) var silence = 40
 
     func run() async throws {
-        let address = try client.address()
+        let target = try client.target()
+        guard target.rest.isEmpty else { throw ExitStatus.usage("There is an argument too many behind CHAT.") }
         let start = after.map { Int64(digits: $0[...]) }
         guard start != .some(nil) else { throw ExitStatus.usage("--after must be a message's number, or 0.") }
         Interrupt.install()
         StandardOutput.ignoreBrokenPipes()
         StandardOutput.endWithItsReader()
         do {
-            try await ChatClient.with(address, silence: .seconds(silence)) { server in
+            try await ChatClient.with(target.address, silence: .seconds(silence)) { server in
                 try await follow(server, from: Following(after: start ?? nil))
             }
         } catch StandardOutput.Failure.closed {

@@ -3,23 +3,64 @@ import Foundation
 
 /// Which chat, of which server; for every command that is a client.
 struct ClientFlags: ParsableArguments {
-    @Argument(help: "The application's token.")
-    var token: String
+    static let tokenHelp = """
+        TOKEN is the application's token, @FILE for one that a file holds, or - for one that is the first line of standard \
+        input. Without it, LUCIQ_TOKEN has the token, or @FILE. CHAT is the chat's number.
+        """
 
-    @Argument(help: "The chat's number.")
-    var chat: String
+    /// One list, since the first may be left out.
+    @Argument(help: .hidden)
+    var words: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "The server, http or https. Default: http://127.0.0.1:3000. Environment: LUCIQ_URL.", valueName: "url"))
     var url: String?
 
-    func address() throws -> ChatAddress {
-        let variable = ProcessInfo.processInfo.environment["LUCIQ_URL"].flatMap { $0.isEmpty ? nil : $0 }
-        do throws(ChatAddress.Invalid) {
-            return try ChatAddress(url: url ?? variable ?? "http://127.0.0.1:3000", token: token, chat: chat)
-        } catch {
-            throw ExitStatus.usage(error.sentence)
+    func target() throws -> ClientTarget {
+        try ClientTarget(words, url: url, environment: ProcessInfo.processInfo.environment)
+    }
+}
+
+/// What a client's arguments mean.
+struct ClientTarget {
+    let address: ChatAddress
+    /// What comes after TOKEN and CHAT.
+    let rest: [String]
+
+    /// - Parameters:
+    ///   - words: TOKEN, which may be left out where `LUCIQ_TOKEN` has it, CHAT, and the rest.
+    ///   - url: the server's; nil for what the environment says.
+    ///   - environment: a variable that is set to nothing is as good as not set.
+    /// - Throws: an exit code, when it has been said what is wrong.
+    init(_ words: [String], url: String?, environment: [String: String]) throws {
+        let environment = environment.filter { !$0.value.isEmpty }
+        var rest = words[...]
+        let variable = environment["LUCIQ_TOKEN"]
+        let source: TokenSource
+        if let first = rest.first, variable == nil || TokenSource.isToken(first) {
+            source = TokenSource(first)
+            rest.removeFirst()
+        } else if let variable {
+            source = TokenSource(variable)
+            guard source != .standardInput else {
+                throw ExitStatus.usage("LUCIQ_TOKEN must be a token, or @ and the name of its file.")
+            }
+        } else {
+            throw ExitStatus.usage("TOKEN and CHAT are missing. TOKEN may be in LUCIQ_TOKEN; --help tells more.")
+        }
+        guard let chat = rest.popFirst() else {
+            let hint = variable == nil ? " TOKEN comes before it, or is in LUCIQ_TOKEN." : ""
+            throw ExitStatus.usage("CHAT is missing.\(hint)")
+        }
+        let server = url ?? environment["LUCIQ_URL"] ?? "http://127.0.0.1:3000"
+        do {
+            address = try ChatAddress(url: server, token: source.read(), chat: chat)
+            self.rest = Array(rest)
+        } catch let invalid as ChatAddress.Invalid {
+            throw ExitStatus.usage(invalid.sentence)
+        } catch let failure as TokenSource.Failure {
+            throw ExitStatus.usage(failure.sentence)
         }
     }
 }

@@ -1,0 +1,79 @@
+import ChatCore
+import Foundation
+
+/// Where a client has the application's token from: whoever knows it may do everything with the application, and an
+/// argument is seen by everybody on the machine.
+enum TokenSource: Equatable {
+    case text(String)
+    /// Given as `@path`.
+    case file(String)
+    /// Given as `-`: the first line.
+    case standardInput
+
+    /// The token was given, but cannot be had. The sentence does not hold it.
+    struct Failure: Error, Equatable {
+        let sentence: String
+    }
+
+    /// A file is read no further than this, in bytes.
+    private static let longest = 4096
+
+    init(_ argument: String) {
+        switch argument {
+        case "-": self = .standardInput
+        case _ where argument.hasPrefix("@"): self = .file(String(argument.dropFirst()))
+        default: self = .text(argument)
+        }
+    }
+
+    /// Whether an argument can be nothing but TOKEN: a chat's number looks like none of these.
+    static func isToken(_ argument: String) -> Bool {
+        TokenSource(argument) != .text(argument) || Tenant.Token(argument) != nil
+    }
+
+    /// The token as it was given, without blanks and line breaks around it.
+    func read() throws(Failure) -> String {
+        let text: String
+        switch self {
+        case .text(let token): text = token
+        case .file(let path): text = try Self.read(path)
+        case .standardInput: text = try Self.readLine()
+        }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    private static func read(_ path: String) throws(Failure) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path) }
+        defer { close(descriptor) }
+        let bytes = try bytes(of: descriptor, named: path) { _ in false }
+        guard !bytes.isEmpty else { throw Failure(sentence: "The token's file \(path.printable) is empty.") }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Byte by byte, since what follows is the message.
+    private static func readLine() throws(Failure) -> String {
+        let line = try bytes(of: STDIN_FILENO, named: "standard input", at: 1) { $0 == UInt8(ascii: "\n") }
+        guard !line.isEmpty else { throw Failure(sentence: "Standard input must begin with a line that is TOKEN.") }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    private static func bytes(
+        of descriptor: CInt, named name: String, at once: Int = longest, until isEnd: (UInt8) -> Bool
+    ) throws(Failure) -> [UInt8] {
+        var all: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: once)
+        while all.count < longest {
+            let count = Foundation.read(descriptor, &piece, once)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw unreadable(name) }
+            all += piece[..<count]
+            if count == 0 || isEnd(all[all.count - 1]) { break }
+        }
+        return all
+    }
+
+    private static func unreadable(_ name: String) -> Failure {
+        Failure(sentence: "TOKEN cannot be read from \(name.printable): \(String(cString: strerror(errno))).")
+    }
+}
