@@ -23,6 +23,8 @@ package struct ClusterConfiguration: Sendable {
     var writeConnections: Int { 2 * Self.batchesInFlight + 1 }
     static let batchesInFlight = 4
     static let scanConnections = 2
+    /// To the database, of a server, at most.
+    package var connections: Int { readConnections + writeConnections + Self.scanConnections }
     /// Chats whose messages a process may hear at the same time: as many as it may have readers.
     static let maxHeardChats = StreamLimits().subscriptions
 

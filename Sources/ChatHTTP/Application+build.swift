@@ -80,7 +80,11 @@ extension HTTPOptions {
                 backlog: 1024,
                 availableConnectionsDelegate: .maximum(maxConnections, logger: logger)
             ),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? givenPort) },
+            onServerRunning: { channel in
+                // It fails when the channel is closed already.
+                try? await channel.pipeline.addHandler(AcceptPause(logger: logger), position: .first)
+                await onListening(channel.localAddress?.port ?? givenPort)
+            },
             logger: logger
         )
         application.addServices(departures)

@@ -19,7 +19,7 @@ struct Bench: AsyncParsableCommand {
 
         func run() async throws {
             var server = Server(database: database, flags: flags)
-            server.extraRoutes = { addNoopRoutes(to: $0) }
+            server.extraRoutes = { addNoopRoutes(to: $0) { StandardStreams.tell("A thread hangs.\n") } }
             try await server.run()
         }
     }

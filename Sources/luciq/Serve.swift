@@ -6,7 +6,6 @@ import Foundation
 import Hummingbird
 import Logging
 import ServiceLifecycle
-import UnixSignals
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,9 +31,14 @@ struct Server {
     var extraRoutes: @Sendable (Routes) -> Void = { _ in }
 
     func run() async throws {
-        let plan = try await plan()
-        raiseFileLimit(for: plan.options.maxConnections)
+        ProcessSignals.hold()
+        defer { LogQueue.standardError.flush() }
+        var plan = try await plan()
         let logger = plan.logger
+        plan.options.maxConnections = try OpenFiles.connections(
+            plan.options.maxConnections, beside: OpenFiles.process(listeners: 2) + plan.location.openFiles,
+            setting: Setup.maxConnections.variable, logger: logger)
+        OpenFiles.takeTimers()
         let backend: Backend
         do {
             backend = try await plan.location.backend(logger: logger)
@@ -42,6 +46,7 @@ struct Server {
             throw ExitStatus.problem(problem)
         }
         let metrics = PrometheusRegistry()
+        LogQueue.standardError.measure(in: metrics)
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
         let application = buildApplication(
             service: service,
@@ -49,12 +54,8 @@ struct Server {
             metrics: metrics,
             logger: logger,
             extraRoutes: extraRoutes,
-            onListening: { port in announce(port: port, plan) }
+            onListening: { [plan] port in announce(port: port, plan) }
         )
-        var configuration = ServiceGroupConfiguration(
-            services: service.services(around: application), gracefulShutdownSignals: [.sigterm, .sigint],
-            logger: logger)
-        configuration.maximumGracefulShutdownDuration = plan.shutdownTimeout
         defer {
             // The services have ended, however they did; what was answered is safe however this ends.
             do { try backend.close() } catch {
@@ -62,15 +63,18 @@ struct Server {
             }
         }
         do {
-            try await ServiceGroup(configuration: configuration).run()
+            try await ProcessSignals.run(
+                service.services(around: application).map { .init(service: $0) }, limit: plan.shutdownTimeout,
+                logger: logger)
         } catch {
-            throw ExitStatus.listening(error, on: plan.options, called: Setup.host.variable) ?? error
+            throw ExitStatus.listening(error, on: plan.options, called: Setup.host.variable)
+                ?? ExitStatus.failure("\(error)")
         }
         logger.info("stopped")
     }
 
     private struct Plan {
-        let options: HTTPOptions
+        var options: HTTPOptions
         let limits: CommitLimits
         let location: StoreLocation
         let shutdownTimeout: Duration
@@ -106,8 +110,7 @@ struct Server {
     private func announce(port: Int, _ plan: Plan) {
         let url = plan.options.url(port: port)
         plan.logger.info("listening", metadata: ["url": .string(url), "database": .string(plan.location.description)])
-        guard Terminal.isStandardOutput else { return }
-        print(
+        Terminal.greet(
             """
 
               Luciq Chat is running: \(url)
@@ -118,13 +121,5 @@ struct Server {
               Ctrl-C stops it.
 
             """)
-    }
-
-    /// The usual soft limit of 1024 open files is less than the connections we accept; it is raised as far as it may be.
-    private func raiseFileLimit(for connections: Int) {
-        var limit = rlimit()
-        guard getrlimit(.init(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, rlim_t(connections + 64)))
-        setrlimit(.init(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

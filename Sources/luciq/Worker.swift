@@ -3,12 +3,12 @@ import ChatCluster
 import ChatCore
 import ChatHTTP
 import ChatJobs
+import Foundation
 import Hummingbird
 import Logging
 import MySQLClient
 import RedisClient
 import ServiceLifecycle
-import UnixSignals
 
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,9 +25,17 @@ struct WorkerCommand: AsyncParsableCommand {
     @OptionGroup var flags: WorkerFlags
 
     func run() async throws {
-        WorkerSignals.hold()
-        let plan = try await plan()
+        ProcessSignals.hold([SIGTSTP, SIGTTIN])
+        defer { LogQueue.standardError.flush() }
+        var plan = try await plan()
         let logger = plan.logger
+        // A connection to Redis for each queue, and one to the database for each job.
+        plan.health.maxConnections = try OpenFiles.connections(
+            plan.health.maxConnections,
+            beside: OpenFiles.process(listeners: 1, loops: 1) + plan.worker.queues.count + plan.worker.concurrency
+                + plan.cluster.connections + 8,
+            setting: "the worker's connections", logger: logger)
+        OpenFiles.takeTimers()
         let jobs: ClusterJobs
         // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)
@@ -39,6 +47,7 @@ struct WorkerCommand: AsyncParsableCommand {
             throw ExitStatus.problem(problem)
         }
         let metrics = PrometheusRegistry()
+        LogQueue.standardError.measure(in: metrics)
         let registry = JobRegistry(jobs.jobs)
         let worker = Worker(
             plan.worker, jobs: registry, redis: redis, clock: clock, logger: logger, metrics: metrics)
@@ -48,27 +57,27 @@ struct WorkerCommand: AsyncParsableCommand {
         let health = buildHealthApplication(
             probe: { try await probe(jobs, redis) }, options: plan.health, metrics: metrics,
             logger: logger,
-            onListening: { port in announce(port: port, worker.identity, plan) })
-        let signals = WorkerSignals(onQuiet: { worker.quiet() }, onDump: { worker.dump() })
+            onListening: { [plan] port in announce(port: port, worker.identity, plan) })
         // They stop in reverse: the worker while it can still be asked how it is.
         let services: [any Service] =
             [redis, ClockWatch(logger: logger)] + jobs.services + [
                 health, OnceConnected(redis: redis, service: worker),
                 OnceConnected(redis: redis, service: scheduler),
-                signals,
             ]
-        var configuration = ServiceGroupConfiguration(
-            services: services.map { service in
-                // The worker ends by itself when Sidekiq's web page tells it to.
-                .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)
-            },
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        // The worker keeps its time itself; what comes after that is bounded too.
-        configuration.maximumGracefulShutdownDuration = plan.worker.shutdownTimeout + .seconds(10)
         do {
-            try await ServiceGroup(configuration: configuration).run()
+            try await ProcessSignals.run(
+                services.map { service in
+                    // The worker ends by itself when Sidekiq's web page tells it to.
+                    .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)
+                },
+                // The worker keeps its time itself; what comes after that is bounded too.
+                limit: plan.worker.shutdownTimeout + .seconds(10),
+                // As Sidekiq has them.
+                actions: [SIGTSTP: { worker.quiet() }, SIGTTIN: { worker.dump() }],
+                logger: logger)
         } catch {
-            throw ExitStatus.listening(error, on: plan.health, called: Setup.workerHost.variable) ?? error
+            throw ExitStatus.listening(error, on: plan.health, called: Setup.workerHost.variable)
+                ?? ExitStatus.failure("\(error)")
         }
         logger.info("stopped")
     }
@@ -77,7 +86,7 @@ struct WorkerCommand: AsyncParsableCommand {
         let worker: WorkerConfiguration
         /// Nil: told from what is in Redis.
         let cron: CronFormat?
-        let health: HTTPOptions
+        var health: HTTPOptions
         let cluster: ClusterConfiguration
         let logger: Logger
     }
@@ -134,8 +143,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 "redis": .string(plan.cluster.redis.description), "queues": .string(queues),
                 "concurrency": .stringConvertible(plan.worker.concurrency), "process": .string(identity),
             ])
-        guard Terminal.isStandardOutput else { return }
-        print(
+        Terminal.greet(
             """
 
               A worker of Luciq Chat is running, on the queues \(queues)

@@ -22,9 +22,10 @@ final class LuciqProcess: @unchecked Sendable {
     /// - Parameters:
     ///   - input: what it can read; nil for nothing.
     ///   - terminal: where it runs, instead of a pipe and a file.
+    ///   - errors: its standard error; nil for a file, `errorText`.
     init(
         _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:], input: String? = nil,
-        terminal: PseudoTerminal? = nil
+        terminal: PseudoTerminal? = nil, errors pipe: Pipe? = nil
     ) throws {
         errors = URL(fileURLWithPath: folder.file("stderr-\(UUID().uuidString)"))
         _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
@@ -33,7 +34,7 @@ final class LuciqProcess: @unchecked Sendable {
         process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
         process.environment = environment
         process.standardOutput = output
-        process.standardError = try FileHandle(forWritingTo: errors)
+        process.standardError = if let pipe { pipe } else { try FileHandle(forWritingTo: errors) }
         process.standardInput = FileHandle.nullDevice
         if let input {
             let pipe = Pipe()
@@ -104,7 +105,7 @@ final class LuciqProcess: @unchecked Sendable {
         let process = try LuciqProcess(arguments, in: folder, environment: environment)
         var port: Int?
         try await eventually("it listens") {
-            let listening = /"message":"listening".*"url":"http:..127\.0\.0\.1:(\d+)"/
+            let listening = /"message":"listening".*"url":"http:[^"]*:(\d+)"/
             port = process.errorText.firstMatch(of: listening).flatMap { Int($0.1) }
             guard port != nil || process.isRunning else {
                 throw RawConnection.Failure(description: "it ended: \(process.errorText)")

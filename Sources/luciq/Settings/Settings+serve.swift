@@ -1,11 +1,12 @@
 import ChatCore
 import ChatHTTP
+import Foundation
 import Logging
 
 extension Settings {
     func httpOptions() throws -> HTTPOptions {
         var options = HTTPOptions()
-        options.host = try text(Setup.host)
+        options.host = try address(Setup.host)
         options.port = try number(Setup.port, in: 0...65_535)
         options.connections.idle = try seconds(Setup.idleTimeout)
         options.connections.body = try seconds(Setup.bodyTimeout)
@@ -34,5 +35,28 @@ extension Settings {
         case "json": .json
         default: Terminal.isStandardError ? .human : .json
         }
+    }
+
+    /// An address to listen on, or a name. `*` is all addresses: of IPv6, which those of IPv4 come with, where there is IPv6.
+    func address(_ setting: Setting<String>) throws -> String {
+        let host = try text(setting)
+        guard !host.isEmpty else {
+            throw Invalid(description: "\(setting.variable) must be an address to listen on, or * for all.")
+        }
+        guard host == "*" else { return host }
+        let socket = socket(AF_INET6, CInt(SOCK_STREAM.rawValue), 0)
+        guard socket >= 0 else { return "0.0.0.0" }
+        defer { close(socket) }
+        var isIPv6Only: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        getsockopt(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &isIPv6Only, &size)
+        guard isIPv6Only == 0 else {
+            throw Invalid(
+                description: """
+                    \(setting.variable) cannot be * on this machine, which keeps IPv4 apart (net.ipv6.bindv6only): set it \
+                    to 0.0.0.0 or ::.
+                    """)
+        }
+        return "::"
     }
 }

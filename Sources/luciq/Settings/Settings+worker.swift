@@ -17,7 +17,7 @@ extension Settings {
     /// Where a worker listens: for probes and Prometheus, so a few connections will do.
     func healthOptions() throws -> HTTPOptions {
         var options = HTTPOptions()
-        options.host = try text(Setup.workerHost)
+        options.host = try address(Setup.workerHost)
         options.port = try number(Setup.workerPort, in: 0...65_535)
         options.maxConnections = 256
         return options
