@@ -4,7 +4,7 @@
 #   make bench BACKEND=cluster      on a MariaDB and a Redis that are started for it
 #   make bench BENCH=jobs           background jobs, next to Ruby's Sidekiq
 #   make bench BENCH=streams        live streams: latency, connections, readers (ARGS="--backend cluster")
-#   make test FILTER=MessageWriter   FILTER is a part of a suite's or a test's name
+#   make test FILTER=GroupCommit     FILTER is a part of a suite's or a test's name
 
 ARGS   ?=
 BACKEND ?= embedded
@@ -34,7 +34,7 @@ services: ## Start private MariaDB and Redis servers and say where they are; Ctr
 	@scripts/setup test
 	@scripts/services foreground
 
-test: ## Build and run the tests (FILTER=MessageWriter for some of them)
+test: ## Build and run the tests (FILTER=GroupCommit for some of them)
 	@scripts/test '$(FILTER)'
 
 build: setup ## Build everything, tests too, for debugging

@@ -83,8 +83,8 @@ extension StoreLocation {
     /// What a server needs for its store.
     var openFiles: Int {
         switch self {
-        // Two for each connection, the writer's too, with its lock and the shared memory.
-        case .sqlite: 2 * (ProcessInfo.processInfo.activeProcessorCount + 5) + 2
+        // Two for each connection, the writer's too, with its lock, the shared memory, and what watches the file.
+        case .sqlite: 2 * (ProcessInfo.processInfo.activeProcessorCount + 5) + 6
         // Two to Redis, each of which may be made anew before the old one is closed, on a loop of their own.
         case .cluster(let configuration): configuration.connections + 4 + 3
         }
