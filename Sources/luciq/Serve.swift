@@ -35,10 +35,10 @@ struct Server {
         defer { LogQueue.standardError.flush() }
         var plan = try await plan()
         let logger = plan.logger
-        plan.options.maxConnections = try OpenFiles.connections(
-            plan.options.maxConnections, beside: OpenFiles.process(listeners: 2) + plan.location.openFiles,
+        plan.options.maxConnections = try FileLimit.connections(
+            plan.options.maxConnections, beside: FileLimit.process(listeners: 2) + plan.location.openFiles,
             setting: Setup.maxConnections.variable, logger: logger)
-        OpenFiles.takeTimers()
+        FileLimit.takeTimers()
         let backend: Backend
         do {
             backend = try await plan.location.backend(logger: logger)

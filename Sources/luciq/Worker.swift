@@ -30,12 +30,12 @@ struct WorkerCommand: AsyncParsableCommand {
         var plan = try await plan()
         let logger = plan.logger
         // A connection to Redis for each queue, and one to the database for each job.
-        plan.health.maxConnections = try OpenFiles.connections(
+        plan.health.maxConnections = try FileLimit.connections(
             plan.health.maxConnections,
-            beside: OpenFiles.process(listeners: 1, loops: 1) + plan.worker.queues.count + plan.worker.concurrency
+            beside: FileLimit.process(listeners: 1, loops: 1) + plan.worker.queues.count + plan.worker.concurrency
                 + plan.cluster.connections + 8,
             setting: "the worker's connections", logger: logger)
-        OpenFiles.takeTimers()
+        FileLimit.takeTimers()
         let jobs: ClusterJobs
         // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)

@@ -5,13 +5,13 @@ import Testing
 @testable import luciq
 
 /// Open files: clients never get those that the process needs itself.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct OpenFilesTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct FileLimitTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
     private var reserved: Int {
-        OpenFiles.process(listeners: 2) + StoreLocation.sqlite(path: "").openFiles
+        FileLimit.process(listeners: 2) + StoreLocation.sqlite(path: "").openFiles
     }
 
     /// Starts a server that may have so many files.
@@ -34,12 +34,12 @@ import Testing
     }
 
     @Test func whatIsLeftIsForConnections() {
-        #expect(OpenFiles.allowed(10_000, beside: 60, of: 20_000) == 10_000)
-        #expect(OpenFiles.allowed(10_000, beside: 60, of: 10_060) == 10_000)
-        #expect(OpenFiles.allowed(10_000, beside: 60, of: 1024) == 964)
-        #expect(OpenFiles.allowed(10_000, beside: 60, of: 68) == 8)
-        #expect(OpenFiles.allowed(10_000, beside: 60, of: 67) == nil)
-        #expect(OpenFiles.allowed(2, beside: 60, of: 62) == 2)
+        #expect(FileLimit.allowed(10_000, beside: 60, of: 20_000) == 10_000)
+        #expect(FileLimit.allowed(10_000, beside: 60, of: 10_060) == 10_000)
+        #expect(FileLimit.allowed(10_000, beside: 60, of: 1024) == 964)
+        #expect(FileLimit.allowed(10_000, beside: 60, of: 68) == 8)
+        #expect(FileLimit.allowed(10_000, beside: 60, of: 67) == nil)
+        #expect(FileLimit.allowed(2, beside: 60, of: 62) == 2)
     }
 
     /// All connections that may be are taken, and those that are served have all they need.

@@ -6,7 +6,7 @@ import Logging
 /// How many files the process may have open, which connections are too, and who gets them.
 ///
 /// What the process needs itself comes first: with all taken by clients, searches and health checks would fail.
-enum OpenFiles {
+enum FileLimit {
     /// With fewer connections than this a server is of no use.
     static let fewestConnections = 8
 
