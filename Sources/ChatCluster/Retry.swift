@@ -19,7 +19,8 @@ struct Retry {
         if error.passesAtOnce { return true }
         // Half of it by chance, so that those who failed together do not come back together.
         let wait = min(pause * Double.random(in: 0.5...1), remaining)
-        try? await Task.sleep(for: wait)  // Cancelled or not, the deadline ends it.
+        // Whoever is cancelled wants no other attempt.
+        do { try await Task.sleep(for: wait) } catch { return false }
         pause = min(pause * 2, .milliseconds(250))
         return true
     }

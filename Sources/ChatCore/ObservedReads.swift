@@ -116,6 +116,8 @@ private struct ReadObserver {
         } catch let error as CancellationError {
             throw error
         } catch {
+            // Whatever a driver makes of it: nobody waits for the answer, and it says nothing about the store.
+            if Task.isCancelled { throw CancellationError() }
             let failure = ChatError(store: error)
             // The other errors say that a bound was reached, not that something is broken.
             if case .unavailable = failure {

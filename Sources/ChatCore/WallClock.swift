@@ -19,3 +19,12 @@ package struct WallClock: Sendable {
         return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 }
+
+extension WallClock {
+    /// The same clock, but never further ahead than time has passed from now on: one that is set ahead makes nothing look
+    /// old. One that is set back makes things look younger, so that they are waited for longer.
+    func neverAhead(by time: Timekeeper) -> WallClock {
+        let (start, origin) = (now(), time.now())
+        return WallClock { min(now(), start.adding(time.now() - origin)) }
+    }
+}

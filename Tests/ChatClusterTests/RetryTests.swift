@@ -19,6 +19,15 @@ import Testing
             key: try key.map { try IdempotencyKey($0, content: body.utf8) })
     }
 
+    @Test func whoIsCancelledDoesNotTryAgain() async {
+        let attempt = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            var retry = Retry(patience: .seconds(60))
+            return await retry.mayGoOn(after: MySQLError(.deadlock, "", number: 1213))
+        }
+        #expect(await attempt.value == false)
+    }
+
     /// The bodies that are stored, and how many rows have each.
     private func stored(_ server: MariaDBServer) async throws -> [String: Int] {
         let rows = try await server.sql(

@@ -1,8 +1,9 @@
-import ChatCore
 import Logging
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import ChatCore
 
 @Suite(.timeLimit(.minutes(1))) struct ClockWatchTests {
     private final class Recorder: LogHandler, Sendable {
@@ -22,6 +23,18 @@ import Testing
         func log(event: LogEvent) {
             lines.withLock { $0.append("\(event.message) \(event.metadata?["seconds"] ?? "")") }
         }
+    }
+
+    @Test func aClockThatIsSetAheadMakesNothingOld() {
+        let hands = TestClock()
+        let wall = Mutex(Timestamp(microseconds: 1_763_830_664_194_123))
+        let start = wall.withLock(\.self)
+        let clock = WallClock { wall.withLock(\.self) }.neverAhead(by: Timekeeper(hands))
+        hands.advance(by: .seconds(5))
+        wall.withLock { $0 = start.adding(.seconds(86_400)) }
+        #expect(clock.now() == start.adding(.seconds(5)))
+        wall.withLock { $0 = start.adding(.seconds(-86_400)) }
+        #expect(clock.now() == start.adding(.seconds(-86_400)))
     }
 
     @Test func aJumpIsLogged() async throws {

@@ -20,6 +20,34 @@ struct SSEDepartureTests {
         }
     }
 
+    /// Four may read from the store at a time. Who leaves the line behind them reads nothing more.
+    @Test func whoLeftReadsNoMore() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for _ in 0..<3 { _ = try await server.client.post(chat + "/messages", json: #"{"body":"hi"}"#) }
+            func open(_ query: String) async throws -> SSEClient {
+                try await SSEClient(server.client.port, chat + "/stream" + query)
+            }
+            let live = try await open("")  // It has the chat read, once for all.
+            server.reads.hold()
+            var readers: [SSEClient] = []
+            for _ in 0..<4 { readers.append(try await open("?after=0")) }
+            try await server.reads.waitForHeld(4)
+            for _ in 0..<4 {
+                let departing = try await open("?after=0")
+                departing.connection.endWithReset()
+            }
+            try await eventually("they are gone") { server.metric("luciq_stream_subscriptions") == 5 }
+            server.reads.release()
+            // Those in the line come before this one.
+            readers.append(try await open("?after=0"))
+            for reader in readers { #expect(try await reader.numbers(3) == [1, 2, 3]) }
+            #expect(server.metric("luciq_store_read_seconds_count{operation=\"entries\"}") == 5)
+            #expect(server.log.lines.filter { $0.contains("could not be read") } == [])
+            withExtendedLifetime(live) {}
+        }
+    }
+
     /// Many requests before it on the same connection are answered as ever.
     @Test func theLastOfManyRequests() async throws {
         try await TestServer.run { server in

@@ -1,8 +1,10 @@
 import ChatCore
 import GRDB
+import Logging
 import TestSupport
 import Testing
 
+@testable import ChatHTTP
 @testable import ChatSQLite
 
 /// A store that fails, hangs or is busy: every route that needs it says so, and stores nothing.
@@ -166,5 +168,23 @@ import Testing
                 #expect(count > 0, "\(operation)")
             }
         }
+    }
+
+    /// A driver has other names for it.
+    @Test func aReadThatIsCancelledIsNoFailureOfTheStore() async throws {
+        let folder = try TemporaryFolder()
+        let log = LogRecorder()
+        let logger = Logger(label: "test") { _ in log }
+        var backend = try Backend.sqlite(path: folder.file("test.sqlite"), logger: logger)
+        backend.probe = {
+            try? await Task.sleep(for: .seconds(3600))
+            throw ChatError.unavailable(reason: "The connection was lost")
+        }
+        let service = ChatService(backend: backend, logger: logger, metrics: PrometheusRegistry())
+        let read = Task { try await service.backend.probe() }
+        read.cancel()
+        await #expect(throws: CancellationError.self) { try await read.value }
+        #expect(log.lines == [])
+        try backend.close()
     }
 }

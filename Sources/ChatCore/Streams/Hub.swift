@@ -45,7 +45,7 @@ package final class Hub: Service {
     ) {
         self.bus = backend.bus
         self.source = StreamSource(
-            backend: backend, limits: limits, time: time, clock: clock, logger: logger,
+            backend: backend, limits: limits, time: time, clock: clock.neverAhead(by: time), logger: logger,
             metrics: StreamMetrics(factory: metrics))
         bus.listen { [weak self] event in self?.hear(event) }
     }

@@ -55,6 +55,8 @@ final class StreamSource: Sendable {
     ) async throws(StreamEnd) -> LogOrder.Finding? {
         guard await turnstile.enter() else { return nil }
         defer { turnstile.leave() }
+        // Its turn may have come as its reader left.
+        if Task.isCancelled { return nil }
         do {
             switch work {
             case .read(let number):

@@ -153,6 +153,8 @@ final class EventStreamHandler: ChannelDuplexHandler {
         wake = nil
         pieces = []
         subscription.cancel()
+        // It may stand in line for a read that nobody wants any more.
+        reading?.cancel()
         metrics.streams.decrement()
     }
 
