@@ -5,8 +5,8 @@ import Synchronization
 /// Logs each change of state between a worker and Redis once, whichever parts of the worker meet it.
 ///
 /// Each part reports its failures and successes. While any part fails, a cause is logged when it is new; when none does,
-/// the recovery is. What Redis refuses for one key only (`WRONGTYPE`) is kept apart, so that such a key, which may stay
-/// as it is for months, does not hide an outage.
+/// the recovery is. What Redis refuses for one key only (`WRONGTYPE`) is kept apart, and logged for each part that meets
+/// it: such a key may stay as it is for months and must not hide an outage.
 final class Outage: Sendable {
     enum Part: Hashable {
         case fetch, beat, poll, rescue, settle
@@ -47,7 +47,7 @@ final class Outage: Sendable {
         let isOfOneKey = error.prefix == "WRONGTYPE"
         let cause = Self.cause(error)
         let isNew = state.withLock { state in
-            isOfOneKey ? state.refusals.add(cause, of: part) : state.outage.add(cause, of: part)
+            isOfOneKey ? state.refusals.add("\(part) \(cause)", of: part) : state.outage.add(cause, of: part)
         }
         guard isNew else { return }
         let message: Logger.Message = isOfOneKey ? "Redis refused to move a job" : "Redis unavailable: jobs paused"
