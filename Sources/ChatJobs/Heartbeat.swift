@@ -19,7 +19,8 @@ final class Heartbeat: Sendable {
     private let fetcher: Fetcher
     private let statistics: WorkerStatistics
     private let metrics: JobMetrics
-    private let info: String
+    /// Nil until the first beat: only then is the time known.
+    private let info = Mutex<String?>(nil)
     private let roundTrip = Atomic<Int64>(0)
 
     init(_ context: WorkerContext, fetcher: Fetcher, statistics: WorkerStatistics, metrics: JobMetrics) {
@@ -27,7 +28,6 @@ final class Heartbeat: Sendable {
         self.fetcher = fetcher
         self.statistics = statistics
         self.metrics = metrics
-        self.info = WorkerInfo.json(context, startedAt: context.clock.now())
     }
 
     /// - Returns: what was ordered since the last one.
@@ -42,7 +42,11 @@ final class Heartbeat: Sendable {
         let gathered = statistics.take()
         let inHand = fetcher.inHand
         metrics.inHand(inHand.count)
-        let presence = presence(inHand)
+        let info = info.withLock { info in
+            info = info ?? WorkerInfo.json(context, startedAt: context.clock.now())
+            return info ?? ""
+        }
+        let presence = presence(inHand, info)
         do throws(RedisError) {
             let commands = presence + gathered.commands(format: context.format, now: context.clock.now())
             if let refusal = try await write(commands) {
@@ -85,7 +89,7 @@ final class Heartbeat: Sendable {
         }
     }
 
-    private func presence(_ inHand: [HeldJob]) -> [RedisCommand] {
+    private func presence(_ inHand: [HeldJob], _ info: String) -> [RedisCommand] {
         let identity = context.identity
         let work = identity + context.format.workSuffix
         let time = "\(context.configuration.intervals.presence.milliseconds)"

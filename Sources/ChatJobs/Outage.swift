@@ -50,7 +50,7 @@ final class Outage: Sendable {
             isOfOneKey ? state.refusals.add("\(part) \(cause)", of: part) : state.outage.add(cause, of: part)
         }
         guard isNew else { return }
-        let message: Logger.Message = isOfOneKey ? "Redis refused to move a job" : "Redis unavailable: jobs paused"
+        let message: Logger.Message = isOfOneKey ? "Redis refused a command for jobs" : "Redis unavailable: jobs paused"
         logger.warning(message, metadata: ["error": "\(error)"])
     }
 

@@ -95,6 +95,8 @@ import Testing
                 #expect(try await bench.entries(.dead, 2).count == 2)
                 let beat = try await bench.call("HGET", worker.identity, "beat").string.flatMap(Double.init)
                 #expect(abs((beat ?? 0) - now.seconds) < 3600)
+                let startedAt = try await bench.sets.processes().first?.startedAt
+                #expect(abs((startedAt ?? now.adding(Self.day)).seconds - now.seconds) < 3600)
             }
             #expect(try await bench.sets.size(of: .schedule) == 1)
             #expect(tally.all == [2])
