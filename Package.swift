@@ -119,6 +119,7 @@ let package = Package(
                 .embedInCode("Migrations/20261122000002_add_counts.sql"),
                 .embedInCode("Migrations/20261122000003_create_idempotency_keys.sql"),
                 .embedInCode("Migrations/20261122000004_create_job_positions.sql"),
+                .embedInCode("Migrations/20261128000001_widen_numbers.sql"),
                 .embedInCode("Migrations/20261128000003_hide_columns.sql"),
             ],
             swiftSettings: settings

@@ -3,29 +3,57 @@ import RedisClient
 
 /// Where numbers come from: a counter in Redis for each owner.
 ///
-/// Redis may be wiped, behind or away at any time. What it answers is a proposal; the database's unique index decides.
+/// Redis may be wiped, behind, far ahead or away at any time, and somebody else may write to it. What it answers is a
+/// proposal: it is taken only within `reach` of what the database is known to hold, and the database's unique index
+/// decides.
 struct NumberSource: Sendable {
+    /// What one owner wants.
+    struct Wish: Sendable {
+        let owner: Int64
+        let count: Int64
+        /// A number that the database, or the batch, is known to hold: the wanted ones are above it.
+        let floor: Int64
+        /// What the counter held when it was refused, and `floor` is fresh: if it still holds that, it is put right.
+        var refused: String?
+
+        /// The last number that may be given.
+        var ceiling: Int64 { min(floor + NumberSource.reach + count, NumberedTable.lastNumber) }
+
+        /// Whether that is a counter which the numbers may be taken from.
+        func accepts(_ held: String) -> Bool {
+            guard let last = Int64(held) else { return false }
+            return last >= floor && last + count <= ceiling
+        }
+    }
+
     /// What Redis has to say to a wish.
     enum Answer {
         case last(Int64)
-        /// The counter is not there: the owner is new, or Redis lost it. Ask the database for the highest number.
-        case unknown
-        /// Redis is away, or what it holds is no number.
+        /// The counter holds no number within bounds, and was left so; the empty text when it is not there. Ask the
+        /// database for the highest number.
+        case refused(String)
+        /// Redis is away, or does not do its part.
         case none
     }
 
-    /// A counter that is not there is left so: it must not start below what the database holds.
+    /// How far beyond the highest known number a counter is believed: more than all processes have on their way.
+    static let reach: Int64 = 4096
+
+    /// A counter that is behind is raised, whoever else is raising it. One that is not there, is too far ahead or is no
+    /// number is put right only when told so, and only while it still holds what it was refused for.
+    ///
+    /// Numbers are doubles here: texts of up to 15 digits are exact.
     private static let take = RedisScript(
         """
-        if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-        return redis.call('INCRBY', KEYS[1], ARGV[1])
-        """)
-
-    /// Never lowers the counter, whoever else is raising it at the same time.
-    private static let takeAbove = RedisScript(
-        """
-        local last = tonumber(redis.call('GET', KEYS[1]))
-        if not last or last < tonumber(ARGV[2]) then redis.call('SET', KEYS[1], ARGV[2]) end
+        local held = redis.pcall('GET', KEYS[1])
+        if type(held) == 'table' then held = 'another type' end
+        held = string.sub(held or '', 1, 32)
+        local last = string.match(held, '^%d+$') and string.len(held) < 16 and tonumber(held)
+        local isBehind = last and last < tonumber(ARGV[2])
+        if isBehind or not last or last + tonumber(ARGV[1]) > tonumber(ARGV[3]) then
+            if not isBehind and held ~= ARGV[4] then return held end
+            redis.call('SET', KEYS[1], ARGV[2])
+        end
         return redis.call('INCRBY', KEYS[1], ARGV[1])
         """)
 
@@ -33,22 +61,18 @@ struct NumberSource: Sendable {
     let table: NumberedTable
 
     /// Takes numbers, in one round trip.
-    func take(_ wanted: [(owner: Int64, count: Int64)]) async -> [Answer] {
-        await eval(Self.take, wanted.map { ($0.owner, [String($0.count)]) })
-    }
-
-    /// Takes numbers above the database's highest ones, in one round trip.
-    func take(_ wanted: [(owner: Int64, count: Int64)], above floors: [Int64: Int64]) async -> [Answer] {
-        await eval(Self.takeAbove, wanted.map { ($0.owner, [String($0.count), String(floors[$0.owner] ?? 0)]) })
-    }
-
-    private func eval(_ script: RedisScript, _ calls: [(owner: Int64, arguments: [String])]) async -> [Answer] {
-        let calls = calls.map { RedisClient.ScriptCall(key: table.numberKey($0.owner), arguments: $0.arguments) }
-        return await redis.eval(script, calls).map { reply in
+    func take(_ wishes: [Wish]) async -> [Answer] {
+        let calls = wishes.map { wish in
+            RedisClient.ScriptCall(
+                key: table.numberKey(wish.owner),
+                arguments: [String(wish.count), String(wish.floor), String(wish.ceiling)]
+                    + [wish.refused].compactMap(\.self))
+        }
+        return zip(wishes, await redis.eval(Self.take, calls)).map { wish, reply in
             switch reply {
-            // The tables' numbers are 32 bits wide: a counter beyond them was not ours.
-            case .success(.integer(let last)) where last <= Int64(Int32.max): .last(last)
-            case .success(.null): .unknown
+            case .success(.integer(let last)) where last - wish.count >= wish.floor && last <= wish.ceiling:
+                .last(last)
+            case .success(.text(let held)): .refused(String(decoding: held, as: UTF8.self))
             case .success, .failure: .none
             }
         }

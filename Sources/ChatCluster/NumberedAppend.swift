@@ -19,11 +19,12 @@ enum Fate: Sendable {
 /// Takes one batch into the database, whatever goes wrong on the way, or says at its deadline that it could not.
 ///
 /// Numbers come from Redis, a counter an owner, before the transaction; the database's unique index over (owner, number)
-/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has one of three answers:
+/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has one of four answers:
 ///
 /// - *A number is taken.* Our own batch took it (the connection had died after the commit: done), or somebody else did:
 ///   Redis was behind, or a hole was closed before a slow writer came. Then the counter is raised to the table's highest
 ///   number and new ones are taken; nobody has been told the old ones.
+/// - *Redis proposes a number out of bounds* (`NumberSource`): the database is asked, and the counter put right.
 /// - *Redis gave no number*: the transaction locks the owners' rows and goes on after their highest numbers.
 /// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
 ///   numbers again. If the first attempt went through after all, the fence says so.
@@ -38,6 +39,9 @@ struct NumberedAppend<Entry: NumberedEntry> {
         case lookForKeys, commit, lookForRows, lookForOwners
     }
 
+    /// How often a counter is judged before it is done without.
+    private static var judgements: Int { 3 }
+
     private let log: NumberedLog
     private let entries: [Entry]
     private let keys: IdempotencyTable
@@ -47,8 +51,6 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var plan = NumberedBatch.Plan(rows: [], voids: [])
     private var fates: [Fate?]
     private var retry: Retry
-    /// The highest stored number of owners whose counter is behind, or not there.
-    private var floors: [Int64: Int64] = [:]
 
     init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
         self.log = log
@@ -99,6 +101,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var isKeyed: Bool { entries.contains { $0.key != nil } }
 
     private func settled() -> [Fate] {
+        log.known.see(plan.rows.map(\.place) + plan.voids)
         var fates = fates
         for row in plan.rows { fates[row.entry] = .stored(number: row.place.number) }
         return fates.map { $0! }
@@ -118,28 +121,44 @@ struct NumberedAppend<Entry: NumberedEntry> {
     }
 
     /// Asks Redis for the numbers that are wanted. What it does not give is taken within the transaction.
+    ///
+    /// A counter that is not believed is asked about in the database, and put right unless another process has moved it
+    /// meanwhile: then it is judged again, a few times.
     private mutating func takeNumbers() async throws(MySQLError) {
-        let wanted = batch.wanted.filter { floors[$0.owner] == nil }
-        var unknown: [Int64] = []
-        if !wanted.isEmpty {
-            for (want, answer) in zip(wanted, await log.numbers.take(wanted)) {
+        var wishes = batch.wanted.map { owner, count in
+            NumberSource.Wish(owner: owner, count: count, floor: floor(of: owner))
+        }
+        for _ in 0..<Self.judgements where !wishes.isEmpty {
+            let answers = await log.numbers.take(wishes)
+            var refused: [(wish: NumberSource.Wish, held: String)] = []
+            for (wish, answer) in zip(wishes, answers) {
                 switch answer {
-                case .last(let last): batch.give(want.owner, last: last, count: want.count)
-                case .unknown: unknown.append(want.owner)
+                case .last(let last):
+                    batch.give(wish.owner, last: last, count: wish.count)
+                    report(wish)
+                case .refused(let held): refused.append((wish, held))
                 case .none: break
                 }
             }
+            guard !refused.isEmpty else { return }
+            _ = try await log.highestNumbers(of: refused.map(\.wish.owner), within: retry.remaining)
+            wishes = refused.map { wish, held in
+                NumberSource.Wish(owner: wish.owner, count: wish.count, floor: floor(of: wish.owner), refused: held)
+            }
         }
-        if !unknown.isEmpty {
-            let highest = try await log.highestNumbers(of: unknown, within: retry.remaining)
-            for owner in unknown { floors[owner] = highest[owner] ?? 0 }
-        }
-        guard !floors.isEmpty else { return }
-        let raised = batch.wanted.filter { floors[$0.owner] != nil }
-        for (want, answer) in zip(raised, await log.numbers.take(raised, above: floors)) {
-            if case .last(let last) = answer { batch.give(want.owner, last: last, count: want.count) }
-        }
-        floors = [:]
+    }
+
+    /// A number that is stored, or held by this batch.
+    private func floor(of owner: Int64) -> Int64 { max(log.known[owner], batch.highest(of: owner)) }
+
+    /// Tells of a counter that was put right. One that was not there, or was right after all, is nothing to tell of.
+    private func report(_ wish: NumberSource.Wish) {
+        guard let held = wish.refused, !held.isEmpty, !wish.accepts(held) else { return }
+        log.logger.warning(
+            "Redis counter out of bounds: corrected",
+            metadata: [
+                "key": "\(log.table.numberKey(wish.owner))", "held": "\(held)", "highest": "\(wish.floor)",
+            ])
     }
 
     private mutating func commit() async throws(MySQLError) {
@@ -186,7 +205,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         log.logger.notice(
             "Numbers were taken already", metadata: ["of": "\(log.table.name)", "count": "\(found.count)"])
         batch.lose(found.keys)
-        floors = try await log.highestNumbers(of: Array(Set(found.keys.map(\.owner))), within: retry.remaining)
+        _ = try await log.highestNumbers(of: Array(Set(found.keys.map(\.owner))), within: retry.remaining)
         return false
     }
 

@@ -7,6 +7,7 @@ struct NumberedLog: Sendable {
     let table: NumberedTable
     let pool: MySQLPool
     let numbers: NumberSource
+    let known = KnownNumbers()
     /// How long a batch is tried.
     let patience: Duration
     let logger: Logger
@@ -14,7 +15,8 @@ struct NumberedLog: Sendable {
     /// Places a statement.
     private static let statementPlaces = 256
 
-    /// The highest stored number of each owner, void ones included; those without any are left out.
+    /// The highest stored number of each owner, void ones included; those without any are left out. They are known from
+    /// then on.
     func highestNumbers(of owners: [Int64], within time: Duration) async throws(MySQLError) -> [Int64: Int64] {
         try await pool.run(within: time) { try highestNumbers(of: owners, $0) }
     }
@@ -29,7 +31,8 @@ struct NumberedLog: Sendable {
                 """
                 SELECT owners.id, (
                     SELECT number FROM \(table.byNumber)
-                    WHERE \(table.owner) = owners.id ORDER BY number DESC LIMIT 1)
+                    WHERE \(table.owner) = owners.id AND number <= \(NumberedTable.lastNumber)
+                    ORDER BY number DESC LIMIT 1)
                 FROM \(table.ownerTable) AS owners WHERE owners.id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
                 """,
                 some.map { .integer($0) }
@@ -38,6 +41,7 @@ struct NumberedLog: Sendable {
                 return true
             }
         }
+        known.see(highest.map { OwnedNumber(owner: $0.key, number: $0.value) })
         return highest
     }
 
@@ -56,7 +60,7 @@ struct NumberedLog: Sendable {
         }
         let highest = try highestNumbers(of: wanted.map(\.owner), connection)
         for (owner, count) in wanted {
-            let floor = max(highest[owner] ?? 0, batch.highest(of: owner))
+            let floor = max(highest[owner] ?? 0, batch.highest(of: owner), 0)
             batch.give(owner, last: floor + count, count: count)
         }
     }

@@ -12,6 +12,10 @@ struct NumberedTable: Sendable {
     /// The Redis key of an owner's last number.
     let numberKey: @Sendable (Int64) -> String
 
+    /// No number above it is given, and rows above it are no part of a log: clients read JSON's numbers as doubles, and
+    /// this is the last one before two of them are alike.
+    static let lastNumber: Int64 = 1 << 53 - 1
+
     static let messages = NumberedTable(
         name: "messages", owner: "chat_id", ownerTable: "chats",
         index: "index_messages_on_chat_id_and_number", scope: .chat,

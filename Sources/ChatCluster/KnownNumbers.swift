@@ -1,0 +1,43 @@
+import Synchronization
+
+/// The highest number that this process knows the database to hold, of the owners used last.
+///
+/// Stored numbers never go away, so what is known stays true; it may be behind, because other processes append too. So
+/// it saves asking the database before each batch, and is asked of the database again where it matters.
+///
+/// Two generations stand in for an LRU list: what is used moves to the young one; when that is full the old one is
+/// dropped.
+final class KnownNumbers: Sendable {
+    private struct Generations {
+        var young: [Int64: Int64] = [:]
+        var old: [Int64: Int64] = [:]
+
+        subscript(owner: Int64) -> Int64 { young[owner] ?? old[owner] ?? 0 }
+    }
+
+    private let generations = Mutex(Generations())
+    private let capacity: Int
+
+    /// - Parameter capacity: owners, at about 50 bytes each.
+    init(capacity: Int = 65_536) { self.capacity = capacity }
+
+    /// 0 where none is known.
+    subscript(owner: Int64) -> Int64 { generations.withLock { $0[owner] } }
+
+    /// Numbers that the database holds.
+    func see(_ places: some Sequence<OwnedNumber>) {
+        generations.withLock { generations in
+            for place in places where place.number <= NumberedTable.lastNumber {
+                let highest = max(generations[place.owner], place.number)
+                if generations.young.count >= capacity / 2, generations.young[place.owner] == nil {
+                    generations.old = generations.young
+                    generations.young = [:]
+                }
+                generations.young[place.owner] = highest
+            }
+        }
+    }
+
+    /// Forgets everything: for a database that may be another than before.
+    func forget() { generations.withLock { $0 = Generations() } }
+}
