@@ -7,11 +7,12 @@ package protocol SequenceNumber: Comparable {
 extension SequenceNumber {
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
-    /// Reads decimal ASCII digits and nothing else: no sign, no space, no other script's digits.
+    /// Reads decimal ASCII digits and nothing else: no sign, no space, no other script's digits, no zero in front, so that
+    /// a number has one spelling.
     ///
     /// - Returns: nil for anything that is not a number from 1 to 2^63−1.
     package init?(digits text: Substring) {
-        guard let value = Int64(digits: text), value >= 1 else { return nil }
+        guard text.utf8.first != UInt8(ascii: "0"), let value = Int64(digits: text) else { return nil }
         self.init(value)
     }
 }

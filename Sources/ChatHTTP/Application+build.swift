@@ -16,6 +16,8 @@ package struct HTTPOptions: Sendable {
     package var maxConnections = 10_000
     /// The origin that browsers may call from; `*` for any; nil for none.
     package var corsOrigin: String?
+    /// The host names that it answers to (`AllowedHosts`); empty for the default.
+    package var allowedHosts: [String] = []
 
     package init() {}
 }
@@ -38,13 +40,12 @@ package func buildApplication(
     let router = Router(context: ChatContext.self, options: .autoGenerateHeadEndpoints)
     let routes = Routes(router: router)
     router.addMiddleware {
+        AnswerHeadersMiddleware(hasCORS: options.corsOrigin != nil)
         RequestIDMiddleware()
         ObserveMiddleware(metrics: requestMetrics, logger: logger)
-        if let cors = options.cors {
-            cors
-            ExposeHeadersMiddleware()
-        }
+        if let cors = options.cors { cors }
         ProblemMiddleware(routes: routes, logger: logger)
+        options.browserMiddleware
     }
     ApplicationsController(service: service).add(to: routes)
     ChatsController(service: service).add(to: routes)
@@ -91,13 +92,18 @@ extension HTTPOptions {
         return application
     }
 
+    var browserMiddleware: BrowserMiddleware {
+        BrowserMiddleware(hosts: AllowedHosts(allowedHosts, listeningOn: host), corsOrigin: corsOrigin)
+    }
+
     fileprivate var cors: CORSMiddleware<ChatContext>? {
         corsOrigin.map { origin in
             CORSMiddleware(
-                allowOrigin: origin == "*" ? .all : .custom(origin),
+                // Browsers compare it byte for byte with what they would write.
+                allowOrigin: origin == "*" ? .all : .custom(Origin(origin)?.description ?? origin),
                 allowHeaders: [.accept, .contentType, .origin, .idempotencyKey, .requestID, .lastEventID],
                 allowMethods: [.get, .post, .patch, .put, .head, .options],
-                exposedHeaders: ExposeHeadersMiddleware.exposed
+                exposedHeaders: AnswerHeadersMiddleware.exposed
             )
         }
     }

@@ -17,9 +17,11 @@ package func buildHealthApplication(
     let router = Router(context: ChatContext.self, options: .autoGenerateHeadEndpoints)
     let routes = Routes(router: router)
     router.addMiddleware {
+        AnswerHeadersMiddleware(hasCORS: false)
         RequestIDMiddleware()
         ObserveMiddleware(metrics: requestMetrics, logger: logger)
         ProblemMiddleware(routes: routes, logger: logger)
+        options.browserMiddleware
     }
     HealthController(probe: probe, metrics: metrics).add(to: routes)
     return options.application(router, metrics: requestMetrics, logger: logger, onListening: onListening)

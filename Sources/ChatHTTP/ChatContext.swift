@@ -17,6 +17,9 @@ package struct ChatContext: RequestContext {
     /// A parameter of the path; empty where the route has none, which no look-up accepts.
     package func parameter(_ name: String) -> Substring { coreContext.parameters[name[...]] ?? "" }
 
+    /// That the connection came to.
+    var localPort: Int? { channel.localAddress?.port }
+
     /// Calls `body` once if the client closes the connection, or its sending side, before the answer has ended. A client
     /// that is only done with sending cannot be told from one that is gone until something is written.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {

@@ -25,9 +25,9 @@ package struct Problem: Error, Sendable {
     package static let notFound = Problem(
         status: .notFound, code: ChatError.notFound.code,
         detail: "There is nothing here: no such path, application, chat or message.")
-    static let notJSON = Problem(
+    static let unsupportedMediaType = Problem(
         status: .unsupportedMediaType, code: "unsupported_media_type",
-        detail: "The body must be JSON: send it with Content-Type: application/json.")
+        detail: "The body must be JSON: send it with Content-Type: application/json. (A form is taken too.)")
     static let bodyTooLarge = Problem(
         status: .contentTooLarge, code: "body_too_large",
         detail: "The request body is larger than \(RequestLimits.body / 1024) KiB.", closesConnection: true)
@@ -40,8 +40,14 @@ package struct Problem: Error, Sendable {
     static let notHTTP = Problem(
         status: .badRequest, code: "malformed_request", detail: "This is not a valid HTTP/1.1 request.",
         closesConnection: true)
+    static let misdirected = Problem(
+        status: .misdirectedRequest, code: "host_not_allowed",
+        detail:
+            "This server does not answer to this host name; its setting ALLOWED_HOSTS names those that it answers to.")
+    static let foreignOrigin = Problem(
+        status: .forbidden, code: "origin_not_allowed", detail: "Pages of this origin may not do this.")
     static let oneHost = Problem(
-        status: .badRequest, code: "malformed_request", detail: "A request of HTTP/1.1 has exactly one Host header.",
+        status: .badRequest, code: "malformed_request", detail: "A request has exactly one Host header.",
         closesConnection: true)
     static let internalError = Problem(
         status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
@@ -118,8 +124,11 @@ extension Problem {
         return writer.buffer
     }
 
-    var headers: HTTPFields {
-        var headers: HTTPFields = [.contentType: "application/problem+json"]
+    static let mediaType = "application/problem+json"
+
+    /// - Parameter mediaType: another name for the same, for a client that does not know that one.
+    func headers(as mediaType: String = mediaType) -> HTTPFields {
+        var headers: HTTPFields = [.contentType: mediaType]
         if let retryAfter { headers[.retryAfter] = String(retryAfter) }
         if !allow.isEmpty { headers[.allow] = allow.map(\.rawValue).joined(separator: ", ") }
         if let upgrade {
@@ -131,8 +140,9 @@ extension Problem {
         return headers
     }
 
-    func response(requestID: String) -> Response {
+    func response(requestID: String, as mediaType: String = mediaType) -> Response {
         Response(
-            status: status, headers: headers, body: ResponseBody(byteBuffer: document(requestID: requestID)))
+            status: status, headers: headers(as: mediaType),
+            body: ResponseBody(byteBuffer: document(requestID: requestID)))
     }
 }

@@ -3,11 +3,24 @@ import HTTPTypes
 package import Hummingbird
 package import NIOCore
 
+/// A request's body, whole.
+package enum RequestBody {
+    case json(ByteBuffer)
+    case form(ByteBuffer)
+
+    var bytes: ByteBuffer {
+        switch self {
+        case .json(let bytes), .form(let bytes): bytes
+        }
+    }
+}
+
 extension Request {
     /// The whole body.
     ///
-    /// - Throws: a `Problem`: 413 past the limit, 415 for a body that is not `application/json`.
-    package func jsonBody() async throws -> ByteBuffer {
+    /// - Throws: a `Problem`: 413 past the limit, 415 for a body that is neither `application/json` nor
+    ///   `application/x-www-form-urlencoded`.
+    package func wholeBody() async throws -> RequestBody {
         // What the client announces is refused before it is read.
         if let length = headers[.contentLength], (Int(length) ?? .max) > RequestLimits.body {
             throw Problem.bodyTooLarge
@@ -18,8 +31,13 @@ extension Request {
         } catch is NIOTooManyBytesError {
             throw Problem.bodyTooLarge
         }
-        guard buffer.readableBytes == 0 || hasJSONContentType else { throw Problem.notJSON }
-        return buffer
+        switch mediaType {
+        case "application/json": return .json(buffer)
+        case Self.form: return .form(buffer)
+        default:
+            guard buffer.readableBytes == 0 else { throw Problem.unsupportedMediaType }
+            return .json(buffer)
+        }
     }
 
     /// The text of the `Idempotency-Key`.
@@ -31,11 +49,17 @@ extension Request {
         return keys.first
     }
 
-    private var hasJSONContentType: Bool {
-        guard let type = headers[.contentType] else { return false }
-        if type == "application/json" { return true }
+    private static let form = "application/x-www-form-urlencoded"
+
+    /// Whether a page of any site may have made a browser send it, unasked: browsers send JSON of another origin only when
+    /// CORS allows it, forms always (fetch standard, CORS-safelisted request-header).
+    var isForm: Bool { mediaType == Self.form }
+
+    private var mediaType: String? {
+        guard let type = headers[.contentType] else { return nil }
+        if type == "application/json" { return type }
         let essence = type.prefix { $0 != ";" }
-        return essence.lowercased().trimmingSuffix(while: \.isWhitespace) == "application/json"
+        return String(essence.lowercased().trimmingSuffix(while: \.isWhitespace))
     }
 }
 

@@ -9,6 +9,8 @@ package final class Routes: Sendable {
         package let method: HTTPRequest.Method
         /// With parameters in braces: `/applications/{token}`.
         package let path: String
+
+        static let jsonSuffix = ".json"
     }
 
     nonisolated(unsafe) private let router: Router<ChatContext>
@@ -28,21 +30,37 @@ package final class Routes: Sendable {
         registered.withLock { $0.append(Route(method: method, path: path)) }
     }
 
+    /// Registers a handler of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
+    /// spell it.
+    func onJSON(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ handler: @escaping @Sendable (Request, ChatContext) async throws -> Response
+    ) {
+        on(method, path, handler)
+        on(method, path + Route.jsonSuffix, handler)
+    }
+
     /// The pattern that `path` matches, and its methods; of two patterns the more literal one, as for the router.
     func match(_ path: String) -> (path: String, methods: [HTTPRequest.Method])? {
         let parts = path.split(separator: "/")
         let matches = all.filter { $0.matches(parts) }
-        guard let pattern = matches.min(by: { $0.parameterCount < $1.parameterCount })?.path else { return nil }
+        guard let pattern = matches.min(by: { $0.openness < $1.openness })?.path else { return nil }
         let methods = matches.filter { $0.path == pattern }.map(\.method)
         return (pattern, methods.contains(.get) ? methods + [.head] : methods)
     }
 }
 
 extension Routes.Route {
-    fileprivate var parameterCount: Int { path.count { $0 == "{" } }
+    /// Lower for a more literal pattern.
+    fileprivate var openness: Int { path.count { $0 == "{" } * 2 - (path.hasSuffix(Self.jsonSuffix) ? 1 : 0) }
 
     fileprivate func matches(_ parts: [Substring]) -> Bool {
         let pattern = path.split(separator: "/")
-        return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        return pattern.count == parts.count
+            && zip(pattern, parts).allSatisfy { pattern, part in
+                guard pattern.hasPrefix("{") else { return pattern == part }
+                return !pattern.hasSuffix(Self.jsonSuffix) || part.hasSuffix(Self.jsonSuffix)
+            }
     }
 }

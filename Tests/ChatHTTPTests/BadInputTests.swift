@@ -67,7 +67,8 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
             "deep but closed",
             "{\"x\":" + String(repeating: "[", count: 101) + String(repeating: "]", count: 101) + "}", 400,
             "malformed_json"),
-        BadRequest("form", "name=x&body=x", type: "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        BadRequest("form", "name=%FF", type: "application/x-www-form-urlencoded", 400, "malformed_form"),
+        BadRequest("multipart form", "x", type: "multipart/form-data; boundary=x", 415, "unsupported_media_type"),
         BadRequest("text", "{\"name\":\"x\",\"body\":\"x\"}", type: "text/plain", 415, "unsupported_media_type"),
         BadRequest("no type", "{\"name\":\"x\",\"body\":\"x\"}", type: nil, 415, "unsupported_media_type"),
         BadRequest(

@@ -15,7 +15,8 @@ import Yams
         let documented = Set(document.operations.map { "\($0.method) \($0.path)" })
         try await TestServer.run { server in
             let registered = Set(server.routes.map { "\($0.method.rawValue) \($0.path)" })
-            #expect(documented == registered)
+            let withSuffix = document.operations.filter(\.hasJSONSuffix).map { "\($0.method) \($0.path).json" }
+            #expect(documented.union(withSuffix) == registered)
         }
     }
 
@@ -89,6 +90,8 @@ struct OpenAPIDocument: @unchecked Sendable {
         let method: String
         let path: String
         let requestExample: Any?
+        /// Whether the path also ends with `.json`.
+        let hasJSONSuffix: Bool
         /// By status, the media type object; empty where the answer is no JSON.
         let answers: [String: [String: Any]]
         /// By status, the content types.
@@ -120,6 +123,7 @@ struct OpenAPIDocument: @unchecked Sendable {
                     Operation(
                         method: method.uppercased(), path: path,
                         requestExample: request?["application/json"]?["example"],
+                        hasJSONSuffix: operation["x-json-suffix"] as? Bool ?? false,
                         answers: answers, types: types))
             }
         }

@@ -55,7 +55,13 @@ import Testing
         Case("1.2 binary", [Client.bytes(Opcode.binary, [1, 2])], ["1003"]),
         Case("unmasked", [Client.bytes(Opcode.text, request, isMasked: false)], ["1002"]),
         Case("unmasked ping", [Client.bytes(Opcode.ping, isMasked: false)], ["1002"]),
-        Case("a length past all bounds", [[0x81, 0xFF] + [UInt8](repeating: 0xFF, count: 8)], ["1009"]),
+        Case("a length past all bounds", [[0x81, 0xFF, 0x7F] + [UInt8](repeating: 0xFF, count: 7)], ["1009"]),
+        Case("a length of 64 bits", [[0x81, 0xFF, 0x80] + [UInt8](repeating: 0, count: 7)], ["1002"]),
+        Case("a length in more bytes than it needs", [[0x81, 0xFE, 0, 125]], ["1002"]),
+        Case("a short length in eight bytes", [[0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0, 1]], ["1002"]),
+        Case("a length for two bytes in eight", [[0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]], ["1002"]),
+        Case("a length of nothing in two bytes", [[0x81, 0xFE, 0, 0, 1, 2, 3, 4]], ["1002"]),
+        Case("a long pong's length", [[0x8A, 0xFE, 0, 0]], ["1002"]),
         Case("too long for here", [[0x81, 0xFF, 0, 0, 0, 0, 0, 4, 0, 1, 1, 2, 3, 4]], ["1009"]),
     ]
 

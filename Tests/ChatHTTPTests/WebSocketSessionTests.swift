@@ -13,7 +13,9 @@ struct WebSocketSessionTests {
             case .answer(let answer): String(buffer: answer.text)
             case .subscribe(_, let chat, let after): "subscribe \(chat.rawValue) \(after.map { "\($0)" } ?? "-")"
             case .cancel: "cancel"
-            case .send(let sending): "send \(sending.chat.rawValue) \(sending.body) \(sending.ref ?? "-")"
+            case .send(let sending):
+                "send \(sending.chat.rawValue) \(sending.body) \(sending.ref ?? "-")"
+                    + (sending.key.map { " key \($0)" } ?? "")
             case .close(let closure): "close \(closure.code)"
             case .closeBack(let code): "close back \(code.map { "\($0)" } ?? "-")"
             }
@@ -175,16 +177,28 @@ struct WebSocketSessionTests {
         (#"{"type":"send","chat":1,"ref":"r"}"#, #""ref":"r","chat":1,"code":"missing_parameter""#),
         (#"{"type":"subscribe","chat":0}"#, #""code":"not_found""#),
         (#"{"type":"subscribe","chat":-1}"#, #""code":"not_found""#),
-        (#"{"type":"subscribe","chat":1.0}"#, #""code":"not_found""#),
-        (#"{"type":"subscribe","chat":"x"}"#, #""code":"not_found""#),
-        (#"{"type":"subscribe","chat":{}}"#, #""code":"not_found""#),
+        (#"{"type":"subscribe","chat":1.0}"#, #""ref":null,"code":"invalid","detail":"Chat must be an integer.""#),
+        (#"{"type":"subscribe","chat":1e0}"#, #""code":"invalid","detail":"Chat must be an integer.""#),
+        (#"{"type":"subscribe","chat":"1","ref":"r"}"#, #""ref":"r","code":"invalid","detail":"Chat must be"#),
+        (#"{"type":"subscribe","chat":null}"#, #""code":"invalid","detail":"Chat must be an integer.""#),
+        (#"{"type":"subscribe","chat":{}}"#, #""code":"invalid","detail":"Chat must be an integer.""#),
+        (#"{"type":["send"],"chat":1,"body":"x"}"#, #""chat":1,"code":"invalid","detail":"Type must be a string.""#),
         (#"{"type":"subscribe","chat":9223372036854775808}"#, #""code":"not_found""#),
         (#"{"type":"subscribe","chat":1,"after":"x"}"#, #""chat":1,"code":"invalid","detail":"After must be"#),
-        (#"{"type":"subscribe","chat":1,"after":-1}"#, #""code":"invalid""#),
+        (#"{"type":"subscribe","chat":1,"after":"-1"}"#, #""code":"invalid","detail":"After must be a number"#),
         (#"{"type":"subscribe","chat":1,"after":""}"#, #""code":"invalid""#),
+        (#"{"type":"subscribe","chat":1,"after":41}"#, #""code":"invalid","detail":"After must be a string.""#),
+        (#"{"type":"send","chat":1,"body":5}"#, #""code":"invalid","detail":"Body must be a string.""#),
+        (
+            #"{"type":"send","chat":1,"body":null,"ref":"r"}"#,
+            #""ref":"r","chat":1,"code":"invalid","detail":"Body must"#
+        ),
         (#"{"type":"send","chat":1,"body":"x","ref":7}"#, #""ref":null,"chat":1,"code":"invalid","detail":"Ref must"#),
-        (#"{"type":"send","chat":1,"body":"x","ref":""}"#, #""ref":null,"chat":1,"code":"invalid""#),
-        (#"{"type":"send","chat":1,"body":"x","ref":"é"}"#, #""ref":null,"chat":1,"code":"invalid""#),
+        (#"{"type":"send","chat":1,"body":"x","key":7,"ref":"r"}"#, #""ref":"r","chat":1,"code":"invalid""#),
+        (
+            "{\"type\":\"send\",\"chat\":1,\"body\":\"x\",\"ref\":\"\(String(repeating: "r", count: 256))\"}",
+            #""ref":null,"chat":1,"code":"invalid","detail":"Ref is too long"#
+        ),
     ]
 
     @Test(arguments: refused.indices)
@@ -196,12 +210,12 @@ struct WebSocketSessionTests {
         #expect(said.first?.contains(expected) == true, "\(text): \(said)")
     }
 
-    /// As the HTTP API takes them.
+    /// A number of the HTTP API is text there; here each member has one type.
     @Test(arguments: [
-        (#"{"chat":1,"type":"send","body":5}"#, "send 1 5 -"),
-        (#"{"type":"send","chat":"1","body":null}"#, "send 1  -"),
-        (#"{"type":"send","chat":1,"body":"a","body":"b","x":[1,{"y":2}],"ref":null}"#, "send 1 b -"),
-        (#" {"type" : "subscribe", "chat":1, "after":41 }"#, "subscribe 1 41"),
+        (#"{"type":"send","chat":1,"body":"a","body":"b","x":[1,{"y":2}],"ref":null,"key":null}"#, "send 1 b -"),
+        (#"{"type":"send","chat":1,"body":"a","ref":"é","key":"k"}"#, "send 1 a é key k"),
+        (#"{"type":"send","chat":1,"body":"a","ref":"","key":"1"}"#, "send 1 a  key 1"),
+        (#" {"type" : "subscribe", "chat":1, "after":"41" }"#, "subscribe 1 41"),
         (#"{"type":"subscribe","chat":1,"after":null}"#, "subscribe 1 -"),
         (
             #"{"type":"subscribe","chat":9223372036854775807,"after":"9223372036854775807"}"#,

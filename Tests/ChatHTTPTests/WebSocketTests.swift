@@ -153,18 +153,24 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             let client = try await server.connect(chat)
-            for _ in 1...2 {
-                await client.send(#"{"type":"send","chat":1,"ref":"c-1","body":"hi"}"#)
+            for ref in ["1", "2"] {
+                await client.send("{\"type\":\"send\",\"chat\":1,\"ref\":\"\(ref)\",\"key\":\"k-1\",\"body\":\"hi\"}")
             }
-            #expect(try await client.next()?.text == #"{"type":"sent","ref":"c-1","chat":1,"message_number":1}"#)
+            #expect(try await client.next()?.text == #"{"type":"sent","ref":"1","chat":1,"message_number":1}"#)
             let again = try await client.next()?.text
-            #expect(again == #"{"type":"sent","ref":"c-1","chat":1,"message_number":1,"replayed":true}"#)
+            #expect(again == #"{"type":"sent","ref":"2","chat":1,"message_number":1,"replayed":true}"#)
             // The same key as that of a request.
             let posted = try await server.client.post(
-                chat + "/messages", json: #"{"body":"hi"}"#, headers: ["Idempotency-Key": "c-1"])
+                chat + "/messages", json: #"{"body":"hi"}"#, headers: ["Idempotency-Key": "k-1"])
             #expect(posted["Idempotent-Replayed"] == "true")
+            // Clients number their requests from 1 on every connection.
+            let other = try await server.connect(chat)
+            await other.send(#"{"type":"send","chat":1,"ref":"1","body":"another"}"#)
+            #expect(try await other.next()?.text == #"{"type":"sent","ref":"1","chat":1,"message_number":2}"#)
             let refused = [
-                (#"{"type":"send","chat":1,"ref":"c-1","body":"other"}"#, "idempotency_key_reused"),
+                (#"{"type":"send","chat":1,"ref":"c-1","key":"k-1","body":"other"}"#, "idempotency_key_reused"),
+                (#"{"type":"send","chat":1,"ref":"c-1","key":"","body":"x"}"#, "invalid"),
+                (#"{"type":"send","chat":1,"ref":"c-1","key":"é","body":"x"}"#, "invalid"),
                 (#"{"type":"send","chat":1,"ref":"c-2","body":" "}"#, "invalid"),
                 (#"{"type":"send","chat":1,"ref":"c-3","body":"\u0000"}"#, "invalid"),
                 (#"{"type":"send","chat":9,"ref":"c-4","body":"x"}"#, "not_found"),
@@ -179,10 +185,10 @@ import Testing
             }
             let largest = String(repeating: "\\\\", count: 65_535)
             await client.send("{\"type\":\"send\",\"chat\":1,\"body\":\"\(largest)\"}")
-            #expect(try await client.answer()["message_number"] as? Int == 2)
-            #expect(try await server.client.get(chat + "/messages").numbers == [1, 2])
+            #expect(try await client.answer()["message_number"] as? Int == 3)
+            #expect(try await server.client.get(chat + "/messages").numbers == [1, 2, 3])
             #expect(
-                try await server.client.get(chat + "/messages/2").json["body"] as? String
+                try await server.client.get(chat + "/messages/3").json["body"] as? String
                     == String(repeating: "\\", count: 65_535))
         }
     }
@@ -329,7 +335,7 @@ import Testing
             let refused = #"{"type":"error","ref":"r","chat":1,"code":"unavailable","detail":"The disk is full."}"#
             #expect(try await client.next()?.text == refused)
             server.reads.fail(nil)
-            await client.send(#"{"type":"subscribe","chat":1,"after":0}"#)
+            await client.send(#"{"type":"subscribe","chat":1,"after":"0"}"#)
             #expect(try await client.answer()["type"] as? String == "subscribed")
             #expect(try await client.answer()["cursor"] as? String == "1")
         }

@@ -81,6 +81,7 @@ import Testing
         add(Setup.maxPending)
         add(Setup.maxPendingBytes)
         add(Setup.corsOrigin, shown: "none")
+        add(Setup.allowedHosts, shown: "none")
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")

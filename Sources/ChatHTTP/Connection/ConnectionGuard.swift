@@ -256,7 +256,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         metrics.refusedConnection(problem.code)
         let requestID = String(UInt64.random(in: .min ... .max), radix: 16)
         let body = problem.document(requestID: requestID)
-        var head = HTTPResponse(status: problem.status, headerFields: problem.headers)
+        var head = HTTPResponse(status: problem.status, headerFields: problem.headers())
+        head.headerFields.addProtection()
         head.headerFields[.requestID] = requestID
         head.headerFields[.contentLength] = String(body.readableBytes)
         context.write(wrapOutboundOut(.head(head)), promise: nil)

@@ -4,7 +4,7 @@ import NIOHTTPTypes
 /// How long a connection may take, and what it may send.
 package struct ConnectionLimits: Sendable {
     /// From the start, or from the end of an answer, until the head of the next request is complete.
-    package var idle = Duration.seconds(60)
+    package var idle = Duration.seconds(90)
     /// From a request's head to the end of its body.
     package var body = Duration.seconds(30)
     /// How long a client that does not read its answer is waited for.

@@ -4,8 +4,8 @@ import NIOHTTP1
 /// Sees what the codec behind it leaves out.
 ///
 /// It tells the guard of HTTP/1.0, of `Connection: close` however it is written, and of the requests after which NIO's
-/// parser stops: an offer to upgrade, and CONNECT. It refuses a request of HTTP/1.1 that does not have exactly one `Host`
-/// (RFC 9112, 3.2). And it tells the encoder what to do with an answer that has no `Content-Length`: the encoder does not
+/// parser stops: an offer to upgrade, and CONNECT. It refuses heads whose meaning two readers could see differently
+/// (`HeadFault`). And it tells the encoder what to do with an answer that has no `Content-Length`: the encoder does not
 /// know the request, and would write a chunked body for HTTP/1.0, and the end of one for HEAD.
 final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
@@ -17,14 +17,16 @@ final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
     /// The requests that are still to be answered.
     private var requests = CircularBuffer<(isHead: Bool, version: HTTPVersion)>()
     private var endsWithHead = false
+    /// The last `Host` that was well-formed: a connection has the same in all its requests.
+    private var goodHost = ""
 
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if connection.isDone { return }
         if case .head(let head) = unwrapInboundIn(data) {
-            guard head.version != .http1_1 || head.headers["Host"].count == 1 else {
-                return connection.breakOffEarly(context, .oneHost, HTTPParserError.unknown)
+            if let problem = head.fault(&goodHost) {
+                return connection.breakOffEarly(context, problem, HTTPParserError.unknown)
             }
             let offersUpgrade = head.headers.contains(name: "Upgrade")
             connection.isLastRequest = !head.isKeepAlive || offersUpgrade || head.method == .CONNECT

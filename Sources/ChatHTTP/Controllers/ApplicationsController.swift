@@ -7,15 +7,15 @@ struct ApplicationsController {
     private static let name = TextParameter(wrapper: "application", name: "name")
 
     func add(to routes: Routes) {
-        routes.on(.post, "/applications", create)
-        routes.on(.get, "/applications/{token}", show)
-        routes.on(.patch, "/applications/{token}", update)
-        routes.on(.put, "/applications/{token}", update)
-        routes.on(.get, "/applications/{token}/message_count", messageCount)
+        routes.onJSON(.post, "/applications", create)
+        routes.onJSON(.get, "/applications/{token}", show)
+        routes.onJSON(.patch, "/applications/{token}", update)
+        routes.onJSON(.put, "/applications/{token}", update)
+        routes.onJSON(.get, "/applications/{token}/message_count", messageCount)
     }
 
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let name = try await Self.name.read(request.jsonBody())
+        let name = try await Self.name.read(request.wholeBody())
         let token = try await service.createTenant(name: name)
         return .created(at: "/applications/\(token.text)", ApplicationAnswer(name: name, token: token))
     }
@@ -27,7 +27,7 @@ struct ApplicationsController {
 
     private func update(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token"))
-        let name = try await Self.name.read(request.jsonBody())
+        let name = try await Self.name.read(request.wholeBody())
         try await tenant.rename(to: name)
         return Response(json: ApplicationAnswer(name: name, token: tenant.token))
     }

@@ -6,18 +6,22 @@ struct ChatsController {
     let service: ChatService
 
     func add(to routes: Routes) {
-        routes.on(.post, "/applications/{token}/chats", create)
-        routes.on(.get, "/applications/{token}/chats", list)
-        routes.on(.get, "/applications/{token}/chats/{chat_number}", show)
-        routes.on(.get, "/applications/{token}/chats/{chat_number}/message_count", messageCount)
+        routes.onJSON(.post, "/applications/{token}/chats", create)
+        routes.onJSON(.get, "/applications/{token}/chats", list)
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", show)
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", messageCount)
     }
 
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token"))
-        let body = try await request.jsonBody()
-        if body.readableBytes > 0 { try JSONReader.read(body) { _, reader in try reader.value() } }
+        let body = try await request.wholeBody()
+        switch body {
+        case .json(let json) where json.readableBytes > 0: try JSONReader.read(json) { _, reader in try reader.value() }
+        case .json: break
+        case .form(let form): try FormBody.read(form) { _, _ in }
+        }
         let key = try request.idempotencyKey().map {
-            try IdempotencyKey($0, content: body.readableBytesView)
+            try IdempotencyKey($0, content: body.bytes.readableBytesView)
         }
         let chat = try await tenant.createChat(key: key)
         var response = Response.created(

@@ -9,15 +9,15 @@ struct MessagesController {
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}/messages"
-        routes.on(.post, path, create)
-        routes.on(.get, path, list)
-        routes.on(.get, path + "/search", search)
-        routes.on(.get, path + "/{message_number}", show)
+        routes.onJSON(.post, path, create)
+        routes.onJSON(.get, path, list)
+        routes.onJSON(.get, path + "/search", search)
+        routes.onJSON(.get, path + "/{message_number}", show)
     }
 
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
         let chat = try await service.chat(context)
-        let body = try await Self.body.read(request.jsonBody())
+        let body = try await Self.body.read(request.wholeBody())
         let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: body.utf8) }
         let message = try await chat.send(body, key: key)
         var response = Response.created(

@@ -10,7 +10,7 @@ package func addNoopRoutes(to routes: Routes, onHang: @escaping @Sendable () -> 
     let createdAt = WallClock.system.now()
     let path = "/noop/{token}/chats/{chat_number}/messages"
     routes.on(.post, path) { request, _ in
-        let body = try await parameter.read(request.jsonBody())
+        let body = try await parameter.read(request.wholeBody())
         let message = Message(number: Message.Number(1), body: body, createdAt: createdAt)
         return .created(at: request.uri.path + "/1", MessageAnswer(message: message))
     }

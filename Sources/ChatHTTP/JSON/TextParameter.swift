@@ -1,7 +1,8 @@
 import ChatCore
 import NIOCore
 
-/// The one text that a request carries: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, the nested form winning.
+/// The one text that a request carries: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, or the same as a form, the nested
+/// form winning.
 ///
 /// Other types are taken as Rails takes them: a number as it prints, `true` as `1`, `false` as `0`; an array, an
 /// object or null counts as blank. Of a repeated name the last one counts, as in Ruby.
@@ -11,8 +12,32 @@ struct TextParameter {
     /// `body` in the example.
     let name: String
 
-    /// - Throws: a `Problem` (400) for anything but one JSON object that has the parameter.
-    func read(_ body: ByteBuffer) throws -> String {
+    /// - Throws: a `Problem` (400) for anything but one JSON object, or a form, that has the parameter.
+    func read(_ body: RequestBody) throws -> String {
+        let text =
+            switch body {
+            case .json(let json): try read(json: json)
+            case .form(let form): try read(form: form)
+            }
+        guard let text else { throw Problem.missingParameter(name) }
+        return text
+    }
+
+    private func read(form: ByteBuffer) throws -> String? {
+        var flat: String?
+        var nested: String?
+        try FormBody.read(form) { names, value in
+            // What has names within it is an array or an object.
+            if names[0].elementsEqual(name.utf8) {
+                flat = names.count == 1 ? value : ""
+            } else if names.count > 1, names[0].elementsEqual(wrapper.utf8), names[1].elementsEqual(name.utf8) {
+                nested = names.count == 2 ? value : ""
+            }
+        }
+        return nested ?? flat
+    }
+
+    private func read(json body: ByteBuffer) throws -> String? {
         var flat: String?
         var nested: String?
         try JSONReader.read(body) { member, reader in
@@ -27,8 +52,7 @@ struct TextParameter {
                 try reader.value()
             }
         }
-        guard let text = nested ?? flat else { throw Problem.missingParameter(name) }
-        return text
+        return nested ?? flat
     }
 }
 

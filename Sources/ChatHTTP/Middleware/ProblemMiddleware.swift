@@ -16,9 +16,15 @@ struct ProblemMiddleware: RouterMiddleware {
     ) async throws -> Response {
         do {
             try checkSize(of: request)
+            guard request.hasPlainPath else {
+                // Whatever the router has found in it.
+                context.coreContext.endpointPath.value = nil
+                throw Problem.notFound
+            }
             return try await next(request, context)
         } catch {
-            let response = problem(error, request, context).response(requestID: context.requestID)
+            let response = problem(error, request, context).response(
+                requestID: context.requestID, as: request.problemType)
             return request.method == .head ? response.createHeadResponse() : response
         }
     }
@@ -48,5 +54,30 @@ struct ProblemMiddleware: RouterMiddleware {
                 metadata: ["request_id": .string(context.requestID), "error": "\(String(reflecting: error))"])
             return .internalError
         }
+    }
+}
+
+extension Request {
+    /// Whether the path is spelled in the one way that it has: the router takes `//metrics` and `/metrics/` for `/metrics`,
+    /// which a proxy that bars `/metrics` does not.
+    fileprivate var hasPlainPath: Bool {
+        var path = uri.path
+        return path.withUTF8 { path in
+            guard path.count > 1 else { return true }
+            var previous: UInt8 = 0
+            for byte in path {
+                if byte == UInt8(ascii: "/"), previous == byte { return false }
+                previous = byte
+            }
+            return previous != UInt8(ascii: "/")
+        }
+    }
+
+    /// Clients that know `application/json` only (HTTParty) have to be told that a problem is that.
+    fileprivate var problemType: String {
+        let accept = headers[.accept]?.lowercased() ?? ""
+        if accept.contains(Problem.mediaType) { return Problem.mediaType }
+        let isWanted = accept.contains("application/json") || uri.path.hasSuffix(Routes.Route.jsonSuffix)
+        return isWanted ? "application/json" : Problem.mediaType
     }
 }

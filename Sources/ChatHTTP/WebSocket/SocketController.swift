@@ -2,7 +2,6 @@ import ChatCore
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOWebSocket
 
 /// Live messages of many chats, and sending, over one WebSocket.
 struct SocketController {
@@ -19,14 +18,14 @@ struct SocketController {
     private func connect(_ request: Request, _ context: ChatContext) async throws -> Response {
         let tenant = try await service.tenant(context.parameter("token"))
         let headers = try WebSocketHandshake.answer(request)
+        // Browsers open a socket from any page without asking, as they ask before other requests (CORS); they only say
+        // which page it is.
         let (origin, host) = (request.headers[.origin], request.head.authority)
-        guard WebSocketHandshake.accepts(origin: origin, host: host, corsOrigin: corsOrigin) else {
-            throw Problem.foreignOrigin
-        }
+        guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
         let (limits, metrics) = (limits, metrics)
         let mayConnect = await context.leaveHTTP(.upgrade) { _ in
             [
-                ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: WebSocketMessages.maxSize)),
+                ByteToMessageHandler(FrameDecoder()),
                 WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics),
             ]
         }

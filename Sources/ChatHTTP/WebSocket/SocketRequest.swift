@@ -8,11 +8,11 @@ struct SocketRequest: Equatable {
         /// Nil: from the next message on.
         case subscribe(Chat.Number, after: Int64?)
         case unsubscribe(Chat.Number)
-        case send(Chat.Number, body: String)
+        case send(Chat.Number, body: String, key: String?)
     }
 
     let command: Command
-    /// The client's own name for it, which the answer repeats.
+    /// The client's own name for it, which the answer repeats. It means nothing else.
     let ref: String?
 
     /// - Parameter text: valid UTF-8.
@@ -21,9 +21,7 @@ struct SocketRequest: Equatable {
         let members = try Members(text)
         let chat = members.chat.flatMap { Chat.Number(digits: $0[...]) }
         func refusal(_ problem: Problem) -> SocketRefusal { SocketRefusal(problem, ref: members.ref, chat: chat) }
-        if members.isRefBad {
-            throw refusal(Problem(.invalid(["Ref must be 1 to 255 printable ASCII characters"])))
-        }
+        guard members.wrong.isEmpty else { throw refusal(Problem(.invalid(members.wrong))) }
         guard let type = members.type else { throw refusal(.missingMember("type")) }
         guard ["subscribe", "unsubscribe", "send"].contains(type) else { throw refusal(.unknownType) }
         guard members.chat != nil else { throw refusal(.missingMember("chat")) }
@@ -37,22 +35,25 @@ struct SocketRequest: Equatable {
             command = .subscribe(chat, after: after)
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
-            command = .send(chat, body: body)
+            command = .send(chat, body: body, key: members.key)
         default:
             command = .unsubscribe(chat)
         }
         ref = members.ref
     }
 
-    /// The members as they stand there, the last of a repeated name. A number may be written as a string, and is in a
-    /// cursor. What is not known is ignored.
+    /// The members as they stand there, the last of a repeated name. Each has one type; null stands for no value where one
+    /// may be left out. What is not known is ignored.
     private struct Members {
         var type: String?
+        /// As it is written.
         var chat: String?
         var after: String?
         var body: String?
         var ref: String?
-        var isRefBad = false
+        var key: String?
+        /// A sentence for each of the wrong type.
+        var wrong: [String] = []
 
         init(_ text: ByteBuffer) throws(SocketRefusal) {
             do {
@@ -69,36 +70,52 @@ struct SocketRequest: Equatable {
 
         private mutating func read(_ name: JSONName, _ reader: inout JSONReader) throws {
             switch name {
-            case "type": type = try reader.scalar()
-            case "chat": chat = try reader.scalar()
-            case "after": after = reader.current == UInt8(ascii: "n") ? try reader.null() : try reader.scalar()
-            case "body": body = try reader.scalar()
-            case "ref": try readRef(&reader)
+            case "type": type = try string("Type", &reader)
+            case "chat": chat = try integer("Chat", &reader)
+            case "after": after = try optionalString("After", &reader)
+            case "body": body = try string("Body", &reader)
+            case "ref":
+                ref = try optionalString("Ref", &reader)
+                if (ref?.utf8.count ?? 0) > SocketRequest.longestRef {
+                    ref = nil
+                    wrong.append("Ref is too long (maximum is \(SocketRequest.longestRef) bytes)")
+                }
+            case "key": key = try optionalString("Key", &reader)
             default: try reader.value()
             }
         }
 
-        private mutating func readRef(_ reader: inout JSONReader) throws {
-            ref = nil
-            switch reader.current {
-            case UInt8(ascii: "n"): ref = try reader.null()
-            case UInt8(ascii: "\""):
-                let text = try reader.string()
-                isRefBad = !((1...255).contains(text.utf8.count) && text.utf8.allSatisfy { (0x20...0x7E).contains($0) })
-                if !isRefBad { ref = text }
-            default:
+        private mutating func string(_ name: String, _ reader: inout JSONReader) throws -> String? {
+            if reader.current == UInt8(ascii: "\"") { return try reader.string() }
+            try reader.value()
+            wrong.append("\(name) must be a string")
+            return nil
+        }
+
+        private mutating func optionalString(_ name: String, _ reader: inout JSONReader) throws -> String? {
+            guard reader.current == UInt8(ascii: "n") else { return try string(name, &reader) }
+            try reader.literal("null")
+            return nil
+        }
+
+        /// Written as digits: `1.0` and `1e0` are the same number elsewhere, and no integer's text.
+        private mutating func integer(_ name: String, _ reader: inout JSONReader) throws -> String? {
+            let start = reader.current ?? 0
+            if start == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(start) {
+                let number = try reader.number()
+                if number.utf8.dropFirst().allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
+                    return String(number)
+                }
+            } else {
                 try reader.value()
-                isRefBad = true
             }
+            wrong.append("\(name) must be an integer")
+            return nil
         }
     }
-}
 
-extension JSONReader {
-    fileprivate mutating func null() throws -> String? {
-        try literal("null")
-        return nil
-    }
+    /// In bytes; it is kept until the request is answered.
+    private static let longestRef = 255
 }
 
 /// Why a request was not carried out. The connection stays.

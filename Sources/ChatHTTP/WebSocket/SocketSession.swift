@@ -16,8 +16,9 @@ struct SocketSession {
     struct Sending: Equatable, Sendable {
         let chat: Chat.Number
         let body: String
-        /// Serves as the idempotency key.
         let ref: String?
+        /// The idempotency key.
+        var key: String?
     }
 
     enum Action {
@@ -75,7 +76,8 @@ struct SocketSession {
             switch request.command {
             case .subscribe(let chat, let after): return subscribe(to: chat, after: after, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
-            case .send(let chat, let body): return send(Sending(chat: chat, body: body, ref: request.ref))
+            case .send(let chat, let body, let key):
+                return send(Sending(chat: chat, body: body, ref: request.ref, key: key))
             }
         } catch {
             return [.answer(error)]

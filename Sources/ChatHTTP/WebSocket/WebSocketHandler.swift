@@ -139,8 +139,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         switch error {
         // The decoder has given up, and says so again for all that comes.
         case _ where link.phase != .open: break
-        case NIOWebSocketError.invalidFrameLength: close(.tooBig)
-        case is NIOWebSocketError: close(.protocolError("A control frame is whole, and has at most 125 bytes"))
+        case let closure as WebSocketClosure: close(closure)
         default: context.close(promise: nil)
         }
     }

@@ -23,20 +23,6 @@ enum WebSocketHandshake {
             .upgrade: "websocket", .connection: "upgrade", .secWebSocketAccept: Data(hash).base64EncodedString(),
         ]
     }
-
-    /// Whether a page of that origin may open a socket.
-    ///
-    /// Browsers do not ask before they open one from any page, as they do before other requests (CORS); they only say
-    /// which page it is. There is no cookie that a foreign page could use unseen: who connects knows the token. So nothing
-    /// is lost where an origin is let in, but the setting that tells which pages may use the API has to mean this as well.
-    /// A page of this server may, as it may send all other requests: its origin is the host that it asked for, whatever the
-    /// scheme, for TLS may end before us. What is no browser says no origin.
-    static func accepts(origin: String?, host: String?, corsOrigin: String?) -> Bool {
-        guard let origin else { return true }
-        if corsOrigin == "*" || corsOrigin == origin { return true }
-        guard let host, let scheme = origin.firstRange(of: "://") else { return false }
-        return origin[scheme.upperBound...].lowercased() == host.lowercased()
-    }
 }
 
 extension HTTPFields {
@@ -53,9 +39,6 @@ extension Problem {
         status: .upgradeRequired, code: "upgrade_required",
         detail: "This is a WebSocket: connect with a client of version 13 of its protocol.",
         upgrade: "websocket")
-    static let foreignOrigin = Problem(
-        status: .forbidden, code: "origin_not_allowed", detail: "Pages of this origin may not connect.")
-
     static func badHandshake(_ detail: String) -> Problem {
         Problem(status: .badRequest, code: "bad_handshake", detail: detail)
     }

@@ -1,8 +1,8 @@
 import NIOCore
 import NIOWebSocket
 
-/// Makes messages of a client's frames (RFC 6455, 5). The frame decoder of NIO checks lengths, and that control frames are
-/// whole; all else that a frame may be wrong in is checked here.
+/// Makes messages of a client's frames (RFC 6455, 5). `FrameDecoder` checks lengths, and that control frames are whole; all
+/// else that a frame may be wrong in is checked here.
 struct WebSocketMessages {
     enum Event: Equatable {
         /// A whole message, valid UTF-8.

@@ -88,7 +88,7 @@ struct ServeFlags: ParsableArguments {
     @Option(help: "Seconds that a write may wait for the store. Default: 5. Environment: REQUEST_TIMEOUT.")
     var requestTimeout: String?
 
-    @Option(help: "Seconds until a connection without a request is closed. Default: 60. Environment: IDLE_TIMEOUT.")
+    @Option(help: "Seconds until a connection without a request is closed. Default: 90. Environment: IDLE_TIMEOUT.")
     var idleTimeout: String?
 
     @Option(help: "Seconds that a request's body may take to arrive. Default: 30. Environment: BODY_TIMEOUT.")
@@ -106,6 +106,13 @@ struct ServeFlags: ParsableArguments {
     @Option(help: "Origin that browsers may call from, or *. Default: none. Environment: CORS_ORIGIN.")
     var corsOrigin: String?
 
+    @Option(
+        help: """
+            Host names to answer to, with commas between; .example.com for all below it too, * for any. Not set, it \
+            is any, and local ones on a loopback address. Default: none. Environment: ALLOWED_HOSTS.
+            """)
+    var allowedHosts: String?
+
     var values: [String: String] {
         [
             Setup.host.variable: host,
@@ -117,6 +124,7 @@ struct ServeFlags: ParsableArguments {
             Setup.maxPending.variable: maxPending,
             Setup.maxPendingBytes.variable: maxPendingBytes,
             Setup.corsOrigin.variable: corsOrigin,
+            Setup.allowedHosts.variable: allowedHosts,
         ].compactMapValues(\.self).merging(process.values) { $1 }
     }
 }

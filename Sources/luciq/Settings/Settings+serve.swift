@@ -13,7 +13,20 @@ extension Settings {
         options.maxConnections = try number(Setup.maxConnections, in: 1...1_000_000)
         let origin = try text(Setup.corsOrigin)
         options.corsOrigin = origin.isEmpty ? nil : origin
+        options.allowedHosts = try hostNames(Setup.allowedHosts)
         return options
+    }
+
+    private func hostNames(_ setting: Setting<String>) throws -> [String] {
+        let names = try text(setting).split { $0 == "," || $0 == " " }.map(String.init)
+        for name in names where name != "*" {
+            let host = name.hasPrefix(".") ? String(name.dropFirst()) : name
+            guard let authority = Authority(host), authority.host == host.lowercased() else {
+                throw Invalid(
+                    description: "\(setting.variable) must be host names with commas between, without ports, or *.")
+            }
+        }
+        return names
     }
 
     func commitLimits() throws -> CommitLimits {

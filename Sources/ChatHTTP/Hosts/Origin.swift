@@ -1,0 +1,49 @@
+/// Where a page comes from (RFC 6454): a scheme, a host and a port.
+struct Origin: Equatable, CustomStringConvertible {
+    /// `http` or `https`.
+    let scheme: String
+    let host: String
+    let port: Int
+
+    /// - Returns: nil for `null`, and for what no page of the web has.
+    init?(_ text: String) {
+        guard let mark = text.firstRange(of: "://"), let authority = Authority(text[mark.upperBound...]) else {
+            return nil
+        }
+        scheme = text[..<mark.lowerBound].lowercased()
+        guard let defaultPort = Self.defaultPorts[scheme] else { return nil }
+        host = authority.host
+        port = authority.port ?? defaultPort
+    }
+
+    private static let defaultPorts = ["http": 80, "https": 443]
+
+    private var hasDefaultPort: Bool { Self.defaultPorts[scheme] == port }
+
+    /// As a browser writes it.
+    var description: String { "\(scheme)://\(host)" + (hasDefaultPort ? "" : ":\(port)") }
+
+    /// Whether this is the origin of the host that a request asked for.
+    ///
+    /// TLS may end before us, so the request's own scheme is not known: a `Host` without a port stands for the default
+    /// port of the origin's scheme.
+    func isOrigin(of host: Authority) -> Bool {
+        guard self.host == host.host else { return false }
+        return host.port.map { $0 == port } ?? hasDefaultPort
+    }
+
+    /// Whether a page may use this server as a page of its own or of `CORS_ORIGIN` may. What is no browser says no
+    /// origin.
+    ///
+    /// - Parameters:
+    ///   - text: of the `Origin` header.
+    ///   - host: of the `Host` header.
+    ///   - corsOrigin: the setting.
+    static func isWelcome(_ text: String?, at host: String?, corsOrigin: String?) -> Bool {
+        guard let text else { return true }
+        if corsOrigin == "*" || corsOrigin == text { return true }
+        guard let origin = Origin(text) else { return false }
+        if let corsOrigin, Origin(corsOrigin) == origin { return true }
+        return host.flatMap { Authority($0) }.map(origin.isOrigin) ?? false
+    }
+}

@@ -1,0 +1,81 @@
+import HTTPTypes
+import NIOCore
+
+/// A body of `application/x-www-form-urlencoded`, read as Rack 3 reads it for Rails: `message[body]=hi` is the member
+/// `body` of `message`.
+enum FormBody {
+    /// Rack's own limits (`Rack::QueryParser`): parameters, and names in one another.
+    static let most = 4096
+    static let deepest = 32
+
+    /// - Parameter pair: called for each, in order, with the names from the outermost on and the text; `a[]` ends with an
+    ///   empty name.
+    /// - Throws: a `Problem` (400) that says what is wrong.
+    static func read(_ body: ByteBuffer, _ pair: (_ names: [ArraySlice<UInt8>], _ value: String) throws -> Void) throws
+    {
+        let parts = body.readableBytesView.split(separator: UInt8(ascii: "&"), maxSplits: Self.most)
+        guard parts.count <= most else { throw Problem.malformedForm("It has more than \(most) parameters.") }
+        for part in parts {
+            let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = String(formEncoded: sides[0]),
+                let value = String(formEncoded: sides.count > 1 ? sides[1] : part[part.endIndex...])
+            else { throw Problem.malformedForm("It is not valid UTF-8, percent-encoded.") }
+            let names = names(in: Array(name.utf8)[...])
+            guard names.count <= deepest else { throw Problem.malformedForm("It nests more than \(deepest) names.") }
+            try pair(names, value)
+        }
+    }
+
+    /// `a[b][c]` is a, b, c. A bracket that is not closed belongs to the name.
+    private static func names(in text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        let (opening, closing) = (UInt8(ascii: "["), UInt8(ascii: "]"))
+        guard let first = text.firstIndex(of: opening), first > text.startIndex, text.last == closing else {
+            return [text]
+        }
+        var names = [text[..<first]]
+        var rest = text[first...]
+        while rest.first == opening, let end = rest.firstIndex(of: closing), names.count <= deepest {
+            names.append(rest[rest.index(after: rest.startIndex)..<end])
+            rest = rest[rest.index(after: end)...]
+        }
+        return names
+    }
+}
+
+extension String {
+    /// Reads what a form or a query string holds: `+` is a space, `%XX` a byte.
+    ///
+    /// - Returns: nil when its bytes are not valid UTF-8 or a `%` is not followed by two digits.
+    init?(formEncoded text: some Sequence<UInt8>) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.underestimatedCount)
+        var iterator = text.makeIterator()
+        while let byte = iterator.next() {
+            switch byte {
+            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
+            case UInt8(ascii: "%"):
+                guard let high = iterator.next()?.hexValue, let low = iterator.next()?.hexValue else { return nil }
+                bytes.append(high << 4 | low)
+            default: bytes.append(byte)
+            }
+        }
+        self.init(validating: bytes, as: UTF8.self)
+    }
+}
+
+extension UInt8 {
+    fileprivate var hexValue: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
+extension Problem {
+    fileprivate static func malformedForm(_ detail: String) -> Problem {
+        Problem(status: .badRequest, code: "malformed_form", detail: "The form is malformed. \(detail)")
+    }
+}

@@ -1,0 +1,65 @@
+import NIOCore
+import NIOWebSocket
+
+/// Cuts a client's bytes into frames (RFC 6455, 5.2), and checks their lengths. NIO's own decoder takes a length that is
+/// written with more bytes than it needs, which the RFC forbids: two readers of it could see different frames.
+struct FrameDecoder: ByteToMessageDecoder {
+    typealias InboundOut = WebSocketFrame
+
+    /// - Throws: the `WebSocketClosure` to close with.
+    mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
+        let start = buffer.readerIndex
+        guard let frame = try readFrame(&buffer) else {
+            buffer.moveReaderIndex(to: start)
+            return .needMoreData
+        }
+        context.fireChannelRead(wrapInboundOut(frame))
+        return .continue
+    }
+
+    /// What is not a whole frame when the connection ends is none.
+    mutating func decodeLast(
+        context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
+    ) throws -> DecodingState {
+        let state = try decode(context: context, buffer: &buffer)
+        if state == .needMoreData { buffer.clear() }
+        return state
+    }
+
+    /// - Returns: nil while it has not come whole; what is wrong with it is found before that.
+    private func readFrame(_ buffer: inout ByteBuffer) throws(WebSocketClosure) -> WebSocketFrame? {
+        guard let (first, second) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return nil }
+        let opcode = WebSocketOpcode(encodedWebSocketOpcode: first & 0x0F)
+        guard let opcode else { throw .protocolError("Unknown opcode") }
+        let isWhole = first & 0x80 != 0
+        let short = Int(second & 0x7F)
+        if opcode.isControlOpcode, !isWhole || short > 125 {
+            throw .protocolError("A control frame is whole, and has at most 125 bytes")
+        }
+        guard let length = try readLength(short, &buffer) else { return nil }
+        guard length <= WebSocketMessages.maxSize else { throw .tooBig }
+        var mask: WebSocketMaskingKey?
+        if second & 0x80 != 0 {
+            guard let bytes = buffer.readBytes(length: 4) else { return nil }
+            mask = WebSocketMaskingKey(bytes)
+        }
+        guard let data = buffer.readSlice(length: length) else { return nil }
+        return WebSocketFrame(
+            fin: isWhole, rsv1: first & 0x40 != 0, rsv2: first & 0x20 != 0, rsv3: first & 0x10 != 0, opcode: opcode,
+            maskKey: mask, data: data)
+    }
+
+    private func readLength(_ short: Int, _ buffer: inout ByteBuffer) throws(WebSocketClosure) -> Int? {
+        let length: UInt64?
+        let least: UInt64
+        switch short {
+        case 126: (length, least) = (buffer.readInteger(as: UInt16.self).map(UInt64.init), 126)
+        case 127: (length, least) = (buffer.readInteger(as: UInt64.self), 65_536)
+        default: return short
+        }
+        guard let length else { return nil }
+        guard length >= least else { throw .protocolError("A length is written as short as it can be") }
+        guard length >> 63 == 0 else { throw .protocolError("A length has 63 bits at most") }
+        return Int(clamping: length)
+    }
+}
