@@ -56,7 +56,7 @@ struct StreamScanner {
                 id = (base + 4).digits(length - 4)
             } else if base.starts("data: {\"number\":", length), let text = (base + 16).find("\"body\":\"", length - 16)
             {
-                body(.message(number: id, body: text))
+                body(.message(number: (base + 16).digits(length - 16), body: text))
             } else if base.starts("data: {\"code\":\"", length) {
                 body(.closed(reason: (base + 15).text(length - 15)))
             } else if length == 0, id >= 0, !isOpen {

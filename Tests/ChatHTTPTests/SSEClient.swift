@@ -99,19 +99,22 @@ final class SSEClient {
         }
     }
 
-    /// The next event that has arrived whole.
+    /// The next event that has arrived whole, but for the first one, which tells the cursor that the stream begins after.
     private func takeBlock() throws -> Event? {
         if !undecoded.isEmpty { decodeChunks() }
+        takeComments()
         while let end = unread.firstRange(of: Array("\n\n".utf8)) {
             let lines = String(decoding: unread[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\n")
             unread.removeFirst(end.upperBound)
+            // Some clients deliver a block that was cut: it must not have its id by then. Some deliver one without data.
+            if !lines.contains(where: { $0.hasPrefix("data: ") })
+                || lines.dropLast().contains(where: { $0.hasPrefix("id: ") })
+            {
+                throw RawConnection.Failure(description: "a block that not every client understands: \(lines)")
+            }
             var event = Event()
             var hasData = false
             for line in lines {
-                if line.hasPrefix(":") {
-                    comments += 1
-                    continue
-                }
                 let parts = line.components(separatedBy: ": ")
                 let value = parts.dropFirst().joined(separator: ": ")
                 switch parts[0] {
@@ -125,8 +128,23 @@ final class SSEClient {
                 }
             }
             event.id = lastEventID
-            if hasData { return event }
+            takeComments()
+            if event.type == "cursor" {
+                guard event.json["cursor"] as? String == lastEventID, retry != nil else {
+                    throw RawConnection.Failure(description: "a cursor that is none: \(lines)")
+                }
+                continue
+            }
+            return event
         }
         return nil
+    }
+
+    /// Counts the comments between blocks; they have no blank line of their own.
+    private func takeComments() {
+        while unread.starts(with: Array(":\n".utf8)) {
+            comments += 1
+            unread.removeFirst(2)
+        }
     }
 }

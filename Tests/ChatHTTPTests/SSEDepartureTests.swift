@@ -65,7 +65,7 @@ struct SSEDepartureTests {
             }
             #expect(try await server.client.post(chat + "/messages", json: #"{"body":"hi"}"#).status == 201)
             while !text.contains("\"hi\"") { text += String(decoding: try await connection.receive(), as: UTF8.self) }
-            #expect(text.contains("id: 1\nevent: message\n"))
+            #expect(text.contains("event: message\ndata: {\"number\":1,"))
         }
     }
 }

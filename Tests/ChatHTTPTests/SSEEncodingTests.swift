@@ -16,9 +16,9 @@ struct SSEEncodingTests {
 
     @Test func aMessage() {
         let expected = """
-            id: 42
             event: message
             data: {"number":42,"body":"hi","created_at":"2026-11-22T17:17:44.194Z"}
+            id: 42
 
 
             """
@@ -37,8 +37,10 @@ struct SSEEncodingTests {
     }
 
     @Test func otherEvents() {
-        #expect(String(buffer: ServerSentEvents.opening(cursor: 41)) == "retry: 1000\nid: 41\n\n")
-        #expect(String(buffer: ServerSentEvents.comment) == ":\n\n")
+        #expect(
+            String(buffer: ServerSentEvents.opening(cursor: 41))
+                == "retry: 1000\nevent: cursor\ndata: {\"cursor\":\"41\"}\nid: 41\n\n")
+        #expect(String(buffer: ServerSentEvents.comment) == ":\n")
         let ends: [(StreamEnd, String)] = [
             (.slowConsumer, #"{"code":"slow_consumer","reconnect":true}"#),
             (.goingAway, #"{"code":"going_away","reconnect":true}"#),

@@ -48,7 +48,12 @@ struct StreamDecoder {
         switch transport {
         case .events:
             let isOver = readChunks()
-            while let block = text.readPart(before: "\n\n") { events.append(Self.event(block)) }
+            while true {
+                // A comment has no blank line of its own.
+                while text.readPrefix(":\n") { events.append(.beat(ping: nil)) }
+                guard let block = text.readPart(before: "\n\n") else { break }
+                events.append(Self.event(block))
+            }
             text.discardReadBytes()
             if isOver { events.append(.ended("end of stream")) }
         case .socket:
@@ -81,7 +86,7 @@ struct StreamDecoder {
 
     private static func event(_ block: ByteBuffer) -> StreamEvent {
         guard let id = block.integer(after: "id: ") else {
-            return block.text(after: "\"code\":\"").map { .ended($0) } ?? .beat(ping: nil)
+            return .ended(block.text(after: "\"code\":\"") ?? "no event")
         }
         guard let row = row(block, id) else { return .began(chat: nil, cursor: id) }
         return .message(chat: nil, row)
@@ -147,6 +152,14 @@ extension ByteBuffer {
         guard let place = place(of: text) else { return nil }
         defer { moveReaderIndex(forwardBy: text.utf8CodeUnitCount) }
         return readSlice(length: place)
+    }
+
+    /// - Returns: whether it begins with a text, which is then skipped.
+    fileprivate mutating func readPrefix(_ text: StaticString) -> Bool {
+        guard readableBytesView.starts(with: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        else { return false }
+        moveReaderIndex(forwardBy: text.utf8CodeUnitCount)
+        return true
     }
 
     /// The digits that follow the first occurrence of a text.

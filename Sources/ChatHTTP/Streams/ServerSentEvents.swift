@@ -1,8 +1,12 @@
 import ChatCore
 import NIOCore
 
-/// What a stream is made of, as the HTML standard writes it (WHATWG, 9.2.6). All of it ends with a blank line, so that
-/// whatever comes next is understood.
+/// What a stream is made of, as the HTML standard writes it (WHATWG, 9.2.6).
+///
+/// Clients differ where the standard leaves something out, or where they do not follow it, so what is written here is what
+/// all of them read alike. Each block that ends with a blank line has data: some yield an empty event otherwise
+/// (httpx-sse 0.4). `id` is the last line of its block: some deliver the half of an event that a connection ended in
+/// (sseclient-py 1.9, requests-sse 0.5), and when it carried its id, they resume behind it.
 enum ServerSentEvents {
     /// How long a browser waits before it reconnects, in milliseconds.
     static let retry = 1000
@@ -10,9 +14,12 @@ enum ServerSentEvents {
     static let pieceSize = 64 << 10
 
     /// Has the cursor in it, so that a client that loses its connection before the first message misses none.
-    static func opening(cursor: Int64) -> ByteBuffer { ByteBuffer(string: "retry: \(retry)\nid: \(cursor)\n\n") }
+    static func opening(cursor: Int64) -> ByteBuffer {
+        ByteBuffer(string: "retry: \(retry)\nevent: cursor\ndata: {\"cursor\":\"\(cursor)\"}\nid: \(cursor)\n\n")
+    }
 
-    static let comment = ByteBuffer(string: ":\n\n")
+    /// Is no block of its own: it stands before the first line of the next one.
+    static let comment = ByteBuffer(string: ":\n")
 
     /// As few pieces as their size allows.
     static func pieces(_ messages: [Message]) -> [ByteBuffer] {
@@ -40,10 +47,10 @@ enum ServerSentEvents {
         // JSON has no line breaks, so that it takes one line of data.
         var json = JSONWriter(capacity: message.body.utf8.count + 128)
         MessageItem(message: message).write(to: &json)
-        buffer.writeStaticString("id: ")
-        buffer.writeString(String(message.number.rawValue))
-        buffer.writeStaticString("\nevent: message\ndata: ")
+        buffer.writeStaticString("event: message\ndata: ")
         buffer.writeImmutableBuffer(json.buffer)
+        buffer.writeStaticString("\nid: ")
+        buffer.writeString(String(message.number.rawValue))
         buffer.writeStaticString("\n\n")
     }
 

@@ -31,7 +31,7 @@ struct StreamController {
             headers: [
                 .contentType: "text/event-stream",
                 // Not even compressed: what changes a stream also holds it back.
-                .cacheControl: "no-cache, no-transform",
+                .cacheControl: "no-store, no-transform",
                 .xAccelBuffering: "no",
                 // A stream has its connection to itself, and takes it along.
                 .connection: "close",
