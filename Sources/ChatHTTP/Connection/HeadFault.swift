@@ -6,7 +6,7 @@ extension HTTPRequestHead {
     /// its body ends (6.1, 6.3). NIO's parser has seen to `Content-Length`.
     ///
     /// - Parameter goodHost: a `Host` that is known to be well-formed; this one on return, if it is.
-    func fault(_ goodHost: inout String) -> Problem? {
+    func fault(_ goodHost: inout String?) -> Problem? {
         let hosts = headers["Host"]
         guard hosts.count == 1 || hosts.isEmpty && version != .http1_1 else { return .oneHost }
         if let host = hosts.first, host != goodHost {

@@ -18,7 +18,7 @@ final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private var requests = CircularBuffer<(isHead: Bool, version: HTTPVersion)>()
     private var endsWithHead = false
     /// The last `Host` that was well-formed: a connection has the same in all its requests.
-    private var goodHost = ""
+    private var goodHost: String?
 
     init(guard connection: ConnectionGuard) { self.connection = connection }
 
