@@ -45,7 +45,7 @@ package struct ChatScope: Sendable {
     /// - Parameter cursor: the number to start after; nil: with the next message.
     /// - Throws: what `Hub.subscribe` throws.
     package func subscribe(after cursor: Int64? = nil) async throws(ChatError) -> ChatSubscription {
-        try await tenant.service.hub.subscribe(to: id, after: cursor)
+        try await tenant.service.hub.subscribe(to: id, of: tenant.id, after: cursor)
     }
 
     package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {

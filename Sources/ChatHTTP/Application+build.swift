@@ -4,6 +4,7 @@ package import Hummingbird
 import HummingbirdCore
 package import Logging
 import NIOCore
+import NIOPosix
 
 /// How the server listens.
 package struct HTTPOptions: Sendable {
@@ -12,8 +13,10 @@ package struct HTTPOptions: Sendable {
     package var port = 3000
     package var connections = ConnectionLimits()
     package var live = LiveLimits()
-    /// Open connections; past it new ones wait in the system's backlog.
+    /// Open connections (`ConnectionSlots`).
     package var maxConnections = 10_000
+    /// Of those, from one address; nil for three quarters.
+    package var connectionsPerAddress: Int?
     /// The origin that browsers may call from; `*` for any; nil for none.
     package var corsOrigin: String?
     /// The host names that it answers to (`AllowedHosts`); empty for the default.
@@ -62,30 +65,38 @@ package func buildApplication(
 }
 
 extension HTTPOptions {
+    /// Connections that may be open beside `maxConnections`, to be refused or while others make room.
+    package var connectionsBeside: Int { ConnectionSlots.beside(maxConnections) }
+
     /// The server of a router, with all its connections guarded.
     func application(
         _ router: Router<ChatContext>,
         metrics: RequestMetrics,
         logger: Logger,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         onListening: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
         let (limits, givenPort) = (connections, port)
         let departures = Departures()
+        let slots = ConnectionSlots(
+            bound: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
+            metrics: metrics.factory)
         var application = Application(
             router: router,
             server: HTTPServerBuilder {
-                HTTPConnection(responder: $0, limits: limits, metrics: metrics, departures: departures)
+                HTTPConnection(responder: $0, limits: limits, metrics: metrics, slots: slots, departures: departures)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
                 backlog: 1024,
-                availableConnectionsDelegate: .maximum(maxConnections, logger: logger)
+                availableConnectionsDelegate: .maximum(slots.accepted, logger: logger)
             ),
             onServerRunning: { channel in
                 // It fails when the channel is closed already.
                 try? await channel.pipeline.addHandler(AcceptPause(logger: logger), position: .first)
                 await onListening(channel.localAddress?.port ?? givenPort)
             },
+            eventLoopGroupProvider: .shared(group),
             logger: logger
         )
         application.addServices(departures)

@@ -1,7 +1,9 @@
 package import Hummingbird
 package import Logging
+import NIOPosix
 
-/// Builds the server of a process that has no API: `/up`, `/livez`, `/readyz` and `/metrics`, and problems for all else.
+/// Builds a server without the API: `/up`, `/livez`, `/readyz` and `/metrics`, and problems for all else. It has a thread
+/// and connections of its own, so that it answers whatever the API's clients do.
 ///
 /// - Parameters:
 ///   - probe: answers when the process can do its work; throws `ChatError.unavailable` otherwise.
@@ -24,5 +26,7 @@ package func buildHealthApplication(
         options.browserMiddleware
     }
     HealthController(probe: probe, metrics: metrics).add(to: routes)
-    return options.application(router, metrics: requestMetrics, logger: logger, onListening: onListening)
+    return options.application(
+        router, metrics: requestMetrics, logger: logger, group: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+        onListening: onListening)
 }

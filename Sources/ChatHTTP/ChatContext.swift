@@ -33,11 +33,12 @@ package struct ChatContext: RequestContext {
     /// Lets the connection leave HTTP with this request: after an answer of 101, or the head of a stream, the handlers have it.
     ///
     /// - Returns: false when this request cannot do that.
+    /// - Throws: `.overloaded` when there are as many streams as may be.
     func leaveHTTP(
         _ departure: Departure.Kind, to handlers: @escaping @Sendable (HTTPVersion) -> [any ChannelHandler]
-    ) async -> Bool {
-        let mayLeave = channel.eventLoop.submit { connection?.prepare(departure, to: handlers) ?? false }
-        guard (try? await mayLeave.get()) == true else { return false }  // It fails when the event loop is gone.
+    ) async throws -> Bool {
+        let mayLeave = channel.eventLoop.submit { try connection?.prepare(departure, to: handlers) ?? false }
+        guard try await mayLeave.get() else { return false }
         Departure.current?.prepare()
         return true
     }

@@ -49,6 +49,9 @@ package struct Problem: Error, Sendable {
     static let oneHost = Problem(
         status: .badRequest, code: "malformed_request", detail: "A request has exactly one Host header.",
         closesConnection: true)
+    static let full = Problem(
+        status: .serviceUnavailable, code: ChatError.overloaded.code,
+        detail: "All connections are in use. Nothing was stored.", retryAfter: 5, closesConnection: true)
     static let internalError = Problem(
         status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
 

@@ -36,7 +36,9 @@ struct Server {
         var plan = try await plan()
         let logger = plan.logger
         plan.options.maxConnections = try FileLimit.connections(
-            plan.options.maxConnections, beside: FileLimit.process(listeners: 2) + plan.location.openFiles,
+            plan.options.maxConnections,
+            beside: FileLimit.process(listeners: 2) + plan.location.openFiles + plan.options.connectionsBeside
+                + (plan.ops.map { $0.maxConnections + $0.connectionsBeside } ?? 0),
             setting: Setup.maxConnections.variable, logger: logger)
         FileLimit.takeTimers()
         let backend: Backend
@@ -63,9 +65,12 @@ struct Server {
             }
         }
         do {
+            // Health is the last to be stopped: it answers while the others drain.
+            let services = health(backend, plan, metrics) + service.services(around: application)
             try await ProcessSignals.run(
-                service.services(around: application).map { .init(service: $0) }, limit: plan.shutdownTimeout,
-                logger: logger)
+                services.map { .init(service: $0) }, limit: plan.shutdownTimeout, logger: logger)
+        } catch let code as ExitCode {
+            throw code
         } catch {
             throw ExitStatus.listening(error, on: plan.options, called: Setup.host.variable)
                 ?? ExitStatus.failure("\(error)")
@@ -73,8 +78,21 @@ struct Server {
         logger.info("stopped")
     }
 
+    /// Health and metrics where they have a listener of their own.
+    private func health(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
+        guard let ops = plan.ops else { return [] }
+        let logger = plan.logger
+        let application = buildHealthApplication(
+            probe: backend.probe, options: ops, metrics: metrics, logger: logger,
+            onListening: { port in
+                logger.info("listening for health and metrics", metadata: ["url": .string(ops.url(port: port))])
+            })
+        return [OpsListener(application: application, options: ops)]
+    }
+
     private struct Plan {
         var options: HTTPOptions
+        let ops: HTTPOptions?
         let limits: CommitLimits
         let location: StoreLocation
         let shutdownTimeout: Duration
@@ -89,6 +107,7 @@ struct Server {
             let level = try settings.logLevel()
             return Plan(
                 options: try settings.httpOptions(),
+                ops: try settings.opsOptions(),
                 limits: try settings.commitLimits(),
                 location: try location(settings),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),
@@ -121,5 +140,19 @@ struct Server {
               Ctrl-C stops it.
 
             """)
+    }
+}
+
+/// The listener for health and metrics; it says which one it is when it cannot listen.
+private struct OpsListener<Application: ApplicationProtocol>: Service {
+    let application: Application
+    let options: HTTPOptions
+
+    func run() async throws {
+        do {
+            try await application.run()
+        } catch {
+            throw ExitStatus.listening(error, on: options, called: Setup.opsHost.variable) ?? error
+        }
     }
 }

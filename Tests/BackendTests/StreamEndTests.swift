@@ -10,11 +10,13 @@ import Testing
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
             var limits = StreamLimits()
-            limits.subscriptions = 2
+            limits.subscriptions = 4
             try await test.withHub(limits) { hub in
                 let first = try await hub.subscribe(to: chat, after: nil)
                 var second: ChatSubscription? = try await hub.subscribe(to: chat, after: 0)
+                // Half of them is one tenant's share; another finds room.
                 await #expect(throws: ChatError.overloaded) { try await hub.subscribe(to: chat, after: nil) }
+                _ = try await hub.subscribe(to: chat, of: Tenant.ID(2), after: nil)
 
                 let waiting = Task { try await first.next() }
                 first.cancel()

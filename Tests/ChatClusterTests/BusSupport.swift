@@ -72,3 +72,10 @@ extension ChatSubscription {
 extension [Message] {
     var numbers: [Int64] { map(\.number.rawValue) }
 }
+
+extension Hub {
+    /// For a test that has one tenant.
+    func subscribe(to chat: Chat.ID, after cursor: Int64?) async throws(ChatError) -> ChatSubscription {
+        try await subscribe(to: chat, of: Tenant.ID(1), after: cursor)
+    }
+}

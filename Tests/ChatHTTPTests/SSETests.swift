@@ -318,7 +318,7 @@ import Testing
 
     @Test func whoIsNotServedIsRefused() async throws {
         var streams = StreamLimits()
-        streams.subscriptions = 2
+        streams.subscriptions = 4  // Half of them is one tenant's.
         try await TestServer.run(streams: streams) { server in
             let chat = try await server.client.makeChat()
             do {

@@ -24,7 +24,7 @@ package final class Hub: Service {
         var chats: [Chat.ID: Entry] = [:]
         /// What the bus was asked last for each chat: one after the other, so that it ends as the last one wants.
         var errands: [Chat.ID: (id: UInt64, task: Task<Void, Never>)] = [:]
-        var subscriptions = 0
+        var subscriptions: FairShare<Tenant.ID>
         var lastID: UInt64 = 0
         var isClosed = false
 
@@ -36,7 +36,7 @@ package final class Hub: Service {
 
     let source: StreamSource
     let bus: any MessageBus
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// - Parameter backend: with its reads observed.
     package init(
@@ -44,6 +44,7 @@ package final class Hub: Service {
         clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory
     ) {
         self.bus = backend.bus
+        self.state = Mutex(State(subscriptions: FairShare(bound: limits.subscriptions)))
         self.source = StreamSource(
             backend: backend, limits: limits, time: time, clock: clock.neverAhead(by: time), logger: logger,
             metrics: StreamMetrics(factory: metrics))
@@ -52,18 +53,24 @@ package final class Hub: Service {
 
     /// Starts to read a chat.
     ///
-    /// - Parameter cursor: the number to start after, however far back; above the chat's highest, what is below it is
-    ///   never given. Nil: with the next message.
-    /// - Throws: `.overloaded` at the bound, `.shuttingDown`, `.unavailable` when the store cannot say where the chat is.
-    package func subscribe(to chat: Chat.ID, after cursor: Int64?) async throws(ChatError) -> ChatSubscription {
-        let (id, entry) = try claim(chat)
+    /// - Parameters:
+    ///   - tenant: whose share of the subscriptions it takes.
+    ///   - cursor: the number to start after, however far back; above the chat's highest, what is below it is never
+    ///     given. Nil: with the next message.
+    /// - Throws: `.overloaded` at the bound or the tenant's share of it, `.shuttingDown`, `.unavailable` when the store cannot say where the chat is.
+    package func subscribe(
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Int64?
+    ) async throws(ChatError) -> ChatSubscription {
+        let (id, entry) = try claim(chat, tenant)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
         guard failure == nil, let start = entry.feed.join(id, after: cursor) else {
-            release(entry.feed)
+            release(entry.feed, tenant)
             throw failure ?? .shuttingDown
         }
-        return ChatSubscription(id, of: entry.feed, after: start, source: source) { [self] in release(entry.feed) }
+        return ChatSubscription(id, of: entry.feed, after: start, source: source) { [self] in
+            release(entry.feed, tenant)
+        }
     }
 
     /// Looks after what the bus may miss, until shutdown; then all readers end.
@@ -106,14 +113,13 @@ package final class Hub: Service {
         }
     }
 
-    private func claim(_ chat: Chat.ID) throws(ChatError) -> (id: UInt64, entry: Entry) {
+    private func claim(_ chat: Chat.ID, _ tenant: Tenant.ID) throws(ChatError) -> (id: UInt64, entry: Entry) {
         try state.withLock { state throws(ChatError) in
             guard !state.isClosed else { throw .shuttingDown }
-            guard state.subscriptions < source.limits.subscriptions else { throw .overloaded }
+            guard state.subscriptions.take(tenant) else { throw .overloaded }
             let entry = state.chats[chat] ?? open(chat, &state)
             state.chats[chat] = entry
             state.chats[chat]?.claims += 1
-            state.subscriptions += 1
             tell(state)
             return (state.newID(), entry)
         }
@@ -134,9 +140,9 @@ package final class Hub: Service {
         return Entry(feed: feed, opening: opening)
     }
 
-    private func release(_ feed: Feed) {
+    private func release(_ feed: Feed, _ tenant: Tenant.ID) {
         state.withLock { state in
-            state.subscriptions -= 1
+            state.subscriptions.give(tenant)
             if state.chats[feed.chat]?.feed === feed {
                 state.chats[feed.chat]?.claims -= 1
                 if state.chats[feed.chat]?.claims == 0 { remove(feed, &state) }
@@ -172,7 +178,7 @@ package final class Hub: Service {
     }
 
     private func tell(_ state: borrowing State) {
-        source.metrics.subscriptions.set(state.subscriptions)
+        source.metrics.subscriptions.set(state.subscriptions.total)
         source.metrics.chats.set(state.chats.count)
     }
 }

@@ -1,6 +1,6 @@
 /// The bounds of live streams.
 package struct StreamLimits: Sendable {
-    /// Subscriptions at the same time.
+    /// Subscriptions at the same time, shared by the tenants (`FairShare`).
     package var subscriptions = 65_536
     /// How far a live reader may be behind: the newest messages of a chat that are kept for its readers, which share them.
     package var window = Size(messages: 1024, bytes: 2 << 20)

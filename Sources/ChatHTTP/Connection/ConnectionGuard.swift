@@ -23,6 +23,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var isLeft = false
     private var onLeaving: (@Sendable () -> Void)?
     private var nextProtocol: ((HTTPVersion) -> [any ChannelHandler])?
+    private let slots: ConnectionSlots
+    private var slot: ConnectionSlots.Slot?
     /// Counts the connections that have left HTTP.
     private let departures: Departures
     /// Whether the connection has left HTTP: other handlers have it, and those who served its requests have no say.
@@ -36,7 +38,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Of the request whose head comes next.
     var version = HTTPVersion.http1_1
 
-    init(limits: ConnectionLimits, metrics: RequestMetrics, departures: Departures) {
+    init(limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, departures: Departures) {
+        self.slots = slots
         self.metrics = metrics
         self.departures = departures
         self.state = ConnectionState(limits: limits, now: .zero)
@@ -57,6 +60,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         delayedClose?.succeed()
         delayedClose = nil
         metrics.connections.decrement()
+        if let slot { slots.leave(slot) }
         if hasLeft { departures.decrement() }
         leave()
         context.fireChannelInactive()
@@ -69,6 +73,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case is ChannelShouldQuiesceEvent:
             state.quiesce(now: .now(context))
             schedule(context)
+        case is ConnectionSlots.MakeRoom:
+            if state.isIdle, unparsedBytes == 0 { context.close(promise: nil) }
         default: break
         }
         context.fireUserInboundEventTriggered(event)
@@ -89,13 +95,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// connection.
     ///
     /// - Returns: false when it cannot be, whatever its head says.
+    /// - Throws: `.overloaded` when there are as many streams as may be.
     func prepare(
         _ departure: Departure.Kind, to handlers: @escaping (HTTPVersion) -> [any ChannelHandler]
-    ) -> Bool {
+    ) throws(ChatError) -> Bool {
         switch departure {
         case .upgrade: guard offersUpgrade, state.mayLeaveHTTP else { return false }
         case .stream: guard state.mayStream else { return false }
         }
+        guard let slot, slots.becomesStream(slot) else { throw .overloaded }
         nextProtocol = handlers
         return true
     }
@@ -104,6 +112,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         if state.isLingering { return }
         unparsedBytes = 0
         let part = unwrapInboundIn(data)
+        if case .head(let head) = part, let slot {
+            slot.isBusy()
+            if slot.isSpare {
+                isLastRequest = true
+                guard HealthController.answers(head) else {
+                    return breakOff(context, .full, ChatError.overloaded)
+                }
+            }
+        }
         guard state.read(part, isLast: isLastRequest, now: .now(context)) else { return }
         context.fireChannelRead(data)
         if case .head(let head) = part, head.headerFields[.expect]?.lowercased() == "100-continue",
@@ -176,6 +193,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch state.write(part, now: .now(context)) {
         case .write:
             context.write(data, promise: promise)
+            if state.isIdle { slot?.idles(since: context.eventLoop.now) }
         case .writeAndLinger:
             context.writeAndFlush(data, promise: promise)
             linger(context)
@@ -273,6 +291,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func start(_ context: ChannelHandlerContext) {
+        let slot = slots.enter(context.channel)
+        slot.idles(since: context.eventLoop.now)
+        self.slot = slot
         metrics.connections.increment()
         schedule(context)
     }

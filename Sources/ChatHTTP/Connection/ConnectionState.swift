@@ -46,6 +46,9 @@ struct ConnectionState {
     private var hasLastRequest = false
     private(set) var isBroken = false
 
+    /// Whether there is no request in hand.
+    var isIdle: Bool { if case .awaitingHead = phase { unanswered == 0 } else { false } }
+
     var isLingering: Bool { if case .lingering = phase { true } else { false } }
 
     init(limits: ConnectionLimits, now: Duration) {

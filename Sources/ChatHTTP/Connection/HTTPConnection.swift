@@ -12,6 +12,7 @@ struct HTTPConnection: HTTPChannelHandler {
     var responder: Responder
     let limits: ConnectionLimits
     let metrics: RequestMetrics
+    let slots: ConnectionSlots
     let departures: Departures
 
     func setup(
@@ -23,7 +24,7 @@ struct HTTPConnection: HTTPChannelHandler {
             decoderLimits.maxHeaderListSize = 80 << 10
             decoderLimits.maxHeaderFieldCount = 1000
             let pipeline = channel.pipeline.syncOperations
-            let connection = ConnectionGuard(limits: limits, metrics: metrics, departures: departures)
+            let connection = ConnectionGuard(limits: limits, metrics: metrics, slots: slots, departures: departures)
             try pipeline.addHandlers([
                 UnparsedBytesLimit(guard: connection), HTTPResponseEncoder(),
                 ByteToMessageHandler(

@@ -9,6 +9,12 @@ struct HealthController {
 
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
 
+    /// Whether a request is for one of these.
+    static func answers(_ head: HTTPRequest) -> Bool {
+        let path = head.path.map { $0.prefix { $0 != "?" } } ?? ""
+        return [.get, .head].contains(head.method) && paths.contains(String(path))
+    }
+
     func add(to routes: Routes) {
         routes.on(.get, "/up", up)
         routes.on(.get, "/livez") { _, _ in .text("ok\n") }

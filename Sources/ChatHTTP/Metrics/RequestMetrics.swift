@@ -12,7 +12,7 @@ package final class RequestMetrics: Sendable {
     }
 
     private let timers = Mutex<[Key: Metrics.Timer]>([:])
-    private let factory: any MetricsFactory
+    let factory: any MetricsFactory
     /// Open connections.
     let connections: Meter
     private let refusals: [String: Counter]
@@ -20,7 +20,9 @@ package final class RequestMetrics: Sendable {
     package init(factory: any MetricsFactory) {
         self.factory = factory
         self.connections = Meter(label: "luciq_http_connections", factory: factory)
-        let codes = [Problem.notHTTP.code, Problem.headersTooLarge.code, ChatError.timedOut.code]
+        let codes = [
+            Problem.notHTTP.code, Problem.headersTooLarge.code, Problem.full.code, ChatError.timedOut.code,
+        ]
         self.refusals = Dictionary(
             uniqueKeysWithValues: codes.map { code in
                 let label = "luciq_http_connections_refused_total"

@@ -20,7 +20,7 @@ struct StreamController {
         context.whenClientLeaves { subscription.cancel() }
         if request.method != .head {
             let (limits, metrics) = (limits, metrics)
-            let mayStream = await context.leaveHTTP(.stream) { version in
+            let mayStream = try await context.leaveHTTP(.stream) { version in
                 let isChunked = version != .http1_0
                 return [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
             }

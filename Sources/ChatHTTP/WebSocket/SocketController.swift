@@ -23,7 +23,7 @@ struct SocketController {
         let (origin, host) = (request.headers[.origin], request.head.authority)
         guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
         let (limits, metrics) = (limits, metrics)
-        let mayConnect = await context.leaveHTTP(.upgrade) { _ in
+        let mayConnect = try await context.leaveHTTP(.upgrade) { _ in
             [
                 ByteToMessageHandler(FrameDecoder()),
                 WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics),

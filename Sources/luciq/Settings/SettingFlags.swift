@@ -97,6 +97,19 @@ struct ServeFlags: ParsableArguments {
     @Option(help: "Connections open at the same time. Default: 10000. Environment: MAX_CONNECTIONS.")
     var maxConnections: String?
 
+    @Option(
+        help: """
+            Of those, from one address; behind a proxy as many as all. Default: three quarters. Environment: \
+            CONNECTIONS_PER_ADDRESS.
+            """)
+    var connectionsPerAddress: String?
+
+    @Option(help: "Address of a listener for health and metrics. Default: 127.0.0.1. Environment: OPS_HOST.")
+    var opsHost: String?
+
+    @Option(help: "Its port; 0 for no such listener. Default: 0. Environment: OPS_PORT.")
+    var opsPort: String?
+
     @Option(help: "Writes that may wait, of each kind. Default: 8192. Environment: MAX_PENDING.")
     var maxPending: String?
 
@@ -121,6 +134,9 @@ struct ServeFlags: ParsableArguments {
             Setup.idleTimeout.variable: idleTimeout,
             Setup.bodyTimeout.variable: bodyTimeout,
             Setup.maxConnections.variable: maxConnections,
+            Setup.connectionsPerAddress.variable: connectionsPerAddress,
+            Setup.opsHost.variable: opsHost,
+            Setup.opsPort.variable: opsPort,
             Setup.maxPending.variable: maxPending,
             Setup.maxPendingBytes.variable: maxPendingBytes,
             Setup.corsOrigin.variable: corsOrigin,

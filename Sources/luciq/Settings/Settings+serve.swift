@@ -11,6 +11,8 @@ extension Settings {
         options.connections.idle = try seconds(Setup.idleTimeout)
         options.connections.body = try seconds(Setup.bodyTimeout)
         options.maxConnections = try number(Setup.maxConnections, in: 1...1_000_000)
+        let share = try number(Setup.connectionsPerAddress, in: 0...1_000_000)
+        options.connectionsPerAddress = share > 0 ? share : nil
         let origin = try text(Setup.corsOrigin)
         options.corsOrigin = origin.isEmpty ? nil : origin
         options.allowedHosts = try hostNames(Setup.allowedHosts)
@@ -27,6 +29,15 @@ extension Settings {
             }
         }
         return names
+    }
+
+    /// Where health and metrics have a listener of their own; nil for none.
+    func opsOptions() throws -> HTTPOptions? {
+        var options = HTTPOptions()
+        options.host = try text(Setup.opsHost)
+        options.port = try number(Setup.opsPort, in: 0...65_535)
+        options.maxConnections = 256
+        return options.port > 0 ? options : nil
     }
 
     func commitLimits() throws -> CommitLimits {

@@ -1,0 +1,155 @@
+import ChatCore
+import Logging
+import Metrics
+import NIOCore
+import Synchronization
+
+/// The connections of one server: how many there may be, of one address, and of them streams.
+///
+/// At the bound, or at an address' share of it, the connection that idles longest makes room: its client opens another one
+/// when it has something to ask. Where none idles, a new connection is a *spare* one: it may ask for health and
+/// metrics once, and is answered 503 for all else, so that a full server says so and is never silent.
+final class ConnectionSlots: Sendable {
+    /// The place of one connection.
+    final class Slot: Sendable {
+        let address: ClientAddress
+        let isSpare: Bool
+        fileprivate let channel: any Channel
+        /// Since when it has no request in hand, in nanoseconds of its event loops' clock; `busy` while it has one.
+        private let idleSince = Atomic(busy)
+        private static let busy = UInt64.max
+        fileprivate let isStream = Atomic(false)
+
+        fileprivate init(_ address: ClientAddress, isSpare: Bool, channel: any Channel) {
+            self.address = address
+            self.isSpare = isSpare
+            self.channel = channel
+        }
+
+        func idles(since time: NIODeadline) { idleSince.store(time.uptimeNanoseconds, ordering: .relaxed) }
+
+        func isBusy() { idleSince.store(Self.busy, ordering: .relaxed) }
+
+        fileprivate var idle: UInt64? {
+            let since = idleSince.load(ordering: .relaxed)
+            return since == Self.busy ? nil : since
+        }
+    }
+
+    /// Sent down a pipeline: close if you idle.
+    struct MakeRoom {}
+
+    /// Connections beyond `bound` that are there to be refused, or to ask for health.
+    static let spares = 64
+
+    private struct State {
+        var slots: [ObjectIdentifier: Slot] = [:]
+        var byAddress: [ClientAddress: Int] = [:]
+        var spares = 0
+        var streams = 0
+        var isFull = false
+    }
+
+    private let bound: Int
+    private let share: Int
+    /// An eighth of the connections is for requests.
+    private var streamBound: Int { max(1, bound - max(2, bound / 8)) }
+    private let state = Mutex(State())
+    private let logger: Logger
+    private let full: Meter
+
+    /// - Parameters:
+    ///   - bound: of all connections.
+    ///   - share: of those from one address.
+    init(bound: Int, share: Int, logger: Logger, metrics: any MetricsFactory) {
+        self.bound = bound
+        self.share = share
+        self.logger = logger
+        self.full = Meter(label: "luciq_http_connections_full", factory: metrics)
+        full.set(0)
+    }
+
+    /// What may be open beside the bound: spare connections, and those that make room and are still closing.
+    static func beside(_ bound: Int) -> Int { 2 * spares + 1 + bound / 64 }
+
+    /// What the server may have accepted at the same time.
+    var accepted: Int { bound + Self.beside(bound) }
+
+    func enter(_ channel: any Channel) -> Slot {
+        let address = ClientAddress(channel.remoteAddress)
+        let (slot, leaving) = state.withLock { state in
+            let own = state.byAddress[address] ?? 0
+            var leaving: [Slot] = []
+            var isSpare = false
+            if state.slots.count - state.spares >= bound {
+                setFull(true, &state)
+                leaving = longestIdle(of: nil, &state)
+                isSpare = leaving.isEmpty
+            } else if own >= share {
+                leaving = longestIdle(of: address, &state)
+                isSpare = leaving.isEmpty
+            }
+            if isSpare, state.spares >= Self.spares { leaving = spares(&state) }
+            let slot = Slot(address, isSpare: isSpare, channel: channel)
+            state.slots[ObjectIdentifier(slot)] = slot
+            if isSpare { state.spares += 1 } else { state.byAddress[address] = own + 1 }
+            return (slot, leaving)
+        }
+        for slot in leaving { slot.channel.pipeline.fireUserInboundEventTriggered(MakeRoom()) }
+        return slot
+    }
+
+    func leave(_ slot: Slot) {
+        state.withLock { state in
+            guard state.slots.removeValue(forKey: ObjectIdentifier(slot)) != nil else { return }
+            if slot.isStream.load(ordering: .relaxed) { state.streams -= 1 }
+            if slot.isSpare {
+                state.spares -= 1
+            } else {
+                let own = state.byAddress[slot.address, default: 1] - 1
+                state.byAddress[slot.address] = own > 0 ? own : nil
+            }
+            // Not at each connection that comes and goes at the bound.
+            if state.slots.count < bound - bound / 10 { setFull(false, &state) }
+        }
+    }
+
+    /// The connection is a stream or a WebSocket from now on.
+    ///
+    /// - Returns: false when there are as many as may be.
+    func becomesStream(_ slot: Slot) -> Bool {
+        state.withLock { state in
+            guard !slot.isSpare, state.streams < streamBound else { return false }
+            state.streams += 1
+            slot.isStream.store(true, ordering: .relaxed)
+            return true
+        }
+    }
+
+    /// A few at a time, so that a flood of connections does not search all of them for each.
+    private func longestIdle(of address: ClientAddress?, _ state: inout State) -> [Slot] {
+        let idle = state.slots.values.compactMap { slot -> (since: UInt64, slot: Slot)? in
+            guard !slot.isSpare, address == nil || slot.address == address else { return nil }
+            return slot.idle.map { ($0, slot) }
+        }
+        let some = idle.sorted { $0.since < $1.since }.prefix(1 + (address == nil ? bound : share) / 64)
+        // They are asked once.
+        for (_, slot) in some { slot.isBusy() }
+        return some.map(\.slot)
+    }
+
+    private func spares(_ state: inout State) -> [Slot] {
+        state.slots.values.filter { $0.isSpare && $0.idle != nil }
+    }
+
+    private func setFull(_ isFull: Bool, _ state: inout State) {
+        guard state.isFull != isFull else { return }
+        state.isFull = isFull
+        full.set(isFull ? 1 : 0)
+        if isFull {
+            logger.warning("Connections full: idle ones are closed, others refused", metadata: ["limit": "\(bound)"])
+        } else {
+            logger.notice("Connections free again", metadata: ["open": "\(state.slots.count)"])
+        }
+    }
+}
