@@ -22,6 +22,7 @@ extension Backend {
             messageLog: store,
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
+            searchesAtOnce: ClusterConfiguration.scanConnections,
             probe: { try await store.probe() },
             services: [store.redis, store.bus, store.reads, store.writes, store.scans],
             close: {}

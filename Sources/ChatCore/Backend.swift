@@ -14,6 +14,8 @@ package struct Backend: Sendable {
     package let writeExecutor: (any TaskExecutor)?
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
+    /// How many searches may run at the same time.
+    package let searchesAtOnce: Int
     /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
     /// Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
@@ -32,6 +34,7 @@ package struct Backend: Sendable {
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
+        searchesAtOnce: Int = 2,
         probe: @escaping @Sendable () async throws -> Void,
         services: [any Service] = [],
         close: @escaping @Sendable () throws -> Void
@@ -45,6 +48,7 @@ package struct Backend: Sendable {
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight
+        self.searchesAtOnce = searchesAtOnce
         self.probe = probe
         self.services = services
         self.close = close

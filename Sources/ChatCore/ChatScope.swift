@@ -48,7 +48,10 @@ package struct ChatScope: Sendable {
         try await tenant.service.hub.subscribe(to: id, of: tenant.id, after: cursor)
     }
 
+    /// Waits for the tenant's turn. Ends soon when the task is cancelled.
+    ///
+    /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
     package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {
-        try await messageStore.search(text, in: id, page: page)
+        try await tenant.service.scans.pass(tenant.id) { try await messageStore.search(text, in: id, page: page) }
     }
 }

@@ -12,6 +12,7 @@ package struct ChatService: Sendable {
     let tenantWriter: TenantWriter
     package let hub: Hub
     private let clockWatch: ClockWatch
+    package let scans: ScanGate
     let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
     let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
 
@@ -42,6 +43,7 @@ package struct ChatService: Sendable {
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now()) }
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
+        self.scans = ScanGate(places: backend.searchesAtOnce, time: time)
         self.hub = Hub(
             backend: self.backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
     }

@@ -8,15 +8,21 @@ package struct SearchWalk {
     private let limit: Int
     private let deadline: ContinuousClock.Instant
     private var bytes = 0
-    private var walked = 0
+    /// Bytes that were looked at since the clock was.
+    private var unchecked = 0
+
+    /// A megabyte of text that is not ASCII takes some 20 ms to look through.
+    private static let stride = 256 << 10
+    /// What a row costs, whatever its length.
+    private static let row = 256
 
     /// - Parameter limit: how many matches end the walk.
-    /// - Throws: `ChatError.unavailable` past the deadline.
-    package init(_ text: SearchText, limit: Int, until deadline: ContinuousClock.Instant) throws(ChatError) {
+    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    package init(_ text: SearchText, limit: Int, until deadline: ContinuousClock.Instant) throws {
         self.matcher = SearchMatcher(text)
         self.limit = limit
         self.deadline = deadline
-        try checkDeadline()
+        try checkIsWanted()
     }
 
     /// Looks at one message.
@@ -25,20 +31,24 @@ package struct SearchWalk {
     ///   - body: its text in UTF-8.
     ///   - message: makes the message, if it is wanted.
     /// - Returns: whether to go on.
-    /// - Throws: `ChatError.unavailable` past the deadline.
-    package mutating func see(_ body: UnsafeRawBufferPointer, _ message: () -> Message) throws(ChatError) -> Bool {
+    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    package mutating func see(_ body: UnsafeRawBufferPointer, _ message: () -> Message) throws -> Bool {
         if matcher.matches(body) {
             found.append(message())
             bytes += body.count
         }
-        walked += 1
-        if walked.isMultiple(of: 1024) { try checkDeadline() }
+        unchecked += body.count + Self.row
+        if unchecked >= Self.stride {
+            unchecked = 0
+            try checkIsWanted()
+        }
         return found.count < limit && bytes <= Page.bodyBytes
     }
 
-    private func checkDeadline() throws(ChatError) {
+    private func checkIsWanted() throws {
+        try Task.checkCancellation()
         guard ContinuousClock.now < deadline else {
-            throw .unavailable(reason: "The search took too long; narrow it with after and before")
+            throw ChatError.unavailable(reason: "The search took too long; narrow it with after and before")
         }
     }
 }

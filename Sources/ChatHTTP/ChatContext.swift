@@ -1,3 +1,4 @@
+import ChatCore
 package import Hummingbird
 import NIOCore
 import NIOHTTP1
@@ -27,6 +28,26 @@ package struct ChatContext: RequestContext {
             // A pipeline without its guard is one that was closed.
             guard let connection else { return body() }
             connection.whenClientLeaves(body)
+        }
+    }
+
+    /// Runs `body`, and cancels it when the client leaves: for what takes long and changes nothing.
+    ///
+    /// - Throws: `ChatError.invalid` when the client left.
+    func whileClientStays<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let work = Task(operation: body)
+        whenClientLeaves { work.cancel() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
+        } catch is CancellationError where !Task.isCancelled {
+            // Read only by a client that has closed no more than its sending side.
+            throw ChatError.invalid(["The connection must stay open until the answer has come"])
         }
     }
 

@@ -12,7 +12,6 @@ package struct SQLiteStore: Sendable {
     let bus = LocalBus()
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
     let scans: DatabasePool
-    let scanGate = ScanGate(bound: 64)
     /// How long one search may walk a chat.
     var searchDeadline = SearchWalk.deadline
     /// By which idempotency keys age.
@@ -151,10 +150,12 @@ package struct SQLiteStore: Sendable {
     func scan<Result: Sendable>(_ body: @escaping @Sendable (Database) throws -> Result) async throws -> Result {
         try file?.verify()
         do {
-            return try await scanGate.pass { try await scans.read(body) }
+            return try await scans.read(body)
         } catch let error where error is ChatError || error is CancellationError || error is StoreProblem {
             throw error
         } catch {
+            // GRDB interrupts the statement of a task that is cancelled.
+            try Task.checkCancellation()
             throw ChatError(driver: error)
         }
     }

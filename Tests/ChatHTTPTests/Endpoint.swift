@@ -82,6 +82,12 @@ extension TestServer {
         return Place(token: token.text)
     }
 
+    /// Whose the place is.
+    func tenant(of place: Place) async throws -> Tenant.ID {
+        let token = try #require(Tenant.Token(place.token[...]))
+        return try #require(try await store.id(of: token))
+    }
+
     /// - Parameter json: in the place of the endpoint's own.
     func send(
         _ endpoint: Endpoint, _ place: Place, query: String? = nil, json: String? = nil, headers: [String: String] = [:]

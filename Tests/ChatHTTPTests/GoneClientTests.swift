@@ -90,10 +90,15 @@ import Testing
         }
     }
 
-    @Test func aResetWhileASearchWaits() async throws {
+    @Test(arguments: Goodbye.allCases)
+    func searchesOfClientsThatLeftAreForgotten(_ goodbye: Goodbye) async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
-            server.reads.hold()
+            let tenant = try await server.tenant(of: place)
+            let held = Gate()
+            held.hold()
+            let running = Task { try await server.scans.pass(tenant) { try await held.pass() } }
+            try await held.waitForHeld(1)
             let count = 50
             do {
                 let connections = try (0..<count).map { _ in try RawConnection(port: server.client.port) }
@@ -101,10 +106,22 @@ import Testing
                     await connection.send(
                         "GET /applications/\(place.token)/chats/1/messages/search?q=x HTTP/1.1\r\nHost: x\r\n\r\n")
                 }
-                try await server.reads.waitForHeld(count)
-                for connection in connections { connection.endWithReset() }
+                try await eventually("they wait") { server.scans.waiting == count }
+                for connection in connections {
+                    switch goodbye {
+                    case .halfClose:
+                        connection.finish()
+                        var rest: [UInt8] = []
+                        #expect(try await connection.receiveAnswer(rest: &rest)?.status == 422)
+                    case .close: break
+                    case .reset: connection.endWithReset()
+                    }
+                }
             }
-            server.reads.release()
+            // Nobody has let go of the place.
+            try await eventually("none waits") { server.scans.waiting == 0 }
+            held.release()
+            try await running.value
             try await expectNoTrace(server)
         }
     }

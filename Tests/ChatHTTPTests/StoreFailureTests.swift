@@ -138,15 +138,20 @@ import Testing
             let place = try await server.seed()
             let search = Endpoint(
                 method: "GET", pattern: "/applications/{token}/chats/{chat_number}/messages/search")
+            let tenant = try await server.tenant(of: place)
             let held = Gate()
             held.hold()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 defer { held.release() }
-                for _ in 0..<64 { group.addTask { try await server.store.scanGate.pass { try await held.pass() } } }
-                try await held.waitForHeld(64)
+                // One is running, the others are in the line.
+                for _ in 0...64 { group.addTask { try await server.scans.pass(tenant) { try await held.pass() } } }
+                try await held.waitForHeld(1)
+                try await eventually("the line is full") { server.scans.waiting == 64 }
                 try await server.expectRefusal(503, "overloaded", "\(search)") {
                     try await server.send(search, place)
                 }
+                // Another tenant has a turn meanwhile.
+                #expect(try await server.send(search, try await server.seed()).status == 200)
                 // What does not walk a chat is not held up.
                 let list = Endpoint(method: "GET", pattern: search.pattern.replacing("/search", with: ""))
                 #expect(try await server.send(list, place).status == 200)

@@ -18,6 +18,8 @@ struct TestServer: Sendable {
     let log: LogRecorder
     /// The real store, behind the gates.
     let store: SQLiteStore
+    /// What the server's searches pass.
+    let scans: ScanGate
     /// What the server's reads pass, the probe too.
     let reads: Gate
     /// What the server's batches pass.
@@ -72,7 +74,7 @@ struct TestServer: Sendable {
             }
             let server = TestServer(
                 client: Client(port: listening), metrics: metrics, routes: routes, log: log, store: store,
-                reads: faulty.reads, writes: faulty.writes)
+                scans: service.scans, reads: faulty.reads, writes: faulty.writes)
             let result: Swift.Result<Result, any Error>
             do {
                 result = .success(try await body(server))

@@ -48,7 +48,7 @@ struct MessagesController {
         let page = try Page(query)
         guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
         let text = try SearchText(q)
-        let messages = try await chat.search(text, page)
+        let messages = try await context.whileClientStays { try await chat.search(text, page) }
         var response = Response(json: messages.items.map(MessageItem.init))
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",

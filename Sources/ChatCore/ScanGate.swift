@@ -1,0 +1,156 @@
+import Synchronization
+
+/// Lets a few searches run at a time, by turns of their tenants.
+///
+/// A tenant with many searches waits for its own: whoever has had a turn comes after those who have not, and no tenant
+/// has the last free place of several. The line is bounded. Where it is full, who has the most in it gives way to who
+/// has less.
+package final class ScanGate: Sendable {
+    private typealias Waiter = CheckedContinuation<ScanLine.Outcome, Never>
+
+    private struct State {
+        var line: ScanLine
+        var waiters: [ScanLine.Ticket: Waiter] = [:]
+    }
+
+    private let state: Mutex<State>
+    private let patience: Duration
+    private let time: Timekeeper
+
+    /// - Parameters:
+    ///   - places: searches that run at a time.
+    ///   - bound: searches that wait, of all tenants.
+    ///   - patience: how long each one waits.
+    init(places: Int, bound: Int = 64, patience: Duration = SearchWalk.deadline, time: Timekeeper = .continuous) {
+        self.state = Mutex(State(line: ScanLine(places: places, bound: bound)))
+        self.patience = patience
+        self.time = time
+    }
+
+    /// Searches that wait.
+    package var waiting: Int { state.withLock(\.line.waiting) }
+
+    /// Waits for a turn of the tenant, and runs `body`.
+    ///
+    /// - Throws: `ChatError.overloaded` when the line is full or the turn did not come in time; `CancellationError`; what
+    ///   `body` throws.
+    package func pass<Result>(_ tenant: Tenant.ID, _ body: () async throws -> Result) async throws -> Result {
+        let ticket = state.withLock { $0.line.ticket() }
+        switch await enter(ticket, tenant) {
+        case .goes: break
+        case .refused: throw ChatError.overloaded
+        case .cancelled: throw CancellationError()
+        }
+        defer { act { $0.leave(ticket) } }
+        return try await body()
+    }
+
+    private func enter(_ ticket: ScanLine.Ticket, _ tenant: Tenant.ID) async -> ScanLine.Outcome {
+        let timer = Task { [time, patience] in
+            try await time.sleep(time.now() + patience)
+            act { $0.give(up: ticket, .refused) }
+        }
+        defer { timer.cancel() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { (waiter: Waiter) in
+                act(keeping: waiter, of: ticket) {
+                    Task.isCancelled ? [(ticket, .cancelled)] : $0.enter(ticket, tenant)
+                }
+            }
+        } onCancel: {
+            act { $0.give(up: ticket, .cancelled) }
+        }
+    }
+
+    /// Takes a decision and tells those whom it concerns.
+    private func act(
+        keeping waiter: Waiter? = nil, of ticket: ScanLine.Ticket = 0,
+        _ decide: (inout ScanLine) -> [ScanLine.Decision]
+    ) {
+        let told = state.withLock { state in
+            if let waiter { state.waiters[ticket] = waiter }
+            return decide(&state.line).map { (state.waiters.removeValue(forKey: $0.ticket), $0.outcome) }
+        }
+        for (waiter, outcome) in told { waiter?.resume(returning: outcome) }
+    }
+}
+
+/// The gate's decisions, without a task or a clock.
+///
+/// Each search has a round: the one after its tenant's last, or after the one that is being served. The lowest round goes
+/// first, and of a round who came first.
+struct ScanLine {
+    typealias Ticket = UInt64
+    typealias Decision = (ticket: Ticket, outcome: Outcome)
+
+    enum Outcome: Equatable { case goes, refused, cancelled }
+
+    private struct Search {
+        let ticket: Ticket
+        let tenant: Tenant.ID
+        let round: UInt64
+    }
+
+    private let places: Int
+    private let bound: Int
+    private var running: [Search] = []
+    private var line: [Search] = []
+    private var lastTicket: Ticket = 0
+    private var round: UInt64 = 0
+
+    init(places: Int, bound: Int) {
+        self.places = places
+        self.bound = bound
+    }
+
+    var waiting: Int { line.count }
+    /// Places that one tenant may have.
+    private var share: Int { max(1, places - 1) }
+
+    mutating func ticket() -> Ticket {
+        lastTicket += 1
+        return lastTicket
+    }
+
+    mutating func enter(_ ticket: Ticket, _ tenant: Tenant.ID) -> [Decision] {
+        let last = (running + line).lazy.filter { $0.tenant == tenant }.map(\.round).max() ?? 0
+        line.append(Search(ticket: ticket, tenant: tenant, round: max(last, round) + 1))
+        var decisions = serve()
+        if line.count > bound,
+            let newest = line.indices.max(by: {
+                line[$0].round < line[$1].round || line[$0].round == line[$1].round && $0 < $1
+            })
+        {
+            decisions.append((line.remove(at: newest).ticket, .refused))
+        }
+        return decisions
+    }
+
+    /// Ends the waiting of a search; nothing where it waits no more.
+    mutating func give(up ticket: Ticket, _ outcome: Outcome) -> [Decision] {
+        guard let index = line.firstIndex(where: { $0.ticket == ticket }) else { return [] }
+        line.remove(at: index)
+        return [(ticket, outcome)]
+    }
+
+    /// A search that ran has ended.
+    mutating func leave(_ ticket: Ticket) -> [Decision] {
+        running.removeAll { $0.ticket == ticket }
+        return serve()
+    }
+
+    private mutating func serve() -> [Decision] {
+        var decisions: [Decision] = []
+        while running.count < places {
+            let mayGo = line.indices.filter { index in
+                running.count { $0.tenant == line[index].tenant } < share
+            }
+            guard let next = mayGo.min(by: { line[$0].round < line[$1].round }) else { break }
+            let search = line.remove(at: next)
+            round = max(round, search.round)
+            running.append(search)
+            decisions.append((search.ticket, .goes))
+        }
+        return decisions
+    }
+}
