@@ -19,8 +19,8 @@ extension MySQLStore: MessageStore {
             var bytes = 0
             try Self.walk(chat, page, limit: page.limit + 1, connection) { row in
                 messages.append(Self.message(row))
-                bytes += row.bytes(1).count
-                return bytes <= Page.bodyBytes
+                bytes += row.bytes(1).lengthInJSON
+                return bytes <= page.bytes
             }
             let page = page.cut(to: messages)
             return PageOf(
@@ -51,7 +51,7 @@ extension MySQLStore: MessageStore {
         _ deadline: ContinuousClock.Instant,
         _ connection: isolated MySQLConnection
     ) throws -> [Message] {
-        var search = try SearchWalk(text, limit: limit, until: deadline)
+        var search = try SearchWalk(text, limit: limit, bound: page.bytes, until: deadline)
         try walk(chat, page, limit: .max, connection) { row in
             try search.see(row.bytes(1)) { message(row) }
         }

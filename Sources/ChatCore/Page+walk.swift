@@ -1,12 +1,9 @@
 extension Page {
-    /// A page ends early rather than hold more bytes of bodies: 1000 of the largest would be 65 MB.
-    package static let bodyBytes = 1 << 20
-
     /// A page that ends before the last of `walked` where their bodies are more than a page may hold: that one then says
     /// that there is more.
     package func cut(to walked: [Message]) -> Page {
         var page = self
-        if walked.count > 1, walked.lazy.map(\.body.utf8.count).reduce(0, +) > Self.bodyBytes {
+        if walked.count > 1, walked.lazy.map(\.body.lengthInJSON).reduce(0, +) > bytes {
             page.limit = min(limit, walked.count - 1)
         }
         return page

@@ -13,6 +13,13 @@ package struct Page: Equatable, Sendable {
     package var after: Int64?
     package var before: Int64?
     package var order: Order
+    /// Of the messages' bodies, as they are written in JSON: a page ends early rather than hold more, but has one message.
+    package var bytes = Page.defaultBytes
+
+    /// 1000 of the largest messages would be 65 MB, and six times that where every byte needs escaping.
+    package static let defaultBytes = 1 << 20
+    /// Of a page when many answers are not read.
+    package static let smallBytes = 64 << 10
 
     package init(limit: Int = defaultLimit, after: Int64? = nil, before: Int64? = nil, order: Order = .asc) {
         self.limit = limit

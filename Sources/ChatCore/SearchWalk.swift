@@ -6,6 +6,7 @@ package struct SearchWalk {
     package private(set) var found: [Message] = []
     private var matcher: SearchMatcher
     private let limit: Int
+    private let bound: Int
     private let deadline: ContinuousClock.Instant
     private var bytes = 0
     /// Bytes that were looked at since the clock was.
@@ -16,11 +17,16 @@ package struct SearchWalk {
     /// What a row costs, whatever its length.
     private static let row = 256
 
-    /// - Parameter limit: how many matches end the walk.
+    /// - Parameters:
+    ///   - limit: how many matches end the walk.
+    ///   - bound: how many bytes of matches do, as they are written.
     /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
-    package init(_ text: SearchText, limit: Int, until deadline: ContinuousClock.Instant) throws {
+    package init(
+        _ text: SearchText, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant
+    ) throws {
         self.matcher = SearchMatcher(text)
         self.limit = limit
+        self.bound = bound
         self.deadline = deadline
         try checkIsWanted()
     }
@@ -35,14 +41,14 @@ package struct SearchWalk {
     package mutating func see(_ body: UnsafeRawBufferPointer, _ message: () -> Message) throws -> Bool {
         if matcher.matches(body) {
             found.append(message())
-            bytes += body.count
+            bytes += body.lengthInJSON
         }
         unchecked += body.count + Self.row
         if unchecked >= Self.stride {
             unchecked = 0
             try checkIsWanted()
         }
-        return found.count < limit && bytes <= Page.bodyBytes
+        return found.count < limit && bytes <= bound
     }
 
     private func checkIsWanted() throws {

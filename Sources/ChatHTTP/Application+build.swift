@@ -17,6 +17,8 @@ package struct HTTPOptions: Sendable {
     package var maxConnections = 10_000
     /// Of those, from one address; nil for three quarters.
     package var connectionsPerAddress: Int?
+    /// Of bodies that have not arrived to their end and answers that are not read, of all connections together.
+    package var heldBytes = 256 << 20
     /// The origin that browsers may call from; `*` for any; nil for none.
     package var corsOrigin: String?
     /// The host names that it answers to (`AllowedHosts`); empty for the default.
@@ -39,6 +41,7 @@ package func buildApplication(
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
     let requestMetrics = RequestMetrics(factory: metrics)
+    let budget = ByteBudget(bound: options.heldBytes, factory: metrics)
     let liveMetrics = LiveMetrics(factory: metrics)
     let router = Router(context: ChatContext.self, options: .autoGenerateHeadEndpoints)
     let routes = Routes(router: router)
@@ -52,7 +55,7 @@ package func buildApplication(
     }
     ApplicationsController(service: service).add(to: routes)
     ChatsController(service: service).add(to: routes)
-    MessagesController(service: service).add(to: routes)
+    MessagesController(service: service, budget: budget).add(to: routes)
     StreamController(service: service, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(
         service: service, limits: options.live, corsOrigin: options.corsOrigin, metrics: liveMetrics
@@ -61,7 +64,8 @@ package func buildApplication(
     DocumentsController().add(to: routes)
     extraRoutes(routes)
 
-    return options.application(router, metrics: requestMetrics, logger: logger, onListening: onListening)
+    return options.application(
+        router, metrics: requestMetrics, budget: budget, logger: logger, onListening: onListening)
 }
 
 extension HTTPOptions {
@@ -72,6 +76,7 @@ extension HTTPOptions {
     func application(
         _ router: Router<ChatContext>,
         metrics: RequestMetrics,
+        budget: ByteBudget,
         logger: Logger,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         onListening: @escaping @Sendable (Int) async -> Void
@@ -84,7 +89,9 @@ extension HTTPOptions {
         var application = Application(
             router: router,
             server: HTTPServerBuilder {
-                HTTPConnection(responder: $0, limits: limits, metrics: metrics, slots: slots, departures: departures)
+                HTTPConnection(
+                    responder: $0, limits: limits, metrics: metrics, slots: slots, budget: budget,
+                    departures: departures)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),

@@ -27,6 +27,6 @@ package func buildHealthApplication(
     }
     HealthController(probe: probe, metrics: metrics).add(to: routes)
     return options.application(
-        router, metrics: requestMetrics, logger: logger, group: MultiThreadedEventLoopGroup(numberOfThreads: 1),
-        onListening: onListening)
+        router, metrics: requestMetrics, budget: ByteBudget(bound: options.heldBytes, factory: metrics), logger: logger,
+        group: MultiThreadedEventLoopGroup(numberOfThreads: 1), onListening: onListening)
 }

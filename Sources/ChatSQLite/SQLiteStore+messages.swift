@@ -16,9 +16,9 @@ extension SQLiteStore: MessageStore {
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
             var bytes = 0
-            while bytes <= Page.bodyBytes, try query.next() {
+            while bytes <= page.bytes, try query.next() {
                 messages.append(Self.message(query))
-                bytes += query.bytes(1).count
+                bytes += query.bytes(1).lengthInJSON
             }
             let page = page.cut(to: messages)
             return PageOf(

@@ -22,7 +22,7 @@ extension SQLiteStore {
         _ db: Database
     ) throws -> [Message] {
         let query = try walk(chat, page, limit: -1, db)
-        var search = try SearchWalk(text, limit: limit, until: deadline)
+        var search = try SearchWalk(text, limit: limit, bound: page.bytes, until: deadline)
         while try query.next() {
             guard try search.see(query.bytes(1), { message(query) }) else { break }
         }

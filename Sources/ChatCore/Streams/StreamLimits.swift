@@ -11,7 +11,7 @@ package struct StreamLimits: Sendable {
     /// Messages of a chat that wait for lower numbers. Past it they are read from the store when it is their turn.
     package var ahead = Size(messages: 1024, bytes: 2 << 20)
     /// What a reader is given at a time.
-    package var page = Size(messages: 256, bytes: Page.bodyBytes)
+    package var page = Size(messages: 256, bytes: Page.defaultBytes)
     /// Of the pages that readers were given from the store and have not written out, of all readers together. Past it
     /// pages are as small as `smallWindow`.
     package var pagesBytes = 256 << 20

@@ -15,6 +15,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPResponsePart
 
     private let metrics: RequestMetrics
+    private let budget: ByteBudget
+    /// Of the bodies of requests that are not answered yet.
+    private var bodyBytes = 0
+    /// Of the answer that is being written.
+    private var answerBytes = 0
     private var state: ConnectionState
     private var timer: Scheduled<Void>?
     private var problem = Problem.notHTTP
@@ -38,9 +43,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// Of the request whose head comes next.
     var version = HTTPVersion.http1_1
 
-    init(limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, departures: Departures) {
+    init(
+        limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, budget: ByteBudget,
+        departures: Departures
+    ) {
         self.slots = slots
         self.metrics = metrics
+        self.budget = budget
         self.departures = departures
         self.state = ConnectionState(limits: limits, now: .zero)
     }
@@ -61,6 +70,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         delayedClose = nil
         metrics.connections.decrement()
         if let slot { slots.leave(slot) }
+        giveBack(&bodyBytes)
+        giveBack(&answerBytes)
         if hasLeft { departures.decrement() }
         leave()
         context.fireChannelInactive()
@@ -122,6 +133,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         guard state.read(part, isLast: isLastRequest, now: .now(context)) else { return }
+        if case .body(let buffer) = part {
+            if budget.isSpent { return breakOff(context, Problem(.overloaded), ByteBudget.Spent()) }
+            budget.take(buffer.readableBytes)
+            bodyBytes += buffer.readableBytes
+        }
         context.fireChannelRead(data)
         if case .head(let head) = part, head.headerFields[.expect]?.lowercased() == "100-continue",
             state.unanswered == 1
@@ -142,8 +158,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             part = .head(amended(head))
             data = wrapOutboundOut(part)
         }
+        if case .body(let buffer) = part {
+            budget.take(buffer.readableBytes)
+            answerBytes += buffer.readableBytes
+        }
         guard case .end = part else { return write(part, data, promise, context) }
         onLeaving = nil
+        giveBack(&bodyBytes)
         if let nextProtocol, state.isSwitching {
             context.writeAndFlush(data, promise: promise)
             return leaveHTTP(for: nextProtocol(version), context)
@@ -156,7 +177,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         // Whether the answer has wholly left is what `close` wants to know.
         let written = promise ?? context.eventLoop.makePromise()
         unwrittenAnswers += 1
+        let writtenBytes = answerBytes
+        answerBytes = 0
         written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
+            self.budget.giveBack(writtenBytes)
             self.unwrittenAnswers -= 1
             if self.unwrittenAnswers == 0, let close = self.delayedClose {
                 self.delayedClose = nil
@@ -164,6 +188,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         write(part, data, written, context)
+    }
+
+    private func giveBack(_ bytes: inout Int) {
+        budget.giveBack(bytes)
+        bytes = 0
     }
 
     private func amended(_ head: HTTPResponse) -> HTTPResponse {

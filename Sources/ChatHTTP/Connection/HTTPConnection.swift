@@ -13,6 +13,7 @@ struct HTTPConnection: HTTPChannelHandler {
     let limits: ConnectionLimits
     let metrics: RequestMetrics
     let slots: ConnectionSlots
+    let budget: ByteBudget
     let departures: Departures
 
     func setup(
@@ -24,7 +25,8 @@ struct HTTPConnection: HTTPChannelHandler {
             decoderLimits.maxHeaderListSize = 80 << 10
             decoderLimits.maxHeaderFieldCount = 1000
             let pipeline = channel.pipeline.syncOperations
-            let connection = ConnectionGuard(limits: limits, metrics: metrics, slots: slots, departures: departures)
+            let connection = ConnectionGuard(
+                limits: limits, metrics: metrics, slots: slots, budget: budget, departures: departures)
             try pipeline.addHandlers([
                 UnparsedBytesLimit(guard: connection), HTTPResponseEncoder(),
                 ByteToMessageHandler(

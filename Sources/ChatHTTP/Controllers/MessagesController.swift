@@ -4,6 +4,7 @@ import Hummingbird
 
 struct MessagesController {
     let service: ChatService
+    let budget: ByteBudget
 
     private static let body = TextParameter(wrapper: "message", name: "body")
 
@@ -35,7 +36,7 @@ struct MessagesController {
     private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
         let chat = try await service.chat(context)
         let page = try Page(QueryItems(request.uri.query))
-        let messages = try await chat.messages(page)
+        let messages = try await chat.messages(budget.bounded(page))
         var response = Response(json: messages.items.map(MessageItem.init))
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages", page: page, number: \.number.rawValue)
@@ -48,7 +49,8 @@ struct MessagesController {
         let page = try Page(query)
         guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
         let text = try SearchText(q)
-        let messages = try await context.whileClientStays { try await chat.search(text, page) }
+        let bounded = try budget.bounded(page)
+        let messages = try await context.whileClientStays { try await chat.search(text, bounded) }
         var response = Response(json: messages.items.map(MessageItem.init))
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",

@@ -39,6 +39,7 @@ enum Setup {
     static let opsPort = Setting("ops.port", default: 0)
     static let maxPending = Setting("max.pending", default: 8192)
     static let maxPendingBytes = Setting("max.pending_bytes", default: 16 << 20)
+    static let maxHeldBytes = Setting("max.held_bytes", default: 256 << 20)
     static let corsOrigin = Setting("cors.origin", default: "")
     static let allowedHosts = Setting("allowed.hosts", default: "")
     static let queues = Setting("queues", default: "default", flag: "--queue")

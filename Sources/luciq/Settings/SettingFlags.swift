@@ -116,6 +116,12 @@ struct ServeFlags: ParsableArguments {
     @Option(help: "Bytes that may wait to be written. Default: 16777216. Environment: MAX_PENDING_BYTES.")
     var maxPendingBytes: String?
 
+    @Option(
+        help:
+            "Bytes of bodies and answers in the hands of slow clients. Default: 268435456. Environment: MAX_HELD_BYTES."
+    )
+    var maxHeldBytes: String?
+
     @Option(help: "Origin that browsers may call from, or *. Default: none. Environment: CORS_ORIGIN.")
     var corsOrigin: String?
 
@@ -139,6 +145,7 @@ struct ServeFlags: ParsableArguments {
             Setup.opsPort.variable: opsPort,
             Setup.maxPending.variable: maxPending,
             Setup.maxPendingBytes.variable: maxPendingBytes,
+            Setup.maxHeldBytes.variable: maxHeldBytes,
             Setup.corsOrigin.variable: corsOrigin,
             Setup.allowedHosts.variable: allowedHosts,
         ].compactMapValues(\.self).merging(process.values) { $1 }
