@@ -61,12 +61,14 @@ package enum TenantChange: Sendable {
 
 extension NewMessage: CommitEntry {
     package var lane: Int64? { chat.rawValue }
+    package var share: Int64? { tenant.rawValue }
     package var bytes: Int { body.utf8.count + (key?.text.utf8.count ?? 0) }
     package var claim: CommitClaim? { key.map { CommitClaim(scope: chat.rawValue, key: $0.text) } }
 }
 
 extension NewChat: CommitEntry {
     package var lane: Int64? { tenant.rawValue }
+    package var share: Int64? { tenant.rawValue }
     package var bytes: Int { key?.text.utf8.count ?? 0 }
     package var claim: CommitClaim? { key.map { CommitClaim(scope: tenant.rawValue, key: $0.text) } }
 }
@@ -78,6 +80,8 @@ extension TenantChange: CommitEntry {
         case .rename(let id, _): id.rawValue
         }
     }
+
+    package var share: Int64? { lane }
 
     package var bytes: Int {
         switch self {

@@ -1,51 +1,13 @@
 import DequeModule
 
-/// Something that waits to be committed.
-package protocol CommitEntry: Sendable {
-    /// Entries of one lane are never in two batches at the same time, so that they stay in order. Nil: no order needed.
-    var lane: Int64? { get }
-    /// What it weighs against the bounds, in bytes.
-    var bytes: Int { get }
-    /// At most one entry with the same claim is waiting or being committed.
-    var claim: CommitClaim? { get }
-}
-
-/// The idempotency key of a request in hand.
-package struct CommitClaim: Hashable, Sendable {
-    package let scope: Int64
-    package let key: String
-
-    package init(scope: Int64, key: String) {
-        self.scope = scope
-        self.key = key
-    }
-}
-
-/// The bounds of a group commit.
-package struct CommitLimits: Sendable {
-    /// Entries a batch.
-    package var batchEntries = 512
-    /// Bytes a batch; one entry always fits.
-    package var batchBytes = 4 << 20
-    /// Batches being written at the same time.
-    package var batchesInFlight = 1
-    /// Entries that must wait before a batch is started beside another one. Fewer are quicker off with company: they wait
-    /// until one in flight has ended.
-    package var entriesBeside = 32
-    /// Entries that wait, those being written not counted.
-    package var pendingEntries = 8192
-    /// Bytes that wait.
-    package var pendingBytes = 16 << 20
-    /// How long a request waits for its outcome.
-    package var deadline = Duration.seconds(5)
-
-    package init() {}
-}
-
 /// The group commit's decisions, without a thread, a clock or a store (`GroupCommit` acts on them).
 ///
-/// An entry is *pending*, then *in flight* in one batch, then gone. Deadlines are all equally far away, so both the
-/// pending queue and the batches in flight are sorted by deadline, and looking at the front is enough.
+/// An entry is *pending*, then *in flight* in one batch, then gone. The store may give one back whose rows another
+/// transaction holds: it is pending again, and its lane is *held*. Entries of held lanes have batches of their own, one at
+/// a time, beside the others, until the store takes one of the lane's; so what waits for a lock holds up nothing else.
+///
+/// A batch is filled from the shares by turns, one entry each; within a share the oldest come first. What it costs an
+/// entry does not grow with how many wait.
 package struct CommitQueue<Entry: CommitEntry> {
     package typealias Ticket = UInt64
 
@@ -56,116 +18,228 @@ package struct CommitQueue<Entry: CommitEntry> {
     }
 
     private struct Slot {
-        let ticket: Ticket
         let entry: Entry
         let deadline: Duration
+        var isPending = true
     }
 
     private struct Flight {
-        let slots: [Slot]
-        /// How many of the slots, from the front, were given up on.
-        var expired = 0
-
-        var nextDeadline: Duration? { expired < slots.count ? slots[expired].deadline : nil }
+        let start: Duration
+        let isHeld: Bool
     }
 
     package let limits: CommitLimits
-    private var pending = Deque<Slot>()
+    /// Those that are pending, and those in flight that were not given up on.
+    private var slots: [Ticket: Slot] = [:]
+    /// By age, and so by deadline. Some have gone; the first has not.
+    private var ages = Deque<Ticket>()
+    private var shares = CommitShares()
+    private var lanes: [Int64: CommitLane] = [:]
+    /// Held lanes that have entries waiting and are not in flight.
+    private var waitingLanes = Deque<Int64>()
+    /// Held lanes, oldest first. Some are not held any more.
+    private var heldLanes = Deque<Int64>()
     private var inFlight: [UInt64: Flight] = [:]
-    private var busyLanes: Set<Int64> = []
-    private var pendingByLane: [Int64: Int] = [:]
-    /// Pending entries of busy lanes.
+    /// Of the batches in flight: those that are not of held lanes.
+    private var freeFlights = 0
+    /// Pending entries of lanes that are in flight or held.
     private var blockedCount = 0
     private var claims: Set<CommitClaim> = []
     private(set) var lastTicket: Ticket = 0
     private var lastBatch: UInt64 = 0
+    package private(set) var pendingCount = 0
     package private(set) var pendingBytes = 0
     package private(set) var isClosed = false
 
     package init(limits: CommitLimits) { self.limits = limits }
 
-    package var pendingCount: Int { pending.count }
-    package var isEmpty: Bool { pending.isEmpty && inFlight.isEmpty }
+    package var isEmpty: Bool { pendingCount == 0 && inFlight.isEmpty }
 
     /// Takes an entry in, or says why not.
+    ///
+    /// Past a little, a share has at most as much waiting as is left free: half of all if it is alone, a third each of two.
+    /// So there is always room for who comes next.
     package mutating func enqueue(_ entry: Entry, now: Duration) throws(ChatError) -> Ticket {
         guard !isClosed else { throw .shuttingDown }
-        guard pending.count < limits.pendingEntries, pendingBytes + entry.bytes <= limits.pendingBytes else {
-            throw .overloaded
-        }
+        let owned = entry.share.map { shares.pending(of: $0) } ?? (entries: 0, bytes: 0)
+        let (room, bytes) = (limits.pendingEntries - pendingCount, limits.pendingBytes - pendingBytes)
+        guard room > 0, entry.bytes <= bytes, owned.entries < max(room, limits.shareEntries),
+            owned.bytes + entry.bytes <= max(bytes, limits.shareBytes)
+        else { throw .overloaded }
         if let claim = entry.claim, !claims.insert(claim).inserted { throw .keyInFlight }
         lastTicket += 1
-        pending.append(Slot(ticket: lastTicket, entry: entry, deadline: now + limits.deadline))
-        pendingBytes += entry.bytes
+        slots[lastTicket] = Slot(entry: entry, deadline: now + limits.deadline)
+        ages.append(lastTicket)
+        join(entry)
+        shares.append(lastTicket, to: entry.share) { [slots] in slots[$0]?.isPending == true }
         if let lane = entry.lane {
-            pendingByLane[lane, default: 0] += 1
-            if busyLanes.contains(lane) { blockedCount += 1 }
+            change(lane, of: entry.share) { [lastTicket] in $0.queue.append(lastTicket) }
+            if lanes[lane]!.isOvergrown { lanes[lane]!.queue.removeAll { [slots] in slots[$0]?.isPending != true } }
         }
         return lastTicket
     }
 
     /// Whether a batch may start now. O(1), because it is asked at every turn.
-    package var mayStartBatch: Bool {
-        let free = pending.count - blockedCount
-        return inFlight.isEmpty ? free > 0 : inFlight.count < limits.batchesInFlight && free >= limits.entriesBeside
+    package func mayStartBatch(now: Duration) -> Bool { mayStartHeld || mayStartFree(now: now) }
+
+    private var mayStartHeld: Bool { !waitingLanes.isEmpty && inFlight.count == freeFlights }
+
+    private func mayStartFree(now: Duration) -> Bool {
+        guard isFreeToStart else { return false }
+        return freeCount >= limits.entriesBeside || youngest.map { now - $0 >= limits.besideAfter } ?? true
     }
 
-    /// The next batch to write, oldest entries first; nil when nothing may start now.
-    package mutating func startBatch() -> Batch? {
-        guard mayStartBatch else { return nil }
-        var taken: [Slot] = []
-        var passedOver: [Slot] = []
-        var bytes = 0
-        while taken.count < limits.batchEntries, let slot = pending.first {
-            if !taken.isEmpty, bytes + slot.entry.bytes > limits.batchBytes { break }
-            pending.removeFirst()
-            if let lane = slot.entry.lane, busyLanes.contains(lane) {
-                passedOver.append(slot)
-            } else {
-                bytes += slot.entry.bytes
-                taken.append(slot)
-            }
-        }
-        pending.prepend(contentsOf: passedOver)
-        for slot in taken { leave(slot) }
-        for lane in taken.lazy.compactMap(\.entry.lane) where busyLanes.insert(lane).inserted {
-            blockedCount += pendingByLane[lane] ?? 0
-        }
+    /// When a batch may start that may not yet; nil where time alone does not bring it.
+    package var nextStart: Duration? {
+        guard isFreeToStart, freeCount < limits.entriesBeside else { return nil }
+        return youngest.map { $0 + limits.besideAfter }
+    }
+
+    private var isFreeToStart: Bool { freeCount > 0 && freeFlights < limits.batchesInFlight }
+    /// Entries that an ordinary batch may have.
+    private var freeCount: Int { pendingCount - blockedCount }
+    /// When the last ordinary batch in flight was started.
+    private var youngest: Duration? { inFlight.values.lazy.filter { !$0.isHeld }.map(\.start).max() }
+
+    /// The next batch to write; nil when nothing may start now.
+    package mutating func startBatch(now: Duration) -> Batch? {
+        let isHeld = mayStartHeld
+        guard isHeld || mayStartFree(now: now) else { return nil }
+        let taken = isHeld ? takeHeld() : takeFree()
         lastBatch += 1
-        inFlight[lastBatch] = Flight(slots: taken)
-        return Batch(id: lastBatch, tickets: taken.map(\.ticket), entries: taken.map(\.entry))
+        inFlight[lastBatch] = Flight(start: now, isHeld: isHeld)
+        freeFlights += isHeld ? 0 : 1
+        let entries = taken.map { slots[$0]!.entry }
+        for entry in entries {
+            if let lane = entry.lane { change(lane, of: entry.share) { $0.isInFlight = true } }
+        }
+        return Batch(id: lastBatch, tickets: taken, entries: entries)
+    }
+
+    /// Entries of free lanes, one of each share in turn.
+    private mutating func takeFree() -> [Ticket] {
+        var load = CommitLoad(limits: limits)
+        while let share = shares.turn {
+            guard let ticket = nextFree(of: share) else {
+                shares.pass(isOver: true)
+                continue
+            }
+            guard load.add(ticket, bytes: slots[ticket]!.entry.bytes) else { break }
+            take(ticket)
+            shares.pass(isOver: false)
+        }
+        return load.tickets
+    }
+
+    /// The oldest entry of a share whose lane is free.
+    private mutating func nextFree(of share: Int64?) -> Ticket? {
+        // First those that were passed over while their lane was not.
+        while let lane = shares.firstReleased(of: share) {
+            if let ticket = first(of: lane), ticket <= lanes[lane]!.passedOver, !lanes[lane]!.isBlocked {
+                return ticket
+            }
+            shares.removeFirstReleased(of: share)
+        }
+        while let ticket = shares.first(of: share) {
+            if let slot = slots[ticket], slot.isPending {
+                guard let lane = slot.entry.lane, lanes[lane]!.isBlocked else { return ticket }
+                lanes[lane]!.passedOver = max(lanes[lane]!.passedOver, ticket)
+            }
+            shares.removeFirst(of: share)
+        }
+        return nil
+    }
+
+    /// What waits in held lanes, the one that has waited longest first.
+    private mutating func takeHeld() -> [Ticket] {
+        var load = CommitLoad(limits: limits)
+        while let lane = waitingLanes.first {
+            while let ticket = first(of: lane) {
+                guard load.add(ticket, bytes: slots[ticket]!.entry.bytes) else { return load.tickets }
+                take(ticket)
+            }
+            if waitingLanes.first == lane { waitingLanes.removeFirst() }
+        }
+        return load.tickets
+    }
+
+    /// The oldest pending entry of a lane.
+    private mutating func first(of lane: Int64) -> Ticket? {
+        while let ticket = lanes[lane]?.queue.first {
+            if slots[ticket]?.isPending == true { return ticket }
+            lanes[lane]!.queue.removeFirst()
+        }
+        return nil
+    }
+
+    private mutating func take(_ ticket: Ticket) {
+        leave(slots[ticket]!.entry)
+        slots[ticket]!.isPending = false
     }
 
     /// Forgets a batch that was written, or that failed. Its lanes and claims are free again.
-    package mutating func finish(_ batch: Batch) {
+    ///
+    /// - Parameter held: places in the batch of entries that were certainly not stored, because another transaction holds
+    ///   their rows. They wait again, unless they were given up on.
+    package mutating func finish(_ batch: Batch, held: [Int] = []) {
         guard let flight = inFlight.removeValue(forKey: batch.id) else { return }
-        for slot in flight.slots { release(slot) }
+        freeFlights -= flight.isHeld ? 0 : 1
+        let held = Set(held)
+        // The newest first, as each goes before those that are there.
+        for (place, (ticket, entry)) in zip(batch.tickets, batch.entries).enumerated().reversed() {
+            guard held.contains(place), slots[ticket] != nil else {
+                slots[ticket] = nil
+                if let claim = entry.claim { claims.remove(claim) }
+                continue
+            }
+            slots[ticket]!.isPending = true
+            join(entry)
+            if let lane = entry.lane {
+                change(lane, of: entry.share) { lane in
+                    lane.queue.prepend(ticket)
+                    lane.passedOver = max(lane.passedOver, ticket)
+                }
+            } else {
+                shares.prepend(ticket, to: entry.share)
+            }
+        }
+        let heldLanes = Set(held.compactMap { batch.entries[$0].lane })
+        for entry in batch.entries {
+            guard let lane = entry.lane, lanes[lane]?.isInFlight == true else { continue }
+            let isHeld = heldLanes.contains(lane)
+            if isHeld, lanes[lane]?.isHeld == false { self.heldLanes.append(lane) }
+            change(lane, of: entry.share) { state in
+                state.isInFlight = false
+                state.isHeld = isHeld
+            }
+        }
+        forgetOldestHeld()
+        forgetOldest()
     }
 
     /// The moment of the next `expire` that can change something; nil when nothing waits.
-    package var nextDeadline: Duration? {
-        let flying = inFlight.values.lazy.compactMap(\.nextDeadline).min()
-        return [pending.first?.deadline, flying].compactMap(\.self).min()
-    }
+    package var nextDeadline: Duration? { ages.first.map { slots[$0]!.deadline } }
 
     /// Gives up on what is past its deadline.
     ///
     /// - Returns: the tickets of entries that never reached the store (they are gone), and of those in a batch being
     ///   written (it goes on, and they keep their claim until it ends).
     package mutating func expire(now: Duration) -> (unsent: [Ticket], unsure: [Ticket]) {
-        var unsent: [Ticket] = []
-        while let slot = pending.first, slot.deadline <= now {
-            pending.removeFirst()
-            leave(slot)
-            if let claim = slot.entry.claim { claims.remove(claim) }
-            unsent.append(slot.ticket)
-        }
-        var unsure: [Ticket] = []
-        for id in inFlight.keys {
-            while let deadline = inFlight[id]!.nextDeadline, deadline <= now {
-                unsure.append(inFlight[id]!.slots[inFlight[id]!.expired].ticket)
-                inFlight[id]!.expired += 1
+        var (unsent, unsure): ([Ticket], [Ticket]) = ([], [])
+        while let ticket = ages.first, let slot = slots[ticket], slot.deadline <= now {
+            slots[ticket] = nil
+            if slot.isPending {
+                leave(slot.entry)
+                if let claim = slot.entry.claim { claims.remove(claim) }
+                if let lane = slot.entry.lane {
+                    _ = first(of: lane)
+                    change(lane, of: slot.entry.share) { _ in }
+                }
+                unsent.append(ticket)
+            } else {
+                unsure.append(ticket)
             }
+            forgetOldest()
         }
         return (unsent, unsure)
     }
@@ -173,17 +247,47 @@ package struct CommitQueue<Entry: CommitEntry> {
     /// Refuses new entries from now on; what is in stays in.
     package mutating func close() { isClosed = true }
 
-    /// Takes a slot that is no longer pending out of the sums.
-    private mutating func leave(_ slot: Slot) {
-        pendingBytes -= slot.entry.bytes
-        guard let lane = slot.entry.lane else { return }
-        let count = pendingByLane[lane, default: 0] - 1
-        pendingByLane[lane] = count > 0 ? count : nil
-        if busyLanes.contains(lane) { blockedCount -= 1 }
+    private mutating func forgetOldest() { while let ticket = ages.first, slots[ticket] == nil { ages.removeFirst() } }
+
+    /// Counts an entry that is pending from now on.
+    private mutating func join(_ entry: Entry) {
+        pendingCount += 1
+        pendingBytes += entry.bytes
+        shares.add(1, bytes: entry.bytes, to: entry.share)
+        if let lane = entry.lane { change(lane, of: entry.share) { $0.pending += 1 } }
     }
 
-    private mutating func release(_ slot: Slot) {
-        if let lane = slot.entry.lane, busyLanes.remove(lane) != nil { blockedCount -= pendingByLane[lane] ?? 0 }
-        if let claim = slot.entry.claim { claims.remove(claim) }
+    /// Takes an entry that is no longer pending out of the sums.
+    private mutating func leave(_ entry: Entry) {
+        pendingCount -= 1
+        pendingBytes -= entry.bytes
+        shares.add(-1, bytes: -entry.bytes, to: entry.share)
+        if let lane = entry.lane { change(lane, of: entry.share) { $0.pending -= 1 } }
+    }
+
+    private mutating func forgetOldestHeld() {
+        while heldLanes.count > limits.heldLanes, let oldest = heldLanes.popFirst() {
+            if let lane = lanes[oldest] { change(oldest, of: lane.share) { $0.isHeld = false } }
+        }
+    }
+
+    /// Changes what is known of a lane, and what follows from it.
+    private mutating func change(_ id: Int64, of share: Int64?, _ body: (inout CommitLane) -> Void) {
+        var lane = lanes[id] ?? CommitLane(share: share)
+        let (wasBlocked, wasWaiting) = (lane.isBlocked, lane.isWaiting)
+        blockedCount -= lane.blocked
+        body(&lane)
+        blockedCount += lane.blocked
+        if wasBlocked, !lane.isBlocked, lane.pending > 0, lane.passedOver > 0 { shares.release(id, to: lane.share) }
+        if lane.isWaiting != wasWaiting {
+            if lane.isWaiting {
+                waitingLanes.append(id)
+            } else if waitingLanes.first == id {
+                waitingLanes.removeFirst()
+            } else {
+                waitingLanes.removeAll { $0 == id }
+            }
+        }
+        lanes[id] = lane.isIdle ? nil : lane
     }
 }

@@ -3,6 +3,12 @@ package import Metrics
 import ServiceLifecycle
 import Synchronization
 
+extension ChatError {
+    /// The entry was certainly not stored, because another transaction holds its rows. `GroupCommit` tries it again, apart
+    /// from the others.
+    package static let held = ChatError.unavailable(reason: "Another transaction holds its rows")
+}
+
 /// Many requests, one transaction: the heart of the product.
 ///
 /// While a batch is being written the next one gathers. There is no timer: an entry that finds the store idle is
@@ -10,12 +16,13 @@ import Synchronization
 /// to disk is shared by as many requests as there are, and a lone request never waits for company.
 ///
 /// Bounded in every direction by `CommitLimits`: entries and bytes a batch, batches in flight, entries and bytes that
-/// wait, and the time each one waits. Past a bound a request is refused at once, never queued.
+/// wait, in all and of each share, and the time each one waits. Past a bound a request is refused at once, never queued.
 ///
 /// Every entry gets exactly one outcome. Cancelling the task that waits does not take its entry back: once accepted,
 /// it is written, or given up on at its deadline.
 package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
-    /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them.
+    /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them. `.held` is
+    /// none: the entry waits on, and is written again.
     package typealias Write = @Sendable ([Entry]) async throws -> [Result<Outcome, ChatError>]
 
     private typealias Waiter = CheckedContinuation<Result<Outcome, ChatError>, Never>
@@ -27,6 +34,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         var committers = 0
         var isCommitterStarting = false
         var isWatched = false
+        /// Whether somebody sleeps until the batches in flight are not young any more.
+        var isAwaitingStart = false
         var drained: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -73,11 +82,13 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             var refusal: ChatError?
             var needsCommitter = false
             var needsWatch = false
+            var needsWake = false
             state.withLock { state in
                 do throws(ChatError) {
                     let ticket = try state.queue.enqueue(entry, now: time.now())
                     state.waiters[ticket] = waiter
-                    needsCommitter = Self.startsCommitter(&state)
+                    needsCommitter = startsCommitter(&state)
+                    needsWake = Self.awaitsStart(&state)
                     needsWatch = !state.isWatched
                     state.isWatched = true
                     metrics.depth.set(state.queue.pendingCount)
@@ -90,6 +101,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 waiter.resume(returning: .failure(refusal))
             }
             if needsCommitter { startCommitter() }
+            if needsWake { awaitStart() }
             if needsWatch { Task.detached { await self.watchDeadlines() } }
         }
         return try result.get()
@@ -114,13 +126,37 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     }
 
     /// Whether one more writer of batches has something to do. It counts as there from now on.
-    private static func startsCommitter(_ state: inout State) -> Bool {
-        guard !state.isCommitterStarting, state.committers < state.queue.limits.batchesInFlight,
-            state.queue.mayStartBatch
+    private func startsCommitter(_ state: inout State) -> Bool {
+        // One more than the ordinary batches, for one of held lanes.
+        guard !state.isCommitterStarting, state.committers <= state.queue.limits.batchesInFlight,
+            state.queue.mayStartBatch(now: time.now())
         else { return false }
         state.committers += 1
         state.isCommitterStarting = true
         return true
+    }
+
+    /// Whether somebody has to wake up when one more batch may start beside those in flight. It counts as seen to.
+    private static func awaitsStart(_ state: inout State) -> Bool {
+        guard !state.isAwaitingStart, state.queue.nextStart != nil else { return false }
+        state.isAwaitingStart = true
+        return true
+    }
+
+    private func awaitStart() {
+        Task.detached {
+            while true {
+                let moment = self.state.withLock { state in
+                    state.isAwaitingStart = state.queue.nextStart != nil
+                    return state.queue.nextStart
+                }
+                guard let moment else { return }
+                try? await self.time.sleep(moment)  // Nobody cancels this task.
+                if self.state.withLock({ self.startsCommitter(&$0) }) { self.startCommitter() }
+                // What may start and did not is about to be taken by a committer on its way.
+                await Task.yield()
+            }
+        }
     }
 
     private func startCommitter() { Task.detached(executorPreference: executor) { await self.commit() } }
@@ -140,14 +176,15 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
 
     /// Takes what waits by now: as late as can be, so that it is as much as can be.
     private func startBatch() -> CommitQueue<Entry>.Batch? {
-        let (batch, needsAnother) = state.withLock { state in
+        let (batch, needsAnother, needsWake) = state.withLock { state in
             state.isCommitterStarting = false
-            let batch = state.queue.startBatch()
+            let batch = state.queue.startBatch(now: time.now())
             if batch == nil { state.committers -= 1 }
             metrics.depth.set(state.queue.pendingCount)
-            return (batch, batch != nil && Self.startsCommitter(&state))
+            return (batch, batch != nil && startsCommitter(&state), Self.awaitsStart(&state))
         }
         if needsAnother { startCommitter() }
+        if needsWake { awaitStart() }
         return batch
     }
 
@@ -170,9 +207,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         var waiters: [Waiter?] = []
         var drained: [CheckedContinuation<Void, Never>] = []
         state.withLock { state in
-            state.queue.finish(batch)
-            // Nil where the deadline has passed and the request has its answer already.
-            waiters = batch.tickets.map { state.waiters.removeValue(forKey: $0) }
+            state.queue.finish(batch, held: results.indices.filter { results[$0].isHeld })
+            // Nil where the deadline has passed and the request has its answer already, and where it waits on.
+            waiters = zip(batch.tickets, results).map { $1.isHeld ? nil : state.waiters.removeValue(forKey: $0) }
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
         for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
@@ -208,4 +245,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
         for done in drained { done.resume() }
     }
+}
+
+extension Result where Failure == ChatError {
+    fileprivate var isHeld: Bool { if case .failure(.held) = self { true } else { false } }
 }

@@ -6,6 +6,7 @@ import Testing
 struct Item: CommitEntry, Equatable {
     var name: String = ""
     var lane: Int64?
+    var share: Int64?
     var bytes = 1
     var key: String?
 
@@ -26,7 +27,7 @@ struct Item: CommitEntry, Equatable {
         let batch = try queue.begin()
         #expect(batch.tickets == [ticket])
         #expect(batch.entries.map(\.name) == ["a"])
-        #expect(queue.startBatch() == nil)
+        #expect(queue.startBatch(now: .zero) == nil)
     }
 
     @Test func whatComesDuringABatchIsTheNextOneInOrder() throws {
@@ -34,9 +35,9 @@ struct Item: CommitEntry, Equatable {
         _ = try queue.enqueue(Item(name: "a"), now: .zero)
         let first = try queue.begin()
         for name in ["b", "c", "d"] { _ = try queue.enqueue(Item(name: name), now: .zero) }
-        #expect(queue.startBatch() == nil)
+        #expect(queue.startBatch(now: .zero) == nil)
         queue.finish(first)
-        #expect(queue.startBatch()?.entries.map(\.name) == ["b", "c", "d"])
+        #expect(queue.startBatch(now: .zero)?.entries.map(\.name) == ["b", "c", "d"])
     }
 
     @Test func aBatchIsBoundedInEntries() throws {
@@ -45,14 +46,14 @@ struct Item: CommitEntry, Equatable {
         let first = try queue.begin()
         #expect(first.entries.map(\.name) == ["a", "b"])
         queue.finish(first)
-        #expect(queue.startBatch()?.entries.map(\.name) == ["c"])
+        #expect(queue.startBatch(now: .zero)?.entries.map(\.name) == ["c"])
     }
 
     @Test func aBatchIsBoundedInBytesButOneEntryAlwaysFits() throws {
         var queue = queue { $0.batchBytes = 10 }
         for bytes in [30, 4, 6, 1] { _ = try queue.enqueue(Item(bytes: bytes), now: .zero) }
         var sizes: [[Int]] = []
-        while let batch = queue.startBatch() {
+        while let batch = queue.startBatch(now: .zero) {
             sizes.append(batch.entries.map(\.bytes))
             queue.finish(batch)
         }
@@ -66,7 +67,7 @@ struct Item: CommitEntry, Equatable {
         _ = try queue.enqueue(Item(), now: .zero)
         _ = try queue.enqueue(Item(), now: .zero)
         #expect(throws: ChatError.overloaded) { try queue.enqueue(Item(), now: .zero) }
-        _ = queue.startBatch()
+        _ = queue.startBatch(now: .zero)
         _ = try queue.enqueue(Item(), now: .zero)
     }
 
@@ -90,9 +91,9 @@ struct Item: CommitEntry, Equatable {
         let second = try queue.begin()
         #expect(first.entries.map(\.name) == ["a1", "a2"])
         #expect(second.entries.map(\.name) == ["b1", "c1"])
-        #expect(queue.startBatch() == nil)
+        #expect(queue.startBatch(now: .zero) == nil)
         queue.finish(first)
-        #expect(queue.startBatch()?.entries.map(\.name) == ["a3", "a4"])
+        #expect(queue.startBatch(now: .zero)?.entries.map(\.name) == ["a3", "a4"])
     }
 
     @Test func aFewEntriesWaitForTheBatchInFlight() throws {
@@ -109,19 +110,19 @@ struct Item: CommitEntry, Equatable {
         try enqueue("c1", lane: 3)
         // Entries of a busy lane are no company.
         try enqueue("a2", lane: 1)
-        #expect(!queue.mayStartBatch && queue.startBatch() == nil)
+        #expect(!queue.mayStartBatch(now: .zero) && queue.startBatch(now: .zero) == nil)
         try enqueue("d1", lane: 4)
-        #expect(queue.mayStartBatch)
-        #expect(queue.startBatch()?.entries.map(\.name) == ["b1", "c1", "d1"])
+        #expect(queue.mayStartBatch(now: .zero))
+        #expect(queue.startBatch(now: .zero)?.entries.map(\.name) == ["b1", "c1", "d1"])
         queue.finish(first)
         try enqueue("e1", lane: 5)
-        #expect(!queue.mayStartBatch)
+        #expect(!queue.mayStartBatch(now: .zero))
         #expect(queue.expire(now: .seconds(9)).unsent.count == 2)
-        #expect(!queue.mayStartBatch)
+        #expect(!queue.mayStartBatch(now: .zero))
         try enqueue("a3", lane: 1)
         try enqueue("a4", lane: 1)
         try enqueue("a5", lane: 1)
-        #expect(queue.startBatch()?.entries.map(\.name) == ["a3", "a4", "a5"])
+        #expect(queue.startBatch(now: .zero)?.entries.map(\.name) == ["a3", "a4", "a5"])
     }
 
     @Test func aClaimIsHeldUntilItsBatchEnds() throws {
@@ -140,7 +141,7 @@ struct Item: CommitEntry, Equatable {
         var queue = queue { $0.pendingEntries = 1 }
         _ = try queue.enqueue(Item(lane: 1), now: .zero)
         #expect(throws: ChatError.overloaded) { try queue.enqueue(Item(lane: 1, key: "k"), now: .zero) }
-        _ = queue.startBatch()
+        _ = queue.startBatch(now: .zero)
         _ = try queue.enqueue(Item(lane: 1, key: "k"), now: .zero)
     }
 
@@ -180,7 +181,7 @@ struct Item: CommitEntry, Equatable {
 extension CommitQueue {
     /// The next batch; a failed test when there is none.
     fileprivate mutating func begin() throws -> Batch {
-        let batch = startBatch()
+        let batch = startBatch(now: .zero)
         return try #require(batch)
     }
 }

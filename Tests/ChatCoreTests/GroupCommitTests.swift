@@ -25,6 +25,9 @@ private final class HeldStore: Sendable {
                 state.held.append(hold)
             }
         }
+        if batch.count > 1, batch.contains(where: { $0.name == "held" }) {
+            return batch.map { $0.name == "held" ? .failure(.held) : .success($0.name) }
+        }
         if batch.contains(where: { $0.name == "broken batch" }) { throw ChatError.unavailable(reason: "broken") }
         return batch.map { $0.name == "broken" ? .failure(.notFound) : .success($0.name) }
     }
@@ -53,9 +56,11 @@ private final class HeldStore: Sendable {
     }
 
     /// Submits and returns once the entry is in the queue.
-    private func submit(_ name: String, to writer: GroupCommit<Item, String>) async -> Task<String, any Error> {
+    private func submit(
+        _ name: String, to writer: GroupCommit<Item, String>, lane: Int64? = nil
+    ) async -> Task<String, any Error> {
         let before = writer.accepted
-        let task = Task { try await writer.submit(Item(name: name)) }
+        let task = Task { try await writer.submit(Item(name: name, lane: lane)) }
         while writer.accepted == before { await Task.yield() }
         return task
     }
@@ -94,6 +99,40 @@ private final class HeldStore: Sendable {
         #expect(try await first.value == "a")
         #expect(try await good.value == "good")
         await #expect(throws: ChatError.notFound) { try await broken.value }
+    }
+
+    @Test func whatTheStoreGivesBackIsTriedApart() async throws {
+        let writer = writer()
+        let first = await submit("a", to: writer)
+        try await store.waitForBatches(1)
+        let held = await submit("held", to: writer, lane: 1)
+        let other = await submit("b", to: writer, lane: 2)
+        store.release()
+        try await store.waitForBatches(2)
+        store.release()
+        #expect(try await other.value == "b")
+        try await store.waitForBatches(3)
+        // While it is tried, others are written.
+        let third = await submit("c", to: writer, lane: 3)
+        try await store.waitForBatches(4)
+        #expect(store.batches == [["a"], ["held", "b"], ["held"], ["c"]])
+        store.release()
+        store.release()
+        #expect(try await held.value == "held")
+        _ = try await (first.value, third.value)
+    }
+
+    @Test func aLoneRequestDoesNotWaitForABatchThatTakesLong() async throws {
+        let writer = writer { $0.batchesInFlight = 2 }
+        let slow = await submit("slow", to: writer, lane: 1)
+        try await store.waitForBatches(1)
+        let next = await submit("next", to: writer, lane: 2)
+        try await clock.waitForSleepers(2)
+        clock.advance(by: .milliseconds(20))
+        try await store.waitForBatches(2)
+        store.release()
+        store.release()
+        _ = try await (slow.value, next.value)
     }
 
     @Test func aFailedBatchFailsItsEntriesAndNoOthers() async throws {
