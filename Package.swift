@@ -107,7 +107,9 @@ let package = Package(
             name: "ChatCluster",
             dependencies: [
                 "ChatCore", "ChatJobs", "MySQLClient", "RedisClient",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -120,6 +122,7 @@ let package = Package(
                 .embedInCode("Migrations/20261122000003_create_idempotency_keys.sql"),
                 .embedInCode("Migrations/20261122000004_create_job_positions.sql"),
                 .embedInCode("Migrations/20261128000001_widen_numbers.sql"),
+                .embedInCode("Migrations/20261128000002_create_deployment.sql"),
                 .embedInCode("Migrations/20261128000003_hide_columns.sql"),
             ],
             swiftSettings: settings

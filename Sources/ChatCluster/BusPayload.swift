@@ -1,6 +1,6 @@
 import ChatCore
 
-/// Messages on a channel: a JSON array of `{"number":42,"created_at":1763830664194123,"body":"hi"}`, with the time in
+/// Messages on a channel, before they are sealed: a JSON array of `{"number":42,"created_at":1763830664194123,"body":"hi"}`, with the time in
 /// microseconds since 1970, as the store has it.
 enum BusPayload {
     /// It is JSON, and no message of ours.

@@ -51,7 +51,7 @@ extension MySQLStore {
 
     /// Checks that what it needs is there, then makes the pools. They connect when they are used.
     init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
-        try await Self.check(configuration.mysql)
+        let deployment = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
         // What changed while it was away could not be marked: the syncs must look for it (`MarkEpoch`).
         redis.onReconnect { [weak redis] in redis?.post([RedisCommand(["DEL"] + RedisKey.epochs)]) }
@@ -66,13 +66,16 @@ extension MySQLStore {
             // A count over a large chat sends nothing until it is done.
             scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
             redis: redis,
-            bus: RedisBus(configuration.redis, maxChats: ClusterConfiguration.maxHeardChats, logger: logger),
+            bus: RedisBus(
+                configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
+                logger: logger),
             patience: configuration.patience,
             logger: logger
         )
     }
 
-    private static func check(_ mysql: MySQLConfiguration) async throws {
+    /// - Returns: which deployment the database is of.
+    private static func check(_ mysql: MySQLConfiguration) async throws -> Deployment {
         do {
             let connection = try await MySQLConnection.connect(mysql)
             let version = connection.serverVersion
@@ -81,8 +84,12 @@ extension MySQLStore {
                     "The database \(mysql.description) is version \(version); MySQL 8 or MariaDB 10.6 is the least.")
             }
             let schema = try await connection.perform { try Schema($0) }
-            await connection.close()
             try schema.checkIsCurrent(mysql.description)
+            let deployment = try await connection.perform { connection in
+                try Migrator.undisturbed { try Deployment(connection) }
+            }
+            await connection.close()
+            return deployment
         } catch let error as MySQLError {
             throw StoreProblem(connecting: error, to: mysql.description)
         }

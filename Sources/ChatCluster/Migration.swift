@@ -20,6 +20,7 @@ struct Migration: Sendable {
         Migration("20261122000003", PackageResources._0261122000003_create_idempotency_keys_sql),
         Migration("20261122000004", PackageResources._0261122000004_create_job_positions_sql),
         Migration("20261128000001", PackageResources._0261128000001_widen_numbers_sql),
+        Migration("20261128000002", PackageResources._0261128000002_create_deployment_sql),
         Migration("20261128000003", PackageResources._0261128000003_hide_columns_sql, isOptional: true),
     ]
 

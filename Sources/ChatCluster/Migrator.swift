@@ -71,7 +71,7 @@ struct Migrator: Sendable {
     }
 
     /// Tries again what another Galera node's DDL or commit has ended.
-    private static func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {
+    static func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {
         for _ in 0..<20 {
             do {
                 return try body()

@@ -92,7 +92,8 @@ package struct MySQLKeeper: StoreKeeper {
                 let schema = try Schema(connection)
                 try schema.checkMayMigrate(location)
                 for table in [
-                    "job_positions", "idempotency_keys", "application_counts", "messages", "chats", "applications",
+                    "deployment", "job_positions", "idempotency_keys", "application_counts", "messages", "chats",
+                    "applications",
                     "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")

@@ -7,26 +7,30 @@ import Synchronization
 /// Tells the processes of a cluster of messages, over Redis' PUBLISH and SUBSCRIBE. Readers of the process that stored a
 /// message hear of it without Redis, and so when it is away too.
 ///
-/// Redis has one space of channels for all its databases, so their names begin with the database's number: deployments
-/// that share a Redis do not hear each other.
+/// Redis is not believed: payloads are sealed (`BusSeal`) and the channels' names carry the deployment's id, so deployments
+/// that share a Redis neither hear nor read each other.
 final class RedisBus: MessageBus, Service {
     private let local = LocalBus()
     private let channels: BusChannels
+    private let seal: BusSeal
     private let subscriber: RedisSubscriber
     private let logger: Logger
     /// Whether Redis' own answer to the last SUBSCRIBE was an error.
     private let isRefused = Atomic(false)
 
     /// - Parameter maxChats: heard at the same time.
-    init(_ configuration: RedisConfiguration, maxChats: Int, logger: Logger) {
-        let (local, channels) = (local, BusChannels(database: configuration.database))
+    init(_ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int, logger: Logger) {
+        let (local, channels, seal) = (local, BusChannels(deployment: deployment.id), BusSeal(key: deployment.key))
+        let stranger = Stranger(logger: logger)
         self.channels = channels
+        self.seal = seal
         self.logger = logger
         self.subscriber = RedisSubscriber(
             configuration, maxChannels: maxChats, logger: logger,
             onMessage: { channel, payload in
                 guard let chat = channels.chat(of: channel) else { return }
-                // What cannot be read was not ours; a message lost in it will be missed and looked for.
+                // A message lost in what is dropped here will be missed and looked for.
+                guard let payload = seal.open(payload, from: channel) else { return stranger.spoke(on: channel) }
                 guard let messages = try? BusPayload.decode(payload), !messages.isEmpty else { return }
                 local.tell(.committed(chat, messages))
             },
@@ -63,8 +67,9 @@ final class RedisBus: MessageBus, Service {
     func publish(_ stored: [Chat.ID: [Message]]) -> [RedisCommand] {
         local.publish(stored)
         return stored.map { chat, messages in
-            var command = RedisCommand("PUBLISH", channels.name(of: chat))
-            command.append(BusPayload.encode(messages))
+            let channel = channels.name(of: chat)
+            var command = RedisCommand("PUBLISH", channel)
+            command.append(seal.seal(BusPayload.encode(messages), for: channel))
             return command
         }
     }
@@ -72,11 +77,24 @@ final class RedisBus: MessageBus, Service {
     func run() async throws { try await subscriber.run() }
 }
 
-/// The names of the channels: `luciq:<database>:chat:<id>`.
+/// Says once that something else publishes on our channels: who does so could fill the log otherwise.
+private final class Stranger: Sendable {
+    private let logger: Logger
+    private let hasSpoken = Atomic(false)
+
+    init(logger: Logger) { self.logger = logger }
+
+    func spoke(on channel: String) {
+        guard !hasSpoken.exchange(true, ordering: .relaxed) else { return }
+        logger.warning("Published on our channel, and not by us: dropped", metadata: ["channel": "\(channel)"])
+    }
+}
+
+/// The names of the channels: `luciq:<deployment>:chat:<id>`.
 struct BusChannels: Sendable {
     private let prefix: String
 
-    init(database: Int) { self.prefix = "luciq:\(database):chat:" }
+    init(deployment: String) { self.prefix = "luciq:\(deployment):chat:" }
 
     func name(of chat: Chat.ID) -> String { prefix + String(chat.rawValue) }
 

@@ -28,8 +28,8 @@ import Testing
         #expect(throws: (any Error).self) { try BusPayload.decode(Array(payload.utf8)) }
     }
 
-    @Test func channelsCarryTheDatabasesNumber() {
-        let channels = BusChannels(database: 7)
+    @Test func channelsCarryTheDeploymentsID() {
+        let channels = BusChannels(deployment: "7")
         #expect(channels.name(of: Chat.ID(42)) == "luciq:7:chat:42")
         #expect(channels.chat(of: "luciq:7:chat:42") == Chat.ID(42))
         for other in ["luciq:8:chat:42", "luciq:7:chat:", "luciq:7:chat:x", "chat:42"] {
@@ -42,7 +42,8 @@ import Testing
         try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
             try await nodes[1].waitUntilHearing()
             let reader = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
-            #expect(try await redis.cli("PUBSUB", "CHANNELS") == "luciq:0:chat:\(test.chat.rawValue)")
+            let id = try await test.deployment().id
+            #expect(try await redis.cli("PUBSUB", "CHANNELS") == "luciq:\(id):chat:\(test.chat.rawValue)")
             for number in 1...20 as ClosedRange<Int64> {
                 try await nodes[0].send("m\(number)", to: test.chat, test)
                 let messages = try await reader.next()
@@ -71,10 +72,11 @@ import Testing
         }
     }
 
-    @Test func deploymentsOnOneRedisDoNotHearEachOther() async throws {
+    @Test(arguments: [1, 2])
+    func deploymentsOnOneRedisDoNotHearEachOther(database: Int) async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(database: 1)]) { ours, test in
-            try await StreamNode.run(redis: [redis.url(database: 2)]) { theirs, other in
+            try await StreamNode.run(redis: [redis.url(database: database)]) { theirs, other in
                 try await theirs[0].waitUntilHearing()
                 #expect(test.chat == other.chat)
                 let reader = try await theirs[0].hub.subscribe(to: other.chat, after: nil)

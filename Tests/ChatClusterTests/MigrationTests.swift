@@ -10,7 +10,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct MigrationTests {
     private static let versions = Migration.all.map(\.version)
     private static let tables = [
-        "application_counts", "applications", "chats", "idempotency_keys", "job_positions", "messages",
+        "application_counts", "applications", "chats", "deployment", "idempotency_keys", "job_positions", "messages",
         "schema_migrations",
     ]
 

@@ -60,7 +60,14 @@ struct TestCluster: Sendable {
                 tenant: tenant, chat: chat ?? self.chat, body: "m\(index)",
                 key: try key.map { try IdempotencyKey("\($0)\(index)", content: []) })
         }
-        return try await (store ?? self.store).append(batch, at: Self.time).map { try $0.get().number.rawValue }
+        var results = try await (store ?? self.store).append(batch, at: Self.time)
+        // As `GroupCommit` does.
+        while true {
+            let held = results.indices.filter { results[$0] == .failure(.held) }
+            if held.isEmpty { return try results.map { try $0.get().number.rawValue } }
+            let again = try await (store ?? self.store).append(held.map { batch[$0] }, at: Self.time)
+            for (index, result) in zip(held, again) { results[index] = result }
+        }
     }
 
     var numberKey: String { NumberedTable.messages.numberKey(chat.rawValue) }
@@ -87,6 +94,14 @@ struct TestCluster: Sendable {
         try await sql("SELECT number FROM messages WHERE chat_id = ? ORDER BY number", [.integer(chat.rawValue)]).map {
             $0[0]
         }
+    }
+
+    func deployment() async throws -> Deployment { try await store.scans.withConnection { try Deployment($0) } }
+
+    func anotherChat() async throws -> Chat.ID {
+        let number = try await store.append([NewChat(tenant: tenant)], at: Self.time)[0].get().number
+        guard let chat = try await store.id(of: number, in: tenant) else { throw ChatError.notFound }
+        return chat
     }
 
     /// Stores a message as the Rails application would, or another node.
