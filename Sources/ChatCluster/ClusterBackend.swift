@@ -1,5 +1,6 @@
 package import ChatCore
 package import Logging
+package import Metrics
 import MySQLClient
 import NIOPosix
 import RedisClient
@@ -9,10 +10,15 @@ extension Backend {
     ///
     /// - Throws: `StoreProblem` when the database cannot be reached or has a schema that this program does not know, or
     ///   when the Redis is none. A Redis that is merely away keeps nothing from starting.
-    package static func cluster(_ configuration: ClusterConfiguration, logger: Logger) async throws -> Backend {
+    package static func cluster(
+        _ configuration: ClusterConfiguration, logger: Logger, metrics: any MetricsFactory = NOOPMetricsHandler.instance
+    ) async throws -> Backend {
         if configuration.migrates { _ = try await MySQLKeeper(configuration, logger: logger).migrate() }
         let store = try await MySQLStore(configuration, logger: logger)
         try await check(store.redis, configuration, logger)
+        store.redis.onRefusal { cause in
+            Counter(label: "luciq_redis_refused_total", dimensions: [("cause", cause)], factory: metrics).increment()
+        }
         return Backend(
             tenants: store,
             chats: store,
@@ -24,6 +30,7 @@ extension Backend {
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchesAtOnce: ClusterConfiguration.scanConnections,
             probe: { try await store.probe() },
+            notes: { store.notes },
             services: [store.redis, store.bus, store.reads, store.writes, store.scans],
             close: {}
         )

@@ -64,6 +64,14 @@ struct MySQLStore: Sendable {
         }
     }
 
+    /// What Redis does not do, and who does it instead.
+    var notes: [String] {
+        let causes = redis.refusalCauses
+        if !redis.isConnected { return ["Redis is away; numbers come from the database"] }
+        if causes.isEmpty { return [] }
+        return ["Redis refuses writes: \(causes.joined(separator: ", ")); numbers come from the database"]
+    }
+
     /// - Throws: `ChatError.unavailable` when the database cannot be read.
     func probe() async throws {
         _ = try await read { try $0.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) } }

@@ -19,6 +19,8 @@ package struct Backend: Sendable {
     /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
     /// Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
+    /// What is not as it should be though the store can be read: sentences for people.
+    package let notes: @Sendable () -> [String]
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]
     /// Lets go of everything. Called once, when all that used the backend has ended.
@@ -36,6 +38,7 @@ package struct Backend: Sendable {
         batchesInFlight: Int = 1,
         searchesAtOnce: Int = 2,
         probe: @escaping @Sendable () async throws -> Void,
+        notes: @escaping @Sendable () -> [String] = { [] },
         services: [any Service] = [],
         close: @escaping @Sendable () throws -> Void
     ) {
@@ -50,6 +53,7 @@ package struct Backend: Sendable {
         self.batchesInFlight = batchesInFlight
         self.searchesAtOnce = searchesAtOnce
         self.probe = probe
+        self.notes = notes
         self.services = services
         self.close = close
     }

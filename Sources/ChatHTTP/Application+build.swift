@@ -60,7 +60,7 @@ package func buildApplication(
     SocketController(
         service: service, limits: options.live, corsOrigin: options.corsOrigin, metrics: liveMetrics
     ).add(to: routes)
-    HealthController(probe: service.backend.probe, metrics: metrics).add(to: routes)
+    HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)
     extraRoutes(routes)
 

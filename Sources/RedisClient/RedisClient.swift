@@ -22,6 +22,7 @@ package final class RedisClient: Sendable, Service {
     private let logger: Logger
     private let state: Mutex<State>
     private let failedPosts = Atomic(0)
+    private let refusals: RedisRefusals
 
     /// - Parameters:
     ///   - maxInFlight: commands that are sent and not answered; past them `.unavailable`.
@@ -41,6 +42,7 @@ package final class RedisClient: Sendable, Service {
             configuration: configuration, limits: .init(commands: maxInFlight, bytes: maxInFlightBytes),
             maxReplyBytes: maxReplyBytes, group: group)
         self.logger = logger
+        self.refusals = RedisRefusals(logger: logger)
     }
 
     /// Whether commands are taken in. A server that has just frozen is not known yet.
@@ -49,18 +51,28 @@ package final class RedisClient: Sendable, Service {
     /// How many posted commands have failed, ever.
     package var postFailures: Int { failedPosts.load(ordering: .relaxed) }
 
+    /// Why the server refuses commands, though it answers: `OOM`, `NOPERM`, `MISCONF` and the like. Empty when it does not.
+    package var refusalCauses: [String] { refusals.causes }
+
+    /// Calls `body` with the cause of each command that is refused so; it must be quick.
+    package func onRefusal(_ body: @escaping @Sendable (_ cause: String) -> Void) { refusals.onRefusal(body) }
+
     /// Sends commands in one write: one result each, in order. Takes `commandTimeout` at most.
     package func send(_ commands: [RedisCommand]) async -> [Result<RedisValue, RedisError>] {
         let (connection, reason) = current()
         guard let connection else { return commands.map { _ in .failure(.unavailable(reason: reason)) } }
-        return await connection.send(commands, by: deadline())
+        let replies = await connection.send(commands, by: deadline())
+        refusals.note(commands, replies)
+        return replies
     }
 
     /// Sends one command. Takes `commandTimeout` at most.
     package func send(_ command: RedisCommand) async throws(RedisError) -> RedisValue {
         let (connection, reason) = current()
         guard let connection else { throw .unavailable(reason: reason) }
-        return try await connection.send(command, by: deadline()).get()
+        let reply = await connection.send(command, by: deadline())
+        refusals.note([command], [reply])
+        return try reply.get()
     }
 
     /// Sends and lets go: nobody waits for the replies, failures are counted. What is posted by the time of the shutdown
@@ -68,7 +80,12 @@ package final class RedisClient: Sendable, Service {
     package func post(_ commands: [RedisCommand]) {
         if commands.isEmpty { return }
         guard let connection = current().connection else { return countFailures(commands.count) }
-        connection.submit(commands, by: deadline(), .nobody { self.countFailures($0) })
+        connection.submit(
+            commands, by: deadline(),
+            .nobody { replies in
+                self.countFailures(replies.count { if case .failure = $0 { true } else { false } })
+                self.refusals.note(commands, replies)
+            })
     }
 
     /// Runs a script by its SHA-1, or by its source where the server does not know it yet.
@@ -159,5 +176,5 @@ package final class RedisClient: Sendable, Service {
 
     private func deadline() -> NIODeadline { .now() + TimeAmount(configuration.commandTimeout) }
 
-    private func countFailures(_ count: Int) { failedPosts.add(count, ordering: .relaxed) }
+    private func countFailures(_ count: Int) { if count > 0 { failedPosts.add(count, ordering: .relaxed) } }
 }

@@ -11,8 +11,8 @@ package final class RedisConnection: Sendable {
     enum Waiter: Sendable {
         case one(CheckedContinuation<RedisReply, Never>)
         case batch(CheckedContinuation<[RedisReply], Never>)
-        /// Nobody: is told how many of the commands failed, if any.
-        case nobody(@Sendable (_ failures: Int) -> Void)
+        /// Nobody waits; is called with the replies.
+        case nobody(@Sendable (_ replies: [RedisReply]) -> Void)
     }
 
     private let channel: any Channel
@@ -162,9 +162,7 @@ extension RedisConnection.Waiter {
         switch self {
         case .one(let continuation): continuation.resume(returning: replies[0])
         case .batch(let continuation): continuation.resume(returning: replies)
-        case .nobody(let failed):
-            let failures = replies.count { if case .failure = $0 { true } else { false } }
-            if failures > 0 { failed(failures) }
+        case .nobody(let body): body(replies)
         }
     }
 }

@@ -41,14 +41,14 @@ struct Server {
                 + (plan.ops.map { $0.maxConnections + $0.connectionsBeside } ?? 0),
             setting: Setup.maxConnections.variable, logger: logger)
         FileLimit.takeTimers()
+        let metrics = PrometheusRegistry()
+        LogQueue.standardError.measure(in: metrics)
         let backend: Backend
         do {
-            backend = try await plan.location.backend(logger: logger)
+            backend = try await plan.location.backend(logger: logger, metrics: metrics)
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }
-        let metrics = PrometheusRegistry()
-        LogQueue.standardError.measure(in: metrics)
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
         let application = buildApplication(
             service: service,

@@ -1,5 +1,6 @@
 import ChatCluster
 import ChatCore
+import ChatHTTP
 import ChatSQLite
 import Logging
 import MySQLClient
@@ -18,10 +19,10 @@ enum StoreLocation: CustomStringConvertible {
         }
     }
 
-    func backend(logger: Logger) async throws -> Backend {
+    func backend(logger: Logger, metrics: PrometheusRegistry = PrometheusRegistry()) async throws -> Backend {
         switch self {
         case .sqlite(let path): try Backend.sqlite(path: path, logger: logger)
-        case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger)
+        case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger, metrics: metrics)
         }
     }
 

@@ -5,6 +5,8 @@ import Hummingbird
 struct HealthController {
     /// Throws `ChatError.unavailable` when what this process needs is not there.
     let probe: @Sendable () async throws -> Void
+    /// What to say beside "ok".
+    var notes: @Sendable () -> [String] = { [] }
     let metrics: PrometheusRegistry
 
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
@@ -42,6 +44,6 @@ struct HealthController {
 
     private func ready(_ request: Request, _ context: ChatContext) async throws -> Response {
         try await probe()
-        return .text("ok\n")
+        return .text((["ok"] + notes()).joined(separator: "\n") + "\n")
     }
 }
