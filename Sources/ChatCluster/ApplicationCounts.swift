@@ -5,11 +5,7 @@ import MySQLClient
 /// An append adds to one of 64 stripes, chosen by chance, in its own transaction. So the counts are exact the moment a
 /// create is answered, whatever happens to Redis, and appends to one application seldom wait for one another.
 struct ApplicationCounts {
-    private static let stripes: Int64 = 64
-
-    private let stripe: Int64
-
-    init(stripeOf batchID: Int64) { self.stripe = batchID % Self.stripes }
+    let stripe: Int64
 
     /// - Parameter chats: the application of each new chat.
     func add(chats: [Int64], _ connection: isolated MySQLConnection) throws {
@@ -21,17 +17,47 @@ struct ApplicationCounts {
         try add(messages, to: "messages", connection)
     }
 
+    /// - Throws: `StripeHeld`, `MySQLError`.
     private func add(_ applications: [Int64], to column: String, _ connection: isolated MySQLConnection) throws {
         let counts = Dictionary(applications.map { ($0, Int64(1)) }, uniquingKeysWith: +)
-        // In one order, so that two appends never wait for each other in a circle.
-        for some in counts.sorted(by: { $0.key < $1.key }).chunks(of: 256) {
-            try connection.execute(
-                """
-                INSERT INTO application_counts (application_id, stripe, \(column))
-                VALUES \(some.map { _ in "(?, ?, ?)" }.joined(separator: ", "))
-                ON DUPLICATE KEY UPDATE \(column) = \(column) + VALUES(\(column))
-                """,
-                some.flatMap { [.integer($0.key), .integer(stripe), .integer($0.value)] })
+        do throws(MySQLError) {
+            // In one order, so that two appends never wait for each other in a circle.
+            for some in counts.sorted(by: { $0.key < $1.key }).statements {
+                try connection.execute(
+                    """
+                    INSERT INTO application_counts (application_id, stripe, \(column))
+                    VALUES \(some.map { _ in "(?, ?, ?)" }.joined(separator: ", "))
+                    ON DUPLICATE KEY UPDATE \(column) = \(column) + VALUES(\(column))
+                    """,
+                    some.flatMap { [.integer($0.key), .integer(stripe), .integer($0.value)] })
+            }
+        } catch {
+            guard error.kind == .lockTimeout else { throw error }
+            throw StripeHeld(cause: error, applications: Array(counts.keys))
         }
     }
+}
+
+extension ApplicationCounts {
+    /// Which stripes other transactions hold now; some of them for a moment only.
+    static func held(of applications: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
+        try connection.transaction { connection in
+            var held: Set<Int64> = []
+            for application in applications.prefix(16) {
+                let query = "SELECT stripe FROM application_counts WHERE application_id = ?"
+                let all = try connection.rows(query, [.integer(application)]) { $0.integer(0) }
+                let free = try connection.rows(query + " FOR UPDATE SKIP LOCKED", [.integer(application)]) {
+                    $0.integer(0)
+                }
+                held.formUnion(Set(all).subtracting(free))
+            }
+            return held
+        }
+    }
+}
+
+/// Another transaction holds the stripe: the same may go on at once with another one.
+struct StripeHeld: Error {
+    let cause: MySQLError
+    let applications: [Int64]
 }

@@ -4,15 +4,20 @@ extension Array {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 
-    /// Slices for multi-row statements: of few different sizes, so that the prepared ones are used again.
+    /// Slices for statements that store rows: of few different sizes, so that what is prepared is used again and no
+    /// transaction waits for the server to prepare another.
     var statements: [ArraySlice<Element>] {
         var slices: [ArraySlice<Element>] = []
         var rest = self[...]
-        while !rest.isEmpty {
-            let size = [256, 128, 64].first { $0 <= rest.count } ?? rest.count
-            slices.append(rest.prefix(size))
-            rest = rest.dropFirst(size)
+        for size in statementSizes.reversed() {
+            while rest.count >= size {
+                slices.append(rest.prefix(size))
+                rest = rest.dropFirst(size)
+            }
         }
         return slices
     }
 }
+
+/// How many rows or values a statement has.
+let statementSizes = [1, 4, 16, 64, 256]

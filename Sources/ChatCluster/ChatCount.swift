@@ -34,7 +34,7 @@ struct ChatCount: Sendable {
     /// How many messages of each chat come after a number; a chat with none is left out.
     static func messages(after places: [OwnedNumber], _ connection: isolated MySQLConnection) throws -> [Int64: Int64] {
         var counts: [Int64: Int64] = [:]
-        for some in places.statements {
+        for some in places.chunks(of: 256).map(\.padded) {
             try connection.query(
                 """
                 SELECT chat_id, COUNT(*) FROM \(NumberedTable.messages.byNumber)

@@ -19,8 +19,9 @@ package struct ClusterConfiguration: Sendable {
         self.redis = redis
     }
 
-    /// Connections that append: a few batches of messages and of chats, and one of applications.
-    var writeConnections: Int { 2 * Self.batchesInFlight + 1 }
+    /// Connections that append: a few batches of messages and of chats, one more of each that may wait for locks, and one
+    /// of applications.
+    var writeConnections: Int { 2 * (Self.batchesInFlight + 1) + 1 }
     static let batchesInFlight = 4
     static let scanConnections = 2
     /// To the database, of a server, at most.

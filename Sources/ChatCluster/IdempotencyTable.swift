@@ -23,8 +23,8 @@ struct IdempotencyTable: Sendable {
         let isExpired: Bool
     }
 
-    /// Keys a statement.
-    private static let statementKeys = 128
+    /// Keys a statement that reads.
+    private static let statementKeys = 256
 
     let scope: Scope
     let now: Timestamp
@@ -48,7 +48,7 @@ struct IdempotencyTable: Sendable {
     /// What is known of these keys.
     func traces(of places: [Place], _ connection: isolated MySQLConnection) throws -> [Place: Trace] {
         var traces: [Place: Trace] = [:]
-        for some in places.chunks(of: Self.statementKeys) {
+        for some in places.chunks(of: Self.statementKeys).map(\.padded) {
             // ORs of equalities: every engine takes them for look-ups in the primary key.
             let condition = some.map { _ in "(seen.scope = ? AND seen.scope_id = ? AND seen.idempotency_key = ?)" }
             try connection.query(
@@ -77,7 +77,7 @@ struct IdempotencyTable: Sendable {
     ///
     /// - Throws: `MySQLError` of a duplicate when another request has stored one of them meanwhile.
     func remember(_ new: [NewTrace], _ connection: isolated MySQLConnection) throws {
-        for some in new.chunks(of: Self.statementKeys) {
+        for some in new.statements {
             do {
                 try insert(some, connection)
             } catch let error as MySQLError where error.isDuplicate {

@@ -8,7 +8,7 @@ extension NewMessage: NumberedEntry {
 
 extension MySQLStore: MessageLog {
     func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        var append = NumberedAppend(batch, to: messageLog, at: now) { rows, voids, id, connection in
+        var append = NumberedAppend(batch, to: messageLog, at: now) { rows, voids, id, stripe, connection in
             try Self.insert(voids: voids, at: now, connection)
             for some in rows.statements {
                 try connection.execute(
@@ -23,7 +23,8 @@ extension MySQLStore: MessageLog {
                         ]
                     })
             }
-            try ApplicationCounts(stripeOf: id).add(messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
+            try ApplicationCounts(stripe: stripe).add(
+                messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
         }
         let fates = try await append.run()
         let results = fates.map { fate -> Result<AppendedMessage, ChatError> in

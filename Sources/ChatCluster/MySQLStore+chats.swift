@@ -88,7 +88,7 @@ private struct CountedChat: Sendable {
 
 extension MySQLStore: ChatLog {
     func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
-        var append = NumberedAppend(batch, to: chatLog, at: now) { rows, voids, id, connection in
+        var append = NumberedAppend(batch, to: chatLog, at: now) { rows, voids, id, stripe, connection in
             let places = rows.map { ($0.place, id) } + voids.map { ($0, BatchID.void) }
             for some in places.statements {
                 try connection.execute(
@@ -103,7 +103,7 @@ extension MySQLStore: ChatLog {
                         ]
                     })
             }
-            try ApplicationCounts(stripeOf: id).add(chats: rows.map(\.place.owner), connection)
+            try ApplicationCounts(stripe: stripe).add(chats: rows.map(\.place.owner), connection)
         }
         let fates = try await append.run()
         let dirty = Set(zip(batch, fates).compactMap { new, fate in fate.isStored ? new.owner : nil })

@@ -19,19 +19,24 @@ enum Fate: Sendable {
 /// Takes one batch into the database, whatever goes wrong on the way, or says at its deadline that it could not.
 ///
 /// Numbers come from Redis, a counter an owner, before the transaction; the database's unique index over (owner, number)
-/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has one of four answers:
+/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has its answer:
 ///
 /// - *A number is taken.* Our own batch took it (the connection had died after the commit: done), or somebody else did:
 ///   Redis was behind, or a hole was closed before a slow writer came. Then the counter is raised to the table's highest
 ///   number and new ones are taken; nobody has been told the old ones.
 /// - *Redis proposes a number out of bounds* (`NumberSource`): the database is asked, and the counter put right.
 /// - *Redis gave no number*: the transaction locks the owners' rows and goes on after their highest numbers.
+/// - *Another transaction holds rows that it needs*: after a second what needs them is set apart (`storePastHeld`) and
+///   answered `.held`; the rest is stored.
 /// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
 ///   numbers again. If the first attempt went through after all, the fence says so.
 struct NumberedAppend<Entry: NumberedEntry> {
     /// Writes the rows, within the transaction. A row's `entry` is the place in the batch of what is in it.
     typealias Insert =
-        @Sendable (_ rows: [NumberedBatch.Row], _ voids: [OwnedNumber], _ batchID: Int64, isolated MySQLConnection)
+        @Sendable (
+            _ rows: [NumberedBatch.Row], _ voids: [OwnedNumber], _ batchID: Int64, _ stripe: Int64,
+            isolated MySQLConnection
+        )
         throws
         -> Void
 
@@ -42,15 +47,19 @@ struct NumberedAppend<Entry: NumberedEntry> {
     /// How often a counter is judged before it is done without.
     private static var judgements: Int { 3 }
 
-    private let log: NumberedLog
-    private let entries: [Entry]
-    private let keys: IdempotencyTable
-    private let insert: Insert
-    private var batch: NumberedBatch
+    let log: NumberedLog
+    let entries: [Entry]
+    let keys: IdempotencyTable
+    let insert: Insert
+    var batch: NumberedBatch
     /// What was last tried to be stored.
-    private var plan = NumberedBatch.Plan(rows: [], voids: [])
-    private var fates: [Fate?]
-    private var retry: Retry
+    var plan = NumberedBatch.Plan(rows: [], voids: [])
+    var fates: [Fate?]
+    var retry: Retry
+    /// Of the last attempt.
+    private var stripe: Int64 = 0
+    private var heldStripe: StripeHeld?
+    private var hasMetHeldStripe = false
 
     init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
         self.log = log
@@ -67,6 +76,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
     mutating func run() async throws(ChatError) -> [Fate] {
         var step = isKeyed ? Step.lookForKeys : .commit
         var mayBeStored = false
+        var isPastHeld = false
+        for (owner, numbers) in log.spares.take(of: Set(batch.owners)) { batch.give(owner, numbers: numbers) }
         while true {
             do {
                 switch step {
@@ -75,7 +86,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     step = .commit
                 case .commit:
                     try await takeNumbers()
-                    try await commit()
+                    if isPastHeld, !mayBeStored { try await storePastHeld() } else { try await commit() }
                     return settled()
                 case .lookForRows:
                     if try await findOwnRows() { return settled() }
@@ -89,6 +100,11 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 switch error.kind {
                 case .duplicateKey: step = .lookForRows
                 case .foreignKey: step = .lookForOwners
+                // The first time it was a stripe, another one is drawn. What may be stored already is not set apart: its
+                // own transaction may be what is in the way.
+                case .lockTimeout:
+                    let isStripes = await avoidsHeldStripes()
+                    isPastHeld = step == .commit && !mayBeStored && !isStripes
                 default: break
                 }
                 guard await retry.mayGoOn(after: error) else {
@@ -96,6 +112,18 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 }
             }
         }
+    }
+
+    /// - Returns: whether stripes alone were held, for the first time: they are passed over from now on.
+    private mutating func avoidsHeldStripes() async -> Bool {
+        guard let met = heldStripe else { return false }
+        heldStripe = nil
+        let held = try? await log.pool.run(within: retry.remaining) { connection in
+            try ApplicationCounts.held(of: met.applications, connection)
+        }
+        log.stripes.avoid((held ?? []).union([stripe]))
+        defer { hasMetHeldStripe = true }
+        return !hasMetHeldStripe
     }
 
     private var isKeyed: Bool { entries.contains { $0.key != nil } }
@@ -163,10 +191,12 @@ struct NumberedAppend<Entry: NumberedEntry> {
 
     private mutating func commit() async throws(MySQLError) {
         plan = batch.plan
+        stripe = log.stripes.draw()
         guard !plan.isEmpty || !batch.wanted.isEmpty else { return }
         let (log, entries, keys, insert, proposed, proposal) = (log, entries, keys, insert, batch, plan)
+        let drawn = stripe
         // The numbers come back even when the commit failed: they may be in the database.
-        let (tried, triedPlan, failure) = try await log.pool.run(within: retry.remaining) { connection in
+        let (tried, triedPlan, failure, heldStripe) = try await log.pool.run(within: retry.remaining) { connection in
             var (batch, plan) = (proposed, proposal)
             do {
                 try connection.transaction { connection in
@@ -174,7 +204,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
                         try log.takeLocked(&batch, connection)
                         plan = batch.plan
                     }
-                    try insert(plan.rows, plan.voids, batch.id, connection)
+                    try insert(plan.rows, plan.voids, batch.id, drawn, connection)
                     let traces = plan.rows.compactMap { row in
                         entries[row.entry].key.map {
                             NewTrace(owner: row.place.owner, key: $0, number: row.place.number)
@@ -182,14 +212,16 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     }
                     try keys.remember(traces, connection)
                 }
-                return (batch, plan, MySQLError?.none)
+                return (batch, plan, MySQLError?.none, StripeHeld?.none)
+            } catch let held as StripeHeld {
+                return (batch, plan, held.cause, held)
             } catch let error as MySQLError {
                 // After a failover this server may stay read-only for good: look for the primary anew.
                 if error.kind == .readOnly { connection.close() }
-                return (batch, plan, error)
+                return (batch, plan, error, nil)
             }
         }
-        (batch, plan) = (tried, triedPlan)
+        (batch, plan, self.heldStripe) = (tried, triedPlan, heldStripe)
         if let failure { throw failure }
     }
 

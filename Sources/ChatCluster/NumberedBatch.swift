@@ -46,6 +46,12 @@ struct NumberedBatch: Sendable {
         held[owner]!.sort()
     }
 
+    /// Gives an owner numbers that were taken before.
+    mutating func give(_ owner: Int64, numbers: [Int64]) { held[owner] = (held[owner, default: []] + numbers).sorted() }
+
+    /// Takes an owner's numbers away.
+    mutating func takeBack(from owner: Int64) -> [Int64] { held.removeValue(forKey: owner) ?? [] }
+
     /// What to store now.
     struct Plan: Sendable {
         /// One for each open entry that has a number (all have, when nothing is wanted), in the index's order.

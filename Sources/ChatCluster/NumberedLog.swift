@@ -8,6 +8,8 @@ struct NumberedLog: Sendable {
     let pool: MySQLPool
     let numbers: NumberSource
     let known = KnownNumbers()
+    let spares = SpareNumbers()
+    let stripes = CountStripes()
     /// How long a batch is tried.
     let patience: Duration
     let logger: Logger
@@ -25,7 +27,7 @@ struct NumberedLog: Sendable {
         of owners: [Int64], _ connection: isolated MySQLConnection
     ) throws -> [Int64: Int64] {
         var highest: [Int64: Int64] = [:]
-        for some in owners.chunks(of: Self.statementPlaces) {
+        for some in owners.chunks(of: Self.statementPlaces).map(\.padded) {
             // One look-up at the end of each owner's stretch of the index; MAX would walk all of it.
             try connection.query(
                 """
@@ -47,9 +49,13 @@ struct NumberedLog: Sendable {
 
     /// Takes the numbers that are wanted after the owners' highest ones, within a transaction that keeps the owners' rows
     /// to itself.
-    func takeLocked(_ batch: inout NumberedBatch, _ connection: isolated MySQLConnection) throws {
-        let wanted = batch.wanted
-        for some in wanted.chunks(of: Self.statementPlaces) {
+    ///
+    /// - Parameter owner: the only one to do so for; nil for all.
+    func takeLocked(
+        _ batch: inout NumberedBatch, of owner: Int64? = nil, _ connection: isolated MySQLConnection
+    ) throws {
+        let wanted = batch.wanted.filter { owner == nil || $0.owner == owner }
+        for some in wanted.chunks(of: Self.statementPlaces).map(\.padded) {
             _ = try connection.rows(
                 """
                 SELECT id FROM \(table.ownerTable) WHERE id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
@@ -70,7 +76,7 @@ struct NumberedLog: Sendable {
         at places: [OwnedNumber], _ connection: isolated MySQLConnection
     ) throws -> [OwnedNumber: Int64] {
         var batches: [OwnedNumber: Int64] = [:]
-        for some in places.chunks(of: Self.statementPlaces) {
+        for some in places.chunks(of: Self.statementPlaces).map(\.padded) {
             // ORs of equalities: every engine takes them for look-ups in the index.
             let condition = some.map { _ in "(\(table.owner) = ? AND number = ?)" }.joined(separator: " OR ")
             try connection.query(
@@ -84,10 +90,26 @@ struct NumberedLog: Sendable {
         return batches
     }
 
+    /// Which of these owners' rows can be had, so that rows of theirs can be stored, without waiting for another
+    /// transaction. On MySQL; MariaDB does it all without waiting (`withoutLockWaits`).
+    func unheld(_ owners: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
+        guard !connection.isMariaDB else { return Set(owners) }
+        var unheld: Set<Int64> = []
+        for some in owners.chunks(of: Self.statementPlaces).map(\.padded) {
+            let marks = some.map { _ in "?" }.joined(separator: ", ")
+            unheld.formUnion(
+                try connection.rows(
+                    "SELECT id FROM \(table.ownerTable) WHERE id IN (\(marks)) FOR SHARE SKIP LOCKED",
+                    some.map { .integer($0) }
+                ) { $0.integer(0) })
+        }
+        return unheld
+    }
+
     /// Which of these owners are there.
     func existing(_ owners: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
         var existing: Set<Int64> = []
-        for some in owners.chunks(of: Self.statementPlaces) {
+        for some in owners.chunks(of: Self.statementPlaces).map(\.padded) {
             let marks = some.map { _ in "?" }.joined(separator: ", ")
             existing.formUnion(
                 try connection.rows(

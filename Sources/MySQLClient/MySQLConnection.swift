@@ -116,6 +116,24 @@ package actor MySQLConnection {
         do throws(MySQLError) { try run("ROLLBACK") } catch { session.setBroken() }
     }
 
+    /// How long a statement waits for another transaction's lock, in seconds.
+    static let lockWait = 1
+
+    /// Runs the body so that its statements throw `.lockTimeout` where they would wait for another transaction: at once on
+    /// MariaDB, after the usual second on MySQL, which has no shorter time.
+    package func withoutLockWaits<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
+        guard isMariaDB else { return try body(self) }
+        try run("SET SESSION innodb_lock_wait_timeout = 0")
+        let result = Result { try body(self) }
+        do throws(MySQLError) {
+            try run("SET SESSION innodb_lock_wait_timeout = \(Self.lockWait)")
+        } catch {
+            // Nobody else may get it as it is.
+            close()
+        }
+        return try result.get()
+    }
+
     /// Asks the server for a sign of life: one round trip.
     package func ping() throws(MySQLError) { try session.ping() }
 

@@ -1,7 +1,7 @@
 import CMariaDB
 
 extension Session {
-    /// Connects and sets the session up: utf8mb4, UTC, strict mode, READ COMMITTED, autocommit, three seconds for a lock.
+    /// Connects and sets the session up: utf8mb4, UTC, strict mode, READ COMMITTED, autocommit, a second for a lock.
     ///
     /// A minute of silence ends it at the server: a process that froze, or whose machine is gone, must not keep its locks
     /// for the eight hours that are the default.
@@ -42,7 +42,7 @@ extension Session {
         try run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         try run(
             """
-            SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = 3, \
+            SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, innodb_lock_wait_timeout = \(MySQLConnection.lockWait), \
             wait_timeout = 60, \
             sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE'
             """)
