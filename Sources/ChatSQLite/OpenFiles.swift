@@ -18,7 +18,11 @@ enum FileLoss: String, Sendable {
 
     /// For a log: what happened, and what to do.
     func advice(_ file: SQLiteFile) -> String {
-        let held = "/proc/\(getpid())/fd/\(file.descriptor)"
+        #if os(Linux)
+            let held = "/proc/\(getpid())/fd/\(file.descriptor)"
+        #else
+            let held = "descriptor \(file.descriptor) of process \(getpid())"
+        #endif
         return switch self {
         case .moved:
             "The file is not at its path any more. All that was answered is in \(held): copy it to a safe place, "
@@ -54,15 +58,18 @@ struct OpenFiles {
 
     /// - Parameters:
     ///   - mark: the `user_version` that this process gave the file.
+    ///   - before: the one of the run before.
     /// - Throws: `StoreProblem`.
-    init(_ file: SQLiteFile, mark: UInt32) throws {
+    init(_ file: SQLiteFile, mark: Int32, before: Int32) throws {
         path = file.path
         database = file.descriptor
         log = open(path + "-wal", O_RDONLY | O_CLOEXEC)
         index = open(path + "-shm", O_RDONLY | O_CLOEXEC)
         identities = [database, log, index].map { FileIdentity(descriptor: $0) }
-        // Where a reader kept the log from being folded in, the file still has the mark of the run before.
-        marks = [mark, Self.number(at: 60, of: database) ?? mark]
+        // Where a reader kept the log from being folded in, the file still has an older mark.
+        let (mark, before) = (UInt32(bitPattern: mark), UInt32(bitPattern: before))
+        let shown = Self.number(at: 60, of: database) ?? mark
+        marks = shown == mark ? [mark] : [mark, before, shown]
         let paths = Self.suffixes.map { FileIdentity(path: file.path + $0) }
         guard paths == identities, !paths.contains(nil) else {
             close()

@@ -100,10 +100,14 @@ package struct SQLiteStore: Sendable {
         guard let file else { return }
         let mark = Int32.random(in: 1...Int32.max)
         do {
-            try pool.write { try $0.execute(sql: "PRAGMA user_version = \(mark)") }
+            let before = try pool.write { db in
+                let before = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+                try db.execute(sql: "PRAGMA user_version = \(mark)")
+                return before
+            }
             // In part where another process reads; the rest comes with later checkpoints.
             try pool.writeWithoutTransaction { _ = try $0.checkpoint(.passive) }
-            file.remember(try OpenFiles(file, mark: UInt32(mark)))
+            file.remember(try OpenFiles(file, mark: mark, before: before))
         } catch let error as DatabaseError {
             throw StoreProblem("Cannot write the database \(file.path): \(Self.reason(error)).")
         }
