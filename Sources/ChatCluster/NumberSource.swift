@@ -22,7 +22,8 @@ struct NumberSource: Sendable {
         /// Whether that is a counter which the numbers may be taken from.
         func accepts(_ held: String) -> Bool {
             guard let last = Int64(held) else { return false }
-            return last >= floor && last + count <= ceiling
+            // It may be 2^63−1: nothing is added to it.
+            return last >= floor && last <= ceiling - count
         }
     }
 
@@ -70,7 +71,7 @@ struct NumberSource: Sendable {
         }
         return zip(wishes, await redis.eval(Self.take, calls)).map { wish, reply in
             switch reply {
-            case .success(.integer(let last)) where last - wish.count >= wish.floor && last <= wish.ceiling:
+            case .success(.integer(let last)) where last >= wish.floor + wish.count && last <= wish.ceiling:
                 .last(last)
             case .success(.text(let held)): .refused(String(decoding: held, as: UTF8.self))
             case .success, .failure: .none

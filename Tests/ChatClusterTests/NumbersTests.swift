@@ -37,23 +37,74 @@ import Testing
         }
     }
 
-    @Test(arguments: ["no number", "9223372036854775807", "1.5", "2147483647", "99999999999"])
-    func aCounterThatIsNoneIsDoneWithout(_ value: String) async throws {
+    /// Whatever somebody wrote there: numbers go on after the database's, and the counter is put right.
+    @Test(arguments: [
+        "no number", "", "1.5", "0x10", "-1", "-3", "5000", "3000000", "2147483646", "2147483647", "9007199254740992",
+        "9223372036854775806", "9223372036854775807", "99999999999999999999",
+    ])
+    func aCounterOutOfBoundsIsPutRight(_ value: String) async throws {
         try await TestCluster.run { test in
             try await test.send(2)
             _ = try await test.redis("SET", test.numberKey, value)
             #expect(try await test.send(2) == [3, 4])
+            #expect(try await test.redis("GET", test.numberKey).integer == 4)
             #expect(try await test.verify().isClean)
         }
     }
 
-    @Test func anotherTypeInItsPlaceIsDoneWithout() async throws {
+    @Test func anotherTypeInItsPlaceIsReplaced() async throws {
         try await TestCluster.run { test in
             try await test.send(2)
             _ = try await test.redis("DEL", test.numberKey)
             _ = try await test.redis("LPUSH", test.numberKey, "x")
             #expect(try await test.send(2) == [3, 4])
+            #expect(try await test.redis("GET", test.numberKey).integer == 4)
             #expect(try await test.verify().isClean)
+        }
+    }
+
+    @Test(arguments: ["-3", "0", "3000000", "2147483646"])
+    func aChatCounterOutOfBoundsIsPutRight(_ value: String) async throws {
+        try await TestCluster.run { test in
+            _ = try await test.redis("SET", NumberedTable.chats.numberKey(test.tenant.rawValue), value)
+            let new = [NewChat(tenant: test.tenant), NewChat(tenant: test.tenant)]
+            let numbers = try await test.store.append(new, at: TestCluster.time).map { try $0.get().number.rawValue }
+            #expect(numbers == [2, 3])
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    /// Other processes have moved on by more than the bound since this one looked.
+    @Test func aCounterThatIsRightlyFarAheadIsKept() async throws {
+        try await TestCluster.run { test in
+            try await test.send(1)
+            try await test.insert(number: 20_000)
+            _ = try await test.redis("SET", test.numberKey, "20100")
+            #expect(try await test.send(2) == [20_101, 20_102])
+            #expect(try await test.redis("GET", test.numberKey).integer == 20_102)
+        }
+    }
+
+    /// Each of them sees the same counter and puts it right.
+    @Test func manyAtOncePutACounterRight() async throws {
+        try await TestCluster.run { test in
+            try await test.send(2)
+            _ = try await test.redis("SET", test.numberKey, "3000000")
+            let numbers = try await withThrowingTaskGroup(of: [Int64].self) { tasks in
+                for _ in 0..<4 { tasks.addTask { try await test.send(5) } }
+                return try await tasks.reduce(into: []) { $0 += $1 }
+            }
+            #expect(numbers.count == 20 && Set(numbers).count == 20 && numbers.max()! < 100)
+            #expect(try await test.verify(mends: true).isClean)
+        }
+    }
+
+    /// Beyond what the Rails application's INT could hold.
+    @Test func numbersGoOnBeyond32Bits() async throws {
+        try await TestCluster.run { test in
+            try await test.insert(number: 2_147_483_647)
+            #expect(try await test.send(2) == [2_147_483_648, 2_147_483_649])
+            #expect(try await test.store.message(Message.Number(2_147_483_649), in: test.chat)?.body == "m1")
         }
     }
 
