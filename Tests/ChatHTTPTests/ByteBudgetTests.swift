@@ -1,5 +1,6 @@
 import ChatCore
 import Foundation
+import NIOCore
 import TestSupport
 import Testing
 
@@ -76,7 +77,7 @@ import Testing
                 let start = head + "Content-Length: 250000\r\n\r\n{\"body\":\"" + String(repeating: "x", count: 200_000)
                 let connections = try (0..<6).map { _ in try RawConnection(port: server.client.port) }
                 for connection in connections { await connection.send(start) }
-                try await eventually("the budget is spent") { server.metric(Self.held) >= 1 << 20 }
+                try await eventually("the budget is spent") { server.metric(Self.held) >= Double(1 << 20) }
                 try await server.expectRefusal(503, "overloaded", post) {
                     try await server.client.post(post, json: #"{"body":"hi"}"#)
                 }
