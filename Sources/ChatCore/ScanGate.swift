@@ -77,8 +77,7 @@ package final class ScanGate: Sendable {
 
 /// The gate's decisions, without a task or a clock.
 ///
-/// Each search has a round: the one after its tenant's last, or after the one that is being served. The lowest round goes
-/// first, and of a round who came first.
+/// The tenant whose last turn is longest ago goes first, and of its searches the one that came first.
 struct ScanLine {
     typealias Ticket = UInt64
     typealias Decision = (ticket: Ticket, outcome: Outcome)
@@ -88,7 +87,6 @@ struct ScanLine {
     private struct Search {
         let ticket: Ticket
         let tenant: Tenant.ID
-        let round: UInt64
     }
 
     private let places: Int
@@ -96,7 +94,9 @@ struct ScanLine {
     private var running: [Search] = []
     private var line: [Search] = []
     private var lastTicket: Ticket = 0
-    private var round: UInt64 = 0
+    private var turn: UInt64 = 0
+    /// Of tenants that were served, some of whom have nothing here any more.
+    private var lastTurns: [Tenant.ID: UInt64] = [:]
 
     init(places: Int, bound: Int) {
         self.places = places
@@ -113,15 +113,14 @@ struct ScanLine {
     }
 
     mutating func enter(_ ticket: Ticket, _ tenant: Tenant.ID) -> [Decision] {
-        let last = (running + line).lazy.filter { $0.tenant == tenant }.map(\.round).max() ?? 0
-        line.append(Search(ticket: ticket, tenant: tenant, round: max(last, round) + 1))
+        line.append(Search(ticket: ticket, tenant: tenant))
         var decisions = serve()
-        if line.count > bound,
-            let newest = line.indices.max(by: {
-                line[$0].round < line[$1].round || line[$0].round == line[$1].round && $0 < $1
-            })
-        {
-            decisions.append((line.remove(at: newest).ticket, .refused))
+        if line.count > bound {
+            let counts = Dictionary(line.map { ($0.tenant, 1) }, uniquingKeysWith: +)
+            let most = counts.values.max()
+            if let newest = line.lastIndex(where: { counts[$0.tenant] == most }) {
+                decisions.append((line.remove(at: newest).ticket, .refused))
+            }
         }
         return decisions
     }
@@ -136,6 +135,7 @@ struct ScanLine {
     /// A search that ran has ended.
     mutating func leave(_ ticket: Ticket) -> [Decision] {
         running.removeAll { $0.ticket == ticket }
+        forgetSome()
         return serve()
     }
 
@@ -145,12 +145,23 @@ struct ScanLine {
             let mayGo = line.indices.filter { index in
                 running.count { $0.tenant == line[index].tenant } < share
             }
-            guard let next = mayGo.min(by: { line[$0].round < line[$1].round }) else { break }
+            guard let next = mayGo.min(by: { lastTurn(of: line[$0].tenant) < lastTurn(of: line[$1].tenant) }) else {
+                break
+            }
             let search = line.remove(at: next)
-            round = max(round, search.round)
+            turn += 1
+            lastTurns[search.tenant] = turn
             running.append(search)
             decisions.append((search.ticket, .goes))
         }
         return decisions
+    }
+    private func lastTurn(of tenant: Tenant.ID) -> UInt64 { lastTurns[tenant] ?? 0 }
+
+    /// Whoever is forgotten is taken for one who was never served.
+    private mutating func forgetSome() {
+        guard lastTurns.count > 16 * bound else { return }
+        let present = Set((running + line).map(\.tenant))
+        lastTurns = lastTurns.filter { present.contains($0.key) }
     }
 }

@@ -15,20 +15,29 @@ import Testing
         var testDescription: String { "\(method) \(path)" }
     }
 
-    static let inApplication: [Endpoint] = [
+    static let inApplication = withSuffix([
         Endpoint(method: "GET", path: ""), Endpoint(method: "PATCH", path: "", json: #"{"name":"x"}"#),
         Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
         Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
         Endpoint(method: "GET", path: "/socket"),
-    ]
+    ])
 
-    static let inChat: [Endpoint] = [
+    static let inChat = withSuffix([
         Endpoint(method: "GET", path: "/chats/2"), Endpoint(method: "GET", path: "/chats/2/message_count"),
         Endpoint(method: "POST", path: "/chats/2/messages", json: #"{"body":"x"}"#),
         Endpoint(method: "GET", path: "/chats/2/messages"), Endpoint(method: "GET", path: "/chats/2/messages/1"),
         Endpoint(method: "GET", path: "/chats/2/messages/search?q=secret"),
         Endpoint(method: "GET", path: "/chats/2/stream?after=0"),
-    ]
+    ])
+
+    /// All of them, and those that answer JSON also with `.json` at the path's end.
+    private static func withSuffix(_ endpoints: [Endpoint]) -> [Endpoint] {
+        endpoints
+            + endpoints.filter { !$0.path.contains(/stream|socket/) }.map { endpoint in
+                let (path, query) = (endpoint.path.prefix { $0 != "?" }, endpoint.path.drop { $0 != "?" })
+                return Endpoint(method: endpoint.method, path: "\(path).json\(query)", json: endpoint.json)
+            }
+    }
 
     /// The answer without what names this one occurrence.
     private func shape(_ answer: Answer) -> [String] {

@@ -70,8 +70,8 @@ import Testing
     @Test func pings() async throws {
         var options = TestServer.options
         options.live.ping = .milliseconds(500)
-        options.connections.idle = .milliseconds(100)
-        options.connections.body = .milliseconds(100)
+        options.connections.idle = .milliseconds(400)
+        options.connections.body = .milliseconds(400)
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let client = try await server.connect(chat)

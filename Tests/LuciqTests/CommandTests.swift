@@ -78,8 +78,12 @@ import Testing
         add(Setup.idleTimeout)
         add(Setup.bodyTimeout)
         add(Setup.maxConnections)
+        add(Setup.connectionsPerAddress)
+        add(Setup.opsHost)
+        add(Setup.opsPort)
         add(Setup.maxPending)
         add(Setup.maxPendingBytes)
+        add(Setup.maxHeldBytes)
         add(Setup.corsOrigin, shown: "none")
         add(Setup.allowedHosts, shown: "none")
         for (flag, variable, key, value) in settings {

@@ -99,7 +99,7 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help: """
-            Of those, from one address; behind a proxy as many as all. Default: three quarters. Environment: \
+            Of those, from one address; 0 for three quarters. Behind a proxy, as many as all. Default: 0. Environment: \
             CONNECTIONS_PER_ADDRESS.
             """)
     var connectionsPerAddress: String?
