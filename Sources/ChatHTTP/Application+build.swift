@@ -69,9 +69,6 @@ package func buildApplication(
 }
 
 extension HTTPOptions {
-    /// Connections that may be open beside `maxConnections`, to be refused or while others make room.
-    package var connectionsBeside: Int { ConnectionSlots.beside(maxConnections) }
-
     /// The server of a router, with all its connections guarded.
     func application(
         _ router: Router<ChatContext>,
@@ -84,7 +81,7 @@ extension HTTPOptions {
         let (limits, givenPort) = (connections, port)
         let departures = Departures()
         let slots = ConnectionSlots(
-            bound: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
+            accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
             metrics: metrics.factory)
         var application = Application(
             router: router,

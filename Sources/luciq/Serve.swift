@@ -37,8 +37,7 @@ struct Server {
         let logger = plan.logger
         plan.options.maxConnections = try FileLimit.connections(
             plan.options.maxConnections,
-            beside: FileLimit.process(listeners: 2) + plan.location.openFiles + plan.options.connectionsBeside
-                + (plan.ops.map { $0.maxConnections + $0.connectionsBeside } ?? 0),
+            beside: FileLimit.process(listeners: 2) + plan.location.openFiles + (plan.ops?.maxConnections ?? 0),
             setting: Setup.maxConnections.variable, logger: logger)
         FileLimit.takeTimers()
         let metrics = PrometheusRegistry()

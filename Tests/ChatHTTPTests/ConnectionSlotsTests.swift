@@ -21,7 +21,7 @@ import Testing
         try await TestServer.run(options: options(16, perAddress: 16)) { server in
             let chat = try await server.client.makeChat()
             var streams: [SSEClient] = []
-            for _ in 0..<14 { streams.append(try await SSEClient(server.client.port, chat + "/stream")) }
+            for _ in 0..<12 { streams.append(try await SSEClient(server.client.port, chat + "/stream")) }
             #expect(streams.allSatisfy { $0.status == 200 })
             try await server.expectRefusal(503, "overloaded", "one stream more") {
                 try await server.client.get(chat + "/stream")
@@ -36,7 +36,8 @@ import Testing
     @Test func idleConnectionsMakeRoom() async throws {
         try await TestServer.run(options: options(8, perAddress: 8)) { server in
             var idle: [RawConnection] = []
-            for _ in 0..<8 {
+            // One of the eight is spare, and one left for who comes then.
+            for _ in 0..<6 {
                 idle.append(try RawConnection(port: server.client.port))
                 let count = idle.count
                 try await eventually("it is counted") { server.metric("luciq_http_connections") == Double(count) }
@@ -45,8 +46,8 @@ import Testing
             var rest: [UInt8] = []
             #expect(try await idle[0].receiveAnswer(rest: &rest) == nil)
             // The newest is left alone.
-            await idle[7].send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            #expect(try await idle[7].receiveAnswer(rest: &rest)?.status == 200)
+            await idle[5].send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(try await idle[5].receiveAnswer(rest: &rest)?.status == 200)
         }
     }
 
@@ -54,7 +55,7 @@ import Testing
     @Test func busyConnectionsLeaveASpare() async throws {
         try await TestServer.run(options: options(4, perAddress: 4)) { server in
             var busy: [RawConnection] = []
-            for _ in 0..<4 {
+            for _ in 0..<2 {
                 let connection = try RawConnection(port: server.client.port)
                 await connection.send("POST /applications HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
                 busy.append(connection)

@@ -21,7 +21,7 @@ struct ConnectionTests {
         #expect(
             Set(settings) == [
                 "character_set_client=utf8mb4", "character_set_results=utf8mb4", "time_zone=+00:00",
-                "tx_isolation=READ-COMMITTED", "autocommit=ON", "innodb_lock_wait_timeout=3",
+                "tx_isolation=READ-COMMITTED", "autocommit=ON", "innodb_lock_wait_timeout=1",
             ])
         let mode = try await connection.perform { try $0.first("SELECT @@sql_mode") { $0.text(0) } }
         #expect(mode?.contains("STRICT_TRANS_TABLES") == true)

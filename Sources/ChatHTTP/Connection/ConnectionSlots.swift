@@ -39,9 +39,6 @@ final class ConnectionSlots: Sendable {
     /// Sent down a pipeline: close if you idle.
     struct MakeRoom {}
 
-    /// Connections beyond `bound` that are there to be refused, or to ask for health.
-    static let spares = 64
-
     private struct State {
         var slots: [ObjectIdentifier: Slot] = [:]
         var byAddress: [ClientAddress: Int] = [:]
@@ -50,6 +47,11 @@ final class ConnectionSlots: Sendable {
         var isFull = false
     }
 
+    /// All that may be open.
+    let accepted: Int
+    /// Those that are there to be refused, or to ask for health.
+    private let spares: Int
+    /// The others. One more is left for who comes when all are taken, so that idle ones are found out.
     private let bound: Int
     private let share: Int
     /// An eighth of the connections is for requests.
@@ -59,21 +61,17 @@ final class ConnectionSlots: Sendable {
     private let full: Meter
 
     /// - Parameters:
-    ///   - bound: of all connections.
+    ///   - accepted: all that may be open.
     ///   - share: of those from one address.
-    init(bound: Int, share: Int, logger: Logger, metrics: any MetricsFactory) {
-        self.bound = bound
+    init(accepted: Int, share: Int, logger: Logger, metrics: any MetricsFactory) {
+        self.accepted = accepted
+        self.spares = min(64, max(1, accepted / 16))
+        self.bound = max(1, accepted - spares - 1)
         self.share = share
         self.logger = logger
         self.full = Meter(label: "luciq_http_connections_full", factory: metrics)
         full.set(0)
     }
-
-    /// What may be open beside the bound: spare connections, and those that make room and are still closing.
-    static func beside(_ bound: Int) -> Int { 2 * spares + 1 + bound / 64 }
-
-    /// What the server may have accepted at the same time.
-    var accepted: Int { bound + Self.beside(bound) }
 
     func enter(_ channel: any Channel) -> Slot {
         let address = ClientAddress(channel.remoteAddress)
@@ -89,7 +87,7 @@ final class ConnectionSlots: Sendable {
                 leaving = longestIdle(of: address, &state)
                 isSpare = leaving.isEmpty
             }
-            if isSpare, state.spares >= Self.spares { leaving = spares(&state) }
+            if isSpare, state.spares >= spares { leaving = idleSpares(&state) }
             let slot = Slot(address, isSpare: isSpare, channel: channel)
             state.slots[ObjectIdentifier(slot)] = slot
             if isSpare { state.spares += 1 } else { state.byAddress[address] = own + 1 }
@@ -138,7 +136,7 @@ final class ConnectionSlots: Sendable {
         return some.map(\.slot)
     }
 
-    private func spares(_ state: inout State) -> [Slot] {
+    private func idleSpares(_ state: inout State) -> [Slot] {
         state.slots.values.filter { $0.isSpare && $0.idle != nil }
     }
 
