@@ -74,7 +74,7 @@ import Testing
             let post = chat + "/messages"
             do {
                 let head = "POST \(post) HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                let start = head + "Content-Length: 250000\r\n\r\n{\"body\":\"" + String(repeating: "x", count: 200_000)
+                let start = head + "Content-Length: 250000\r\n\r\n{\"body\":\"" + String(repeating: "x", count: 175_000)
                 let connections = try (0..<6).map { _ in try RawConnection(port: server.client.port) }
                 for connection in connections { await connection.send(start) }
                 try await eventually("the budget is spent") { server.metric(Self.held) >= Double(1 << 20) }
