@@ -93,6 +93,8 @@ import Testing
         streams.smallWindow.messages = 4
         var options = TestServer.options
         options.connections.write = .seconds(600)
+        // The client of this test answers no pings, which a slow machine takes long enough to see.
+        options.live.ping = .seconds(600)
         try await TestServer.run(options: options, streams: streams) { server in
             let chat = try await server.client.makeChat()
             let slow = try await server.connect(chat)
