@@ -212,7 +212,7 @@ let package = Package(
         .testTarget(
             name: "MySQLClientTests",
             dependencies: [
-                "CMariaDB", "MySQLClient",
+                "CMariaDB", "MySQLClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],

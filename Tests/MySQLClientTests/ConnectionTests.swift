@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import MySQLClient
@@ -6,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3)))
 struct ConnectionTests {
     @Test func session() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         #expect(connection.isMariaDB)
         #expect(connection.serverVersion.hasPrefix("10.") || connection.serverVersion.hasPrefix("11."))
@@ -29,16 +30,16 @@ struct ConnectionTests {
     }
 
     @Test func unixSocket() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         var configuration = server.configuration
         configuration.socket = server.socket
         configuration.port = 1
         let connection = try await MySQLConnection.connect(configuration)
-        #expect(try await connection.perform { try $0.first("SELECT DATABASE()") { $0.text(0) } } == "chat")
+        #expect(try await connection.perform { try $0.first("SELECT DATABASE()") { $0.text(0) } } == "luciq")
     }
 
     @Test func pluginOfTheLibrary() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let root = try await MySQLConnection.connect(server.configuration)
         try await root.run("INSTALL SONAME 'auth_ed25519'")
         try await root.run("CREATE USER eddie IDENTIFIED VIA ed25519 USING PASSWORD('curve')")
@@ -49,7 +50,7 @@ struct ConnectionTests {
     }
 
     @Test func statementsAreKeptAndEvicted() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             for _ in 0..<3 {
@@ -64,7 +65,7 @@ struct ConnectionTests {
     }
 
     @Test func evictedAreClosedAtTheServer() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             for number in 0..<Session.statementCapacity + 72 { try connection.execute("DO \(number) + ?", [1]) }
@@ -74,7 +75,7 @@ struct ConnectionTests {
     }
 
     @Test func aTableThatChangesUnderAStatement() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             try connection.run("CREATE TEMPORARY TABLE c (a INT)")
@@ -92,7 +93,7 @@ struct ConnectionTests {
     }
 
     @Test func streaming() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             var (count, sum): (Int64, Int64) = (0, 0)
@@ -131,7 +132,7 @@ struct ConnectionTests {
     }
 
     @Test func aLargeInsert() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             try connection.run("CREATE TEMPORARY TABLE l (a BIGINT, b INT, c TEXT, d DATETIME(6), e BLOB, f INT)")
@@ -153,7 +154,7 @@ struct ConnectionTests {
 
     @Test func transactions() async throws {
         struct Oops: Error {}
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.run("CREATE TABLE transactions (n INT PRIMARY KEY)")
         try await connection.perform { connection in
@@ -182,7 +183,7 @@ struct ConnectionTests {
     }
 
     @Test func closing() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.execute("DO ?", [1])
         await connection.close()
@@ -194,7 +195,7 @@ struct ConnectionTests {
     }
 
     @Test func threadsEnd() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         struct Weak { weak var thread: ConnectionThread? }
         let before = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count
         var threads: [Weak] = []
@@ -204,13 +205,13 @@ struct ConnectionTests {
             if number % 2 == 0 { await connection.close() }
         }
         // The thread holds its executor, so one that is gone has ended.
-        try await eventually { threads.allSatisfy { $0.thread == nil } }
+        try await eventually("the threads have ended") { threads.allSatisfy { $0.thread == nil } }
         // Other tests have threads of their own at the same time, but not so many.
-        try await eventually {
+        try await eventually("the system has few threads of ours") {
             try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count < before + 100
         }
         let watcher = try await MySQLConnection.connect(server.configuration)
-        try await eventually {
+        try await eventually("the server has few connections of ours") {
             try await watcher.perform { connection in
                 try connection.first("SELECT COUNT(*) FROM information_schema.processlist") { $0.integer(0) }! < 100
             }

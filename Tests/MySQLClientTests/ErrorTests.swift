@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import MySQLClient
@@ -28,7 +29,7 @@ struct ErrorTests {
     }
 
     @Test func fromTheServer() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.run("CREATE TABLE parents (id INT PRIMARY KEY)")
         try await connection.run(
@@ -71,7 +72,7 @@ struct ErrorTests {
     }
 
     @Test func whileConnecting() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         func connecting(_ change: (inout MySQLConfiguration) -> Void) async -> MySQLError? {
             var configuration = server.configuration
             configuration.connectTimeout = .seconds(2)
@@ -97,7 +98,7 @@ struct ErrorTests {
     }
 
     @Test func deadlock() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let one = try await MySQLConnection.connect(server.configuration)
         let two = try await MySQLConnection.connect(server.configuration)
         try await one.run("CREATE TABLE locks (id INT PRIMARY KEY, n INT)")

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import MySQLClient
@@ -7,29 +8,31 @@ import Testing
 @Suite(.timeLimit(.minutes(3)))
 struct TLSTests {
     /// A server whose certificate is for `localhost`, signed by `ca.pem`, and an authority that signed nothing.
-    private func withTLS(_ options: [String], _ body: (PrivateMariaDB, _ folder: String) async throws -> Void)
+    private func withTLS(_ options: [String], _ body: (MariaDBServer, _ folder: String) async throws -> Void)
         async throws
     {
-        let folder = FileManager.default.temporaryDirectory.path + "/tls-\(UInt64.random(in: 0...(.max)))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        for name in ["ca", "other"] {
-            try PrivateMariaDB.run(
-                "openssl",
-                ["req", "-x509", "-days", "2", "-subj", "/CN=\(name)", "-keyout", "\(name).key", "-out", "\(name).pem"]
-                    + key, in: folder)
+        let folder = try TemporaryFolder()
+        let path = folder.path
+        func request(_ name: String, _ arguments: [String]) async throws {
+            try await runProgram(
+                [
+                    "openssl", "req", "-x509", "-days", "2", "-subj", "/CN=\(name)", "-newkey", "ec",
+                    "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "\(path)/\(name).key",
+                    "-out", "\(path)/\(name).pem",
+                ] + arguments)
         }
-        try PrivateMariaDB.run(
-            "openssl",
+        try await request("ca", [])
+        try await request("other", [])
+        try await request(
+            "server",
             [
-                "req", "-x509", "-days", "2", "-subj", "/CN=server", "-addext", "subjectAltName=DNS:localhost",
-                "-addext", "basicConstraints=CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.key",
-                "-out", "server.pem",
-            ] + key, in: folder)
-        try await PrivateMariaDB.with(
-            ["--ssl-ca=\(folder)/ca.pem", "--ssl-cert=\(folder)/server.pem", "--ssl-key=\(folder)/server.key"] + options
-        ) { try await body($0, folder) }
+                "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE",
+                "-CA", "\(path)/ca.pem", "-CAkey", "\(path)/ca.key",
+            ])
+        let server = try await MariaDBServer.start(
+            ["--ssl-ca=\(path)/ca.pem", "--ssl-cert=\(path)/server.pem", "--ssl-key=\(path)/server.key"] + options)
+        try await body(server, path)
+        withExtendedLifetime((folder, server)) {}
     }
 
     @Test func modes() async throws {
@@ -49,7 +52,7 @@ struct TLSTests {
                 ("localhost", "ssl-mode=verify-identity", false, false),
             ]
             for (host, parameters, isRight, isEncrypted) in cases {
-                let url = "mysql://luciq:pass@\(host):\(server.port)/chat?\(parameters)"
+                let url = "mysql://root:\(MariaDBServer.password)@\(host):\(server.port)/luciq?\(parameters)"
                 let configuration = try MySQLConfiguration(url: url.replacing("FOLDER", with: folder))
                 let cipher = MutexBox("")
                 let outcome = await kind {
@@ -77,7 +80,7 @@ struct TLSTests {
             let bytes = MySQLValue.bytes(Array(repeating: 7, count: 1 << 20))
             #expect(
                 try await connection.perform { try $0.first("SELECT LENGTH(?)", [bytes]) { $0.integer(0) } } == 1 << 20)
-            server.stop()
+            server.kill()
             #expect(await kind { try await connection.execute("DO ?", [bytes]) } == .connectionLost)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import MySQLClient
@@ -6,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3)))
 struct ValueTests {
     @Test func roundTrip() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         let long = String(repeating: "é", count: 32_767) + "x"
         let now = Int64(Date().timeIntervalSince1970 * 1_000_000)
@@ -50,7 +51,7 @@ struct ValueTests {
     }
 
     @Test func nulls() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             // The same statement with a NULL after a value, and again: no type and no length stays behind.
@@ -70,7 +71,7 @@ struct ValueTests {
     }
 
     @Test func conversions() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             let numbers = try connection.first("SELECT SUM(?), '12.9', 'x', '-3', 1.5, TRUE, COUNT(*)", [5]) { row in
@@ -82,7 +83,7 @@ struct ValueTests {
     }
 
     @Test func resultOfAStatement() async throws {
-        let server = try await PrivateMariaDB.shared()
+        let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
         try await connection.perform { connection in
             try connection.run("CREATE TEMPORARY TABLE r (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)")

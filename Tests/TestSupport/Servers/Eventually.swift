@@ -1,7 +1,7 @@
 /// Asks until the answer is yes.
 ///
 /// - Throws: `ServerFailure` when it is not within the time; what `isTrue` throws.
-package func eventually(
+nonisolated(nonsending) package func eventually(
     _ what: String, within seconds: Double = 20, _ isTrue: () async throws -> Bool
 ) async throws {
     let until = ContinuousClock.now.advanced(by: .seconds(seconds))

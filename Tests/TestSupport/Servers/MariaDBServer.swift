@@ -53,7 +53,7 @@ package final class MariaDBServer: @unchecked Sendable {
     package func kill() { process.kill() }
 
     /// SIGSTOP: it keeps its connections, new ones are accepted by the system, and nothing is answered.
-    package func freeze() { process.signal(SIGSTOP) }
+    package func freeze() { process.freeze() }
 
     package func thaw() { process.signal(SIGCONT) }
 

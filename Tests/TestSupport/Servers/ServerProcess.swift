@@ -71,6 +71,23 @@ package final class ServerProcess: @unchecked Sendable {
         }
     }
 
+    /// SIGSTOP; returns when every thread of it stands still, which the signal does not wait for.
+    package func freeze() {
+        signal(SIGSTOP)
+        #if os(Linux)
+            let tasks = "/proc/\(pid)/task"
+            func standsStill(_ task: String) -> Bool {
+                // A thread that has ended meanwhile has no file.
+                (try? String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8))?.contains(") T ") ?? true
+            }
+            while isRunning, let threads = try? FileManager.default.contentsOfDirectory(atPath: tasks),
+                !threads.allSatisfy(standsStill)
+            {
+                usleep(1000)
+            }
+        #endif
+    }
+
     /// Ends it by SIGKILL and waits for that; a few milliseconds.
     package func kill() {
         signal(SIGKILL)
