@@ -29,8 +29,9 @@ USER luciq
 WORKDIR /data
 ENV HOST=0.0.0.0 PORT=3000
 EXPOSE 3000
-# A shell's own TCP, so that the image needs no curl. For a worker too: its WORKER_PORT must be PORT then.
+# A shell's own TCP, so that the image needs no curl. It asks OPS_PORT where there is one, and a worker as
+# well: its WORKER_PORT must be PORT.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s CMD ["bash", "-c", \
-    "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /livez HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+    "exec 3<>/dev/tcp/127.0.0.1/${OPS_PORT:-$PORT} && printf 'GET /livez HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["luciq"]
 CMD ["serve"]
