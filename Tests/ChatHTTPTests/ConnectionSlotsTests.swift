@@ -51,6 +51,21 @@ import Testing
         }
     }
 
+    /// A connection that was of use is kept, however long it idles, while there are some that never asked for anything.
+    @Test func aFloodPushesOutItself() async throws {
+        try await TestServer.run(options: options(8, perAddress: 8)) { server in
+            let kept = try RawConnection(port: server.client.port)
+            var rest: [UInt8] = []
+            await kept.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(try await kept.receiveAnswer(rest: &rest)?.status == 200)
+            var flood: [RawConnection] = []
+            for _ in 0..<30 { flood.append(try RawConnection(port: server.client.port)) }
+            #expect(try await flood[0].receiveAnswer(rest: &rest) == nil)
+            await kept.send("GET /openapi.yaml HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(try await kept.receiveAnswer(rest: &rest)?.status == 200)
+        }
+    }
+
     /// Connections in the middle of a request do not. Then health is answered, and all else refused, with words.
     @Test func busyConnectionsLeaveASpare() async throws {
         try await TestServer.run(options: options(4, perAddress: 4)) { server in

@@ -6,8 +6,9 @@ import Synchronization
 
 /// The connections of one server: how many there may be, of one address, and of them streams.
 ///
-/// At the bound, or at an address' share of it, the connection that idles longest makes room: its client opens another one
-/// when it has something to ask. Where none idles, a new connection is a *spare* one: it may ask for health and
+/// At the bound, or at an address' share of it, the connection that idles longest makes room, first of those that never
+/// asked for anything: no request can be on its way to a server that closes, and a flood of connections pushes out itself
+/// before it does anybody else. Where none idles, a new connection is a *spare* one: it may ask for health and
 /// metrics once, and is answered 503 for all else, so that a full server says so and is never silent.
 final class ConnectionSlots: Sendable {
     /// The place of one connection.
@@ -18,6 +19,7 @@ final class ConnectionSlots: Sendable {
         /// Since when it has no request in hand, in nanoseconds of its event loops' clock; `busy` while it has one.
         private let idleSince = Atomic(busy)
         private static let busy = UInt64.max
+        private let hasAsked = Atomic(false)
         fileprivate let isStream = Atomic(false)
 
         fileprivate init(_ address: ClientAddress, isSpare: Bool, channel: any Channel) {
@@ -28,11 +30,17 @@ final class ConnectionSlots: Sendable {
 
         func idles(since time: NIODeadline) { idleSince.store(time.uptimeNanoseconds, ordering: .relaxed) }
 
-        func isBusy() { idleSince.store(Self.busy, ordering: .relaxed) }
+        func isBusy() {
+            hasAsked.store(true, ordering: .relaxed)
+            isLeaving()
+        }
 
-        fileprivate var idle: UInt64? {
+        fileprivate func isLeaving() { idleSince.store(Self.busy, ordering: .relaxed) }
+
+        /// Nil while it has a request in hand.
+        fileprivate var idle: (hasAsked: Bool, since: UInt64)? {
             let since = idleSince.load(ordering: .relaxed)
-            return since == Self.busy ? nil : since
+            return since == Self.busy ? nil : (hasAsked.load(ordering: .relaxed), since)
         }
     }
 
@@ -126,13 +134,14 @@ final class ConnectionSlots: Sendable {
 
     /// A few at a time, so that a flood of connections does not search all of them for each.
     private func longestIdle(of address: ClientAddress?, _ state: inout State) -> [Slot] {
-        let idle = state.slots.values.compactMap { slot -> (since: UInt64, slot: Slot)? in
+        let idle = state.slots.values.compactMap { slot -> (hasAsked: Bool, since: UInt64, slot: Slot)? in
             guard !slot.isSpare, address == nil || slot.address == address else { return nil }
-            return slot.idle.map { ($0, slot) }
+            return slot.idle.map { ($0.hasAsked, $0.since, slot) }
         }
-        let some = idle.sorted { $0.since < $1.since }.prefix(1 + (address == nil ? bound : share) / 64)
+        let order = idle.sorted { $0.hasAsked == $1.hasAsked ? $0.since < $1.since : $1.hasAsked }
+        let some = order.prefix(1 + (address == nil ? bound : share) / 64)
         // They are asked once.
-        for (_, slot) in some { slot.isBusy() }
+        for (_, _, slot) in some { slot.isLeaving() }
         return some.map(\.slot)
     }
 
