@@ -26,6 +26,9 @@ package actor MySQLConnection {
     /// As the server says it: `10.11.6-MariaDB-0+deb12u1`, `8.4.3`.
     package nonisolated var serverVersion: String { session.serverVersion }
 
+    /// What the server said when the connection was made.
+    package nonisolated var facts: ServerFacts { session.facts }
+
     package nonisolated var isMariaDB: Bool { serverVersion.contains("MariaDB") }
 
     /// False after the connection was lost or closed: it never recovers.
@@ -136,6 +139,12 @@ package actor MySQLConnection {
 
     /// Asks the server for a sign of life: one round trip.
     package func ping() throws(MySQLError) { try session.ping() }
+
+    /// Asks the server for its facts as they are now: one round trip.
+    package func currentFacts() throws(MySQLError) -> ServerFacts { try session.askForFacts() }
+
+    /// What the user may do, a statement a line as `SHOW GRANTS` has them.
+    package func grants() throws(MySQLError) -> [String] { try session.texts("SHOW GRANTS").compactMap(\.first) }
 
     /// Ends the connection; statements from now on throw `.closed`. The thread ends with the last reference.
     package func close() { session.close() }

@@ -8,6 +8,8 @@ final class Session: @unchecked Sendable {
 
     /// As the server greeted. Set once, before the connection is anybody's.
     private(set) var serverVersion = ""
+    /// As they were at connecting. Set once, like the version.
+    var facts = ServerFacts([:], version: "")
     private var handle: UnsafeMutablePointer<MYSQL>?
     private var statements = StatementCache(capacity: statementCapacity)
     private var isBroken = false
@@ -55,6 +57,21 @@ final class Session: @unchecked Sendable {
             default: throw failure(handle)
             }
         }
+    }
+
+    /// Sends a statement as text, not prepared, and reads what it answers with as text. NULL is empty.
+    func texts(_ sql: String) throws(MySQLError) -> [[String]] {
+        let handle = try ready()
+        guard mysql_real_query(handle, sql, UInt(sql.utf8.count)) == 0, let rows = mysql_store_result(handle) else {
+            throw failure(handle)
+        }
+        defer { mysql_free_result(rows) }
+        let columns = 0..<Int(mysql_num_fields(rows))
+        var texts: [[String]] = []
+        while let row = mysql_fetch_row(rows) {
+            texts.append(columns.map { column in row[column].map { String(cString: $0) } ?? "" })
+        }
+        return texts
     }
 
     func execute(_ sql: String, _ parameters: [MySQLValue]) throws(MySQLError) -> MySQLResult {
