@@ -45,7 +45,7 @@ package struct CommitLimits: Sendable {
     package var shareEntries = 8
     package var shareBytes = 1 << 20
     /// How long a request waits for its outcome.
-    package var deadline = Duration.seconds(5)
+    package var deadline = Duration.seconds(10)
 
     package init() {}
 }

@@ -7,6 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct CommitSharesTests {
     private func queue(_ change: (inout CommitLimits) -> Void = { _ in }) -> CommitQueue<Item> {
         var limits = CommitLimits()
+        limits.deadline = .seconds(5)
         change(&limits)
         return CommitQueue(limits: limits)
     }

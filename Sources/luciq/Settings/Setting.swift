@@ -30,7 +30,7 @@ enum Setup {
     static let logLevel = Setting("log.level", default: "info")
     static let logFormat = Setting("log.format", default: "auto")
     static let shutdownTimeout = Setting("shutdown.timeout", default: 25)
-    static let requestTimeout = Setting("request.timeout", default: 5)
+    static let requestTimeout = Setting("request.timeout", default: 10)
     static let idleTimeout = Setting("idle.timeout", default: 90)
     static let bodyTimeout = Setting("body.timeout", default: 30)
     static let maxConnections = Setting("max.connections", default: 10_000)

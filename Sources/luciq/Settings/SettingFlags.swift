@@ -85,7 +85,7 @@ struct ServeFlags: ParsableArguments {
 
     @OptionGroup var process: ProcessFlags
 
-    @Option(help: "Seconds that a write may wait for the store. Default: 5. Environment: REQUEST_TIMEOUT.")
+    @Option(help: "Seconds that a write may wait for the store. Default: 10. Environment: REQUEST_TIMEOUT.")
     var requestTimeout: String?
 
     @Option(help: "Seconds until a connection without a request is closed. Default: 90. Environment: IDLE_TIMEOUT.")
