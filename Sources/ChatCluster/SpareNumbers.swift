@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Numbers that this process took and certainly did not store, because another transaction held their owners' rows. The
-/// next batch of the owner uses them; else each try would leave a hole.
+/// Numbers that this process took and certainly did not store: another transaction held their owners' rows, or the
+/// database was away. The next batches of the owner use them; else each try would leave a hole.
 final class SpareNumbers: Sendable {
-    /// Owners; past it numbers are let go, and stay holes until somebody closes them.
+    /// Owners, and numbers of each; past it numbers are let go, and stay holes until somebody closes them.
     private static let capacity = 1024
 
     private let numbers = Mutex<[Int64: [Int64]]>([:])
@@ -11,17 +11,27 @@ final class SpareNumbers: Sendable {
     func keep(_ spare: [Int64], of owner: Int64) {
         guard !spare.isEmpty else { return }
         numbers.withLock { numbers in
-            if numbers.count < Self.capacity || numbers[owner] != nil { numbers[owner, default: []] += spare }
+            guard numbers.count < Self.capacity || numbers[owner] != nil else { return }
+            numbers[owner] = Array((numbers[owner, default: []] + spare).sorted().prefix(Self.capacity))
         }
     }
 
-    /// Hands out those of these owners.
-    func take(of owners: some Sequence<Int64>) -> [Int64: [Int64]] {
+    /// Those of these owners that have any.
+    func owners(among owners: some Sequence<Int64>) -> [Int64] {
+        numbers.withLock { numbers in numbers.isEmpty ? [] : owners.filter { numbers[$0] != nil } }
+    }
+
+    /// Hands out an owner's lowest ones.
+    ///
+    /// - Parameters:
+    ///   - count: at most.
+    ///   - highest: of the numbers that are stored; what is not above it is forgotten.
+    func take(_ count: Int64, of owner: Int64, above highest: Int64) -> [Int64] {
         numbers.withLock { numbers in
-            guard !numbers.isEmpty else { return [:] }
-            return owners.reduce(into: [:]) { taken, owner in
-                if let spare = numbers.removeValue(forKey: owner) { taken[owner] = spare }
-            }
+            guard let spare = numbers.removeValue(forKey: owner)?.filter({ $0 > highest }) else { return [] }
+            let rest = spare.dropFirst(Int(clamping: count))
+            if !rest.isEmpty { numbers[owner] = Array(rest) }
+            return Array(spare.prefix(Int(clamping: count)))
         }
     }
 }

@@ -61,6 +61,35 @@ import Testing
     }
 }
 
+@Suite(.timeLimit(.minutes(1))) struct SpareNumbersTests {
+    @Test func theLowestAreUsedFirst() {
+        let spares = SpareNumbers()
+        spares.keep([9, 7], of: 1)
+        spares.keep([8], of: 1)
+        #expect(spares.owners(among: [2, 1]) == [1])
+        #expect(spares.take(2, of: 1, above: 0) == [7, 8])
+        #expect(spares.take(2, of: 1, above: 0) == [9])
+        #expect(spares.take(2, of: 1, above: 0) == [])
+        #expect(spares.owners(among: [2, 1]) == [])
+    }
+
+    /// No message comes to lie before one that is stored.
+    @Test func whatOthersHaveGonePastIsForgotten() {
+        let spares = SpareNumbers()
+        spares.keep([7, 8, 9], of: 1)
+        #expect(spares.take(1, of: 1, above: 8) == [9])
+        #expect(spares.owners(among: [1]) == [])
+    }
+
+    @Test func theyAreBounded() {
+        let spares = SpareNumbers()
+        for owner in 0..<2000 { spares.keep(Array(1...10), of: Int64(owner)) }
+        #expect(spares.owners(among: 0..<2000).count == 1024)
+        spares.keep(Array(11...5000), of: 0)
+        #expect(spares.take(5000, of: 0, above: 0) == Array(1...1024))
+    }
+}
+
 @Suite(.timeLimit(.minutes(1))) struct ServerVersionTests {
     @Test(arguments: [
         ("8.0.36", false, true), ("8.4.0", false, true), ("5.7.44-log", false, false),
