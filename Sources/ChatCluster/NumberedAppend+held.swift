@@ -31,7 +31,10 @@ extension NumberedAppend {
                     "of": "\(log.table.ownerTable)", "count": "\(held.count)", "id": "\(held.min() ?? 0)",
                 ])
         }
-        if let failure { throw failure }
+        if let failure {
+            areNumbersSpare = false
+            throw failure
+        }
     }
 }
 

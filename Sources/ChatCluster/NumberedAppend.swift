@@ -30,6 +30,8 @@ enum Fate: Sendable {
 ///   answered `.held`; the rest is stored.
 /// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
 ///   numbers again. If the first attempt went through after all, the fence says so.
+/// - *Time is up*: numbers that are surely not stored are left to the next batch (`SpareNumbers`), so that no number of
+///   requests that are refused leaves holes.
 struct NumberedAppend<Entry: NumberedEntry> {
     /// Writes the rows, within the transaction. A row's `entry` is the place in the batch of what is in it.
     typealias Insert =
@@ -60,6 +62,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var stripe: Int64 = 0
     private var heldStripe: StripeHeld?
     private var hasMetHeldStripe = false
+    /// Whether Redis gave its numbers, and no transaction that may be open or stored has any of them.
+    var areNumbersSpare = true
 
     init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
         self.log = log
@@ -77,7 +81,6 @@ struct NumberedAppend<Entry: NumberedEntry> {
         var step = isKeyed ? Step.lookForKeys : .commit
         var mayBeStored = false
         var isPastHeld = false
-        for (owner, numbers) in log.spares.take(of: Set(batch.owners)) { batch.give(owner, numbers: numbers) }
         while true {
             do {
                 switch step {
@@ -96,7 +99,10 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     step = .commit
                 }
             } catch {
-                if step == .commit, error.leavesInDoubt { mayBeStored = true }
+                if step == .commit, error.leavesInDoubt {
+                    mayBeStored = true
+                    areNumbersSpare = false
+                }
                 switch error.kind {
                 case .duplicateKey: step = .lookForRows
                 case .foreignKey: step = .lookForOwners
@@ -108,6 +114,9 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 default: break
                 }
                 guard await retry.mayGoOn(after: error) else {
+                    if areNumbersSpare {
+                        for owner in Set(batch.owners) { log.spares.keep(batch.takeBack(from: owner), of: owner) }
+                    }
                     throw mayBeStored ? .outcomeUnknown : ChatError(driver: error)
                 }
             }
@@ -148,11 +157,23 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
     }
 
+    /// Takes numbers that an earlier batch left. Those that others have gone past since are let go: no message comes to lie
+    /// before one that is answered already.
+    private mutating func takeSpares() async throws(MySQLError) {
+        let owners = log.spares.owners(among: batch.wanted.map(\.owner))
+        guard !owners.isEmpty else { return }
+        let highest = try await log.highestNumbers(of: owners, within: retry.remaining)
+        for (owner, count) in batch.wanted {
+            batch.give(owner, numbers: log.spares.take(count, of: owner, above: highest[owner] ?? 0))
+        }
+    }
+
     /// Asks Redis for the numbers that are wanted. What it does not give is taken within the transaction.
     ///
     /// A counter that is not believed is asked about in the database, and put right unless another process has moved it
     /// meanwhile: then it is judged again, a few times.
     private mutating func takeNumbers() async throws(MySQLError) {
+        try await takeSpares()
         var wishes = batch.wanted.map { owner, count in
             NumberSource.Wish(owner: owner, count: count, floor: floor(of: owner))
         }
@@ -196,15 +217,19 @@ struct NumberedAppend<Entry: NumberedEntry> {
         let (log, entries, keys, insert, proposed, proposal) = (log, entries, keys, insert, batch, plan)
         let drawn = stripe
         // The numbers come back even when the commit failed: they may be in the database.
-        let (tried, triedPlan, failure, heldStripe) = try await log.pool.run(within: retry.remaining) { connection in
-            var (batch, plan) = (proposed, proposal)
+        let tried = try await log.pool.run(within: retry.remaining) { connection in
+            var attempt = Attempt(batch: proposed, plan: proposal)
+            var isSent = false
             do {
                 try connection.transaction { connection in
-                    if !batch.wanted.isEmpty {
-                        try log.takeLocked(&batch, connection)
-                        plan = batch.plan
+                    isSent = true
+                    if !attempt.batch.wanted.isEmpty {
+                        attempt.areNumbersSpare = false
+                        try log.takeLocked(&attempt.batch, connection)
+                        attempt.plan = attempt.batch.plan
                     }
-                    try insert(plan.rows, plan.voids, batch.id, drawn, connection)
+                    let plan = attempt.plan
+                    try insert(plan.rows, plan.voids, attempt.batch.id, drawn, connection)
                     let traces = plan.rows.compactMap { row in
                         entries[row.entry].key.map {
                             NewTrace(owner: row.place.owner, key: $0, number: row.place.number)
@@ -212,17 +237,30 @@ struct NumberedAppend<Entry: NumberedEntry> {
                     }
                     try keys.remember(traces, connection)
                 }
-                return (batch, plan, MySQLError?.none, StripeHeld?.none)
             } catch let held as StripeHeld {
-                return (batch, plan, held.cause, held)
+                attempt.failure = held.cause
+                attempt.heldStripe = held
             } catch let error as MySQLError {
-                // After a failover this server may stay read-only for good: look for the primary anew.
-                if error.kind == .readOnly { connection.close() }
-                return (batch, plan, error, nil)
+                attempt.failure = error
             }
+            // Where the rollback was not heard of either, the transaction may be open for a while.
+            if isSent, attempt.failure != nil, !connection.isUsable { attempt.areNumbersSpare = false }
+            // After a failover this server may stay read-only for good: look for the primary anew.
+            if attempt.failure?.kind == .readOnly { connection.close() }
+            return attempt
         }
-        (batch, plan, self.heldStripe) = (tried, triedPlan, heldStripe)
-        if let failure { throw failure }
+        (batch, plan, heldStripe) = (tried.batch, tried.plan, tried.heldStripe)
+        if !tried.areNumbersSpare { areNumbersSpare = false }
+        if let failure = tried.failure { throw failure }
+    }
+
+    /// What a transaction made of a batch.
+    private struct Attempt: Sendable {
+        var batch: NumberedBatch
+        var plan: NumberedBatch.Plan
+        var areNumbersSpare = true
+        var failure: MySQLError?
+        var heldStripe: StripeHeld?
     }
 
     /// Looks who has our numbers. Those that another has are lost, and their owners' counters are behind.

@@ -29,12 +29,13 @@ struct Retry {
 extension MySQLError {
     var isDuplicate: Bool { if case .duplicateKey = kind { true } else { false } }
 
-    /// Whether the transaction it ended may have been committed: a server that is told to kill a statement, a connection
-    /// or itself says so even after a commit that it has carried out.
+    /// Whether the transaction it ended may have been committed. Whatever a `COMMIT` is answered with, but a conflict or a
+    /// server that takes no writes, may come after it was carried out: a server that is told to kill a statement, a
+    /// connection or itself says so even then, and so does a Galera node that is cut off while the others decide.
     var leavesInDoubt: Bool {
         switch kind {
-        case .connectionLost, .interrupted, .shuttingDown: true
-        default: false
+        case .deadlock, .readOnly: false
+        default: isOfCommit
         }
     }
 
@@ -50,9 +51,10 @@ extension MySQLError {
     fileprivate var mayPass: Bool {
         switch kind {
         case .duplicateKey, .foreignKey, .deadlock, .lockTimeout, .readOnly, .tooManyConnections, .diskFull,
-            .shuttingDown, .interrupted, .cannotConnect, .connectionLost, .poolExhausted:
+            .shuttingDown, .interrupted, .cannotConnect, .connectionLost, .poolExhausted, .notReady, .commitFailed:
             true
-        case .accessDenied, .unknownDatabase, .noSuchTable, .closed, .other: false
+        // Another attempt finds out whether it is stored.
+        case .accessDenied, .unknownDatabase, .noSuchTable, .closed, .packetTooLarge, .other: leavesInDoubt
         }
     }
 }
@@ -65,6 +67,8 @@ extension ChatError {
             case .cannotConnect, .connectionLost, .shuttingDown, .closed: "The database cannot be reached"
             case .tooManyConnections, .poolExhausted: "The database has no connection free"
             case .readOnly: "The database cannot be written"
+            case .notReady, .commitFailed: "The database's node is not ready"
+            case .packetTooLarge: "The database takes no packet of this size (max_allowed_packet)"
             case .diskFull: "The database's disk is full"
             case .deadlock, .lockTimeout, .interrupted: "The database is too busy"
             default: "The database failed (MySQL error \(error.number))"

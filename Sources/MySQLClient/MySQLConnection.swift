@@ -99,12 +99,13 @@ package actor MySQLConnection {
 
     /// Runs the body in a transaction: committed when it returns, rolled back when it throws.
     ///
-    /// - Throws: what the body throws; `.connectionLost` from the commit, when it is not known whether it is done.
+    /// - Throws: what the body throws; a `MySQLError` that `isOfCommit`, after which the transaction may be stored unless
+    ///   its kind says otherwise.
     package func transaction<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
         try run("START TRANSACTION")
         do {
             let result = try body(self)
-            try run("COMMIT")
+            do throws(MySQLError) { try run("COMMIT") } catch { throw error.ofCommit }
             return result
         } catch {
             rollBack()

@@ -10,6 +10,12 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         case lockTimeout
         /// The server, or the transaction, takes no writes: a replica, or a primary that was demoted.
         case readOnly
+        /// A node that takes no part in its cluster at the moment (Galera): it did not carry out the statement.
+        case notReady
+        /// The server could not finish a commit, and does not say whether the transaction is stored.
+        case commitFailed
+        /// A statement is larger than the server takes (`max_allowed_packet`), or a row than the library does.
+        case packetTooLarge
         case tooManyConnections
         case accessDenied
         case unknownDatabase
@@ -34,6 +40,8 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
     package let number: Int
     /// What the server or the library says. It may hold a value that was to be stored, never a password.
     package let message: String
+    /// Whether a transaction's `COMMIT` was answered with it. Before that, nothing of the transaction is stored.
+    package private(set) var isOfCommit = false
 
     package var description: String { number == 0 ? message : "\(message) (MySQL error \(number))" }
 
@@ -41,6 +49,13 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         self.kind = kind
         self.number = number
         self.message = message
+    }
+
+    /// The same, met by a `COMMIT`.
+    package var ofCommit: MySQLError {
+        var error = self
+        error.isOfCommit = true
+        return error
     }
 
     /// An error as it came from the server or the library, on an open connection: a handshake cannot fail any more, so
@@ -69,15 +84,22 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
 }
 
 extension MySQLError.Kind {
-    /// Sources: the lists of server errors of MySQL 8.0 and of MariaDB, and the library's errmsg.h.
+    /// Sources: the lists of server errors of MySQL 8.0 and of MariaDB, the library's errmsg.h, and what MariaDB 10.11 with
+    /// Galera 4 answered when its node was cut off.
     init(number: Int, message: String) {
         self =
             switch number {
             case 1022, 1062, 1586: .duplicateKey(index: Self.index(in: message))
             case 1216, 1217, 1451, 1452: .foreignKey
-            case 1213: .deadlock
+            // 3101: Group Replication found a conflict at the commit, and rolled back. Galera says 1213 to that.
+            case 1213, 3101: .deadlock
             case 1205, 3572: .lockTimeout
             case 1207, 1290, 1792, 1836: .readOnly
+            // Without those words it is a command that the server does not know.
+            case 1047 where message.contains("WSREP"): .notReady
+            // 3100: a hook of replication failed.
+            case 1180, 3100: .commitFailed
+            case 1153, 2020: .packetTooLarge
             case 1040, 1203, 1226: .tooManyConnections
             case 1044, 1045, 1130, 1142, 1143, 1227, 1698, 1820, 1862, 3118, 4151: .accessDenied
             case 1049: .unknownDatabase
@@ -95,7 +117,14 @@ extension MySQLError.Kind {
     }
 
     /// Whether the connection cannot be used after such an error.
-    var isFatal: Bool { self == .connectionLost || self == .shuttingDown || self == .cannotConnect }
+    var isFatal: Bool {
+        switch self {
+        case .connectionLost, .shuttingDown, .cannotConnect, .packetTooLarge: true
+        // The server may take long to come back, and there are others.
+        case .notReady, .commitFailed: true
+        default: false
+        }
+    }
 
     /// The key in "Duplicate entry '42-7' for key 'messages.index_on_chat_id'", whatever the language: what is quoted
     /// last. MySQL puts the table before it since 8.0.19, MariaDB does not.

@@ -3,6 +3,7 @@ import Foundation
 import MySQLClient
 import RedisClient
 import ServiceLifecycle
+import Synchronization
 import TestSupport
 import Testing
 
@@ -12,11 +13,14 @@ import Testing
     /// Two nodes are written at the same time, each by a store of its own. Locks are a node's own there: who came second
     /// learns it at the commit.
     @Suite(.serialized, .timeLimit(.minutes(3))) struct GaleraTests {
+        /// For all tests: it takes ten seconds to start.
+        private static let galera = Task { try await GaleraCluster.start() }
+
         /// Late appends on one node, and readers that settle the same numbers on the other: one of them has each number.
         @Test func anAppendAndAVoidNeverShareANumber() async throws {
-            try await run { here, there, _ in
+            try await run { here, there, _, _ in
                 var given: [Int64] = []
-                for round in 0..<100 {
+                for round in 0..<150 {
                     let next = (given.max() ?? 0) + 1
                     given += try await withThrowingTaskGroup(of: [Int64].self) { group in
                         for writer in 0..<2 {
@@ -31,7 +35,7 @@ import Testing
                         return try await group.reduce(into: []) { $0 += $1 }
                     }
                 }
-                #expect(given.count == 2000)
+                #expect(given.count == 3000)
                 try await expectSame(given, here, there)
                 let voids = try await here.sql("SELECT COUNT(*) FROM messages WHERE batch_id = -1")[0][0]
                 #expect(voids > 0, "no void was ever first, so nothing was shown")
@@ -40,7 +44,7 @@ import Testing
 
         /// Without Redis each node's writers go on after the chat's highest number, which the other's have taken meanwhile.
         @Test func withoutRedisBothNodesAreWritten() async throws {
-            try await run { here, there, redis in
+            try await run { here, there, _, redis in
                 redis.kill()
                 let given = try await withThrowingTaskGroup(of: [Int64].self) { group in
                     for writer in 0..<10 {
@@ -55,11 +59,53 @@ import Testing
             }
         }
 
+        /// A node that is cut off from the others refuses what it gets, and does not know what became of the commits that were
+        /// under way. Who waits long enough is answered in the end; who does not is told the truth, and leaves no holes.
+        @Test func aNodeThatIsCutOff() async throws {
+            try await run { here, _, galera, _ in
+                var configuration = here.configuration
+                configuration.patience = .milliseconds(200)
+                let (patient, hasty) = (Told(), Told())
+                try await MySQLStore(configuration, logger: TestCluster.logger).run { other in
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        // A chat each: one is never in two batches of a process.
+                        for _ in 0..<3 {
+                            let chats = (try await here.anotherChat(), try await here.anotherChat())
+                            group.addTask { try await patient.write(to: chats.0, here.store, here.tenant) }
+                            group.addTask { try await hasty.write(to: chats.1, other, here.tenant) }
+                        }
+                        try await patient.see(stored: 100)
+                        try await galera.isolate(galera.nodes[0])
+                        try await hasty.see(refused: 100)
+                        try await galera.rejoin(galera.nodes[0])
+                        try await patient.see(stored: 100)
+                        try await hasty.see(stored: 100)
+                        (patient.isOver, hasty.isOver) = (true, true)
+                        try await group.waitForAll()
+                    }
+                }
+                #expect(patient.refused.isEmpty && patient.doubtful.isEmpty)
+                let bodies = try await here.store.scans.withConnection { connection in
+                    try connection.rows("SELECT body FROM messages WHERE batch_id > 0") { $0.text(0) }
+                }
+                let stored = Set(bodies)
+                #expect(stored.count == bodies.count, "one is stored twice")
+                #expect(stored.isSuperset(of: patient.stored.union(hasty.stored)), "answered, and not there")
+                #expect(stored.isDisjoint(with: hasty.refused), "refused, and stored all the same")
+                let holes = try await here.sql(
+                    "SELECT CAST(SUM(n) AS SIGNED) FROM (SELECT MAX(number) - COUNT(*) AS n FROM messages GROUP BY chat_id) AS t"
+                )[0][0]
+                // Of what was under way when the node was cut off, and not of what came later.
+                #expect(holes <= hasty.doubtful.count + 3 * Told.batch)
+                #expect(try await here.verify(mends: true).problems == [])
+            }
+        }
+
         /// A named lock does not reach the other node.
         @Test func migratorsOnTwoNodesDoNoHarm() async throws {
-            let galera = try await GaleraCluster.start(2)
+            let galera = try await Self.galera.value
             for round in 0..<5 {
-                let name = "luciq_\(round)"
+                let name = "migrated_\(round)"
                 _ = try await galera.nodes[0].sql("CREATE DATABASE \(name) CHARACTER SET utf8mb4")
                 var configurations: [ClusterConfiguration] = []
                 for node in galera.nodes {
@@ -81,16 +127,22 @@ import Testing
         }
 
         private func run(
-            _ body: (_ here: TestCluster, _ there: MySQLStore, _ redis: RedisServer) async throws -> Void
+            _ body: (TestCluster, _ there: MySQLStore, GaleraCluster, RedisServer) async throws -> Void
         ) async throws {
-            let galera = try await GaleraCluster.start(2)
+            let galera = try await Self.galera.value
             let redis = try await RedisServer.start()
-            try await TestCluster.run(TestCluster.configuration(mysql: galera.nodes[0].url(), redis: redis.url())) {
-                here in
-                let there = try await MySQLStore(
-                    TestCluster.configuration(mysql: galera.nodes[1].url(), redis: redis.url()),
-                    logger: TestCluster.logger)
-                try await there.run { _ in try await body(here, there, redis) }
+            let name = "luciq_\(UInt32.random(in: 0...(.max)))"
+            _ = try await galera.nodes[0].sql("CREATE DATABASE \(name) CHARACTER SET utf8mb4")
+            func configuration(_ node: MariaDBServer) async throws -> ClusterConfiguration {
+                try await TestCluster.configuration(mysql: node.url(database: name), redis: redis.url())
+            }
+            try await TestCluster.run(configuration(galera.nodes[0])) { here in
+                let another = try await configuration(galera.nodes[1])
+                try await eventually("the other node has the schema") {
+                    try await MySQLKeeper(another, logger: TestCluster.logger).status().pending.isEmpty
+                }
+                let there = try await MySQLStore(another, logger: TestCluster.logger)
+                try await there.run { _ in try await body(here, there, galera, redis) }
             }
         }
 
@@ -105,6 +157,54 @@ import Testing
             }
             #expect(try await here.verify(mends: true).problems == [])
             #expect(try await there.count(in: here.chat) == Int64(given.count))
+        }
+    }
+
+    /// What writers were told of their messages.
+    private final class Told: Sendable {
+        static let batch = 5
+
+        private struct State {
+            var stored: Set<String> = []
+            var refused: Set<String> = []
+            var doubtful: Set<String> = []
+            var isOver = false
+        }
+
+        private let state = Mutex(State())
+
+        var stored: Set<String> { state.withLock(\.stored) }
+        var refused: Set<String> { state.withLock(\.refused) }
+        var doubtful: Set<String> { state.withLock(\.doubtful) }
+        var isOver: Bool {
+            get { state.withLock(\.isOver) }
+            set { state.withLock { $0.isOver = newValue } }
+        }
+
+        /// Returns when so many more were stored or refused.
+        func see(stored: Int = 0, refused: Int = 0) async throws {
+            let goals = (self.stored.count + stored, self.refused.count + refused)
+            try await eventually("\(stored) more are stored, \(refused) more refused", within: 60) {
+                self.stored.count >= goals.0 && self.refused.count >= goals.1
+            }
+        }
+
+        /// Appends one batch without keys after the other.
+        func write(to chat: Chat.ID, _ store: MySQLStore, _ tenant: Tenant.ID) async throws {
+            var round = 0
+            while !isOver {
+                round += 1
+                let bodies = (0..<Self.batch).map { "\(chat.rawValue) \(round) \($0)" }
+                let batch = bodies.map { NewMessage(tenant: tenant, chat: chat, body: $0) }
+                do {
+                    for result in try await store.append(batch, at: TestCluster.time) { _ = try result.get() }
+                    state.withLock { $0.stored.formUnion(bodies) }
+                } catch ChatError.outcomeUnknown {
+                    state.withLock { $0.doubtful.formUnion(bodies) }
+                } catch ChatError.unavailable {
+                    state.withLock { $0.refused.formUnion(bodies) }
+                }
+            }
         }
     }
 #endif

@@ -148,6 +148,35 @@ import Testing
         }
     }
 
+    /// Whatever is refused while the database is away, in however many batches, leaves no hole.
+    @Test func refusedCreatesLeaveNoHoles() async throws {
+        let server = try await MariaDBServer.start()
+        var configuration = try await TestCluster.configuration(mysql: server.url())
+        configuration.patience = .milliseconds(100)
+        try await TestCluster.run(configuration) { test in
+            let new = NewChat(tenant: test.tenant)
+            try await eventually("some are stored, however slow the machine") { (try? await test.send(3)) != nil }
+            let before = try await test.storedNumbers()
+            server.kill()
+            for _ in 0..<20 {
+                await #expect(throws: ChatError.self) { try await test.send(3) }
+                await #expect(throws: ChatError.self) { try await test.store.append([new], at: TestCluster.time) }
+            }
+            try await server.restart()
+            try await eventually("it is served again") { (try? await test.send(1)) != nil }
+            try await eventually("chats too") {
+                (try? await test.store.append([new], at: TestCluster.time)[0].get()) != nil
+            }
+            // Each pool has connections that died.
+            try await eventually("all is served again") { (try? await test.storedNumbers()) != nil }
+            #expect(try await test.storedNumbers() == before + [(before.last ?? 0) + 1])
+            #expect(try await server.sql("SELECT number FROM chats ORDER BY number") == "1\n2")
+            // Those that are left are used as well, and then Redis' next ones.
+            #expect(try await test.send(5).first == Int64(before.count + 2))
+            #expect(try await test.verify().isClean)
+        }
+    }
+
     /// The server shuts down in order: what is under way may be told so after its commit.
     @Test func aServerThatIsRestartedInOrder() async throws {
         try await run { test, server in
@@ -253,6 +282,29 @@ import Testing
             #expect(try await test.store.id(of: token) != nil)
             #expect(try await test.storedNumbers() == [1, 2, 3])
             #expect(try await test.verify().isClean)
+        }
+    }
+
+    /// No commit was sent yet, so nobody has to doubt.
+    @Test func anInsertThatNobodyHeardOf() async throws {
+        let server = try await MariaDBServer.start()
+        var configuration = try await TestCluster.configuration(mysql: server.url())
+        configuration.patience = .seconds(2)
+        try await TestCluster.run(configuration) { test in
+            try await test.send(1)
+            let console = try await MySQLConnection.connect(configuration.mysql)
+            try await console.run("LOCK TABLES messages WRITE")
+            let results = Task { try await test.send(1) }
+            try await eventually("the insert waits") {
+                try await server.sql(
+                    """
+                    SELECT COUNT(*) FROM information_schema.processlist
+                    WHERE state = 'Waiting for table metadata lock' AND info LIKE 'INSERT INTO messages%'
+                    """) == "1"
+            }
+            server.kill()
+            let error = await #expect(throws: ChatError.self) { try await results.value }
+            #expect(error?.code == "unavailable")
         }
     }
 

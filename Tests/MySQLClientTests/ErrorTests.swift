@@ -28,6 +28,18 @@ struct ErrorTests {
         #expect(MySQLError(number: 1030, message: "Got error 168 from engine").kind == .other)
     }
 
+    /// What a Galera node says that is cut off, and what else ends a connection.
+    @Test func whatMakesANodeBeLeft() {
+        let notReady = MySQLError(number: 1047, message: "WSREP has not yet prepared node for application use")
+        #expect(notReady.kind == .notReady && notReady.kind.isFatal)
+        #expect(MySQLError(number: 1047, message: "Unknown command").kind == .other)
+        let commit = MySQLError(number: 1180, message: "Got error 6 \"No such device or address\" during COMMIT")
+        #expect(commit.kind == .commitFailed && commit.kind.isFatal)
+        #expect(MySQLError(number: 1153, message: "").kind == .packetTooLarge)
+        #expect(MySQLError(number: 2020, message: "").kind.isFatal)
+        #expect(MySQLError(number: 3101, message: "").kind == .deadlock)
+    }
+
     @Test func fromTheServer() async throws {
         let server = try await MariaDBServer.shared()
         let connection = try await MySQLConnection.connect(server.configuration)
