@@ -124,6 +124,7 @@ let package = Package(
                 .embedInCode("Migrations/20261128000001_widen_numbers.sql"),
                 .embedInCode("Migrations/20261128000002_create_deployment.sql"),
                 .embedInCode("Migrations/20261128000003_hide_columns.sql"),
+                .embedInCode("Migrations/20261128000004_create_void_runs.sql"),
             ],
             swiftSettings: settings
         ),

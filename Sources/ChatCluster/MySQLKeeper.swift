@@ -92,9 +92,8 @@ package struct MySQLKeeper: StoreKeeper {
                 let schema = try Schema(connection)
                 try schema.checkMayMigrate(location)
                 for table in [
-                    "deployment", "job_positions", "idempotency_keys", "application_counts", "messages", "chats",
-                    "applications",
-                    "schema_migrations",
+                    "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs", "messages",
+                    "chats", "applications", "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

@@ -94,27 +94,6 @@ extension MySQLStore: MessageLog {
             }
         }
     }
-
-    /// Stores rows that hold numbers nobody may have any more, and takes them off their chats' counts.
-    static func insert(voids: [OwnedNumber], at now: Timestamp, _ connection: isolated MySQLConnection) throws {
-        let counts = Dictionary(voids.map { ($0.owner, Int64(1)) }, uniquingKeysWith: +)
-        // The chat first: a row's insert would share the lock that this needs alone.
-        for (chat, count) in counts.sorted(by: { $0.key < $1.key }) {
-            try connection.execute(
-                "UPDATE chats SET void_count = void_count + ? WHERE id = ?", [.integer(count), .integer(chat)])
-        }
-        for place in voids {
-            try connection.execute(
-                """
-                INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)
-                VALUES (?, ?, NULL, ?, ?, ?)
-                """,
-                [
-                    .integer(place.owner), .integer(place.number), .timestamp(now.microseconds),
-                    .timestamp(now.microseconds), .integer(BatchID.void),
-                ])
-        }
-    }
 }
 
 extension Fate {

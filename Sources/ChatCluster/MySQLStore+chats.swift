@@ -28,20 +28,16 @@ extension MySQLStore: ChatStore {
 
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
         let (rows, isPreceded) = try await read { connection in
-            let rows = try connection.rows(
-                """
-                SELECT id, number, created_at, counted_number, void_count FROM \(NumberedTable.chats.byNumber)
-                WHERE application_id = ? AND number > ? AND number < ? AND batch_id >= 0
-                ORDER BY number \(page.walkOrder) LIMIT ?
-                """,
-                [
-                    .integer(tenant.rawValue), .integer(page.lowerBound), .integer(page.upperBound),
-                    .integer(Int64(page.limit + 1)),
-                ], UncountedChat.init)
+            var rows: [UncountedChat] = []
+            var walk = self.walk(.chats, of: tenant.rawValue, page, columns: UncountedChat.columns)
+            try walk.run(limit: page.limit + 1, connection) { row in
+                rows.append(UncountedChat(row))
+                return true
+            }
             // A number that becomes void between the two statements is counted this once.
             let messages = try ChatCount.messages(after: rows.map(\.counted), connection)
             let chats = rows.map { CountedChat($0, uncounted: messages[$0.counted.owner] ?? 0) }
-            return (chats, try page.isPreceded(in: .chats, of: tenant.rawValue, connection))
+            return (chats, try self.isPreceded(page, in: .chats, of: tenant.rawValue, connection))
         }
         for row in rows { counting.advance(row.count, self) }
         return PageOf(walked: rows.map(\.chat), page: page, isPrecededBy: isPreceded)
@@ -50,16 +46,18 @@ extension MySQLStore: ChatStore {
 
 /// A row of a list, whose messages after the counted number are yet to be counted.
 private struct UncountedChat: Sendable {
+    static let columns = ", id, created_at, counted_number, void_count"
+
     let number: Int64
     let createdAt: Timestamp
     let counted: OwnedNumber
     let voids: Int64
 
     init(_ row: borrowing MySQLRow) {
-        self.number = row.integer(1)
-        self.createdAt = Timestamp(microseconds: row.timestamp(2))
-        self.counted = OwnedNumber(owner: row.integer(0), number: row.integer(3))
-        self.voids = row.integer(4)
+        self.number = row.integer(0)
+        self.createdAt = Timestamp(microseconds: row.timestamp(3))
+        self.counted = OwnedNumber(owner: row.integer(2), number: row.integer(4))
+        self.voids = row.integer(5)
     }
 }
 
@@ -116,23 +114,6 @@ extension MySQLStore: ChatLog {
                 .success(AppendedChat(id: nil, number: Chat.Number(number), isReplay: true))
             case .refused(let error): .failure(error)
             }
-        }
-    }
-
-    /// Makes sure of a chat's number, as `settle` does of a message's.
-    func settleChat(_ number: Chat.Number, in tenant: Tenant.ID) async throws {
-        do {
-            _ = try await writes.run(within: chatLog.patience) { connection in
-                try connection.execute(
-                    """
-                    INSERT INTO chats (application_id, number, created_at, updated_at, batch_id)
-                    VALUES (?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), ?)
-                    """, [.integer(tenant.rawValue), .integer(number.rawValue), .integer(BatchID.void)])
-            }
-        } catch  where error.isDuplicate {
-            return
-        } catch {
-            throw ChatError(driver: error)
         }
     }
 }

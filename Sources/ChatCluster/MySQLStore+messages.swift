@@ -2,13 +2,10 @@ import ChatCore
 import MySQLClient
 
 extension MySQLStore: MessageStore {
-    /// Rows a statement of a walk: more than a page's.
-    private static let walkPart = 1024
-
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await read { connection in
             try connection.first(
-                "SELECT number, body, created_at FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
+                "SELECT number, batch_id, body, created_at FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
                 [.integer(chat.rawValue), .integer(number.rawValue)], Self.message)
         }
     }
@@ -17,15 +14,16 @@ extension MySQLStore: MessageStore {
         try await read { connection in
             var messages: [Message] = []
             var bytes = 0
-            try Self.walk(chat, page, limit: page.limit + 1, connection) { row in
+            var walk = self.walk(chat, page)
+            try walk.run(limit: page.limit + 1, connection) { row in
                 messages.append(Self.message(row))
-                bytes += row.bytes(1).lengthInJSON
+                bytes += row.bytes(2).lengthInJSON
                 return bytes <= page.bytes
             }
             let page = page.cut(to: messages)
             return PageOf(
                 walked: messages, page: page,
-                isPrecededBy: try page.isPreceded(in: .messages, of: chat.rawValue, connection))
+                isPrecededBy: try isPreceded(page, in: .messages, of: chat.rawValue, connection))
         }
     }
 
@@ -35,15 +33,15 @@ extension MySQLStore: MessageStore {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + SearchWalk.deadline
         return try await scan(within: SearchWalk.deadline) { connection in
-            let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, connection)
+            let found = try matches(text, chat, page, limit: page.limit + 1, deadline, connection)
             let page = page.cut(to: found)
             guard let behind = page.behind else { return PageOf(walked: found, page: page, isPrecededBy: false) }
-            let preceding = try Self.matches(text, chat, behind, limit: 1, deadline, connection)
+            let preceding = try matches(text, chat, behind, limit: 1, deadline, connection)
             return PageOf(walked: found, page: page, isPrecededBy: !preceding.isEmpty)
         }
     }
 
-    private static func matches(
+    private func matches(
         _ text: SearchText,
         _ chat: Chat.ID,
         _ page: Page,
@@ -52,10 +50,13 @@ extension MySQLStore: MessageStore {
         _ connection: isolated MySQLConnection
     ) throws -> [Message] {
         var search = try SearchWalk(text, limit: limit, bound: page.bytes, until: deadline)
-        try walk(chat, page, limit: .max, connection) { row in
-            try search.see(row.bytes(1)) { message(row) }
-        }
+        var walk = self.walk(chat, page)
+        try walk.run(limit: .max, connection) { row in try search.see(row.bytes(2)) { Self.message(row) } }
         return search.found
+    }
+
+    private func walk(_ chat: Chat.ID, _ page: Page) -> NumberedWalk {
+        walk(.messages, of: chat.rawValue, page, columns: ", body, created_at")
     }
 
     func count(in chat: Chat.ID) async throws -> Int64? {
@@ -68,39 +69,11 @@ extension MySQLStore: MessageStore {
         return count?.messages
     }
 
-    /// Shows `each` a chat's rows in the direction of a page, until it has seen enough. In parts, because the server sends
-    /// all that a statement finds, wanted or not.
-    private static func walk(
-        _ chat: Chat.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection,
-        each: (borrowing MySQLRow) throws -> Bool
-    ) throws {
-        var (lower, upper, left) = (page.lowerBound, page.upperBound, limit)
-        while left > 0 {
-            let part = min(left, walkPart)
-            var (seen, goesOn) = (0, true)
-            try connection.query(
-                """
-                SELECT number, body, created_at FROM \(NumberedTable.messages.byNumber)
-                WHERE chat_id = ? AND number > ? AND number < ? AND batch_id >= 0
-                ORDER BY number \(page.walkOrder) LIMIT ?
-                """,
-                [.integer(chat.rawValue), .integer(lower), .integer(upper), .integer(Int64(part))]
-            ) { row in
-                seen += 1
-                if page.walksUp { lower = row.integer(0) } else { upper = row.integer(0) }
-                goesOn = try each(row)
-                return goesOn
-            }
-            guard goesOn, seen == part else { return }
-            left -= part
-        }
-    }
-
     private static func message(_ row: borrowing MySQLRow) -> Message {
         Message(
             number: Message.Number(row.integer(0)),
-            body: row.text(1),
-            createdAt: Timestamp(microseconds: row.timestamp(2))
+            body: row.text(2),
+            createdAt: Timestamp(microseconds: row.timestamp(3))
         )
     }
 }

@@ -18,6 +18,7 @@ struct MySQLStore: Sendable {
     let messageLog: NumberedLog
     let chatLog: NumberedLog
     let counting = Counting()
+    let scout = VoidScout()
     /// How long a read is tried.
     private let readPatience = Duration.seconds(1)
 

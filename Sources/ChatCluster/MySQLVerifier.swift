@@ -158,7 +158,9 @@ struct MySQLVerifier {
         if hole.isMessage {
             _ = try await store.settle(Message.Number(hole.place.number), in: Chat.ID(hole.place.owner))
         } else {
-            try await store.settleChat(Chat.Number(hole.place.number), in: Tenant.ID(hole.place.owner))
+            let number = hole.place.number
+            try await store.settle(
+                number...number, of: hole.place.owner, in: .chats, patience: store.chatLog.patience)
         }
     }
 }

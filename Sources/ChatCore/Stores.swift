@@ -29,7 +29,7 @@ package protocol MessageStore: Sendable {
     func count(in chat: Chat.ID) async throws -> Int64?
     /// The rows after a number, in order, void ones included, as they were at one moment: a number below the last of them
     /// that is not among them was missing. At most `limit.messages`, and with all but the last less than `limit.bytes` of
-    /// bodies; none only when there is none.
+    /// bodies; none only when there is none. After them there may be one entry more, for void rows that follow the last.
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry]
     /// The highest number of each chat, void ones included; chats without any may be left out. Cheap, for many chats at once.
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]

@@ -182,8 +182,10 @@ import Testing
 
     @Test func voidChatsAreHidden() async throws {
         try await TestCluster.run { test in
-            try await test.store.settleChat(Chat.Number(2), in: test.tenant)
-            try await test.store.settleChat(Chat.Number(1), in: test.tenant)
+            try await test.store.settle(
+                2...2, of: test.tenant.rawValue, in: .chats, patience: .seconds(5))
+            try await test.store.settle(
+                1...1, of: test.tenant.rawValue, in: .chats, patience: .seconds(5))
             let number = try await test.store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)[0].get()
                 .number
             #expect(number.rawValue == 3)

@@ -197,7 +197,7 @@ struct StreamSimulation {
             let moment = chance(weather.staleReads) ? max(.zero, now - self.moment(before: .milliseconds(700))) : now
             let visible = stride(from: after + 1, through: highest, by: 1).lazy.compactMap { [rows] in rows[$0] }
                 .filter { $0.since <= moment }
-            finding = .rows(visible.prefix(limits.page.messages).map(\.entry))
+            finding = .rows(withVoids(visible.prefix(limits.page.messages).map(\.entry)))
         case .settle(let numbers):
             // One that nobody was given must not be spent.
             if numbers.upperBound >= highest { excesses.append("\(numbers) settled") }
@@ -205,6 +205,14 @@ struct StreamSimulation {
             finding = .settled
         }
         plan(.finding(finding, reader: reader), in: moment(before: .milliseconds(20)))
+    }
+
+    /// The store may know how many void rows follow a page that ends with one.
+    private mutating func withVoids(_ page: [LogEntry]) -> [LogEntry] {
+        guard let last = page.last, last.message == nil, chance(0.5) else { return page }
+        var end = last.number.rawValue
+        while let row = rows[end + 1], row.entry.message == nil { end += 1 }
+        return end == last.number.rawValue ? page : page + [LogEntry(voids: last.number.rawValue + 1...end)]
     }
 
     private mutating func settle(_ numbers: ClosedRange<Int64>) {

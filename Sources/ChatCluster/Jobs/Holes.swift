@@ -19,9 +19,10 @@ struct Holes: Sendable {
     }
 
     /// Numbers an owner and run; where more are missing, the next run or walk goes on.
-    private static let most = 1000
-    /// Numbers that a writer which stands still within its transaction may keep from being closed, at some seconds each.
-    private static let stuckTolerated = 3
+    private static let most = 65_536
+    /// Transactions that fail because a writer stands still within its own, at a second each. It takes a few to find its
+    /// number among chats'; a message's writer holds up the others of its chat as well.
+    private static let stuckTolerated = 16
 
     let table: NumberedTable
     let context: JobContext
@@ -32,16 +33,28 @@ struct Holes: Sendable {
     func close(in owner: Int64, after number: Int64, _ stint: Stint) async throws -> Int {
         let gaps = try await gaps(in: owner, after: number)
         let old = try await old(gaps.map(\.next), in: owner)
+        var parts: [ClosedRange<Int64>] = []
+        var left = Self.most
+        for gap in gaps where left > 0 && old.contains(gap.next) {
+            let missing = gap.missing.prefix(left)
+            guard let first = missing.first, let last = missing.last else { continue }
+            parts += (first...last).parts(of: MySQLStore.settledAtOnce)
+            left -= missing.count
+        }
+        parts.reverse()
         var (closed, stuck) = (0, 0)
-        for missing in gaps.filter({ old.contains($0.next) }).flatMap(\.missing).prefix(Self.most) {
-            guard try await stint.goesOn(), stuck < Self.stuckTolerated else { break }
+        while let part = parts.popLast(), try await stint.goesOn(), stuck < Self.stuckTolerated {
             do {
-                try await close(missing, in: owner)
-                closed += 1
+                closed += try await context.store.settle(part, of: owner, in: table, patience: .seconds(1))
             } catch ChatError.unavailable(let reason) {
                 stuck += 1
-                context.logger.notice(
-                    "A missing number could not be made void", metadata: ["of": "\(table.name)", "reason": "\(reason)"])
+                if part.count > 1 {
+                    parts += part.parts(of: max(1, Int64(part.count) / 8)).reversed()
+                } else {
+                    context.logger.notice(
+                        "A missing number could not be made void",
+                        metadata: ["of": "\(table.name)", "reason": "\(reason)"])
+                }
             }
         }
         if closed > 0 {
@@ -52,14 +65,6 @@ struct Holes: Sendable {
         return closed
     }
 
-    private func close(_ number: Int64, in owner: Int64) async throws {
-        if table.name == NumberedTable.messages.name {
-            _ = try await context.store.settle(Message.Number(number), in: Chat.ID(owner))
-        } else {
-            try await context.store.settleChat(Chat.Number(number), in: Tenant.ID(owner))
-        }
-    }
-
     private func gaps(in owner: Int64, after number: Int64) async throws -> [Gap] {
         try await context.read { [table] connection in
             var gaps: [Gap] = []
@@ -68,7 +73,8 @@ struct Holes: Sendable {
                 var seen = 0
                 try connection.query(
                     """
-                    SELECT number FROM \(table.byNumber) WHERE \(table.owner) = ? AND number > ?
+                    SELECT number FROM \(table.byNumber)
+                    WHERE \(table.owner) = ? AND number > ? AND number <= \(NumberedTable.lastNumber)
                     ORDER BY number LIMIT 10000
                     """, [.integer(owner), .integer(last)]
                 ) { row in

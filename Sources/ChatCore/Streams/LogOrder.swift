@@ -32,7 +32,7 @@ struct LogOrder {
     }
 
     /// Numbers that are made sure of at once.
-    private static let settledAtOnce: Int64 = 1024
+    private static let settledAtOnce: Int64 = 4096
     /// Between two questions to the store about the same number: doubled each time.
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(1)
@@ -146,11 +146,14 @@ struct LogOrder {
     }
 
     private mutating func take(_ entry: LogEntry, now: Duration, into due: inout [Message]) {
-        let number = entry.number.rawValue
-        guard number > head else { return }
-        guard number == head + 1 else { return keep(entry, now: now) }
-        if let old = ahead.removeValue(forKey: number) { aheadBytes -= old?.weight ?? 0 }
-        advance(over: entry.message, into: &due)
+        guard entry.last.rawValue > head else { return }
+        guard entry.number.rawValue <= head + 1 else { return keep(entry, now: now) }
+        if entry.last != entry.number {
+            skip(to: entry.last.rawValue)
+        } else {
+            if let old = ahead.removeValue(forKey: head + 1) { aheadBytes -= old?.weight ?? 0 }
+            advance(over: entry.message, into: &due)
+        }
         while let next = ahead.removeValue(forKey: head + 1) {
             aheadBytes -= next?.weight ?? 0
             advance(over: next, into: &due)
@@ -166,8 +169,19 @@ struct LogOrder {
         if let message { due.append(message) }
     }
 
+    /// Goes past void numbers.
+    private mutating func skip(to last: Int64) {
+        head = last
+        for (number, old) in ahead where number <= last {
+            aheadBytes -= old?.weight ?? 0
+            ahead[number] = nil
+        }
+    }
+
     private mutating func keep(_ entry: LogEntry, now: Duration) {
-        see(entry.number.rawValue, now: now)
+        see(entry.last.rawValue, now: now)
+        // Many are not kept, but read again when it is their turn.
+        guard entry.last == entry.number else { return }
         if let old = ahead.updateValue(entry.message, forKey: entry.number.rawValue) { aheadBytes -= old?.weight ?? 0 }
         aheadBytes += entry.message?.weight ?? 0
         if ahead.count > bounds.messages || aheadBytes > bounds.bytes {

@@ -1,0 +1,85 @@
+import ChatCore
+import MySQLClient
+
+/// Numbers that nobody may have any more are held by rows that nobody sees.
+extension MySQLStore {
+    /// Numbers a transaction, some 50 ms.
+    static let settledAtOnce: Int64 = 4096
+
+    func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
+        for part in numbers.parts(of: Self.settledAtOnce) {
+            _ = try await settle(part, of: chat.rawValue, in: .messages, patience: messageLog.patience)
+        }
+    }
+
+    /// Makes sure of an owner's numbers, in one transaction: those that have no row get a void one.
+    ///
+    /// - Parameter numbers: at most `settledAtOnce`.
+    /// - Returns: how many have become void.
+    /// - Throws: `ChatError.notFound` for an owner that is gone, `.unavailable`.
+    @discardableResult
+    func settle(
+        _ numbers: ClosedRange<Int64>, of owner: Int64, in table: NumberedTable, patience: Duration
+    ) async throws -> Int {
+        var retry = Retry(patience: patience)
+        while true {
+            do throws(MySQLError) {
+                return try await writes.run(within: retry.remaining) { connection in
+                    try connection.transaction { connection in
+                        let missing = try table.missing(numbers, of: owner, connection)
+                        let places = missing.map { OwnedNumber(owner: owner, number: $0) }
+                        try Self.insert(voids: places, into: table, at: WallClock.system.now(), connection)
+                        return missing.count
+                    }
+                }
+            } catch {
+                if case .foreignKey = error.kind { throw ChatError.notFound }
+                // A duplicate: one of the writers came first after all.
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
+    }
+
+    /// Stores rows that hold numbers nobody may have any more, takes them off their chats' counts, and records where many
+    /// lie side by side.
+    static func insert(
+        voids: [OwnedNumber], into table: NumberedTable = .messages, at now: Timestamp,
+        _ connection: isolated MySQLConnection
+    ) throws {
+        let numbers = Dictionary(grouping: voids, by: \.owner).mapValues { $0.map(\.number).sorted() }
+        // The chat first: a row's insert would share the lock that this needs alone.
+        for (chat, numbers) in numbers.sorted(by: { $0.key < $1.key }) where table.name == NumberedTable.messages.name {
+            try connection.execute(
+                "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
+                [.integer(Int64(numbers.count)), .integer(chat)])
+        }
+        for some in voids.statements {
+            try connection.execute(
+                """
+                INSERT INTO \(table.name) (\(table.owner), number, created_at, updated_at, batch_id)
+                VALUES \(some.map { _ in "(?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                """,
+                some.flatMap { place -> [MySQLValue] in
+                    [
+                        .integer(place.owner), .integer(place.number), .timestamp(now.microseconds),
+                        .timestamp(now.microseconds), .integer(BatchID.void),
+                    ]
+                })
+        }
+        for (owner, numbers) in numbers { try VoidRuns(table: table).recordRuns(of: numbers, of: owner, connection) }
+    }
+}
+
+extension NumberedTable {
+    /// The numbers of a range that have no row.
+    fileprivate func missing(
+        _ numbers: ClosedRange<Int64>, of owner: Int64, _ connection: isolated MySQLConnection
+    ) throws -> [Int64] {
+        let stored = Set(
+            try connection.rows(
+                "SELECT number FROM \(byNumber) WHERE \(self.owner) = ? AND number >= ? AND number <= ?",
+                [.integer(owner), .integer(numbers.lowerBound), .integer(numbers.upperBound)]
+            ) { $0.integer(0) })
+        return numbers.filter { !stored.contains($0) }
+    }
+}

@@ -1,0 +1,139 @@
+import ChatCore
+import MySQLClient
+
+/// A walk along an owner's rows in the direction of a page, past those that are void.
+///
+/// What costs nothing where nothing is void: the rows are read as they come, and void ones left out here. Where a part of
+/// the walk was mostly void, it asks for the runs of void numbers (`VoidRuns`) and jumps over them; between them the
+/// database leaves void rows out.
+struct NumberedWalk {
+    /// Rows a statement: more than a page's. In parts, because the server sends all that a statement finds, wanted or not.
+    private static let part = 1024
+    /// Numbers without a message that are worth an exploration.
+    private static let long: Int64 = 1024
+
+    let table: NumberedTable
+    let owner: Int64
+    /// What is selected after `number` and `batch_id`.
+    let columns: String
+    let upwards: Bool
+    /// What has come of void numbers that no run tells of: called with one.
+    let metVoids: (Int64) -> Void
+    /// Numbers that one statement is let walk past void rows that no run tells of, in some 100 ms.
+    var blindStretch: Int64 = 1 << 17
+    /// Exclusive.
+    private var lower: Int64
+    private var upper: Int64
+
+    init(
+        _ table: NumberedTable, of owner: Int64, _ page: Page, columns: String, metVoids: @escaping (Int64) -> Void
+    ) {
+        self.table = table
+        self.owner = owner
+        self.columns = columns
+        self.upwards = page.walksUp
+        self.metVoids = metVoids
+        self.lower = max(page.lowerBound, 0)
+        self.upper = min(page.upperBound, NumberedTable.lastNumber + 1)
+    }
+
+    /// What a statement showed.
+    private struct Part {
+        var rows = 0
+        var voids = 0
+        var goesOn = true
+
+        func isFull(_ limit: Int) -> Bool { rows == limit }
+        var isMostlyVoid: Bool { 2 * voids > rows }
+    }
+
+    /// Shows `each` up to `limit` rows, until it has seen enough.
+    mutating func run(
+        limit: Int, _ connection: isolated MySQLConnection, each: (borrowing MySQLRow) throws -> Bool
+    ) throws {
+        var (left, meetsVoids) = (limit, false)
+        while left > 0, lower + 1 < upper {
+            let size = min(left, Self.part)
+            if meetsVoids {
+                let found = try passVoids(size, connection, each)
+                guard found.part.goesOn else { return }
+                left -= found.part.rows
+                meetsVoids = found.goesOnAmongVoids
+            } else {
+                let part = try read(from: lower, to: upper, limit: size, leavesOutVoids: false, connection, each)
+                guard part.goesOn, part.isFull(size) else { return }
+                left -= part.rows - part.voids
+                meetsVoids = part.isMostlyVoid
+            }
+        }
+    }
+
+    /// Goes on where it is likely to stand among void rows.
+    private mutating func passVoids(
+        _ limit: Int, _ connection: isolated MySQLConnection, _ each: (borrowing MySQLRow) throws -> Bool
+    ) throws -> (part: Part, goesOnAmongVoids: Bool) {
+        let start = upwards ? lower + 1 : upper - 1
+        let run = try VoidRuns(table: table).nearest(to: start, upwards: upwards, of: owner, connection)
+        if let run, run.contains(start) {
+            jump(over: run)
+            return (Part(), false)
+        }
+        let far = upwards ? start + blindStretch : start - blindStretch
+        let (stop, isAtRun): (Int64, Bool)
+        if upwards {
+            stop = min(upper, far, run?.lowerBound ?? .max)
+            isAtRun = stop == run?.lowerBound
+        } else {
+            stop = max(lower, far, run?.upperBound ?? .min)
+            isAtRun = stop == run?.upperBound
+        }
+        let part = try read(
+            from: upwards ? lower : stop, to: upwards ? stop : upper, limit: limit, leavesOutVoids: true, connection,
+            each)
+        guard part.goesOn else { return (part, false) }
+        if part.isFull(limit) { return (part, true) }
+        // There is nothing more before the stop, which itself is yet to be seen.
+        if upwards { lower = max(lower, stop - 1) } else { upper = min(upper, stop + 1) }
+        if isAtRun, let run { jump(over: run) }
+        return (part, false)
+    }
+
+    private mutating func jump(over run: ClosedRange<Int64>) {
+        if upwards { lower = max(lower, run.upperBound) } else { upper = min(upper, run.lowerBound) }
+    }
+
+    private mutating func read(
+        from lower: Int64, to upper: Int64, limit: Int, leavesOutVoids: Bool, _ connection: isolated MySQLConnection,
+        _ each: (borrowing MySQLRow) throws -> Bool
+    ) throws -> Part {
+        var part = Part()
+        var place = upwards ? lower : upper
+        try connection.query(
+            """
+            SELECT number, batch_id\(columns) FROM \(table.byNumber)
+            WHERE \(table.owner) = ? AND number > ? AND number < ?\(leavesOutVoids ? " AND batch_id >= 0" : "")
+            ORDER BY number \(upwards ? "ASC" : "DESC") LIMIT ?
+            """, [.integer(owner), .integer(lower), .integer(upper), .integer(Int64(limit))]
+        ) { row in
+            let number = row.integer(0)
+            if leavesOutVoids { lookForLong(from: place, to: number) }
+            place = number
+            part.rows += 1
+            if row.integer(1) < 0 {
+                part.voids += 1
+            } else {
+                part.goesOn = try each(row)
+            }
+            return part.goesOn
+        }
+        if leavesOutVoids, part.goesOn, !part.isFull(limit) { lookForLong(from: place, to: upwards ? upper : lower) }
+        if upwards { self.lower = max(self.lower, place) } else { self.upper = min(self.upper, place) }
+        return part
+    }
+
+    /// Between two rows that are not void, or an end.
+    private func lookForLong(from place: Int64, to next: Int64) {
+        guard abs(next - place) > Self.long else { return }
+        metVoids(upwards ? place + 1 : place - 1)
+    }
+}

@@ -1,0 +1,89 @@
+import MySQLClient
+
+/// Where many void numbers of an owner lie side by side, so that nobody need look at each.
+///
+/// A void number stays void for ever, so what is recorded stays true. It may be missing anywhere: an older server voids
+/// numbers and records nothing. A reader then walks over the rows, and has it recorded (`VoidScout`).
+struct VoidRuns: Sendable {
+    /// Void rows side by side that are worth a record.
+    static let least: Int64 = 256
+    /// Runs that one record takes in.
+    private static let merged = 64
+
+    let table: NumberedTable
+
+    /// The run that a number lies in, or the next one in a direction.
+    func nearest(
+        to number: Int64, upwards: Bool, of owner: Int64, _ connection: isolated MySQLConnection
+    ) throws -> ClosedRange<Int64>? {
+        try connection.first(
+            """
+            SELECT first_number, last_number FROM void_runs
+            WHERE scope = ? AND scope_id = ? AND \(upwards ? "last_number >= ?" : "first_number <= ?")
+            ORDER BY \(upwards ? "last_number" : "first_number DESC") LIMIT 1
+            """, [.integer(table.scope.rawValue), .integer(owner), .integer(number)], Self.range)
+    }
+
+    /// The run that a number lies in.
+    func run(at number: Int64, of owner: Int64, _ connection: isolated MySQLConnection) throws -> ClosedRange<Int64>? {
+        let run = try nearest(to: number, upwards: false, of: owner, connection)
+        return run.flatMap { $0.contains(number) ? $0 : nil }
+    }
+
+    /// Records that all of these numbers have void rows: committed ones, or such as are stored by the same transaction.
+    /// What touches them becomes one run with them.
+    func record(_ numbers: ClosedRange<Int64>, of owner: Int64, _ connection: isolated MySQLConnection) throws {
+        let place = [MySQLValue.integer(table.scope.rawValue), .integer(owner)]
+        let touching = try connection.rows(
+            """
+            SELECT first_number, last_number FROM void_runs
+            WHERE scope = ? AND scope_id = ? AND last_number >= ? AND first_number <= ? LIMIT \(Self.merged)
+            """, place + [.integer(numbers.lowerBound - 1), .integer(numbers.upperBound + 1)], Self.range)
+        let first = min(numbers.lowerBound, touching.map(\.lowerBound).min() ?? .max)
+        let last = max(numbers.upperBound, touching.map(\.upperBound).max() ?? .min)
+        if touching == [first...last] { return }
+        try connection.execute(
+            """
+            INSERT INTO void_runs (scope, scope_id, first_number, last_number) VALUES (?, ?, ?, ?)
+            ON DUPLICATE KEY UPDATE last_number = GREATEST(last_number, VALUES(last_number))
+            """, place + [.integer(first), .integer(last)])
+        for old in touching where old.lowerBound != first {
+            try connection.execute(
+                "DELETE FROM void_runs WHERE scope = ? AND scope_id = ? AND first_number = ?",
+                place + [.integer(old.lowerBound)])
+        }
+    }
+
+    /// Records those of these numbers that many of lie side by side.
+    ///
+    /// - Parameter numbers: ascending; their rows are stored by the same transaction.
+    func recordRuns(of numbers: [Int64], of owner: Int64, _ connection: isolated MySQLConnection) throws {
+        for run in numbers.runs where run.count >= Self.least { try record(run, of: owner, connection) }
+    }
+
+    private static func range(_ row: borrowing MySQLRow) -> ClosedRange<Int64> {
+        row.integer(0)...max(row.integer(0), row.integer(1))
+    }
+}
+
+extension Array<Int64> {
+    /// Which numbers lie side by side; of ascending ones.
+    var runs: [ClosedRange<Int64>] {
+        var runs: [ClosedRange<Int64>] = []
+        for number in self {
+            if let last = runs.last, last.upperBound + 1 == number {
+                runs[runs.count - 1] = last.lowerBound...number
+            } else {
+                runs.append(number...number)
+            }
+        }
+        return runs
+    }
+}
+
+extension ClosedRange<Int64> {
+    /// Ranges of at most `size` numbers, in order.
+    func parts(of size: Int64) -> [ClosedRange<Int64>] {
+        stride(from: lowerBound, through: upperBound, by: Int(size)).map { $0...Swift.min(upperBound, $0 + size - 1) }
+    }
+}
