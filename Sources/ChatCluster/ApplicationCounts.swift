@@ -22,7 +22,8 @@ struct ApplicationCounts {
         let counts = Dictionary(applications.map { ($0, Int64(1)) }, uniquingKeysWith: +)
         do throws(MySQLError) {
             // In one order, so that two appends never wait for each other in a circle.
-            for some in counts.sorted(by: { $0.key < $1.key }).statements {
+            let sorted = counts.sorted { $0.key < $1.key }
+            for some in sorted.statements(within: connection.facts.maxPacket) {
                 try connection.execute(
                     """
                     INSERT INTO application_counts (application_id, stripe, \(column))

@@ -5,15 +5,22 @@ extension Array {
     }
 
     /// Slices for statements that store rows: of few different sizes, so that what is prepared is used again and no
-    /// transaction waits for the server to prepare another.
-    var statements: [ArraySlice<Element>] {
+    /// transaction waits for the server to prepare another; and none larger than what the server takes at once.
+    ///
+    /// - Parameters:
+    ///   - packet: what it takes, in bytes. An element that is too large for it is alone.
+    ///   - values: of one element's texts and the like, in bytes.
+    func statements(within packet: Int, values: (Element) -> Int = { _ in 0 }) -> [ArraySlice<Element>] {
         var slices: [ArraySlice<Element>] = []
         var rest = self[...]
-        for size in statementSizes.reversed() {
-            while rest.count >= size {
-                slices.append(rest.prefix(size))
-                rest = rest.dropFirst(size)
+        let ends = reduce(into: [0]) { $0.append($0.last! + StatementSize.row(values($1))) }
+        while !rest.isEmpty {
+            let bytes = { (size: Int) in ends[rest.startIndex + size] - ends[rest.startIndex] }
+            let size = statementSizes.last { size in
+                size <= rest.count && StatementSize.fixed + bytes(size) <= packet
             }
+            slices.append(rest.prefix(size ?? 1))
+            rest = rest.dropFirst(size ?? 1)
         }
         return slices
     }
@@ -21,3 +28,20 @@ extension Array {
 
 /// How many rows or values a statement has.
 let statementSizes = [1, 4, 16, 64, 256]
+
+/// What statements come to, in bytes: no less than they are, as they are prepared and as they are executed.
+enum StatementSize {
+    /// Header, names of the table and its columns.
+    static let fixed = 300
+
+    /// A row: its text has up to 80, and its numbers and times with their types and lengths fewer.
+    static func row(_ values: Int) -> Int { values + 100 }
+}
+
+/// An entry does not fit into a statement of its own.
+struct EntriesTooLarge: Error {
+    /// Places in the batch.
+    let entries: [Int]
+    /// What the server takes, in bytes.
+    let packet: Int
+}

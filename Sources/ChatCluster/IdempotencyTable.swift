@@ -48,7 +48,9 @@ struct IdempotencyTable: Sendable {
     /// What is known of these keys.
     func traces(of places: [Place], _ connection: isolated MySQLConnection) throws -> [Place: Trace] {
         var traces: [Place: Trace] = [:]
-        for some in places.chunks(of: Self.statementKeys).map(\.padded) {
+        // As much as keys may have, and the text of it; a server that takes less gets many small statements.
+        let size = connection.facts.maxPacket < Self.statementKeys * 512 ? 1 : Self.statementKeys
+        for some in places.chunks(of: size).map(\.padded) {
             // ORs of equalities: every engine takes them for look-ups in the primary key.
             let condition = some.map { _ in "(seen.scope = ? AND seen.scope_id = ? AND seen.idempotency_key = ?)" }
             try connection.query(
@@ -77,7 +79,8 @@ struct IdempotencyTable: Sendable {
     ///
     /// - Throws: `MySQLError` of a duplicate when another request has stored one of them meanwhile.
     func remember(_ new: [NewTrace], _ connection: isolated MySQLConnection) throws {
-        for some in new.statements {
+        let packet = connection.facts.maxPacket
+        for some in new.statements(within: packet, values: { $0.key.text.utf8.count + $0.key.fingerprint.count }) {
             do {
                 try insert(some, connection)
             } catch let error as MySQLError where error.isDuplicate {

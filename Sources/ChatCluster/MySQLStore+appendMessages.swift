@@ -9,8 +9,12 @@ extension NewMessage: NumberedEntry {
 extension MySQLStore: MessageLog {
     func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
         var append = NumberedAppend(batch, to: messageLog, at: now) { rows, voids, id, stripe, connection in
+            let packet = connection.facts.maxPacket
+            let bytes = { (row: NumberedBatch.Row) in batch[row.entry].body.utf8.count }
+            let tooLarge = rows.filter { StatementSize.fixed + StatementSize.row(bytes($0)) > packet }
+            guard tooLarge.isEmpty else { throw EntriesTooLarge(entries: tooLarge.map(\.entry), packet: packet) }
             try Self.insert(voids: voids, at: now, connection)
-            for some in rows.statements {
+            for some in rows.statements(within: packet, values: bytes) {
                 try connection.execute(
                     """
                     INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)

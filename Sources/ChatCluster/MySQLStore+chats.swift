@@ -88,7 +88,7 @@ extension MySQLStore: ChatLog {
     func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
         var append = NumberedAppend(batch, to: chatLog, at: now) { rows, voids, id, stripe, connection in
             let places = rows.map { ($0.place, id) } + voids.map { ($0, BatchID.void) }
-            for some in places.statements {
+            for some in places.statements(within: connection.facts.maxPacket) {
                 try connection.execute(
                     """
                     INSERT INTO chats (application_id, number, created_at, updated_at, batch_id)

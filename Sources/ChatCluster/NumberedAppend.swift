@@ -30,6 +30,7 @@ enum Fate: Sendable {
 ///   answered `.held`; the rest is stored.
 /// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
 ///   numbers again. If the first attempt went through after all, the fence says so.
+/// - *An entry is larger than what the server takes*: it alone is refused; the others are spread over statements.
 /// - *Time is up*: numbers that are surely not stored are left to the next batch (`SpareNumbers`), so that no number of
 ///   requests that are refused leaves holes.
 struct NumberedAppend<Entry: NumberedEntry> {
@@ -242,6 +243,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 attempt.heldStripe = held
             } catch let error as MySQLError {
                 attempt.failure = error
+            } catch let tooLarge as EntriesTooLarge {
+                attempt.tooLarge = tooLarge
             }
             // Where the rollback was not heard of either, the transaction may be open for a while.
             if isSent, attempt.failure != nil, !connection.isUsable { attempt.areNumbersSpare = false }
@@ -252,6 +255,16 @@ struct NumberedAppend<Entry: NumberedEntry> {
         (batch, plan, heldStripe) = (tried.batch, tried.plan, tried.heldStripe)
         if !tried.areNumbersSpare { areNumbersSpare = false }
         if let failure = tried.failure { throw failure }
+        guard let tooLarge = tried.tooLarge else { return }
+        let sentence = "Body is too long for the database (max_allowed_packet is \(tooLarge.packet) bytes)"
+        for entry in tooLarge.entries {
+            fates[entry] = .refused(.invalid([sentence]))
+            batch.settle(entry)
+        }
+        log.logger.warning(
+            "Messages are larger than the database takes: refused",
+            metadata: ["count": "\(tooLarge.entries.count)", "max_allowed_packet": "\(tooLarge.packet)"])
+        try await commit()
     }
 
     /// What a transaction made of a batch.
@@ -261,6 +274,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         var areNumbersSpare = true
         var failure: MySQLError?
         var heldStripe: StripeHeld?
+        var tooLarge: EntriesTooLarge?
     }
 
     /// Looks who has our numbers. Those that another has are lost, and their owners' counters are behind.
