@@ -53,7 +53,7 @@ extension MySQLStore {
                 "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
                 [.integer(Int64(numbers.count)), .integer(chat)])
         }
-        for some in voids.statements {
+        for some in voids.statements(within: connection.facts.maxPacket) {
             try connection.execute(
                 """
                 INSERT INTO \(table.name) (\(table.owner), number, created_at, updated_at, batch_id)

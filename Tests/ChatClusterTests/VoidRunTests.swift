@@ -146,7 +146,7 @@ import Testing
         let present = messages
         try await TestCluster.run { test in
             try await test.store.scans.withConnection { connection in
-                for some in rows.statements {
+                for some in rows.statements(within: connection.facts.maxPacket) {
                     try connection.execute(
                         """
                         INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)
