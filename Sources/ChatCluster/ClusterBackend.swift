@@ -16,6 +16,7 @@ extension Backend {
         if configuration.migrates { _ = try await MySQLKeeper(configuration, logger: logger).migrate() }
         let store = try await MySQLStore(configuration, logger: logger)
         try await check(store.redis, configuration, logger)
+        for weakness in store.weaknesses { weakness.log(to: logger) }
         store.redis.onRefusal { cause in
             Counter(label: "luciq_redis_refused_total", dimensions: [("cause", cause)], factory: metrics).increment()
         }
@@ -58,31 +59,34 @@ extension MySQLStore {
 
     /// Checks that what it needs is there, then makes the pools. They connect when they are used.
     init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
-        let deployment = try await Self.check(configuration.mysql)
+        let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
         // What changed while it was away could not be marked: the syncs must look for it (`MarkEpoch`).
         redis.onReconnect { [weak redis] in redis?.post([RedisCommand(["DEL"] + RedisKey.epochs)]) }
-        func pool(_ size: Int, readTimeout: Duration) -> MySQLPool {
+        let watch = PrimaryWatch(logger: logger)
+        func pool(_ size: Int, readTimeout: Duration, writes: Bool = false) -> MySQLPool {
             var mysql = configuration.mysql
             mysql.readTimeout = readTimeout
-            return MySQLPool(mysql, size: size, logger: logger)
+            return MySQLPool(
+                mysql, size: size, maxAge: configuration.connectionAge, watch: watch, writes: writes, logger: logger)
         }
         self.init(
             reads: pool(configuration.readConnections, readTimeout: configuration.patience),
-            writes: pool(configuration.writeConnections, readTimeout: configuration.patience),
+            writes: pool(configuration.writeConnections, readTimeout: configuration.patience, writes: true),
             // A count over a large chat sends nothing until it is done.
             scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
             redis: redis,
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
                 logger: logger),
+            weaknesses: weaknesses,
             patience: configuration.patience,
             logger: logger
         )
     }
 
-    /// - Returns: which deployment the database is of.
-    private static func check(_ mysql: MySQLConfiguration) async throws -> Deployment {
+    /// - Returns: which deployment the database is of, and what weakens a promise there.
+    private static func check(_ mysql: MySQLConfiguration) async throws -> (Deployment, [ServerWeakness]) {
         do {
             let connection = try await MySQLConnection.connect(mysql)
             let version = connection.serverVersion
@@ -95,8 +99,9 @@ extension MySQLStore {
             let deployment = try await connection.perform { connection in
                 try Migrator.undisturbed { try Deployment(connection) }
             }
+            let grants = try await connection.perform { try $0.grants() }
             await connection.close()
-            return deployment
+            return (deployment, connection.facts.weaknesses(grants: grants))
         } catch let error as MySQLError {
             throw StoreProblem(connecting: error, to: mysql.description)
         }

@@ -9,7 +9,9 @@ package struct ClusterConfiguration: Sendable {
     package var redis: RedisConfiguration
     /// Connections for point look-ups and pages; appends and scans have a few more of their own.
     package var readConnections = 8
-    /// How long a write is tried: longer than Galera waits for a node that is silent (5 s, and one more to agree).
+    /// How old a connection to the database may become.
+    package var connectionAge = Duration.seconds(60)
+    /// How long a write is tried.
     package var patience = Duration.seconds(8)
     /// Whether to migrate at the start.
     package var migrates = false

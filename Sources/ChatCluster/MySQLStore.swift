@@ -19,18 +19,21 @@ struct MySQLStore: Sendable {
     let chatLog: NumberedLog
     let counting = Counting()
     let scout = VoidScout()
+    /// What was found at the start.
+    let weaknesses: [ServerWeakness]
     /// How long a read is tried.
     private let readPatience = Duration.seconds(1)
 
     init(
-        reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus, patience: Duration,
-        logger: Logger
+        reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
+        weaknesses: [ServerWeakness] = [], patience: Duration, logger: Logger
     ) {
         self.reads = reads
         self.writes = writes
         self.scans = scans
         self.redis = redis
         self.bus = bus
+        self.weaknesses = weaknesses
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(
                 table: table, pool: writes, numbers: NumberSource(redis: redis, table: table), patience: patience,
@@ -73,8 +76,18 @@ struct MySQLStore: Sendable {
         return ["Redis refuses writes: \(causes.joined(separator: ", ")); numbers come from the database"]
     }
 
-    /// - Throws: `ChatError.unavailable` when the database cannot be read.
+    /// - Throws: `ChatError.unavailable` when the database cannot be read, or cannot be written.
     func probe() async throws {
         _ = try await read { try $0.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) } }
+        var retry = Retry(patience: readPatience)
+        while true {
+            do throws(MySQLError) {
+                return try await writes.check(within: retry.remaining)
+            } catch {
+                // All of them are at work: they are well.
+                if error.kind == .poolExhausted { return }
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
     }
 }

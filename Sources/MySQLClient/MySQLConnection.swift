@@ -34,6 +34,12 @@ package actor MySQLConnection {
     /// False after the connection was lost or closed: it never recovers.
     package var isUsable: Bool { session.isUsable }
 
+    /// Whether the server has refused a statement for what it is, so that the pool should leave it.
+    var isRefused: Bool { session.isRefused }
+
+    /// Has the pool leave the server, as if it had refused a statement.
+    func leave() { session.setRefused() }
+
     /// Whether a transaction was begun and not ended.
     package var isInTransaction: Bool { session.isInTransaction }
 
@@ -149,4 +155,10 @@ package actor MySQLConnection {
 
     /// Ends the connection; statements from now on throw `.closed`. The thread ends with the last reference.
     package func close() { session.close() }
+}
+
+extension MySQLConnection: Hashable {
+    package static func == (left: MySQLConnection, right: MySQLConnection) -> Bool { left === right }
+
+    package nonisolated func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }

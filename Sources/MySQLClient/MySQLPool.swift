@@ -7,6 +7,10 @@ import Synchronization
 /// Connections are opened when they are needed and stay open. One that breaks is replaced; while the server is away,
 /// callers get `.cannotConnect` at once instead of waiting, and one attempt to connect is made at a time, less and less
 /// often, up to one a second. Bounded in every direction: connections, callers that wait, and the time each one waits.
+///
+/// Pools that share a `PrimaryWatch` follow a switch-over together. A pool leaves a server that answers a
+/// write with "read-only", and a Galera node that is not ready; one that writes, a server that is found read-only; the
+/// others, one that is not where the writes go.
 package final class MySQLPool: Service {
     private typealias Waiter = CheckedContinuation<MySQLConnection, any Error>
     private typealias Decisions = MySQLPoolState<MySQLConnection, Waiter>
@@ -15,10 +19,14 @@ package final class MySQLPool: Service {
         var decisions: Decisions
         var lastTicket: Decisions.Ticket = 0
         var drained: [CheckedContinuation<Void, Never>] = []
+        /// `PrimaryWatch.move`, as the decisions know it.
+        var move: UInt64 = 0
     }
 
     private let configuration: MySQLConfiguration
     private let acquireTimeout: Duration
+    private let watch: PrimaryWatch
+    private let writes: Bool
     private let logger: Logger
     private let state: Mutex<State>
     private let start = ContinuousClock.now
@@ -29,18 +37,28 @@ package final class MySQLPool: Service {
     ///   - size: connections at most.
     ///   - waiting: callers at most that wait for one; the next is refused with `.poolExhausted`.
     ///   - acquireTimeout: how long each one waits before `.poolExhausted`.
+    ///   - maxAge: of a connection; nil for a minute.
+    ///   - watch: what the pools of a process share; nil for a pool on its own.
+    ///   - writes: whether a connection to a read-only server is of no use: callers get `.readOnly` then.
     package convenience init(
         _ configuration: MySQLConfiguration, size: Int, waiting: Int = 1024, acquireTimeout: Duration = .seconds(5),
-        logger: Logger
+        maxAge: Duration? = nil, watch: PrimaryWatch? = nil, writes: Bool = false, logger: Logger
     ) {
+        var limits = MySQLPoolLimits(size: size, waiting: waiting)
+        if let maxAge { limits.maxAge = maxAge }
         self.init(
-            configuration, limits: MySQLPoolLimits(size: size, waiting: waiting), acquireTimeout: acquireTimeout,
+            configuration, limits: limits, acquireTimeout: acquireTimeout, watch: watch, writes: writes,
             logger: logger)
     }
 
-    init(_ configuration: MySQLConfiguration, limits: MySQLPoolLimits, acquireTimeout: Duration, logger: Logger) {
+    init(
+        _ configuration: MySQLConfiguration, limits: MySQLPoolLimits, acquireTimeout: Duration,
+        watch: PrimaryWatch? = nil, writes: Bool = false, logger: Logger
+    ) {
         self.configuration = configuration
         self.acquireTimeout = acquireTimeout
+        self.watch = watch ?? PrimaryWatch(logger: logger)
+        self.writes = writes
         self.logger = logger
         state = Mutex(State(decisions: MySQLPoolState(limits: limits)))
     }
@@ -64,9 +82,35 @@ package final class MySQLPool: Service {
         timeout: Duration? = nil, _ body: @Sendable (isolated MySQLConnection) throws -> T
     ) async throws -> T {
         let connection = try await borrow(timeout ?? acquireTimeout)
-        let (result, isReusable) = await connection.serve(body)
-        act { $0.returned(connection, isReusable: isReusable, now: $1) }
+        let (result, isReusable, isRefused) = await connection.serve(body)
+        act { decisions, now in
+            var actions: [Decisions.Action] = []
+            if isRefused, let server = decisions.server(of: connection) {
+                actions += decisions.leave(server, now: now)
+            }
+            return actions + decisions.returned(connection, isReusable: isReusable && !isRefused, now: now)
+        }
         return try result.get()
+    }
+
+    /// Asks the server, on a connection of the pool, whether the pool can do its work: one that writes, whether it takes
+    /// writes. One that does not is left.
+    ///
+    /// - Throws: `.readOnly`; what `withConnection` throws of the pool and of the server.
+    package func check(within timeout: Duration) async throws(MySQLError) {
+        do {
+            try await withConnection(timeout: timeout) { [watch, writes] connection in
+                let facts = try connection.currentFacts()
+                if let refusal = watch.admit(facts, before: connection.facts.server, writes: writes) {
+                    connection.leave()
+                    throw refusal
+                }
+            }
+        } catch let error as MySQLError {
+            throw error
+        } catch {
+            throw MySQLError(.closed, "Nobody waits for the check any more")
+        }
     }
 
     /// Keeps idle connections alive until shutdown, then closes the pool.
@@ -118,7 +162,14 @@ package final class MySQLPool: Service {
     private func act(_ decide: (inout Decisions, _ now: Duration) -> [Decisions.Action]) {
         var drained: [CheckedContinuation<Void, Never>] = []
         let (actions, moment) = state.withLock { state in
-            let actions = decide(&state.decisions, now())
+            let now = now()
+            var actions: [Decisions.Action] = []
+            if watch.move != state.move {
+                state.move = watch.move
+                actions += state.decisions.follow(watch.primary, now: now)
+            }
+            actions += decide(&state.decisions, now)
+            if writes, state.decisions.open == 0 { watch.lose() }
             if state.decisions.isDrained { swap(&drained, &state.drained) }
             return (actions, state.decisions.schedule())
         }
@@ -146,22 +197,37 @@ package final class MySQLPool: Service {
         let wasFailing = state.withLock(\.decisions.isFailing)
         do throws(MySQLError) {
             let connection = try await MySQLConnection.connect(configuration)
+            let facts = connection.facts
+            if let refusal = watch.admit(facts, before: nil, writes: writes) {
+                await connection.close()
+                throw refusal
+            }
             if wasFailing { logger.notice("The database can be reached again") }
-            act { $0.opened(connection, now: $1) }
+            act { $0.opened(connection, at: facts.server, jitter: .random(in: 0...1), now: $1) }
         } catch {
             // The callers get the error; the log says once that there is a condition.
-            if !wasFailing { logger.warning("The database cannot be reached", metadata: ["error": "\(error)"]) }
+            if !wasFailing {
+                logger.warning(
+                    error.kind == .readOnly ? "The database is read-only" : "The database cannot be reached",
+                    metadata: ["error": "\(error)"])
+            }
             act { $0.openFailed(error, jitter: .random(in: 0...1), now: $1) }
         }
     }
 
     private func check(_ connection: MySQLConnection) async {
-        do {
-            try await connection.ping()
-            act { $0.opened(connection, now: $1) }
+        let before = state.withLock { $0.decisions.server(of: connection) }
+        do throws(MySQLError) {
+            let facts = try await connection.currentFacts()
+            if let refusal = watch.admit(facts, before: before, writes: writes) { throw refusal }
+            act { $0.opened(connection, at: facts.server, now: $1) }
         } catch {
-            logger.debug("An idle connection was dead", metadata: ["error": "\(error)"])
-            act { $0.checkFailed(connection, now: $1) }
+            logger.debug("A connection is of no use any more", metadata: ["error": "\(error)"])
+            let isReadOnly = error.kind == .readOnly
+            act { decisions, now in
+                let left = isReadOnly ? before.map { decisions.leave($0, now: now) } ?? [] : []
+                return left + decisions.checkFailed(connection, now: now)
+            }
         }
     }
 
@@ -177,11 +243,12 @@ package final class MySQLPool: Service {
 }
 
 extension MySQLConnection {
-    /// Runs the body and says whether the connection may be used again.
+    /// Runs the body and says whether the connection may be used again, and whether the server has refused a
+    /// statement for what it is, whoever caught that.
     fileprivate func serve<T: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> T
-    ) async -> (Result<T, any Error>, Bool) {
+    ) async -> (Result<T, any Error>, isReusable: Bool, isRefused: Bool) {
         let result = Result { try body(self) }
-        return (result, isUsable && !isInTransaction)
+        return (result, isUsable && !isInTransaction, isRefused)
     }
 }

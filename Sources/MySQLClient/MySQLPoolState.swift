@@ -8,6 +8,12 @@ struct MySQLPoolLimits: Sendable {
     var checkAfter = Duration.seconds(5)
     /// A connection idle for longer is checked by the sweep, so that the server does not tire of it (`wait_timeout`).
     var sweepAfter = Duration.seconds(30)
+    /// A connection that comes back and was checked longer ago than that is checked again: one that is always busy notices
+    /// a switch-over too.
+    var recheckAfter = Duration.seconds(5)
+    /// A connection that is older is not lent again: the address may lead to another server by now. Each one's own age is
+    /// by up to a quarter less, so that they do not end together.
+    var maxAge = Duration.seconds(60)
     /// How long after a failure nobody tries to connect: doubled from the first to the second with each failure, and
     /// spread over the upper half.
     var backOff = (first: Duration.milliseconds(50), last: Duration.seconds(1))
@@ -19,8 +25,12 @@ struct MySQLPoolLimits: Sendable {
 /// line, unless there is a fresh idle connection; whatever becomes free goes to the front of the line. While the server
 /// cannot be reached and no connection is left, everybody is refused at once until the back-off is over, and then one
 /// attempt is made.
-struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
+///
+/// Connections that are too old, that lead to a server which was left (it refuses writes), or to another than the pool's
+/// home (where the writes go now), are closed instead of being lent: idle ones at once, lent ones when they come back.
+struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendable {
     typealias Ticket = UInt64
+    typealias Server = ServerFacts.Server
 
     /// What the shell has to do, in order.
     enum Action: Sendable {
@@ -39,6 +49,14 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
         let since: Duration
     }
 
+    private struct Details {
+        var server: Server
+        let expires: Duration
+        var checked: Duration
+        /// The pool's, when it was opened.
+        let generation: UInt64
+    }
+
     private struct Place {
         let ticket: Ticket
         let waiter: Waiter
@@ -46,6 +64,14 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
     }
 
     private let limits: MySQLPoolLimits
+    /// Of the connections there are.
+    private var details: [Connection: Details] = [:]
+    /// Rises when a server is left.
+    private var generation: UInt64 = 0
+    /// Servers that were left, and in which generation: only younger connections to them are used.
+    private var left: [Server: UInt64] = [:]
+    /// Where all connections have to lead; nil for anywhere.
+    private var home: Server?
     /// The one used last at the end: it is lent first, so that few stay warm.
     private var idle: [Idle] = []
     private var line: [Place] = []
@@ -72,20 +98,25 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
     /// Somebody wants a connection, until the deadline.
     mutating func acquire(_ waiter: Waiter, ticket: Ticket, deadline: Duration, now: Duration) -> [Action] {
         if isClosed { return [.refuse(waiter, Self.closedError)] }
+        var actions: [Action] = []
+        while let newest = idle.last, mustGo(newest.connection, now) {
+            idle.removeLast()
+            actions.append(end(newest.connection))
+        }
         // One that is fresh means an empty line: it would have gone to the front else.
         if let newest = idle.last, now - newest.since <= limits.checkAfter {
             idle.removeLast()
             lent += 1
-            return [.lend(newest.connection, to: waiter)]
+            return actions + [.lend(newest.connection, to: waiter)]
         }
-        if let failure = failureToTell(now) { return [.refuse(waiter, failure)] }
+        if let failure = failureToTell(now) { return actions + [.refuse(waiter, failure)] }
         // A connection may be made ready for this one alone; else it counts among those that wait.
         let isExpected = line.count <= opening && lent + opening < limits.size && (failures == 0 || opening == 0)
         guard isExpected || line.count - opening < limits.waiting else {
-            return [.refuse(waiter, MySQLError(.poolExhausted, "Too many wait for a database connection"))]
+            return actions + [.refuse(waiter, MySQLError(.poolExhausted, "Too many wait for a database connection"))]
         }
         line.append(Place(ticket: ticket, waiter: waiter, deadline: deadline))
-        return serveLine(now)
+        return actions + serveLine(now)
     }
 
     /// Somebody does not want one any more.
@@ -96,7 +127,18 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
         return line.remove(at: index).waiter
     }
 
-    mutating func opened(_ connection: Connection, now: Duration) -> [Action] {
+    /// A connection was opened, or found well.
+    ///
+    /// - Parameters:
+    ///   - server: where it leads.
+    ///   - jitter: from 0 to 1, at random: takes that much of a quarter off its age.
+    mutating func opened(
+        _ connection: Connection, at server: Server = Server(node: ""), jitter: Double = 0, now: Duration
+    ) -> [Action] {
+        let known = details[connection]
+        details[connection] = Details(
+            server: server, expires: known?.expires ?? now + limits.maxAge * (1 - jitter / 4), checked: now,
+            generation: known?.generation ?? generation)
         opening -= 1
         failures = 0
         failure = nil
@@ -119,16 +161,39 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
         opening -= 1
         let dead = idle.filter { now - $0.since > limits.checkAfter }
         idle.removeAll { now - $0.since > limits.checkAfter }
-        closing += 1 + dead.count
-        return [.close(connection)] + dead.map { .close($0.connection) } + refuseLine(now) + serveLine(now)
+        return [end(connection)] + dead.map { end($0.connection) } + refuseLine(now) + serveLine(now)
+    }
+
+    /// A server refuses what the pool is for: no connection that leads there now is used again.
+    mutating func leave(_ server: Server, now: Duration) -> [Action] {
+        generation += 1
+        left = left.filter { old, _ in details.values.contains { $0.server == old } }
+        left[server] = generation
+        return dropIdle(now) + refuseLine(now) + serveLine(now)
+    }
+
+    /// Where a connection leads.
+    func server(of connection: Connection) -> Server? { details[connection]?.server }
+
+    /// Writes go there now.
+    ///
+    /// - Parameter home: nil when nobody knows: then anywhere will do.
+    mutating func follow(_ home: Server?, now: Duration) -> [Action] {
+        self.home = home
+        return dropIdle(now)
     }
 
     /// A lent connection comes back.
     mutating func returned(_ connection: Connection, isReusable: Bool, now: Duration) -> [Action] {
         lent -= 1
-        if isReusable { return place(connection, now) }
-        closing += 1
-        return [.close(connection)] + refuseLine(now) + serveLine(now)
+        guard isReusable, !isClosed, !mustGo(connection, now) else {
+            return [end(connection)] + refuseLine(now) + serveLine(now)
+        }
+        if let details = details[connection], now - details.checked >= limits.recheckAfter {
+            opening += 1
+            return [.check(connection)] + serveLine(now)
+        }
+        return place(connection, now)
     }
 
     mutating func closed() { closing -= 1 }
@@ -138,7 +203,8 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
         if scheduled == moment { scheduled = nil }
         let late = line.filter { $0.deadline <= now }
         line.removeAll { $0.deadline <= now }
-        let error = MySQLError(.poolExhausted, "Waited too long for a database connection")
+        // What keeps new connections from being made says more than that there was none.
+        let error = failure ?? MySQLError(.poolExhausted, "Waited too long for a database connection")
         return late.map { .refuse($0.waiter, error) } + serveLine(now)
     }
 
@@ -153,18 +219,18 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
 
     /// Has those checked that idle for long.
     mutating func sweep(now: Duration) -> [Action] {
+        let gone = dropIdle(now)
         let old = idle.filter { now - $0.since >= limits.sweepAfter }
         idle.removeAll { now - $0.since >= limits.sweepAfter }
         opening += old.count
-        return old.map { .check($0.connection) }
+        return gone + old.map { .check($0.connection) }
     }
 
     /// Refuses everybody from now on; what is lent is closed when it comes back.
     mutating func close() -> [Action] {
         isClosed = true
-        closing += idle.count
         let actions: [Action] =
-            line.map { .refuse($0.waiter, Self.closedError) } + idle.map { .close($0.connection) }
+            line.map { .refuse($0.waiter, Self.closedError) } + idle.map { end($0.connection) }
         line = []
         idle = []
         return actions
@@ -172,10 +238,8 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
 
     /// A good connection is free: to the first in the line with it.
     private mutating func place(_ connection: Connection, _ now: Duration) -> [Action] {
-        if isClosed {
-            closing += 1
-            return [.close(connection)]
-        }
+        if isClosed { return [end(connection)] }
+        if mustGo(connection, now) { return [end(connection)] + serveLine(now) }
         if line.isEmpty {
             idle.append(Idle(connection: connection, since: now))
             return []
@@ -189,6 +253,10 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
         var actions: [Action] = []
         while line.count > opening {
             if let old = idle.popLast() {
+                if mustGo(old.connection, now) {
+                    actions.append(end(old.connection))
+                    continue
+                }
                 actions.append(.check(old.connection))
             } else if open < limits.size, failures == 0 || (opening == 0 && now >= retryAt) {
                 actions.append(.open)
@@ -198,6 +266,24 @@ struct MySQLPoolState<Connection: Sendable, Waiter: Sendable>: Sendable {
             opening += 1
         }
         return actions
+    }
+
+    private func mustGo(_ connection: Connection, _ now: Duration) -> Bool {
+        guard let details = details[connection] else { return false }
+        if let home, home.data != details.server.data { return true }
+        return details.generation < left[details.server] ?? 0 || now >= details.expires
+    }
+
+    private mutating func dropIdle(_ now: Duration) -> [Action] {
+        let gone = idle.filter { mustGo($0.connection, now) }
+        idle = idle.filter { !mustGo($0.connection, now) }
+        return gone.map { end($0.connection) }
+    }
+
+    private mutating func end(_ connection: Connection) -> Action {
+        details[connection] = nil
+        closing += 1
+        return .close(connection)
     }
 
     /// Why nobody needs to wait; nil when waiting may help.

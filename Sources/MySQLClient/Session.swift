@@ -14,6 +14,8 @@ final class Session: @unchecked Sendable {
     private var statements = StatementCache(capacity: statementCapacity)
     private var isBroken = false
     private var isReading = false
+    /// Whether the server has refused a statement for what it is: read-only, or a node that takes no part in its cluster.
+    private(set) var isRefused = false
 
     var isUsable: Bool { !isBroken && handle?.pointee.net.pvio != nil }
     var isInTransaction: Bool { handle.map { $0.pointee.server_status & UInt32(SERVER_STATUS_IN_TRANS) != 0 } ?? false }
@@ -36,6 +38,8 @@ final class Session: @unchecked Sendable {
 
     /// No statement after this one, whatever the connection says: its state is not known any more.
     func setBroken() { isBroken = true }
+
+    func setRefused() { isRefused = true }
 
     func ping() throws(MySQLError) {
         let handle = try ready()
@@ -170,6 +174,7 @@ final class Session: @unchecked Sendable {
             } else {
                 MySQLError(number: Int(mysql_errno(handle)), message: String(cString: mysql_error(handle)))
             }
+        if error.kind == .readOnly || error.kind == .notReady { isRefused = true }
         // 1153: the server hangs up after a packet that is too large. 2014: sent and received do not match any more.
         if error.kind.isFatal || [1153, 2014].contains(error.number) { isBroken = true }
         return error

@@ -43,6 +43,7 @@ struct WorkerCommand: AsyncParsableCommand {
         do {
             jobs = try await ClusterJobs(plan.cluster, dead: plan.worker.dead, clock: clock, logger: logger)
             try await check(redis, plan)
+            jobs.warn(logger)
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }

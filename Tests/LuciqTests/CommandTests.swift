@@ -66,6 +66,7 @@ import Testing
         add(Setup.port)
         add(Setup.databaseURL, shown: "data/luciq.sqlite")
         add(Setup.databasePool)
+        add(Setup.databaseMaxAge)
         add(Setup.redisURL, shown: "none")
         add(Setup.dbHost, shown: "none")
         add(Setup.dbPort)

@@ -85,7 +85,8 @@ import Testing
         check(Setup.deadDays)
         // And what it shares with others.
         let shared = [
-            "--config", "--database-url", "--redis-url", "--database-pool", "--db-host", "--db-port",
+            "--config", "--database-url", "--redis-url", "--database-pool", "--database-max-age", "--db-host",
+            "--db-port",
             "--db-username",
             "--db-name", "--log-level", "--log-format", "--shutdown-timeout", "--version", "--help",
         ]

@@ -5,8 +5,25 @@ import Testing
 struct PoolStateTests {
     private typealias State = MySQLPoolState<String, Int>
 
-    private func state(size: Int = 2, waiting: Int = 2) -> State {
-        State(limits: MySQLPoolLimits(size: size, waiting: waiting))
+    private func state(size: Int = 2, waiting: Int = 2, recheckAfter: Duration = .seconds(60)) -> State {
+        var limits = MySQLPoolLimits(size: size, waiting: waiting)
+        limits.recheckAfter = recheckAfter
+        limits.maxAge = .seconds(100)
+        return State(limits: limits)
+    }
+
+    private let a = ServerFacts.Server(node: "A")
+    private let b = ServerFacts.Server(node: "B")
+
+    /// With three connections to a server, the first of them lent, the others idle.
+    private func state(at server: ServerFacts.Server) -> State {
+        var state = state(size: 3)
+        for (waiter, name) in [(1, "x"), (2, "y"), (3, "z")] {
+            _ = acquire(&state, waiter)
+            _ = state.opened(name, at: server, now: .zero)
+        }
+        for name in ["y", "z"] { _ = state.returned(name, isReusable: true, now: .zero) }
+        return state
     }
 
     /// Actions as text: `lend a to 1`.
@@ -198,5 +215,80 @@ struct PoolStateTests {
         state.closed()
         #expect(state.isDrained)
         #expect(say(state.close()) == [])
+    }
+
+    @Test func aServerThatRefusesIsLeft() {
+        var state = state(at: a)
+        #expect(say(state.leave(a, now: .seconds(1))) == ["close y", "close z"])
+        // Younger ones may lead there: it may be writable again.
+        #expect(acquire(&state, 4, at: .seconds(1)) == ["open"])
+        #expect(say(state.opened("v", at: a, now: .seconds(2))) == ["lend v to 4"])
+        #expect(say(state.returned("v", isReusable: true, now: .seconds(2))) == [])
+        // What was lent is closed as it comes back, and not lent to who waits.
+        #expect(acquire(&state, 5, at: .seconds(2)) == ["lend v to 5"])
+        #expect(acquire(&state, 6, at: .seconds(2)) == ["open"])
+        #expect(say(state.returned("x", isReusable: true, now: .seconds(2))) == ["close x"])
+        #expect(say(state.opened("w", at: b, now: .seconds(2))) == ["lend w to 6"])
+        // Leaving one server leaves connections to the others alone.
+        _ = state.returned("w", isReusable: true, now: .seconds(2))
+        #expect(say(state.leave(a, now: .seconds(3))) == [])
+        #expect(state.idleCount == 1)
+        #expect(say(state.returned("v", isReusable: true, now: .seconds(3))) == ["close v"])
+    }
+
+    @Test func allFollowTheWrites() {
+        var state = state(at: a)
+        #expect(say(state.follow(a, now: .zero)) == [])
+        #expect(say(state.follow(nil, now: .zero)) == [])
+        #expect(say(state.follow(b, now: .zero)) == ["close y", "close z"])
+        #expect(acquire(&state, 4) == ["open"])
+        #expect(say(state.returned("x", isReusable: true, now: .zero)) == ["close x"])
+        // One that was being opened while the writes moved, and leads to where they were.
+        #expect(say(state.opened("v", at: a, now: .zero)) == ["close v", "open"])
+        #expect(say(state.opened("w", at: b, now: .zero)) == ["lend w to 4"])
+        // Nodes of one cluster are alike.
+        let (one, other) = (
+            ServerFacts.Server(node: "1", data: "cluster"), ServerFacts.Server(node: "2", data: "cluster")
+        )
+        var galera = self.state(at: one)
+        #expect(say(galera.follow(other, now: .zero)) == [])
+        #expect(say(galera.leave(other, now: .zero)) == [])
+        #expect(galera.idleCount == 2)
+    }
+
+    @Test func aConnectionHasAGreatestAge() {
+        var state = state(size: 3, recheckAfter: .seconds(95))
+        for (waiter, name, jitter) in [(1, "x", 0.0), (2, "y", 0.5), (3, "z", 1.0)] {
+            _ = acquire(&state, waiter)
+            _ = state.opened(name, jitter: jitter, now: .zero)
+        }
+        // Idle ones go with the sweep, or when they would be lent.
+        _ = state.returned("z", isReusable: true, now: .seconds(73))
+        #expect(say(state.sweep(now: .seconds(74))) == [])
+        #expect(say(state.sweep(now: .seconds(75))) == ["close z"])
+        _ = state.returned("y", isReusable: true, now: .seconds(86))
+        #expect(acquire(&state, 4, at: .seconds(88)) == ["close y", "open"])
+        #expect(say(state.opened("v", now: .seconds(89))) == ["lend v to 4"])
+        // A lent one when it comes back. A check makes none younger.
+        #expect(say(state.returned("x", isReusable: true, now: .seconds(99))) == ["check x"])
+        #expect(say(state.opened("x", now: .seconds(100))) == ["close x"])
+        #expect(say(state.returned("v", isReusable: true, now: .seconds(100))) == [])
+    }
+
+    @Test func busyOnesAreCheckedNowAndThen() {
+        var state = state(size: 1, recheckAfter: .seconds(5))
+        _ = acquire(&state, 1)
+        _ = state.opened("x", at: a, now: .zero)
+        #expect(acquire(&state, 2, at: .seconds(4)) == [])
+        #expect(say(state.returned("x", isReusable: true, now: .seconds(4))) == ["lend x to 2"])
+        #expect(acquire(&state, 3, at: .seconds(5)) == [])
+        #expect(say(state.returned("x", isReusable: true, now: .seconds(5))) == ["check x"])
+        #expect(say(state.opened("x", at: a, now: .seconds(6))) == ["lend x to 3"])
+        #expect(say(state.returned("x", isReusable: true, now: .seconds(10))) == [])
+        // Behind a proxy it may lead elsewhere by then.
+        _ = acquire(&state, 4, at: .seconds(10))
+        _ = state.returned("x", isReusable: true, now: .seconds(11))
+        _ = state.opened("x", at: b, now: .seconds(11))
+        #expect(state.server(of: "x") == b)
     }
 }

@@ -12,6 +12,8 @@ package struct ClusterJobs: Sendable {
     package let services: [any Service]
     /// As `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
+    /// Logs what of the database server weakens a promise: for the start.
+    package let warn: @Sendable (Logger) -> Void
 
     /// Checks that the database is there and up to date; connections are made when they are used.
     ///
@@ -28,6 +30,7 @@ package struct ClusterJobs: Sendable {
     init(_ context: JobContext, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil) {
         let store = context.store
         self.probe = { try await store.probe() }
+        self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }
         self.services = [store.redis, store.reads, store.writes, store.scans]
         self.jobs = [
             SyncChatCounts(context: context), SyncApplicationCounts(context: context), Reconcile(context: context),

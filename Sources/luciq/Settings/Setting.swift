@@ -21,6 +21,7 @@ enum Setup {
     static let port = Setting("port", default: 3000)
     static let databaseURL = Setting("database.url", default: "")
     static let databasePool = Setting("database.pool", default: 8)
+    static let databaseMaxAge = Setting("database.max_age", default: 60)
     static let redisURL = Setting("redis.url", default: "")
     static let dbHost = Setting("db.host", default: "")
     static let dbPort = Setting("db.port", default: 3306)

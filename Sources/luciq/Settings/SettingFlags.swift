@@ -24,6 +24,10 @@ struct DatabaseFlags: ParsableArguments {
     var databasePool: String?
 
     @Option(
+        help: "Seconds until a connection to a MySQL database is replaced. Default: 60. Environment: DATABASE_MAX_AGE.")
+    var databaseMaxAge: String?
+
+    @Option(
         help: """
             Without DATABASE_URL, the host of a MySQL database, as the Rails application names it. Default: none. \
             Environment: DB_HOST.
@@ -44,6 +48,7 @@ struct DatabaseFlags: ParsableArguments {
             Setup.databaseURL.variable: databaseUrl,
             Setup.redisURL.variable: redisUrl,
             Setup.databasePool.variable: databasePool,
+            Setup.databaseMaxAge.variable: databaseMaxAge,
             Setup.dbHost.variable: dbHost,
             Setup.dbPort.variable: dbPort,
             Setup.dbUsername.variable: dbUsername,

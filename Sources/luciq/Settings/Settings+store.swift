@@ -57,6 +57,7 @@ extension Settings {
         // A little less than a request waits, so that it hears from the store what became of it.
         cluster.patience = try seconds(Setup.requestTimeout) * 0.8
         cluster.readConnections = try number(Setup.databasePool, in: 1...256)
+        cluster.connectionAge = try seconds(Setup.databaseMaxAge)
         return cluster
     }
 

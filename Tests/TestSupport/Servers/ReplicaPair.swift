@@ -1,0 +1,55 @@
+/// A primary and a replica (MariaDB, asynchronous replication by GTID), and HAProxy in front of them: it sends new
+/// connections to whichever takes writes, and leaves the others where they are.
+package final class ReplicaPair: Sendable {
+    package let old: MariaDBServer
+    package let new: MariaDBServer
+    package let proxy: DatabaseProxy
+
+    /// Writes go to `old`.
+    ///
+    /// - Throws: `ServerFailure`.
+    package static func start() async throws -> ReplicaPair {
+        func server(_ id: Int) async throws -> MariaDBServer {
+            try await MariaDBServer.start([
+                "--log-bin=bin", "--log-slave-updates", "--gtid-strict-mode=1", "--server-id=\(id)",
+            ])
+        }
+        let (old, new) = (try await server(1), try await server(2))
+        _ = try await new.sql(
+            """
+            CHANGE MASTER TO master_host = '127.0.0.1', master_port = \(old.port), master_user = 'root',
+                master_password = '\(MariaDBServer.password)', master_use_gtid = slave_pos;
+            START SLAVE; SET GLOBAL read_only = 1;
+            """)
+        let proxy = try await DatabaseProxy.start(
+            before: [old, new], balance: .first, check: "SELECT @@GLOBAL.read_only = 0", cuts: false)
+        return ReplicaPair(old: old, new: new, proxy: proxy)
+    }
+
+    private init(old: MariaDBServer, new: MariaDBServer, proxy: DatabaseProxy) {
+        self.old = old
+        self.new = new
+        self.proxy = proxy
+    }
+
+    /// Of a user who may do everything, by way of the proxy.
+    package var url: String { "mysql://root:\(MariaDBServer.password)@127.0.0.1:\(proxy.port)/luciq" }
+
+    /// The old primary takes no writes any more; it lives on with the connections that it has.
+    package func fence() async throws { _ = try await old.sql("SET GLOBAL read_only = 1") }
+
+    /// The replica gets all there is.
+    package func catchUp() async throws {
+        let position = try await old.sql("SELECT @@gtid_current_pos")
+        let result = try await new.sql("SELECT MASTER_GTID_WAIT('\(position)', 10)")
+        guard result == "0" else { throw ServerFailure("The replica does not catch up: \(result)") }
+    }
+
+    /// What is written from now on is lost with the old primary.
+    package func stopReplication() async throws { _ = try await new.sql("STOP SLAVE") }
+
+    /// The replica is the primary from now on.
+    package func promote() async throws {
+        _ = try await new.sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0")
+    }
+}
