@@ -1,164 +1,247 @@
 import ChatCore
 import MySQLClient
 
-/// What a walk through one application found, within one snapshot.
-struct ApplicationFindings: Sendable {
-    /// Chats a statement.
-    private static let chatPage = 500
+/// The numbers of one owner's rows, seen in ascending order.
+struct NumberFindings: Sendable {
+    /// Of each kind; where there are more, mending takes more than one run.
+    private static let kept = 100_000
 
-    private(set) var chats: Int64 = 0
-    private(set) var messages: Int64 = 0
-    private(set) var problems: [String] = []
-    private(set) var holes: [Hole] = []
-    private(set) var corrections: [Correction] = []
+    private(set) var count: Int64 = 0
+    private(set) var voids: Int64 = 0
+    /// Numbers outside 1 to `NumberedTable.lastNumber`.
+    private(set) var strays: [Int64] = []
+    private(set) var strayCount: Int64 = 0
+    /// Numbers that are left out between others.
+    private(set) var gaps: [ClosedRange<Int64>] = []
+    /// Void numbers side by side that are worth a record.
+    private(set) var voidRuns: [ClosedRange<Int64>] = []
+    private var last: Int64 = 0
+    private var firstVoid: Int64?
 
-    private struct ChatRow {
-        let id: Int64
-        let number: Int64
-        let counted: Int64
-        let voids: Int64
-        let isVoid: Bool
-    }
+    /// Up to there all numbers are there.
+    var complete: Int64 { gaps.first.map { $0.lowerBound - 1 } ?? last }
 
-    /// The messages of one chat: how many rows, the ends, how many of them void.
-    private struct Rows {
-        var count: Int64 = 0
-        var lowest: Int64 = 0
-        var highest: Int64 = 0
-        var voids: Int64 = 0
-
-        var isDense: Bool { count == highest && (count == 0 || lowest == 1) }
-    }
-
-    init(_ id: Int64, _ name: String, _ connection: isolated MySQLConnection) throws {
-        problems += try connection.rows(
-            "SELECT number FROM chats WHERE application_id = ? AND number < 1 ORDER BY number LIMIT 1000",
-            [.integer(id)]
-        ) { "\(name): chat \($0.integer(0)) is below 1" }
-        var numbers = Gaps()
-        while true {
-            let page = try connection.rows(
-                """
-                SELECT id, number, counted_number, void_count, batch_id FROM chats
-                WHERE application_id = ? AND number > ? ORDER BY number LIMIT \(Self.chatPage)
-                """, [.integer(id), .integer(numbers.last)]
-            ) { row in
-                ChatRow(
-                    id: row.integer(0), number: row.integer(1), counted: row.integer(2), voids: row.integer(3),
-                    isVoid: row.integer(4) == BatchID.void)
-            }
-            if page.isEmpty { break }
-            let rows = try Self.rows(of: page.map(\.id), connection)
-            for chat in page {
-                numbers.see(chat.number)
-                if !chat.isVoid { chats += 1 }
-                try verify(chat, rows[chat.id] ?? Rows(), "\(name): chat \(chat.number)", connection)
-            }
+    mutating func see(_ number: Int64, isVoid: Bool) {
+        count += 1
+        if isVoid { voids += 1 }
+        guard number > 0, number <= NumberedTable.lastNumber else {
+            strayCount += 1
+            if strays.count < Self.kept { strays.append(number) }
+            return
         }
-        for number in numbers.missing {
-            holes.append(Hole(place: OwnedNumber(owner: id, number: number), isMessage: false, name: "\(name): chat"))
+        if number > last + 1 {
+            endVoids()
+            if gaps.count < Self.kept { gaps.append(last + 1...number - 1) }
         }
-        try verifyCounts(id, name, connection)
+        if isVoid { firstVoid = firstVoid ?? number } else { endVoids() }
+        last = number
     }
 
-    private static func rows(of chats: [Int64], _ connection: isolated MySQLConnection) throws -> [Int64: Rows] {
-        var rows: [Int64: Rows] = [:]
+    /// To be called after the last row.
+    mutating func endVoids() {
+        if let firstVoid, last - firstVoid + 1 >= VoidRuns.least { voidRuns.append(firstVoid...last) }
+        firstVoid = nil
+    }
+}
+
+/// A chat and what its rows say, within one snapshot.
+struct ChatFindings: Sendable {
+    let id: Int64
+    /// `counted_number` and `void_count`.
+    let counted: Int64
+    let voids: Int64
+    var rows = NumberFindings()
+
+    /// - Parameter ids: of few messages together, or one.
+    static func look(_ ids: [Int64], _ connection: isolated MySQLConnection) throws -> [ChatFindings] {
+        let padded = ids.padded
+        let marks = padded.map { _ in "?" }.joined(separator: ", ")
+        var chats: [Int64: ChatFindings] = [:]
         try connection.query(
-            """
-            SELECT chat_id, COUNT(*), MIN(number), MAX(number), CAST(SUM(batch_id = \(BatchID.void)) AS SIGNED)
-            FROM messages WHERE chat_id IN (\(chats.map { _ in "?" }.joined(separator: ", "))) GROUP BY chat_id
-            """, chats.map { .integer($0) }
+            "SELECT id, counted_number, void_count FROM chats WHERE id IN (\(marks))", padded.map { .integer($0) }
         ) { row in
-            rows[row.integer(0)] = Rows(
-                count: row.integer(1), lowest: row.integer(2), highest: row.integer(3), voids: row.integer(4))
+            chats[row.integer(0)] = ChatFindings(id: row.integer(0), counted: row.integer(1), voids: row.integer(2))
             return true
         }
-        return rows
-    }
-
-    private mutating func verify(
-        _ chat: ChatRow, _ rows: Rows, _ name: String, _ connection: isolated MySQLConnection
-    ) throws {
-        messages += rows.count - rows.voids
-        if rows.lowest < 0 || rows.count > 0 && rows.lowest == 0 {
-            problems.append("\(name): message \(rows.lowest) is below 1")
-        }
-        var firstMissing = rows.highest + 1
-        if !rows.isDense {
-            var numbers = Gaps()
+        if let only = ids.first, ids.count == 1 {
+            try walk(only, connection) { number, isVoid in chats[only]?.rows.see(number, isVoid: isVoid) }
+        } else {
             try connection.query(
-                "SELECT number FROM messages WHERE chat_id = ? AND number > 0 ORDER BY number", [.integer(chat.id)]
+                """
+                SELECT chat_id, number, batch_id FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id IN (\(marks)) ORDER BY chat_id, number
+                """, padded.map { .integer($0) }
             ) { row in
-                numbers.see(row.integer(0))
+                chats[row.integer(0)]?.rows.see(row.integer(1), isVoid: row.integer(2) == BatchID.void)
                 return true
             }
-            firstMissing = numbers.missing.first ?? firstMissing
-            for number in numbers.missing {
-                holes.append(
-                    Hole(place: OwnedNumber(owner: chat.id, number: number), isMessage: true, name: "\(name): message"))
-            }
         }
-        if chat.voids != rows.voids {
-            corrections.append(
-                Correction(
-                    problem: "\(name): void_count is \(chat.voids), but the rows say \(rows.voids)",
-                    statements: [
-                        (
-                            "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
-                            [.integer(rows.voids - chat.voids), .integer(chat.id)]
-                        )
-                    ]))
-        }
-        if chat.counted >= firstMissing {
-            corrections.append(
-                Correction(
-                    problem: "\(name): counted_number is \(chat.counted), but message \(firstMissing) is not there",
-                    statements: [
-                        (
-                            "UPDATE chats SET counted_number = ? WHERE id = ?",
-                            [.integer(firstMissing - 1), .integer(chat.id)]
-                        )
-                    ]))
+        return ids.compactMap { id in
+            chats[id]?.rows.endVoids()
+            return chats[id]
         }
     }
 
-    private mutating func verifyCounts(
-        _ id: Int64, _ name: String, _ connection: isolated MySQLConnection
+    /// Rows a statement.
+    private static let part = 20_000
+
+    private static func walk(
+        _ chat: Int64, _ connection: isolated MySQLConnection, each: (_ number: Int64, _ isVoid: Bool) -> Void
     ) throws {
-        let stored: [Int64] =
-            try connection.first(
+        var (next, seen) = (Int64.min, part)
+        while seen == part {
+            seen = 0
+            try connection.query(
                 """
-                SELECT CAST(IFNULL(SUM(chats), 0) AS SIGNED), CAST(IFNULL(SUM(messages), 0) AS SIGNED)
-                FROM application_counts WHERE application_id = ?
-                """, [.integer(id)]
-            ) { row -> [Int64] in [row.integer(0), row.integer(1)] } ?? [0, 0]
-        for (column, stored, counted) in [("chats", stored[0], chats), ("messages", stored[1], messages)]
-        where stored != counted {
+                SELECT number, batch_id FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = ? AND number >= ? ORDER BY number LIMIT \(part)
+                """, [.integer(chat), .integer(next)]
+            ) { row in
+                each(row.integer(0), row.integer(1) == BatchID.void)
+                seen += 1
+                next = max(row.integer(0), row.integer(0) &+ 1)
+                return true
+            }
+        }
+    }
+
+    /// Counts that disagree with the rows.
+    func corrections(_ name: String) -> [Correction] {
+        var corrections: [Correction] = []
+        if voids != rows.voids {
             corrections.append(
                 Correction(
-                    problem: "\(name): the count of \(column) is \(stored), but the rows say \(counted)",
-                    statements: [
-                        (
-                            """
-                            INSERT INTO application_counts (application_id, stripe, \(column)) VALUES (?, 0, ?)
-                            ON DUPLICATE KEY UPDATE \(column) = \(column) + VALUES(\(column))
-                            """, [.integer(id), .integer(counted - stored)]
-                        )
-                    ]))
+                    problem: "\(name): void_count is \(voids), but the rows say \(rows.voids)",
+                    sql: "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
+                    parameters: [.integer(rows.voids - voids), .integer(id)]))
+        }
+        if counted > rows.complete {
+            corrections.append(
+                Correction(
+                    problem: "\(name): counted_number is \(counted), but message \(rows.complete + 1) is not there",
+                    sql: "UPDATE chats SET counted_number = ? WHERE id = ? AND counted_number = ?",
+                    parameters: [.integer(rows.complete), .integer(id), .integer(counted)]))
+        }
+        return corrections
+    }
+}
+
+/// What an application's chats were found to hold, to count it without counting all rows once more.
+struct ApplicationFindings: Sendable {
+    /// Chats a statement.
+    private static let page = 1000
+    private static let rowsAtOnce: Int64 = 20_000
+    /// Chats that are remembered; the others are counted from their `counted_number` on.
+    private static let kept = 1_000_000
+
+    /// Where counting may start, and whether there is much to count after it.
+    private struct Start: Sendable {
+        let number: Int64
+        let isLong: Bool
+    }
+
+    /// Of the chats that are not counted from `counted_number` on: it is too high, or far behind.
+    private var starts: [Int64: Start] = [:]
+    /// Messages with numbers below 1, which no count of a chat has.
+    private var below: Int64 = 0
+    /// Void rows more than the chats say.
+    private var uncountedVoids: Int64 = 0
+
+    /// - Parameter isMended: whether what is off has been put right.
+    mutating func see(_ chat: ChatFindings, isMended: Bool) {
+        let (complete, isLong) = (chat.rows.complete, chat.rows.count - chat.rows.complete > 1024)
+        if chat.counted > complete || complete - chat.counted > 256 || isLong, starts.count < Self.kept {
+            starts[chat.id] = Start(number: complete, isLong: isLong)
+        }
+        if !isMended { uncountedVoids += chat.rows.voids - chat.voids }
+    }
+
+    mutating func see(messagesBelow count: Int64) { below += count }
+
+    struct Counts: Sendable {
+        var chats: Int64 = 0
+        var messages: Int64 = 0
+    }
+
+    /// What is stored as an application's counts, and what its rows say. Within one snapshot.
+    func count(
+        _ application: Int64, _ connection: isolated MySQLConnection
+    ) throws -> (stored: Counts, rows: Counts) {
+        let stored = try connection.first(
+            """
+            SELECT CAST(IFNULL(SUM(chats), 0) AS SIGNED), CAST(IFNULL(SUM(messages), 0) AS SIGNED)
+            FROM application_counts WHERE application_id = ?
+            """, [.integer(application)]
+        ) { Counts(chats: $0.integer(0), messages: $0.integer(1)) }
+        var counts = Counts(messages: below - uncountedVoids)
+        var (next, seen) = (Int64.min, Self.page)
+        while seen == Self.page {
+            let page = try connection.rows(
+                """
+                SELECT id, number, counted_number, void_count, batch_id FROM \(NumberedTable.chats.byNumber)
+                WHERE application_id = ? AND number >= ? ORDER BY number LIMIT \(Self.page)
+                """, [.integer(application), .integer(next)]
+            ) { row in
+                (
+                    place: OwnedNumber(
+                        owner: row.integer(0), number: starts[row.integer(0)]?.number ?? row.integer(2)),
+                    next: row.integer(1) &+ 1, voids: row.integer(3), isVoid: row.integer(4) == BatchID.void
+                )
+            }
+            seen = page.count
+            next = page.last?.next ?? next
+            let places = page.map(\.place)
+            var uncounted = try ChatCount.messages(after: places.filter { !isLong($0.owner) }, connection)
+            for place in places where isLong(place.owner) {
+                uncounted[place.owner] = try Self.countInParts(place, connection)
+            }
+            for chat in page {
+                if !chat.isVoid { counts.chats += 1 }
+                counts.messages += chat.place.number - chat.voids + uncounted[chat.place.owner, default: 0]
+            }
+        }
+        return (stored ?? Counts(), counts)
+    }
+
+    private func isLong(_ chat: Int64) -> Bool { starts[chat]?.isLong == true }
+
+    /// Rows after a number, a bounded number of them a statement.
+    private static func countInParts(_ place: OwnedNumber, _ connection: isolated MySQLConnection) throws -> Int64 {
+        var (count, last, isAtEnd): (Int64, Int64, Bool) = (0, place.number, false)
+        while !isAtEnd {
+            let part = try connection.first(
+                """
+                SELECT COUNT(*), MAX(number) FROM (
+                    SELECT number FROM \(NumberedTable.messages.byNumber)
+                    WHERE chat_id = ? AND number > ? ORDER BY number LIMIT \(rowsAtOnce)) AS part
+                """, [.integer(place.owner), .integer(last)]
+            ) { (count: $0.integer(0), last: $0.integer(1)) }
+            count += part?.count ?? 0
+            last = part?.last ?? last
+            isAtEnd = part?.count != rowsAtOnce
+        }
+        return count
+    }
+
+    static func corrections(
+        _ application: Int64, _ name: String, _ found: (stored: Counts, rows: Counts)
+    ) -> [Correction] {
+        [
+            ("chats", found.stored.chats, found.rows.chats), ("messages", found.stored.messages, found.rows.messages),
+        ].filter { $0.1 != $0.2 }.map { column, stored, counted in
+            Correction(
+                problem: "\(name): the count of \(column) is \(stored), but the rows say \(counted)",
+                sql: """
+                    INSERT INTO application_counts (application_id, stripe, \(column)) VALUES (?, 0, ?)
+                    ON DUPLICATE KEY UPDATE \(column) = \(column) + VALUES(\(column))
+                    """, parameters: [.integer(application), .integer(counted - stored)])
         }
     }
 }
 
-/// The numbers that ascending ones leave out.
-struct Gaps {
-    /// How many are kept; where there are more, mending takes more than one run.
-    private static let kept = 100_000
-
-    private(set) var last: Int64 = 0
-    private(set) var missing: [Int64] = []
-
-    mutating func see(_ number: Int64) {
-        if number > last + 1 { missing += (last + 1..<number).prefix(max(0, Self.kept - missing.count)) }
-        last = number
-    }
+/// A count that disagrees with its rows, and what puts it right.
+struct Correction: Sendable {
+    let problem: String
+    let sql: String
+    let parameters: [MySQLValue]
 }

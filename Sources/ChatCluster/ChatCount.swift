@@ -77,7 +77,7 @@ final class Counting: Sendable {
             """
             SELECT counted_number, (
                 SELECT number FROM \(NumberedTable.messages.byNumber)
-                WHERE chat_id = chats.id ORDER BY number DESC LIMIT 1)
+                WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
             FROM chats WHERE id = ?
             """, [.integer(chat)]
         ) { ($0.integer(0), $0.integer(1) - unsettled) }

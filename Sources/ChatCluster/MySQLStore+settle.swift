@@ -15,12 +15,12 @@ extension MySQLStore {
     /// Makes sure of an owner's numbers, in one transaction: those that have no row get a void one.
     ///
     /// - Parameter numbers: at most `settledAtOnce`.
-    /// - Returns: how many have become void.
+    /// - Returns: those that have become void.
     /// - Throws: `ChatError.notFound` for an owner that is gone, `.unavailable`.
     @discardableResult
     func settle(
         _ numbers: ClosedRange<Int64>, of owner: Int64, in table: NumberedTable, patience: Duration
-    ) async throws -> Int {
+    ) async throws -> [Int64] {
         var retry = Retry(patience: patience)
         while true {
             do throws(MySQLError) {
@@ -29,7 +29,7 @@ extension MySQLStore {
                         let missing = try table.missing(numbers, of: owner, connection)
                         let places = missing.map { OwnedNumber(owner: owner, number: $0) }
                         try Self.insert(voids: places, into: table, at: WallClock.system.now(), connection)
-                        return missing.count
+                        return missing
                     }
                 }
             } catch {

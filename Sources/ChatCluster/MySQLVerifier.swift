@@ -1,180 +1,308 @@
 import ChatCore
 import Logging
 import MySQLClient
+import RedisClient
 
-/// Walks the whole database, an application at a time, each in a snapshot of its own: servers may go on meanwhile.
+/// Walks the whole database beside running servers: by owner and number, a bounded number of rows a statement, a chat or a
+/// few small ones a snapshot.
 ///
 /// A missing number may be one on its way, so it is looked at again a while later. What is mended loses nothing: a hole
-/// becomes a void row (a writer that was merely slow takes another number), a count gets the difference to its rows.
+/// becomes void rows (a writer that was merely slow takes another number), a count gets the difference to its rows, a
+/// number that is none becomes the chat's next one.
 struct MySQLVerifier {
     /// How long a number may be on its way.
     private static let grace = Duration.seconds(2)
-    /// Holes that are looked at again; where there are more, a second run finds the rest.
+    /// Stretches of missing numbers that are looked at again.
     private static let holesKept = 100_000
     /// Holes that a writer which stands still within its transaction may keep from being closed, at a few seconds each,
     /// before the rest is left to another run.
     private static let stuckTolerated = 3
+    /// A wider hole would take gigabytes of void rows.
+    private static let widest = 1 << 24
+    /// Chats a page, and their messages a snapshot, unless one alone has more.
+    private static let (chatPage, snapshotRows) = (256, 20_000 as Int64)
 
-    private let store: MySQLStore
-    private let mends: Bool
+    let store: MySQLStore
+    /// One connection, as patient as a walk needs it.
+    let pool: MySQLPool
+    let mends: Bool
+    var report = StoreReport()
     private let progress: (Int64, Int64) -> Void
-    private var report = StoreReport()
+    private var expected: Int64 = 0
+    private var walked: Int64 = 0
     private var holes: [Hole] = []
+    private var hasMoreHoles = false
 
     init(
         configuration: ClusterConfiguration, mends: Bool, logger: Logger, progress: @escaping (Int64, Int64) -> Void
     ) async throws {
         self.store = try await MySQLStore(configuration, logger: logger)
+        var mysql = configuration.mysql
+        mysql.readTimeout = .seconds(3600)
+        self.pool = MySQLPool(mysql, size: 1, logger: logger)
         self.mends = mends
         self.progress = progress
     }
 
     mutating func run() async throws -> StoreReport {
-        let expected = try await scan { connection in
-            try connection.first("SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts") {
-                $0.integer(0)
-            } ?? 0
+        // Without Redis its counters are passed over.
+        let redis = Task { [redis = store.redis] in try? await redis.run() }
+        try? await store.redis.waitUntilConnected(timeout: .seconds(2))
+        defer { redis.cancel() }
+        // The engine's estimate; it is for the progress alone.
+        expected = try await read { connection in
+            try connection.first(
+                """
+                SELECT table_rows FROM information_schema.tables
+                WHERE table_schema = DATABASE() AND table_name = 'messages'
+                """
+            ) { $0.integer(0) } ?? 0
         }
         var last: Int64 = 0
         while true {
-            let page = try await scan { [last] connection in
+            let page = try await read { [last] connection in
                 try connection.rows(
                     "SELECT id, token FROM applications WHERE id > ? ORDER BY id LIMIT 500", [.integer(last)]
                 ) { (id: $0.integer(0), token: $0.text(1)) }
             }
             guard let end = page.last else { break }
-            for application in page { try await verify(application.id, application.token, expected) }
+            for application in page { try await verify(application.id, application.token) }
             last = end.id
         }
         try await verifyOrphans()
         try await verifyKeys()
+        try await verifyVoidRuns()
         try await verifyHoles()
-        await store.scans.close()
-        await store.reads.close()
-        await store.writes.close()
-        progress(report.messages, expected)
+        for pool in [pool, store.scans, store.reads, store.writes] { await pool.close() }
+        progress(report.messages, report.messages)
         return report
     }
 
-    private func scan<Result: Sendable>(
+    /// A short access; what fails for a while is tried again.
+    func read<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
-    ) async throws -> Result {
-        try await store.scans.withConnection(timeout: .seconds(10), body)
+    ) async throws(MySQLError) -> Result {
+        var retry = Retry(patience: .seconds(60))
+        while true {
+            do throws(MySQLError) {
+                return try await pool.run(within: .seconds(60), body)
+            } catch {
+                guard await retry.mayGoOn(after: error) else { throw error }
+            }
+        }
     }
 
-    private mutating func verify(_ id: Int64, _ token: String, _ expected: Int64) async throws {
-        let name = "Application \(Tenant.Token(token).map(\.description) ?? "with a malformed token"), id \(id)"
-        let findings = try await scan { connection in
+    private func snapshot<Result: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        try await read { connection in
             try connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            return try connection.transaction { try ApplicationFindings(id, name, $0) }
+            return try connection.transaction(body)
         }
-        report.applications += 1
-        report.chats += findings.chats
-        report.messages += findings.messages
-        if Tenant.Token(token) == nil { report.add(name) }
-        for problem in findings.problems { report.add(problem) }
-        holes += findings.holes.prefix(max(0, Self.holesKept - holes.count))
-        for correction in findings.corrections { try await settle(correction) }
-        progress(report.messages, expected)
     }
+
+    // MARK: Applications
+
+    private mutating func verify(_ id: Int64, _ token: String) async throws {
+        let name = "Application \(Tenant.Token(token).map(\.description) ?? "with a malformed token"), id \(id)"
+        report.applications += 1
+        if Tenant.Token(token) == nil { report.add(name) }
+        var (findings, numbers, next) = (ApplicationFindings(), NumberFindings(), Int64.min)
+        while true {
+            let page = try await read { [next] connection in
+                try connection.rows(
+                    """
+                    SELECT id, number, batch_id FROM \(NumberedTable.chats.byNumber)
+                    WHERE application_id = ? AND number >= ? ORDER BY number LIMIT \(Self.chatPage)
+                    """, [.integer(id), .integer(next)]
+                ) { (id: $0.integer(0), number: $0.integer(1), isVoid: $0.integer(2) == BatchID.void) }
+            }
+            for chat in page { numbers.see(chat.number, isVoid: chat.isVoid) }
+            let names = Dictionary(uniqueKeysWithValues: page.map { ($0.id, "\(name): chat \($0.number)") })
+            try await verify(chats: page.map(\.id), names, &findings)
+            guard page.count == Self.chatPage, let last = page.last else { break }
+            next = last.number &+ 1
+        }
+        numbers.endVoids()
+        try await settle(numbers, of: id, in: .chats, "\(name): chat")
+        try await verifyCounters(of: [id: name], in: .chats)
+        let counts = try await snapshot { [findings] in
+            let found = try findings.count(id, $0)
+            return [found.stored, found.rows]
+        }
+        for correction in ApplicationFindings.corrections(id, name, (counts[0], counts[1])) {
+            try await settle(correction)
+        }
+        report.chats += counts[1].chats
+        report.messages += counts[1].messages
+        progress(walked, max(expected, walked))
+    }
+
+    private mutating func verify(
+        chats ids: [Int64], _ names: [Int64: String], _ findings: inout ApplicationFindings
+    ) async throws {
+        let sizes = try await read { [log = store.messageLog] in try log.highestNumbers(of: ids, $0) }
+        var (group, size): ([Int64], Int64) = ([], 0)
+        for id in ids {
+            let rows = sizes[id] ?? 0
+            if !group.isEmpty, size + rows > Self.snapshotRows {
+                try await verify(group: group, names, &findings)
+                (group, size) = ([], 0)
+            }
+            group.append(id)
+            size += min(rows, Self.snapshotRows)
+        }
+        if !group.isEmpty { try await verify(group: group, names, &findings) }
+        try await verifyCounters(of: names, in: .messages)
+    }
+
+    /// - Parameter ids: of chats that are walked in one snapshot.
+    private mutating func verify(
+        group ids: [Int64], _ names: [Int64: String], _ findings: inout ApplicationFindings
+    ) async throws {
+        for chat in try await snapshot({ try ChatFindings.look(ids, $0) }) {
+            let name = names[chat.id] ?? "Chat id \(chat.id)"
+            for correction in chat.corrections(name) { try await settle(correction) }
+            findings.see(chat, isMended: mends)
+            let moved = try await settle(chat.rows, of: chat.id, in: .messages, "\(name): message")
+            let below = chat.rows.strays.count { $0 < 1 } - moved.count { $0 < 1 }
+            findings.see(messagesBelow: Int64(below))
+            walked += chat.rows.count
+        }
+        progress(walked, max(expected, walked))
+    }
+
+    /// Keeps the holes for later, gives numbers that are none new ones, and records where void numbers lie.
+    ///
+    /// - Returns: the numbers that rows have no more.
+    @discardableResult
+    private mutating func settle(
+        _ rows: NumberFindings, of owner: Int64, in table: NumberedTable, _ name: String
+    ) async throws -> [Int64] {
+        for gap in rows.gaps {
+            if holes.count < Self.holesKept {
+                holes.append(Hole(owner: owner, numbers: gap, table: table, name: name))
+            } else {
+                hasMoreHoles = true
+            }
+        }
+        if mends {
+            for run in rows.voidRuns {
+                try await read { connection in
+                    try connection.transaction { try VoidRuns(table: table).record(run, of: owner, $0) }
+                }
+            }
+        }
+        guard !rows.strays.isEmpty else { return [] }
+        var moved: [Int64] = []
+        if mends {
+            for (old, new) in try await Renumbering(table: table, pool: pool).run(owner) {
+                report.addMended("\(name) \(old) was \(Self.wrong(old)) and is \(new) now")
+                moved.append(old)
+            }
+        }
+        for number in Set(rows.strays).subtracting(moved).sorted() {
+            report.add("\(name) \(number) is \(Self.wrong(number))")
+        }
+        return moved
+    }
+
+    private static func wrong(_ number: Int64) -> String { number < 1 ? "below 1" : "above 2^53 - 1, in no list" }
 
     /// Reports a count that is off, or puts it right by the difference: that is right whatever was added since.
     private mutating func settle(_ correction: Correction) async throws {
         guard mends else { return report.add(correction.problem) }
-        try await scan { connection in
-            try connection.transaction { connection in
-                for (sql, parameters) in correction.statements { try connection.execute(sql, parameters) }
-            }
+        // Not tried again: it is not known whether a commit that was lost took place.
+        try await pool.run(within: .seconds(60)) { connection in
+            _ = try connection.transaction { try $0.execute(correction.sql, correction.parameters) }
         }
         report.addMended(correction.problem)
     }
 
-    private mutating func verifyOrphans() async throws {
-        let orphans = try await scan { connection in
-            try connection.rows(
-                """
-                SELECT chats.id, chats.number FROM chats LEFT JOIN applications ON applications.id = application_id
-                WHERE applications.id IS NULL LIMIT 1000
-                """
-            ) { "Chat \($0.integer(1)), id \($0.integer(0)), belongs to no application" }
-                + connection.rows(
-                    """
-                    SELECT owners.chat_id FROM (SELECT DISTINCT chat_id FROM messages) AS owners
-                    LEFT JOIN chats ON chats.id = owners.chat_id WHERE chats.id IS NULL LIMIT 1000
-                    """
-                ) { "The messages of chat id \($0.integer(0)) belong to no chat" }
-        }
-        for orphan in orphans { report.add(orphan) }
-    }
-
-    /// Every idempotency key leads to what it made.
-    private mutating func verifyKeys() async throws {
-        let lost = try await scan { connection in
-            try connection.rows(
-                """
-                SELECT scope, scope_id, number FROM idempotency_keys AS traces
-                WHERE CASE scope
-                    WHEN 1 THEN NOT EXISTS (
-                        SELECT 1 FROM messages
-                        WHERE chat_id = traces.scope_id AND number = traces.number AND batch_id >= 0)
-                    ELSE NOT EXISTS (
-                        SELECT 1 FROM chats
-                        WHERE application_id = traces.scope_id AND number = traces.number AND batch_id >= 0)
-                    END
-                LIMIT 1000
-                """
-            ) { row in
-                let owner = row.integer(0) == IdempotencyTable.Scope.chat.rawValue ? "chat" : "application"
-                return "An idempotency key of \(owner) id \(row.integer(1)) leads to no \(row.integer(2))"
-            }
-        }
-        for problem in lost { report.add(problem) }
-    }
+    // MARK: Holes
 
     private mutating func verifyHoles() async throws {
         guard !holes.isEmpty else { return }
         try await Task.sleep(for: Self.grace)
         var stuck = 0
         for hole in holes {
-            let log = hole.isMessage ? store.messageLog : store.chatLog
-            let isStored = try await scan { try !log.batches(at: [hole.place], $0).isEmpty }
-            if isStored { continue }
-            guard mends, stuck < Self.stuckTolerated else {
-                report.add("\(hole.name) \(hole.place.number) is missing")
+            guard mends, stuck < Self.stuckTolerated, hole.numbers.count <= Self.widest else {
+                let isTooWide = hole.numbers.count > Self.widest
+                for missing in try await stillMissing(hole) {
+                    let note = isTooWide ? ", too many to be made void" : ""
+                    for text in hole.sentences(missing, "is missing", "are missing") { report.add(text + note) }
+                }
                 continue
             }
+            var closed: [ClosedRange<Int64>] = []
             do {
-                try await close(hole)
+                for part in hole.numbers.parts(of: MySQLStore.settledAtOnce) {
+                    let numbers = try await store.settle(
+                        part, of: hole.owner, in: hole.table, patience: store.messageLog.patience)
+                    closed.join(numbers.runs)
+                }
             } catch ChatError.unavailable(let reason) {
                 stuck += 1
-                report.add("\(hole.name) \(hole.place.number) is missing and could not be closed: \(reason)")
-                continue
+                for missing in try await stillMissing(hole) {
+                    for text in hole.sentences(missing, "is missing", "are missing") {
+                        report.add("\(text) and could not be closed: \(reason)")
+                    }
+                }
             }
-            report.addMended("\(hole.name) \(hole.place.number) was missing and is void now")
+            for run in closed {
+                for text in hole.sentences(run, "was missing and is void now", "were missing and are void now") {
+                    report.addMended(text)
+                }
+            }
         }
+        if hasMoreHoles { report.add("There are more missing numbers than one run looks at: run it again") }
     }
 
-    private func close(_ hole: Hole) async throws {
-        if hole.isMessage {
-            _ = try await store.settle(Message.Number(hole.place.number), in: Chat.ID(hole.place.owner))
-        } else {
-            let number = hole.place.number
-            try await store.settle(
-                number...number, of: hole.place.owner, in: .chats, patience: store.chatLog.patience)
+    /// Those of a hole's numbers that have no row still; few of them have one.
+    private func stillMissing(_ hole: Hole) async throws -> [ClosedRange<Int64>] {
+        try await read { connection in
+            var (missing, next): ([ClosedRange<Int64>], Int64) = ([], hole.numbers.lowerBound)
+            try connection.query(
+                """
+                SELECT number FROM \(hole.table.byNumber)
+                WHERE \(hole.table.owner) = ? AND number >= ? AND number <= ? ORDER BY number LIMIT 100000
+                """,
+                [.integer(hole.owner), .integer(hole.numbers.lowerBound), .integer(hole.numbers.upperBound)]
+            ) { row in
+                if row.integer(0) > next { missing.append(next...row.integer(0) - 1) }
+                next = row.integer(0) + 1
+                return true
+            }
+            if next <= hole.numbers.upperBound { missing.append(next...hole.numbers.upperBound) }
+            return missing
         }
     }
 }
 
-/// A number that no row holds though higher ones are there.
-struct Hole: Sendable {
-    let place: OwnedNumber
-    let isMessage: Bool
+/// Numbers that no row holds though higher ones are there.
+private struct Hole: Sendable {
+    let owner: Int64
+    let numbers: ClosedRange<Int64>
+    let table: NumberedTable
     /// As in "Application ab12cd…: chat 3: message".
     let name: String
+
+    /// A few numbers are told one by one.
+    func sentences(_ numbers: ClosedRange<Int64>, _ one: String, _ many: String) -> [String] {
+        if numbers.count <= 8 { return numbers.map { "\(name) \($0) \(one)" } }
+        return ["\(name)s \(numbers.lowerBound) to \(numbers.upperBound) \(many)"]
+    }
 }
 
-/// A count that disagrees with its rows, and what puts it right.
-struct Correction: Sendable {
-    let problem: String
-    let statements: [(sql: String, parameters: [MySQLValue])]
+extension [ClosedRange<Int64>] {
+    /// Appends ranges that follow; what touches becomes one.
+    fileprivate mutating func join(_ others: [ClosedRange<Int64>]) {
+        for other in others {
+            if let last, last.upperBound + 1 == other.lowerBound {
+                self[count - 1] = last.lowerBound...other.upperBound
+            } else {
+                append(other)
+            }
+        }
+    }
 }

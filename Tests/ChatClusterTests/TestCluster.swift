@@ -106,14 +106,18 @@ struct TestCluster: Sendable {
 
     /// Stores a message as the Rails application would, or another node.
     func insert(number: Int64) async throws {
-        try await sql(
-            """
-            INSERT INTO messages (chat_id, number, body, created_at, updated_at)
-            VALUES (?, ?, 'theirs', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
-            """, [.integer(chat.rawValue), .integer(number)])
-        try await sql(
-            "UPDATE application_counts SET messages = messages + 1 WHERE application_id = ? LIMIT 1",
-            [.integer(tenant.rawValue)])
+        try await store.scans.withConnection { connection in
+            try connection.transaction { connection in
+                try connection.execute(
+                    """
+                    INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                    VALUES (?, ?, 'theirs', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
+                    """, [.integer(chat.rawValue), .integer(number)])
+                try connection.execute(
+                    "UPDATE application_counts SET messages = messages + 1 WHERE application_id = ? LIMIT 1",
+                    [.integer(tenant.rawValue)])
+            }
+        }
     }
 }
 

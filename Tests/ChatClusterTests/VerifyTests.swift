@@ -110,7 +110,8 @@ import Testing
                 """,
                 "INSERT INTO application_counts VALUES (APP, 99, 0, 1)",
             ],
-            problems: ["chat 1: message -1 is below 1"]),
+            problems: ["chat 1: message -1 is below 1"], isMendable: true,
+            mended: ["chat 1: message -1 was below 1 and is 6 now"]),
         Damage(
             testDescription: "message 0",
             sql: [
@@ -120,16 +121,54 @@ import Testing
                 """,
                 "INSERT INTO application_counts VALUES (APP, 99, 0, 1)",
             ],
-            problems: ["chat 1: message 0 is below 1"]),
+            problems: ["chat 1: message 0 is below 1"], isMendable: true,
+            mended: ["chat 1: message 0 was below 1 and is 6 now"]),
+        Damage(
+            testDescription: "a message above the last number",
+            sql: [
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                VALUES (CHAT, 9007199254740992, 'x', \(time), \(time))
+                """,
+                "INSERT INTO application_counts VALUES (APP, 99, 0, 1)",
+            ],
+            problems: ["chat 1: message 9007199254740992 is above 2^53 - 1, in no list"], isMendable: true,
+            mended: ["chat 1: message 9007199254740992 was above 2^53 - 1, in no list and is 6 now"]),
+        Damage(
+            testDescription: "a long gap",
+            sql: [
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                VALUES (CHAT, 12000, 'x', \(time), \(time))
+                """,
+                "INSERT INTO application_counts VALUES (APP, 99, 0, 1)",
+            ],
+            problems: ["chat 1: messages 6 to 11999 are missing"], isMendable: true,
+            mended: ["chat 1: messages 6 to 11999 were missing and are void now"]),
+        Damage(
+            testDescription: "a gap that is too wide",
+            sql: [
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                VALUES (CHAT, 2147483647, 'x', \(time), \(time))
+                """,
+                "INSERT INTO application_counts VALUES (APP, 99, 0, 1)",
+            ],
+            problems: ["chat 1: messages 6 to 2147483646 are missing, too many to be made void"]),
+        Damage(
+            testDescription: "voids recorded that are none", sql: ["INSERT INTO void_runs VALUES (1, CHAT, 2, 4)"],
+            problems: ["Not all is void that is recorded so, chat id CHAT: messages 2 to 4"], isMendable: true),
         Damage(
             testDescription: "chats below 1",
             sql: [
                 """
                 INSERT INTO chats (application_id, number, created_at, updated_at)
                 VALUES (APP, 0, \(time), \(time)), (APP, -3, \(time), \(time))
-                """
+                """,
+                "INSERT INTO application_counts VALUES (APP, 99, 2, 0)",
             ],
-            problems: ["chat -3 is below 1", "chat 0 is below 1"]),
+            problems: ["chat -3 is below 1", "chat 0 is below 1"], isMendable: true,
+            mended: ["chat -3 was below 1 and is 4 now", "chat 0 was below 1 and is 5 now"]),
     ]
 
     /// Fills the store: chat 1 with five messages, and two empty chats.

@@ -45,7 +45,7 @@ struct Holes: Sendable {
         var (closed, stuck) = (0, 0)
         while let part = parts.popLast(), try await stint.goesOn(), stuck < Self.stuckTolerated {
             do {
-                closed += try await context.store.settle(part, of: owner, in: table, patience: .seconds(1))
+                closed += try await context.store.settle(part, of: owner, in: table, patience: .seconds(1)).count
             } catch ChatError.unavailable(let reason) {
                 stuck += 1
                 if part.count > 1 {

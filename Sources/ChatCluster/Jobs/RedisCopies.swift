@@ -33,7 +33,8 @@ struct RedisCopies: Sendable {
     ///
     /// - Parameter highest: of each owner's stored numbers.
     func raiseNumbers(of table: NumberedTable, to highest: [Int64: Int64]) async throws(RedisError) {
-        let keys = highest.map { (key: table.numberKey($0.key), number: $0.value) }
+        let keys = highest.filter { $0.value <= NumberedTable.lastNumber }
+            .map { (key: table.numberKey($0.key), number: $0.value) }
         let values = try await values(of: keys.map(\.key))
         let behind = keys.filter { key in
             guard let value = values[key.key].flatMap({ Int64($0) }) else { return false }
@@ -52,6 +53,11 @@ struct RedisCopies: Sendable {
             return .init(key: key, arguments: [value, String(count)])
         }
         try await eval(Self.replace, drifted)
+    }
+
+    /// Puts right one key that still holds what was read.
+    func replace(_ key: String, _ old: String, with new: String) async throws(RedisError) {
+        try await eval(Self.replace, [.init(key: key, arguments: [old, new])])
     }
 
     private func eval(_ script: RedisScript, _ calls: [RedisClient.ScriptCall]) async throws(RedisError) {
