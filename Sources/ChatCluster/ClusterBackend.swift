@@ -32,6 +32,7 @@ extension Backend {
             searchesAtOnce: ClusterConfiguration.scanConnections,
             probe: { try await store.probe() },
             notes: { store.notes },
+            epoch: { store.writes.epoch },
             services: [store.redis, store.bus, store.reads, store.writes, store.scans],
             close: {}
         )
@@ -78,7 +79,7 @@ extension MySQLStore {
             redis: redis,
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
-                logger: logger),
+                server: { watch.data }, logger: logger),
             weaknesses: weaknesses,
             patience: configuration.patience,
             logger: logger

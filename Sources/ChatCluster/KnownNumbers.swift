@@ -11,6 +11,7 @@ final class KnownNumbers: Sendable {
     private struct Generations {
         var young: [Int64: Int64] = [:]
         var old: [Int64: Int64] = [:]
+        var epoch: UInt64 = 0
 
         subscript(owner: Int64) -> Int64 { young[owner] ?? old[owner] ?? 0 }
     }
@@ -38,6 +39,14 @@ final class KnownNumbers: Sendable {
         }
     }
 
-    /// Forgets everything: for a database that may be another than before.
-    func forget() { generations.withLock { $0 = Generations() } }
+    /// Forgets everything when the epoch is another than before: the server has other rows.
+    ///
+    /// - Returns: whether it did.
+    func follow(_ epoch: UInt64) -> Bool {
+        generations.withLock { generations in
+            guard generations.epoch != epoch else { return false }
+            generations = Generations(epoch: epoch)
+            return true
+        }
+    }
 }

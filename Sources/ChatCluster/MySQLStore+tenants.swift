@@ -80,11 +80,12 @@ extension MySQLStore: TenantLog {
                     "INSERT INTO applications (name, token, created_at, updated_at) VALUES (?, ?, ?, ?)",
                     [.text(name), .text(token.text), .timestamp(now.microseconds), .timestamp(now.microseconds)])
                 return .success(())
-            case .rename(let id, let name):
-                let isThere = try connection.first(
-                    "SELECT id FROM applications WHERE id = ? FOR UPDATE", [.integer(id.rawValue)]
-                ) { $0.integer(0) }
-                guard isThere != nil else { return .failure(.notFound) }
+            case .rename(let id, let token, let name):
+                let stored = try connection.first(
+                    "SELECT token FROM applications WHERE id = ? FOR UPDATE", [.integer(id.rawValue)]
+                ) { $0.text(0) }
+                // Another server may have given the id to another application.
+                guard let stored, token == nil || token?.text == stored else { return .failure(.notFound) }
                 try connection.execute(
                     "UPDATE applications SET name = ?, updated_at = ? WHERE id = ?",
                     [.text(name), .timestamp(now.microseconds), .integer(id.rawValue)])
@@ -97,7 +98,7 @@ extension MySQLStore: TenantLog {
     private func outcomes(of batch: [TenantChange]) async throws(ChatError) -> [Result<Void, ChatError>] {
         var outcomes: [Result<Void, ChatError>] = []
         for change in batch {
-            if case .rename(let id, _) = change {
+            if case .rename(let id, _, _) = change {
                 let isThere = try await read { connection in
                     try connection.first("SELECT 1 FROM applications WHERE id = ?", [.integer(id.rawValue)]) {
                         $0.integer(0)

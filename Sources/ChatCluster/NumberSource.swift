@@ -79,6 +79,11 @@ struct NumberSource: Sendable {
         }
     }
 
+    /// Forgets the counters of some owners. Where Redis does not do it the numbers go on from what it has, within bounds.
+    func forget(_ owners: [Int64]) async {
+        for owner in owners { _ = try? await redis.send(RedisCommand("DEL", table.numberKey(owner))) }
+    }
+
     /// Forgets every counter of the table's.
     ///
     /// - Throws: `RedisError`.

@@ -7,7 +7,7 @@ extension NumberedAppend {
     /// the entries of the owners that do.
     mutating func storePastHeld() async throws(MySQLError) {
         let (pass, proposed, time) = (HeldPass(self), batch, retry.remaining)
-        let (tried, held, failure) = try await log.pool.run(within: time) { connection in
+        let (tried, held, failure) = try await log.run(in: epoch, within: time) { connection in
             var (batch, held) = (proposed, Set<Int64>())
             do {
                 try connection.withoutLockWaits { try pass.store(&batch, &held, within: time, $0) }

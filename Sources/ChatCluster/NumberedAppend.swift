@@ -6,6 +6,7 @@ import MySQLClient
 protocol NumberedEntry: Sendable {
     var owner: Int64 { get }
     var key: IdempotencyKey? { get }
+    var origin: Origin? { get }
 }
 
 /// What becomes of an entry.
@@ -63,6 +64,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var stripe: Int64 = 0
     private var heldStripe: StripeHeld?
     private var hasMetHeldStripe = false
+    /// The one in which the owners were confirmed last; none yet.
+    var epoch = UInt64.max
     /// Whether Redis gave its numbers, and no transaction that may be open or stored has any of them.
     var areNumbersSpare = true
 
@@ -84,6 +87,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         var isPastHeld = false
         while true {
             do {
+                try await confirmOwners()
                 switch step {
                 case .lookForKeys:
                     try await findReplays()
@@ -139,7 +143,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private var isKeyed: Bool { entries.contains { $0.key != nil } }
 
     private func settled() -> [Fate] {
-        log.known.see(plan.rows.map(\.place) + plan.voids)
+        if log.pool.epoch == epoch { log.known.see(plan.rows.map(\.place) + plan.voids) }
         var fates = fates
         for row in plan.rows { fates[row.entry] = .stored(number: row.place.number) }
         return fates.map { $0! }
@@ -149,7 +153,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
     private mutating func findReplays() async throws(MySQLError) {
         let keyed = batch.open.filter { entries[$0].key != nil }
         let places = keyed.map { IdempotencyTable.Place(owner: entries[$0].owner, key: entries[$0].key!.text) }
-        let traces = try await log.pool.run(within: retry.remaining) { [keys] in try keys.traces(of: places, $0) }
+        let traces = try await log.run(in: epoch, within: retry.remaining) { [keys] in try keys.traces(of: places, $0) }
         for (entry, place) in zip(keyed, places) {
             guard let trace = traces[place], !trace.isExpired else { continue }
             let isSame = trace.fingerprint == entries[entry].key!.fingerprint
@@ -175,6 +179,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
     /// meanwhile: then it is judged again, a few times.
     private mutating func takeNumbers() async throws(MySQLError) {
         try await takeSpares()
+        try await dropLostCounters()
         var wishes = batch.wanted.map { owner, count in
             NumberSource.Wish(owner: owner, count: count, floor: floor(of: owner))
         }
@@ -218,7 +223,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         let (log, entries, keys, insert, proposed, proposal) = (log, entries, keys, insert, batch, plan)
         let drawn = stripe
         // The numbers come back even when the commit failed: they may be in the database.
-        let tried = try await log.pool.run(within: retry.remaining) { connection in
+        let tried = try await log.run(in: epoch, within: retry.remaining) { connection in
             var attempt = Attempt(batch: proposed, plan: proposal)
             var isSent = false
             do {

@@ -13,25 +13,36 @@ final class RedisBus: MessageBus, Service {
     private let local = LocalBus()
     private let channels: BusChannels
     private let seal: BusSeal
+    /// The database server in use, by whose rows it has.
+    private let server: @Sendable () -> String
     private let subscriber: RedisSubscriber
     private let logger: Logger
     /// Whether Redis' own answer to the last SUBSCRIBE was an error.
     private let isRefused = Atomic(false)
 
     /// - Parameter maxChats: heard at the same time.
-    init(_ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int, logger: Logger) {
+    init(
+        _ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int,
+        server: @escaping @Sendable () -> String = { "" }, logger: Logger
+    ) {
         let (local, channels, seal) = (local, BusChannels(deployment: deployment.id), BusSeal(key: deployment.key))
         let stranger = Stranger(logger: logger)
         self.channels = channels
         self.seal = seal
+        self.server = server
         self.logger = logger
         self.subscriber = RedisSubscriber(
             configuration, maxChannels: maxChats, logger: logger,
             onMessage: { channel, payload in
                 guard let chat = channels.chat(of: channel) else { return }
                 // A message lost in what is dropped here will be missed and looked for.
-                guard let payload = seal.open(payload, from: channel) else { return stranger.spoke(on: channel) }
-                guard let messages = try? BusPayload.decode(payload), !messages.isEmpty else { return }
+                let server = server()
+                guard let plain = seal.open(payload, from: channel, at: server) else {
+                    // One of us, in the middle of a switch-over, or nobody.
+                    if !seal.isElsewhere(payload, than: server) { stranger.spoke(on: channel) }
+                    return
+                }
+                guard let messages = try? BusPayload.decode(plain), !messages.isEmpty else { return }
                 local.tell(.committed(chat, messages))
             },
             onGap: { local.tell(.gap) })
@@ -69,7 +80,7 @@ final class RedisBus: MessageBus, Service {
         return stored.map { chat, messages in
             let channel = channels.name(of: chat)
             var command = RedisCommand("PUBLISH", channel)
-            command.append(seal.seal(BusPayload.encode(messages), for: channel))
+            command.append(seal.seal(BusPayload.encode(messages), for: channel, at: server()))
             return command
         }
     }

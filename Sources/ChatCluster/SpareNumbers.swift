@@ -21,6 +21,9 @@ final class SpareNumbers: Sendable {
         numbers.withLock { numbers in numbers.isEmpty ? [] : owners.filter { numbers[$0] != nil } }
     }
 
+    /// Forgets all: the owners may be others by now.
+    func forget() { numbers.withLock { $0 = [:] } }
+
     /// Hands out an owner's lowest ones.
     ///
     /// - Parameters:

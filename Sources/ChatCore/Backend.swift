@@ -21,6 +21,9 @@ package struct Backend: Sendable {
     package var probe: @Sendable () async throws -> Void
     /// What is not as it should be though the store can be read: sentences for people.
     package let notes: @Sendable () -> [String]
+    /// Rises before the store uses a server that may have other rows than the one before: what was learned of ids until
+    /// then may not be true any more. Cheap; the same for ever where there is one server only.
+    package let epoch: @Sendable () -> UInt64
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]
     /// Lets go of everything. Called once, when all that used the backend has ended.
@@ -39,6 +42,7 @@ package struct Backend: Sendable {
         searchesAtOnce: Int = 2,
         probe: @escaping @Sendable () async throws -> Void,
         notes: @escaping @Sendable () -> [String] = { [] },
+        epoch: @escaping @Sendable () -> UInt64 = { 0 },
         services: [any Service] = [],
         close: @escaping @Sendable () throws -> Void
     ) {
@@ -54,6 +58,7 @@ package struct Backend: Sendable {
         self.searchesAtOnce = searchesAtOnce
         self.probe = probe
         self.notes = notes
+        self.epoch = epoch
         self.services = services
         self.close = close
     }

@@ -4,12 +4,17 @@ package struct NewMessage: Sendable {
     package let chat: Chat.ID
     package let body: String
     package let key: IdempotencyKey?
+    /// Nil: the ids are taken as they are.
+    package let origin: Origin?
 
-    package init(tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil) {
+    package init(
+        tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil, origin: Origin? = nil
+    ) {
         self.tenant = tenant
         self.chat = chat
         self.body = body
         self.key = key
+        self.origin = origin
     }
 }
 
@@ -31,10 +36,13 @@ package struct AppendedMessage: Equatable, Sendable {
 package struct NewChat: Sendable {
     package let tenant: Tenant.ID
     package let key: IdempotencyKey?
+    /// Nil: the id is taken as it is.
+    package let origin: Origin?
 
-    package init(tenant: Tenant.ID, key: IdempotencyKey? = nil) {
+    package init(tenant: Tenant.ID, key: IdempotencyKey? = nil, origin: Origin? = nil) {
         self.tenant = tenant
         self.key = key
+        self.origin = origin
     }
 }
 
@@ -56,7 +64,8 @@ package struct AppendedChat: Equatable, Sendable {
 /// A change to the table of tenants.
 package enum TenantChange: Sendable {
     case create(name: String, token: Tenant.Token)
-    case rename(Tenant.ID, name: String)
+    /// - Parameter token: the tenant's; nil: the id is taken as it is.
+    case rename(Tenant.ID, token: Tenant.Token? = nil, name: String)
 }
 
 extension NewMessage: CommitEntry {
@@ -77,7 +86,7 @@ extension TenantChange: CommitEntry {
     package var lane: Int64? {
         switch self {
         case .create: nil
-        case .rename(let id, _): id.rawValue
+        case .rename(let id, _, _): id.rawValue
         }
     }
 
@@ -85,7 +94,7 @@ extension TenantChange: CommitEntry {
 
     package var bytes: Int {
         switch self {
-        case .create(let name, _), .rename(_, let name): name.utf8.count
+        case .create(let name, _), .rename(_, _, let name): name.utf8.count
         }
     }
 

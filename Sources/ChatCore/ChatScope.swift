@@ -6,18 +6,27 @@ package struct ChatScope: Sendable {
 
     private var messageStore: any MessageStore { tenant.service.backend.messages }
 
+    /// Reads by the chat's id, as `TenantScope.read` does.
+    private func read<Result>(_ body: (ChatScope) async throws -> Result) async throws -> Result {
+        try await tenant.read { try await body($0.epoch == tenant.epoch ? self : $0.chat(number)) }
+    }
+
     /// - Throws: `ChatError.notFound` if it is gone.
     package func details() async throws -> Chat {
-        guard let chat = try await tenant.service.backend.chats.chat(number, in: tenant.id) else {
-            throw ChatError.notFound
+        try await read { scope in
+            guard let chat = try await tenant.service.backend.chats.chat(number, in: scope.tenant.id) else {
+                throw ChatError.notFound
+            }
+            return chat
         }
-        return chat
     }
 
     /// Exact the moment a create is answered.
     package func messageCount() async throws -> Int64 {
-        guard let count = try await messageStore.count(in: id) else { throw ChatError.notFound }
-        return count
+        try await read { scope in
+            guard let count = try await messageStore.count(in: scope.id) else { throw ChatError.notFound }
+            return count
+        }
     }
 
     /// Appends a message; durable when this returns.
@@ -26,18 +35,22 @@ package struct ChatScope: Sendable {
     package func send(_ body: String, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
         try Text.checkBody(body)
         return try await tenant.service.messageWriter.submit(
-            NewMessage(tenant: tenant.id, chat: id, body: body, key: key))
+            NewMessage(
+                tenant: tenant.id, chat: id, body: body, key: key,
+                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch)))
     }
 
     /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.
     package func message(_ number: Substring) async throws -> Message {
-        guard let number = Message.Number(digits: number), let message = try await messageStore.message(number, in: id)
-        else { throw ChatError.notFound }
-        return message
+        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
+        return try await read { scope in
+            guard let message = try await messageStore.message(number, in: scope.id) else { throw ChatError.notFound }
+            return message
+        }
     }
 
     package func messages(_ page: Page) async throws -> PageOf<Message> {
-        try await messageStore.messages(in: id, page: page)
+        try await read { try await messageStore.messages(in: $0.id, page: page) }
     }
 
     /// Starts to read live.
@@ -45,13 +58,23 @@ package struct ChatScope: Sendable {
     /// - Parameter cursor: the number to start after; nil: with the next message.
     /// - Throws: what `Hub.subscribe` throws.
     package func subscribe(after cursor: Int64? = nil) async throws(ChatError) -> ChatSubscription {
-        try await tenant.service.hub.subscribe(to: id, of: tenant.id, after: cursor)
+        do {
+            return try await read { scope in
+                try await tenant.service.hub.subscribe(to: scope.id, of: scope.tenant.id, after: cursor)
+            }
+        } catch {
+            throw ChatError(store: error)
+        }
     }
 
     /// Waits for the tenant's turn. Ends soon when the task is cancelled.
     ///
     /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
     package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {
-        try await tenant.service.scans.pass(tenant.id) { try await messageStore.search(text, in: id, page: page) }
+        try await read { scope in
+            try await tenant.service.scans.pass(scope.tenant.id) {
+                try await messageStore.search(text, in: scope.id, page: page)
+            }
+        }
     }
 }

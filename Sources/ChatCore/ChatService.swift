@@ -13,8 +13,8 @@ package struct ChatService: Sendable {
     package let hub: Hub
     private let clockWatch: ClockWatch
     package let scans: ScanGate
-    let tenantIDs = ImmutableCache<Tenant.Token, Tenant.ID>(capacity: 16_384)
-    let chatIDs = ImmutableCache<ChatAddress, Chat.ID>(capacity: 65_536)
+    let tenantIDs: ImmutableCache<Tenant.Token, Tenant.ID>
+    let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
 
     /// - Parameters:
     ///   - limits: for each of the three writers; how many batches are written at once is the backend's to say.
@@ -30,6 +30,8 @@ package struct ChatService: Sendable {
         metrics: any MetricsFactory
     ) {
         self.backend = backend.observed(time: time, logger: logger, metrics: metrics)
+        self.tenantIDs = ImmutableCache(capacity: 16_384, epoch: backend.epoch)
+        self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
         var limits = limits
         limits.batchesInFlight = backend.batchesInFlight
@@ -71,10 +73,16 @@ package struct ChatService: Sendable {
     /// - Throws: `ChatError.notFound` when `token` finds none, or is no token at all.
     package func tenant(_ token: Substring) async throws -> TenantScope {
         guard let token = Tenant.Token(token) else { throw ChatError.notFound }
-        if let id = tenantIDs[token] { return TenantScope(id: id, token: token, service: self) }
+        return try await tenant(token)
+    }
+
+    func tenant(_ token: Tenant.Token) async throws -> TenantScope {
+        // First: what is found later may be of a later epoch, and is only taken for older than it is.
+        let epoch = backend.epoch()
+        if let id = tenantIDs[token] { return TenantScope(id: id, token: token, epoch: epoch, service: self) }
         guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
-        tenantIDs[token] = id
-        return TenantScope(id: id, token: token, service: self)
+        tenantIDs.insert(id, for: token, in: epoch)
+        return TenantScope(id: id, token: token, epoch: epoch, service: self)
     }
 }
 

@@ -2,37 +2,60 @@
 package struct TenantScope: Sendable {
     package let id: Tenant.ID
     package let token: Tenant.Token
+    /// `Backend.epoch` when the id was looked up.
+    let epoch: UInt64
     let service: ChatService
+
+    /// Reads by ids. Where another server, which may have other rows, has come into use since they were looked up, what
+    /// was read may be another tenant's: then it is dropped, the token is looked up anew, and it is read again.
+    func read<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
+        var scope = self
+        while true {
+            let result: Swift.Result<Result, any Error>
+            do { result = .success(try await body(scope)) } catch { result = .failure(error) }
+            if service.backend.epoch() == scope.epoch { return try result.get() }
+            scope = try await service.tenant(token)
+        }
+    }
 
     /// - Throws: `ChatError.notFound` if it is gone.
     package func details() async throws -> Tenant {
-        guard let tenant = try await service.backend.tenants.tenant(id) else { throw ChatError.notFound }
-        return tenant
+        try await read { scope in
+            guard let tenant = try await service.backend.tenants.tenant(scope.id) else { throw ChatError.notFound }
+            return tenant
+        }
     }
 
     /// - Throws: `ChatError.invalid` for a bad name; what `GroupCommit.submit` throws.
     package func rename(to name: String) async throws {
         try Text.checkName(name)
-        try await service.tenantWriter.submit(.rename(id, name: name))
+        try await service.tenantWriter.submit(.rename(id, token: token, name: name))
     }
 
     /// Exact the moment a create is answered.
     package func messageCount() async throws -> Int64 {
-        guard let count = try await service.backend.tenants.messageCount(of: id) else { throw ChatError.notFound }
-        return count
+        try await read { scope in
+            guard let count = try await service.backend.tenants.messageCount(of: scope.id) else {
+                throw ChatError.notFound
+            }
+            return count
+        }
     }
 
     /// Creates the next chat; durable when this returns.
     ///
     /// - Throws: what `GroupCommit.submit` throws.
     package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
-        let chat = try await service.chatWriter.submit(NewChat(tenant: id, key: key))
-        if let chatID = chat.id { service.chatIDs[ChatAddress(tenant: id, number: chat.number)] = chatID }
+        let chat = try await service.chatWriter.submit(
+            NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch)))
+        if let chatID = chat.id {
+            service.chatIDs.insert(chatID, for: ChatAddress(tenant: id, number: chat.number), in: epoch)
+        }
         return chat
     }
 
     package func chats(_ page: Page) async throws -> PageOf<Chat> {
-        try await service.backend.chats.chats(in: id, page: page)
+        try await read { try await service.backend.chats.chats(in: $0.id, page: page) }
     }
 
     /// The chat with that number.
@@ -40,10 +63,15 @@ package struct TenantScope: Sendable {
     /// - Throws: `ChatError.notFound` when this tenant has none, or `number` is not a number.
     package func chat(_ number: Substring) async throws -> ChatScope {
         guard let number = Chat.Number(digits: number) else { throw ChatError.notFound }
+        return try await read { try await $0.chat(number) }
+    }
+
+    /// By the ids that are known: for `read`.
+    func chat(_ number: Chat.Number) async throws -> ChatScope {
         let address = ChatAddress(tenant: id, number: number)
         if let id = service.chatIDs[address] { return ChatScope(id: id, number: number, tenant: self) }
         guard let id = try await service.backend.chats.id(of: number, in: id) else { throw ChatError.notFound }
-        service.chatIDs[address] = id
+        service.chatIDs.insert(id, for: address, in: epoch)
         return ChatScope(id: id, number: number, tenant: self)
     }
 }

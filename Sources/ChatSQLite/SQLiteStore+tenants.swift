@@ -45,7 +45,7 @@ extension SQLiteStore: TenantLog {
                         db, "INSERT INTO applications (name, token, created_at, updated_at) VALUES (?, ?, ?, ?)",
                         .text(name), .text(token.text), .integer(now.microseconds), .integer(now.microseconds)
                     ).run()
-                case .rename(let id, let name):
+                case .rename(let id, _, let name):
                     try Query(
                         db, "UPDATE applications SET name = ?, updated_at = ? WHERE id = ?",
                         .text(name), .integer(now.microseconds), .integer(id.rawValue)

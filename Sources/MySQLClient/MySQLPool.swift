@@ -63,6 +63,8 @@ package final class MySQLPool: Service {
         state = Mutex(State(decisions: MySQLPoolState(limits: limits)))
     }
 
+    /// As `PrimaryWatch.epoch`.
+    package var epoch: UInt64 { watch.epoch }
     /// Connections there are, or that are being opened.
     package var open: Int { state.withLock(\.decisions.open) }
     /// Connections that wait for work.

@@ -24,6 +24,9 @@ package final class PrimaryWatch: Sendable {
     /// then may not be true there. Cheap.
     package var epoch: UInt64 { epochs.load(ordering: .acquiring) }
 
+    /// Whose rows the server in use has (`ServerFacts.Server.data`); empty before there was one.
+    package var data: String { state.withLock(\.newest)?.data ?? "" }
+
     /// Rises when `primary` changes. Cheap.
     var move: UInt64 { moves.load(ordering: .acquiring) }
 

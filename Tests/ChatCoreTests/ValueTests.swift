@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import ChatCore
@@ -140,11 +141,28 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct ImmutableCacheTests {
     @Test func staysWithinItsCapacityAndKeepsWhatIsUsed() {
         let cache = ImmutableCache<Int, Int>(capacity: 100)
-        cache[-1] = 7
+        cache.insert(7, for: -1)
         for index in 0..<10_000 {
-            cache[index] = index
+            cache.insert(index, for: index)
             #expect(cache[-1] == 7)
         }
         #expect((0..<10_000).filter { cache[$0] != nil }.count <= 100)
     }
+
+    @Test func anEpochEndsAllThatWasLearned() {
+        withExtendedLifetime(Epoch()) { epoch in
+            let cache = ImmutableCache<Int, Int>(capacity: 100) { epoch.value.load(ordering: .relaxed) }
+            cache.insert(1, for: 1, in: 0)
+            #expect(cache[1] == 1)
+            epoch.value.store(1, ordering: .relaxed)
+            #expect(cache[1] == nil)
+            // Asked for before the change, answered after it.
+            cache.insert(2, for: 2, in: 0)
+            #expect(cache[2] == nil)
+            cache.insert(2, for: 2, in: 1)
+            #expect(cache[2] == 2)
+        }
+    }
+
+    private final class Epoch: Sendable { let value = Atomic<UInt64>(0) }
 }

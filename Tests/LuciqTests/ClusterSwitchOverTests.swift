@@ -49,6 +49,65 @@ extension ClusterTests {
             #expect(await worker.wait().code == 0)
         }
 
+        /// The old primary dies with what the replica had not got, and the new one gives the lost ids again: a token that was
+        /// lost with it finds nothing, least of all what is somebody else's now.
+        @Test func lostTokensReachNobodysChats() async throws {
+            let pair = try await ReplicaPair.start()
+            let redis = try await RedisServer.start()
+            let cluster = try await Cluster.start(
+                2, mariadb: pair.old, by: [pair.proxy.port], redis: redis.url(), settings: ["REQUEST_TIMEOUT": "20"])
+            let clients = cluster.nodes.map(\.client)
+            let kept = try await clients[0].makeChat()
+            #expect(try await clients[0].post(kept + "/messages", json: #"{"body":"kept"}"#).status == 201)
+            try await pair.catchUp()
+            try await pair.stopReplication()
+            let lost = try await clients[0].makeChat()
+            for _ in 0..<5 { _ = try await clients[0].post(lost + "/messages", json: #"{"body":"lost"}"#) }
+            // Both servers have its ids in memory, and the first has a reader.
+            for client in clients { #expect(try await client.get(lost + "/messages").list.count == 5) }
+            let reader = try RawConnection(port: clients[0].port)
+            await reader.send(Array("GET \(lost)/stream?after=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".utf8))
+            let ids =
+                "SELECT applications.id, chats.id FROM applications JOIN chats ON applications.id = application_id"
+            let lostIDs = try await pair.old.sql(ids + " ORDER BY chats.id DESC LIMIT 1")
+
+            pair.old.kill()
+            try await pair.promote()
+            var found = ""
+            // The second server is first to know, and its client gets the lost ids.
+            try await eventually("a chat can be made", within: 40) {
+                guard let chat = try? await clients[1].makeChat() else { return false }
+                found = chat
+                return true
+            }
+            #expect(try await pair.new.sql(ids + " ORDER BY chats.id DESC LIMIT 1") == lostIDs)
+            // A counter that the lost chat left in Redis is not gone on from.
+            for number in 1...8 {
+                let answer = try await clients[1].post(found + "/messages", json: #"{"body":"found"}"#)
+                #expect(answer.json["message_number"] as? Int == number)
+            }
+            let application = lost.split(separator: "/").prefix(2).reduce("") { $0 + "/" + $1 }
+            for client in clients {
+                let write = try await client.post(lost + "/messages", json: #"{"body":"late"}"#)
+                #expect(write.status == 404, "\(write.text)")
+                for path in ["", "/messages", "/messages/1", "/message_count", "/messages/search?q=found"] {
+                    let read = try await client.get(lost + path)
+                    #expect(read.status == 404, "\(path): \(read.text)")
+                }
+                #expect(try await client.get(application).status == 404)
+                #expect(try await client.send("POST", application + "/chats").status == 404)
+                #expect(try await client.send("PUT", application, json: #"{"name":"late"}"#).status == 404)
+                #expect(try await client.get(kept + "/messages/1").json["body"] as? String == "kept")
+                let bodies = try await client.get(found + "/messages?limit=100").list.map { $0["body"] as? String }
+                #expect(bodies == Array(repeating: "found", count: 8))
+            }
+            // The reader was ended, and has seen its own messages only.
+            let seen = try await reader.receiveAll()
+            let text = String(decoding: seen, as: UTF8.self)
+            #expect(text.contains("lost") && !text.contains("found"), "\(text)")
+            #expect(text.contains("going_away"), "\(text)")
+        }
+
         /// Nothing takes writes for a while: reads go on, health says why, and nobody hammers the server.
         @Test func aFenceIsSaidAndEnds() async throws {
             let mariadb = try await MariaDBServer.start()

@@ -4,13 +4,16 @@ import Synchronization
 /// that it holds no more than a page however long the way is.
 final class CatchUp: Sendable {
     private let chat: Chat.ID
+    private let epoch: UInt64
     private let source: StreamSource
     private let order: Mutex<LogOrder>
     /// The weight of the last page, until the reader asks for something else.
     private let inHand = Atomic(0)
 
-    init(in chat: Chat.ID, after cursor: Int64, source: StreamSource) {
+    /// - Parameter epoch: the feed's.
+    init(in chat: Chat.ID, of epoch: UInt64, after cursor: Int64, source: StreamSource) {
         self.chat = chat
+        self.epoch = epoch
         self.source = source
         self.order = Mutex(.ofOldMessages(after: cursor, limits: source.limits))
     }
@@ -50,7 +53,7 @@ final class CatchUp: Sendable {
             }
             guard let work = order.withLock({ $0.startWork(now: now) }) else { continue }
             let finding = try await source.carryOut(
-                work, in: chat, through: source.readerReads, limit: source.pageLimit)
+                work, in: chat, of: epoch, through: source.readerReads, limit: source.pageLimit)
             let messages = order.withLock {
                 $0.finish(finding ?? .failure, now: source.time.now(), clock: source.clock.now())
             }

@@ -48,11 +48,14 @@ final class Feed: Sendable {
     }
 
     let chat: Chat.ID
+    /// `Backend.epoch` when it was made: the chat's id was looked up in it.
+    let epoch: UInt64
     private let source: StreamSource
     private let state = Mutex(State())
 
     init(_ chat: Chat.ID, source: StreamSource) {
         self.chat = chat
+        self.epoch = source.epoch()
         self.source = source
     }
 
@@ -66,9 +69,11 @@ final class Feed: Sendable {
     /// - Throws: what the store does.
     func open() async throws {
         let tail = try await source.messages.tail(of: chat)
+        guard source.epoch() == epoch else { throw ChatError.unavailable(reason: "The database server has changed") }
         var lost = tail.lost(at: source.clock.now(), grace: source.limits.gaps.grace)
         if let numbers = lost {
-            let finding = try await source.carryOut(.settle(numbers), in: chat, through: source.chatReads)
+            let finding = try await source.carryOut(
+                .settle(numbers), in: chat, of: epoch, through: source.chatReads)
             // A store that cannot be written to: they are tried again, and who comes now starts below them.
             if case .settled = finding {} else { lost = nil }
         }
@@ -234,7 +239,8 @@ final class Feed: Sendable {
             case .work(let work):
                 source.metrics.gaps.increment()
                 do throws(StreamEnd) {
-                    let finding = try await source.carryOut(work, in: chat, through: source.chatReads)
+                    let finding = try await source.carryOut(
+                        work, in: chat, of: epoch, through: source.chatReads)
                     change { state in
                         state.feed?.finish(
                             finding ?? .failure, now: source.time.now(), clock: source.clock.now(),

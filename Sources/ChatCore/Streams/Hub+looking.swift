@@ -12,6 +12,7 @@ extension Hub {
         var (rounds, owesAll) = (0, false)
         while !Task.isCancelled {
             try? await source.time.sleep(source.time.now() + Self.often)  // Cut short by the shutdown.
+            endOldEpochs()
             if Task.isCancelled || bus.hearing == .everything { continue }
             rounds += 1
             let looksAtAll = owesAll || bus.hearing == .nothing || rounds.isMultiple(of: Self.seldom)

@@ -106,15 +106,30 @@ package final class Hub: Service {
         }
     }
 
+    /// Ends the readers whose chats' ids were looked up when another server was in use, which may have had other rows:
+    /// they come back, and are looked up anew.
+    func endOldEpochs() {
+        let now = source.epoch()
+        for feed in feeds where feed.epoch != now { retire(feed) }
+    }
+
+    private func retire(_ feed: Feed) {
+        remove(feed)
+        feed.close(.goingAway)
+    }
+
     private func hear(_ event: BusEvent) {
         switch event {
-        case .committed(let chat, let messages): state.withLock { $0.chats[chat]?.feed }?.receive(messages)
+        case .committed(let chat, let messages):
+            guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
+            if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
         case .gap: Task.detached { await self.lookAtAll() }
         }
     }
 
     private func claim(_ chat: Chat.ID, _ tenant: Tenant.ID) throws(ChatError) -> (id: UInt64, entry: Entry) {
-        try state.withLock { state throws(ChatError) in
+        endOldEpochs(of: chat)
+        return try state.withLock { state throws(ChatError) in
             guard !state.isClosed else { throw .shuttingDown }
             guard state.subscriptions.take(tenant) else { throw .overloaded }
             let entry = state.chats[chat] ?? open(chat, &state)
@@ -123,6 +138,10 @@ package final class Hub: Service {
             tell(state)
             return (state.newID(), entry)
         }
+    }
+
+    private func endOldEpochs(of chat: Chat.ID) {
+        if let feed = state.withLock({ $0.chats[chat]?.feed }), feed.epoch != source.epoch() { retire(feed) }
     }
 
     private func open(_ chat: Chat.ID, _ state: inout State) -> Entry {

@@ -6,6 +6,8 @@ import Synchronization
 final class StreamSource: Sendable {
     let messages: any MessageStore
     let log: any MessageLog
+    /// `Backend.epoch`.
+    let epoch: @Sendable () -> UInt64
     let limits: StreamLimits
     let time: Timekeeper
     let clock: WallClock
@@ -25,6 +27,7 @@ final class StreamSource: Sendable {
     ) {
         self.messages = backend.messages
         self.log = backend.messageLog
+        self.epoch = backend.epoch
         self.limits = limits
         self.time = time
         self.clock = clock
@@ -49,19 +52,23 @@ final class StreamSource: Sendable {
     ///
     /// - Parameter limit: of what is read; nil for a page.
     /// - Returns: nil when it never will be.
-    /// - Throws: `.notFound` for a chat that is gone.
+    /// - Throws: `.notFound` for a chat that is gone; `.goingAway` when the chat's id, looked up in that epoch, may mean
+    ///   another one by now.
     func carryOut(
-        _ work: LogOrder.Work, in chat: Chat.ID, through turnstile: Turnstile, limit: StreamLimits.Size? = nil
+        _ work: LogOrder.Work, in chat: Chat.ID, of epoch: UInt64, through turnstile: Turnstile,
+        limit: StreamLimits.Size? = nil
     ) async throws(StreamEnd) -> LogOrder.Finding? {
         guard await turnstile.enter() else { return nil }
         defer { turnstile.leave() }
         // Its turn may have come as its reader left.
         if Task.isCancelled { return nil }
+        guard self.epoch() == epoch else { throw .goingAway }
         do {
             switch work {
             case .read(let number):
-                return .rows(
-                    try await messages.entries(in: chat, after: number, limit: limit ?? limits.page))
+                let rows = try await messages.entries(in: chat, after: number, limit: limit ?? limits.page)
+                guard self.epoch() == epoch else { throw StreamEnd.goingAway }
+                return .rows(rows)
             case .settle(let numbers):
                 logger.notice(
                     "Numbers are missing, and made sure of",
@@ -72,6 +79,8 @@ final class StreamSource: Sendable {
             }
         } catch ChatError.notFound {
             throw .notFound
+        } catch let end as StreamEnd {
+            throw end
         } catch {
             // It is tried again for as long as there are readers; the store says what is wrong with it.
             return .failure
