@@ -52,7 +52,7 @@ struct NumberedWalk {
         limit: Int, _ connection: isolated MySQLConnection, each: (borrowing MySQLRow) throws -> Bool
     ) throws {
         var (left, meetsVoids) = (limit, false)
-        while left > 0, lower + 1 < upper {
+        while left > 0, lower < upper - 1 {
             let size = min(left, Self.part)
             if meetsVoids {
                 let found = try passVoids(size, connection, each)
