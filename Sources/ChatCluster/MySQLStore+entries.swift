@@ -18,7 +18,7 @@ extension MySQLStore {
                 [.integer(chat.rawValue), .integer(number), .integer(Int64(limit.messages))]
             ) { row in
                 entries.append(Self.entry(row))
-                bytes += row.bytes(1).count
+                bytes += row.bytes(1).lengthInJSON
                 return bytes < limit.bytes
             }
             guard let last = entries.last?.number.rawValue, entries.endsWithVoids(Self.manyVoids) else {

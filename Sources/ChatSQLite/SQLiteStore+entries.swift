@@ -10,7 +10,7 @@ extension SQLiteStore {
             var bytes = 0
             while bytes < limit.bytes, try query.next() {
                 entries.append(LogEntry(Self.message(query)))
-                bytes += query.bytes(1).count
+                bytes += query.bytes(1).lengthInJSON
             }
             return entries
         }

@@ -100,11 +100,13 @@ import Testing
     func pagesAreSmallWhileMuchIsInHand(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
-            try await test.send((1...40).map { "\($0)" }, to: chat)
+            let otherChat = try await test.makeChat()
+            for chat in [chat, otherChat] { try await test.send((1...40).map { "\($0)" }, to: chat) }
             var limits = StreamLimits()
             limits.page = .init(messages: 10, bytes: 1 << 20)
             limits.smallWindow = .init(messages: 2, bytes: 1 << 20)
-            limits.pagesBytes = 500
+            // A page of ten takes a seventh of it.
+            limits.pagesBytes = 12_000
             try await test.withHub(limits) { hub in
                 let first = try await hub.subscribe(to: chat, after: 0)
                 do {
@@ -124,6 +126,11 @@ import Testing
                 }
                 let fourth = try await hub.subscribe(to: chat, after: 20)
                 #expect(try await fourth.next().count == 10)
+                // It costs nobody else anything.
+                let other = try await hub.subscribe(to: otherChat, of: Tenant.ID(2), after: 0)
+                let fifth = try await hub.subscribe(to: chat, after: 0)
+                #expect(try await fifth.next().count == 2)
+                #expect(try await other.next().count == 10)
             }
         }
     }

@@ -28,6 +28,20 @@ import Testing
         #expect(taken == [true, true, false])
     }
 
+    /// What is there already is counted, room or not.
+    @Test func amountsAreHeld() {
+        var share = FairShare<String>(bound: 100)
+        #expect(share.room(for: "a") == 100 && share.isSmall("a"))
+        share.hold(40, of: "a")
+        #expect(share.room(for: "a") == 20 && !share.isSmall("a"))
+        #expect(share.room(for: "b") == 60 && share.isSmall("b"))
+        share.hold(40, of: "a")
+        let isTaken = share.take("a")
+        #expect(share.room(for: "a") == -60 && share.room(for: "b") == 20 && !isTaken)
+        share.give("a", 80)
+        #expect(share.total == 0 && share.room(for: "a") == 100)
+    }
+
     /// Whatever is taken and given back, the sum is right and the bound is kept.
     @Test(arguments: 0..<20 as Range<UInt64>) func theSumIsRight(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)

@@ -1,17 +1,38 @@
+import Synchronization
 import Testing
 
 @testable import ChatCore
 
 /// What readers of a chat share.
 struct StreamPageTests {
-    private struct Numbers: Sendable { let values: [Int64] }
-    private struct Count: Sendable { let value: Int }
+    private struct Numbers: MessageForm {
+        let values: [Int64]
+        var bytes: Int { values.count * 8 }
+    }
+    private struct Count: MessageForm {
+        let value: Int
+        var bytes: Int { 100 }
+    }
 
-    private func page(_ numbers: ClosedRange<Int64>) -> MessagePage {
+    private func page(
+        _ numbers: ClosedRange<Int64>, onHold: @escaping @Sendable (Int) -> Void = { _ in }
+    ) -> MessagePage {
         MessagePage(
             numbers.map {
                 Message(number: Message.Number($0), body: "x", createdAt: Timestamp(microseconds: 1))
-            })
+            }, onHold: onHold)
+    }
+
+    /// What is made of a page is held once, for as long as the page is there.
+    @Test func aFormIsHeldAsLongAsThePage() {
+        let held = Mutex<[Int]>([])
+        do {
+            let page = page(1...3) { bytes in held.withLock { $0.append(bytes) } }
+            for _ in 1...2 { _ = page.form { Numbers(values: $0.map(\.number.rawValue)) } }
+            _ = page.form { Count(value: $0.count) }
+            #expect(held.withLock(\.self) == [24, 100])
+        }
+        #expect(held.withLock(\.self) == [24, 100, -124])
     }
 
     /// Each kind of form is made once, however many ask for it, and no other is taken for it.

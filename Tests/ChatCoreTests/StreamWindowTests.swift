@@ -65,6 +65,20 @@ struct StreamWindowTests {
         }
     }
 
+    /// A tenant whose readers hold enough has them read from the store, and ends none of them for it.
+    @Test func aReaderWithoutRoomReadsFromTheStore() {
+        var window = window(10, small: 1)
+        _ = window.join(1, after: nil)
+        window.append(messages(11...12), head: 12)
+        guard case .behind(10, goal: 12) = window.take(1, isTight: true) else { Issue.record("it is behind"); return }
+        window.append(messages(13...40), head: 40)
+        guard case .behind(10, goal: 40) = window.take(1) else { Issue.record("it is not too slow"); return }
+        window.move(1, to: 40)
+        guard case .nothing = window.take(1, isTight: true) else { Issue.record("there is nothing"); return }
+        window.append(messages(41...41), head: 41)
+        #expect(numbers(window.take(1)) == [41])
+    }
+
     @Test func aCursorAboveTheHeadWaits() {
         var window = window()
         #expect(window.join(1, after: 12) == 12)

@@ -10,19 +10,31 @@ package struct FairShare<Owner: Hashable & Sendable>: Sendable {
 
     package init(bound: Int) { self.bound = bound }
 
-    /// - Returns: false when the owner has as many as are left, or nothing is left.
+    /// What the owner may still take: nothing, or less, when it has as many as are left, or nothing is left.
+    package func room(for owner: Owner) -> Int { bound - total - (taken[owner] ?? 0) }
+
+    /// Whether the owner has little yet: a sixteenth of what is left.
+    package func isSmall(_ owner: Owner) -> Bool { (taken[owner] ?? 0) < (bound - total) / 16 }
+
+    /// - Returns: false when the owner has no room.
     package mutating func take(_ owner: Owner) -> Bool {
-        let own = taken[owner] ?? 0
-        guard own < bound - total else { return false }
-        taken[owner] = own + 1
-        total += 1
+        guard room(for: owner) > 0 else { return false }
+        hold(1, of: owner)
         return true
     }
 
-    /// Gives back one that was taken.
-    package mutating func give(_ owner: Owner) {
-        guard let own = taken[owner] else { return assertionFailure("nothing was taken") }
-        taken[owner] = own > 1 ? own - 1 : nil
-        total -= 1
+    /// Takes so many, room or not: of what is there already.
+    package mutating func hold(_ count: Int, of owner: Owner) {
+        guard count > 0 else { return }
+        taken[owner, default: 0] += count
+        total += count
+    }
+
+    /// Gives back some that were taken.
+    package mutating func give(_ owner: Owner, _ count: Int = 1) {
+        guard count > 0 else { return }
+        guard let own = taken[owner], own >= count else { return assertionFailure("it was not taken") }
+        taken[owner] = own > count ? own - count : nil
+        total -= count
     }
 }

@@ -3,17 +3,14 @@ import Synchronization
 /// One reader's way from its cursor up to where its chat's feed is: from the store, a page each time the reader asks, so
 /// that it holds no more than a page however long the way is.
 final class CatchUp: Sendable {
-    private let chat: Chat.ID
-    private let epoch: UInt64
+    private let chat: ReadChat
     private let source: StreamSource
     private let order: Mutex<LogOrder>
-    /// The weight of the last page, until the reader asks for something else.
+    /// The bytes of the last page, until the reader asks for something else.
     private let inHand = Atomic(0)
 
-    /// - Parameter epoch: the feed's.
-    init(in chat: Chat.ID, of epoch: UInt64, after cursor: Int64, source: StreamSource) {
+    init(in chat: ReadChat, after cursor: Int64, source: StreamSource) {
         self.chat = chat
-        self.epoch = epoch
         self.source = source
         self.order = Mutex(.ofOldMessages(after: cursor, limits: source.limits))
     }
@@ -22,7 +19,17 @@ final class CatchUp: Sendable {
 
     /// The last page is in hand no more.
     func release() {
-        if inHand.load(ordering: .relaxed) != 0 { source.hand(-inHand.exchange(0, ordering: .relaxed)) }
+        if inHand.load(ordering: .relaxed) != 0 {
+            source.readerReads.giveBack(inHand.exchange(0, ordering: .relaxed), of: chat.tenant)
+        }
+    }
+
+    /// The reader was given these elsewhere.
+    func hold(_ messages: [Message]) {
+        release()
+        let bytes = messages.reduce(0) { $0 + $1.writtenBytes }
+        source.readerReads.hold(bytes, of: chat.tenant)
+        inHand.store(bytes, ordering: .relaxed)
     }
 
     /// The last number it has come up to.
@@ -52,18 +59,27 @@ final class CatchUp: Sendable {
                 continue
             }
             guard let work = order.withLock({ $0.startWork(now: now) }) else { continue }
-            let finding = try await source.carryOut(
-                work, in: chat, of: epoch, through: source.readerReads, limit: source.pageLimit)
-            let messages = order.withLock {
-                $0.finish(finding ?? .failure, now: source.time.now(), clock: source.clock.now())
-            }
+            let messages = try await read(work)
             if messages.isEmpty, position < goal { continue }
-            let weight = messages.reduce(0) { $0 + $1.weight }
-            source.hand(weight)
-            inHand.store(weight, ordering: .relaxed)
             return messages
         }
         return []
+    }
+
+    /// - Returns: the messages whose turn it is now.
+    private func read(_ work: LogOrder.Work) async throws(StreamEnd) -> [Message] {
+        let pass = await source.readerReads.enter(chat.tenant)
+        var bytes = 0
+        defer { if let pass { source.readerReads.leave(pass, keeping: bytes) } }
+        var finding = LogOrder.Finding.failure
+        // Its turn may have come as its reader left.
+        if let pass, !Task.isCancelled { finding = try await source.carryOut(work, for: chat, limit: pass.size) }
+        let messages = order.withLock {
+            $0.finish(finding, now: source.time.now(), clock: source.clock.now())
+        }
+        bytes = messages.reduce(0) { $0 + $1.writtenBytes }
+        inHand.store(bytes, ordering: .relaxed)
+        return messages
     }
 }
 

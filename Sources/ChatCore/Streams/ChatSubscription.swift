@@ -30,7 +30,7 @@ package final class ChatSubscription: Sendable {
         self.id = id
         self.feed = feed
         self.cursor = cursor
-        self.catchUp = CatchUp(in: feed.chat, of: feed.epoch, after: cursor, source: source)
+        self.catchUp = CatchUp(in: feed.identity, after: cursor, source: source)
         self.metrics = source.metrics
         self.onEnd = onEnd
     }

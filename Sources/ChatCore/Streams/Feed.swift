@@ -32,9 +32,11 @@ final class Feed: Sendable {
             }
         }
 
-        mutating func sharedPage(_ messages: [Message]) -> MessagePage {
+        mutating func sharedPage(
+            _ messages: [Message], onHold: @escaping @Sendable (Int) -> Void
+        ) -> MessagePage {
             let old = page.flatMap { $0.shared.hasSameNumbers(as: messages) ? $0 : nil }
-            let shared = old?.shared ?? MessagePage(messages)
+            let shared = old?.shared ?? MessagePage(messages, onHold: onHold)
             let left = (old?.left ?? feed?.window.readerCount ?? 1) - 1
             // Not kept for nobody: of many chats with a reader each it would be much.
             page = left > 0 ? (shared, left) : nil
@@ -47,15 +49,16 @@ final class Feed: Sendable {
         case work(LogOrder.Work)
     }
 
-    let chat: Chat.ID
-    /// `Backend.epoch` when it was made: the chat's id was looked up in it.
-    let epoch: UInt64
+    let identity: ReadChat
     private let source: StreamSource
     private let state = Mutex(State())
 
-    init(_ chat: Chat.ID, source: StreamSource) {
-        self.chat = chat
-        self.epoch = source.epoch()
+    var chat: Chat.ID { identity.id }
+    var epoch: UInt64 { identity.epoch }
+    private var tenant: Tenant.ID { identity.tenant }
+
+    init(_ chat: Chat.ID, of tenant: Tenant.ID, source: StreamSource) {
+        self.identity = ReadChat(id: chat, tenant: tenant, epoch: source.epoch())
         self.source = source
     }
 
@@ -72,8 +75,7 @@ final class Feed: Sendable {
         guard source.epoch() == epoch else { throw ChatError.unavailable(reason: "The database server has changed") }
         var lost = tail.lost(at: source.clock.now(), grace: source.limits.gaps.grace)
         if let numbers = lost {
-            let finding = try await source.carryOut(
-                .settle(numbers), in: chat, of: epoch, through: source.chatReads)
+            let finding = try await source.carryOut(.settle(numbers), for: identity)
             // A store that cannot be written to: they are tried again, and who comes now starts below them.
             if case .settled = finding {} else { lost = nil }
         }
@@ -113,7 +115,9 @@ final class Feed: Sendable {
     private func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
         while true {
             switch take(id) {
-            case .messages(let messages): return messages
+            case .messages(let messages):
+                catchUp.hold(messages)
+                return messages
             case .nothing: return []
             case .tooSlow: end(id, .slowConsumer)
             case .gone: throw state.withLock { $0.ends[id] ?? $0.end ?? .cancelled }
@@ -130,11 +134,16 @@ final class Feed: Sendable {
     func take(_ id: ReaderID, orWake waiter: @escaping Waiter) -> ChatSubscription.Taken {
         var taken = ChatSubscription.Taken.nothing
         var isTooSlow = false
+        // A tenant whose readers have as much as they may reads from the store, when it is its turn.
+        let hasRoom = source.readerReads.hasRoom(tenant)
         change { state in
-            switch state.feed?.window.take(id) ?? .gone {
+            switch state.feed?.window.take(id, isTight: !hasRoom) ?? .gone {
             case .messages(let messages):
                 let isLast = state.feed?.window.hasNews(for: id) == false
-                taken = .page(state.sharedPage(messages), isLast: isLast)
+                let page = state.sharedPage(messages) { [source, tenant] in
+                    source.readerReads.change(by: $0, of: tenant)
+                }
+                taken = .page(page, isLast: isLast)
                 if isLast { state.waiters[id] = waiter }
             case .nothing: state.waiters[id] = waiter
             case .behind: taken = .behind
@@ -239,11 +248,10 @@ final class Feed: Sendable {
             case .work(let work):
                 source.metrics.gaps.increment()
                 do throws(StreamEnd) {
-                    let finding = try await source.carryOut(
-                        work, in: chat, of: epoch, through: source.chatReads)
+                    let finding = try await source.carryOut(work, for: identity)
                     change { state in
                         state.feed?.finish(
-                            finding ?? .failure, now: source.time.now(), clock: source.clock.now(),
+                            finding, now: source.time.now(), clock: source.clock.now(),
                             isTight: source.isTight)
                     }
                 } catch {

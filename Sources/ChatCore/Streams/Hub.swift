@@ -132,7 +132,7 @@ package final class Hub: Service {
         return try state.withLock { state throws(ChatError) in
             guard !state.isClosed else { throw .shuttingDown }
             guard state.subscriptions.take(tenant) else { throw .overloaded }
-            let entry = state.chats[chat] ?? open(chat, &state)
+            let entry = state.chats[chat] ?? open(chat, tenant, &state)
             state.chats[chat] = entry
             state.chats[chat]?.claims += 1
             tell(state)
@@ -144,8 +144,8 @@ package final class Hub: Service {
         if let feed = state.withLock({ $0.chats[chat]?.feed }), feed.epoch != source.epoch() { retire(feed) }
     }
 
-    private func open(_ chat: Chat.ID, _ state: inout State) -> Entry {
-        let feed = Feed(chat, source: source)
+    private func open(_ chat: Chat.ID, _ tenant: Tenant.ID, _ state: inout State) -> Entry {
+        let feed = Feed(chat, of: tenant, source: source)
         let subscribing = send(&state, for: chat) { feed.isHeard = await self.bus.subscribe(to: chat) }
         let opening = Task<ChatError?, Never>.detached {
             await subscribing.value

@@ -102,8 +102,15 @@ struct LiveWindow {
     }
 
     /// The next messages of a reader, if any.
-    mutating func take(_ id: ReaderID) -> Taken {
+    ///
+    /// - Parameter isTight: whether it must read from the store what there is, as its tenant's readers have enough.
+    mutating func take(_ id: ReaderID, isTight: Bool = false) -> Taken {
         guard var reader = readers[id] else { return .gone }
+        if isTight, reader.position >= floor, reader.position < head {
+            readers[id]?.isLive = false
+            readers[id]?.goal = head
+            return .behind(reader.position, goal: head)
+        }
         guard reader.position >= floor else {
             if reader.isLive { return .tooSlow }
             readers[id]?.goal = head

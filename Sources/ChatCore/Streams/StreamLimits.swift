@@ -12,8 +12,8 @@ package struct StreamLimits: Sendable {
     package var ahead = Size(messages: 1024, bytes: 2 << 20)
     /// What a reader is given at a time.
     package var page = Size(messages: 256, bytes: Page.defaultBytes)
-    /// Of the pages that readers were given from the store and have not written out, of all readers together. Past it
-    /// pages are as small as `smallWindow`.
+    /// Of the pages that readers were given and have not written out, as they are written, of all readers together, shared
+    /// by the tenants (`ReadLine`).
     package var pagesBytes = 256 << 20
     /// Reads at the same time for readers that catch up, and as many for chats that have missed something.
     package var reads = 4
@@ -44,4 +44,7 @@ package struct GapPatience: Sendable {
 extension Message {
     /// What it weighs against a bound.
     var weight: Int { body.utf8.count + 64 }
+
+    /// What it takes to write it out. Looks at every byte.
+    var writtenBytes: Int { body.lengthInJSON + 160 }
 }

@@ -11,6 +11,8 @@ struct StreamMetrics: Sendable {
     let gaps: Counter
     /// Numbers that had to be made sure of.
     let settled: Counter
+    /// Bytes that readers have in hand.
+    let held: Meter
     private let ends: [StreamEnd: Counter]
 
     init(factory: any MetricsFactory) {
@@ -19,6 +21,7 @@ struct StreamMetrics: Sendable {
         self.delivered = Counter(label: "luciq_stream_messages_total", factory: factory)
         self.gaps = Counter(label: "luciq_stream_gaps_total", factory: factory)
         self.settled = Counter(label: "luciq_stream_settled_total", factory: factory)
+        self.held = Meter(label: "luciq_stream_held_bytes", factory: factory)
         self.ends = Dictionary(
             uniqueKeysWithValues: [StreamEnd.slowConsumer, .goingAway, .notFound, .cancelled].map { end in
                 let dimensions = [("code", end.code)]

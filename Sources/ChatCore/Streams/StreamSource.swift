@@ -13,12 +13,10 @@ final class StreamSource: Sendable {
     let clock: WallClock
     let metrics: StreamMetrics
     /// Where chats that have missed something wait for a read, and readers that catch up: neither holds up the other.
-    let chatReads: Turnstile
-    let readerReads: Turnstile
+    let chatReads: ReadGate
+    let readerReads: ReadGate
     /// The weight of the messages kept for readers.
     private let kept = Atomic(0)
-    /// The weight of the pages that readers were given from the store.
-    private let handedOut = Atomic(0)
     private let logger: Logger
 
     init(
@@ -32,8 +30,8 @@ final class StreamSource: Sendable {
         self.time = time
         self.clock = clock
         self.metrics = metrics
-        self.chatReads = Turnstile(places: limits.reads)
-        self.readerReads = Turnstile(places: limits.reads)
+        self.chatReads = ReadGate(limits: limits)
+        self.readerReads = ReadGate(limits: limits, held: metrics.held)
         self.logger = logger
     }
 
@@ -41,39 +39,35 @@ final class StreamSource: Sendable {
 
     func keep(_ bytes: Int) { if bytes != 0 { kept.add(bytes, ordering: .relaxed) } }
 
-    func hand(_ bytes: Int) { handedOut.add(bytes, ordering: .relaxed) }
-
-    /// What a reader may be given from the store.
-    var pageLimit: StreamLimits.Size {
-        handedOut.load(ordering: .relaxed) > limits.pagesBytes ? limits.smallWindow : limits.page
+    /// Asks the store for a chat that has missed something, when it is the tenant's turn.
+    ///
+    /// - Returns: `.failure` when it never will be.
+    /// - Throws: as the other one.
+    func carryOut(_ work: LogOrder.Work, for chat: ReadChat) async throws(StreamEnd) -> LogOrder.Finding {
+        guard let pass = await chatReads.enter(chat.tenant) else { return .failure }
+        defer { chatReads.leave(pass) }
+        return try await carryOut(work, for: chat, limit: limits.page)
     }
 
-    /// Asks the store, when it is its turn.
+    /// Asks the store.
     ///
-    /// - Parameter limit: of what is read; nil for a page.
-    /// - Returns: nil when it never will be.
-    /// - Throws: `.notFound` for a chat that is gone; `.goingAway` when the chat's id, looked up in that epoch, may mean
-    ///   another one by now.
+    /// - Parameter limit: of what is read.
+    /// - Throws: `.notFound` for a chat that is gone; `.goingAway` when the chat's id may mean another one by now.
     func carryOut(
-        _ work: LogOrder.Work, in chat: Chat.ID, of epoch: UInt64, through turnstile: Turnstile,
-        limit: StreamLimits.Size? = nil
-    ) async throws(StreamEnd) -> LogOrder.Finding? {
-        guard await turnstile.enter() else { return nil }
-        defer { turnstile.leave() }
-        // Its turn may have come as its reader left.
-        if Task.isCancelled { return nil }
-        guard self.epoch() == epoch else { throw .goingAway }
+        _ work: LogOrder.Work, for chat: ReadChat, limit: StreamLimits.Size
+    ) async throws(StreamEnd) -> LogOrder.Finding {
+        guard epoch() == chat.epoch else { throw .goingAway }
         do {
             switch work {
             case .read(let number):
-                let rows = try await messages.entries(in: chat, after: number, limit: limit ?? limits.page)
-                guard self.epoch() == epoch else { throw StreamEnd.goingAway }
+                let rows = try await messages.entries(in: chat.id, after: number, limit: limit)
+                guard epoch() == chat.epoch else { throw StreamEnd.goingAway }
                 return .rows(rows)
             case .settle(let numbers):
                 logger.notice(
                     "Numbers are missing, and made sure of",
-                    metadata: ["chat_id": "\(chat.rawValue)", "numbers": "\(numbers)"])
-                try await log.settle(numbers, in: chat)
+                    metadata: ["chat_id": "\(chat.id.rawValue)", "numbers": "\(numbers)"])
+                try await log.settle(numbers, in: chat.id)
                 metrics.settled.increment(by: numbers.count)
                 return .settled
             }
@@ -86,4 +80,12 @@ final class StreamSource: Sendable {
             return .failure
         }
     }
+}
+
+/// A chat, as it is read for its readers.
+struct ReadChat: Sendable {
+    let id: Chat.ID
+    let tenant: Tenant.ID
+    /// `Backend.epoch` in which the id was looked up.
+    let epoch: UInt64
 }

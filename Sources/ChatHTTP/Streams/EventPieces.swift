@@ -2,17 +2,21 @@ import ChatCore
 import NIOCore
 
 /// Messages as they are written to streams, to be shared by them.
-struct EventTexts: Sendable {
+struct EventTexts: MessageForm {
     let pieces: [ByteBuffer]
 
     init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages) }
+
+    var bytes: Int { pieces.bytes }
 }
 
 /// The same as the chunks of a body (RFC 9112, 7.1).
-struct EventChunks: Sendable {
+struct EventChunks: MessageForm {
     let pieces: [ByteBuffer]
 
     init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages).map(Self.chunk) }
+
+    var bytes: Int { pieces.bytes }
 
     static func chunk(_ text: ByteBuffer) -> ByteBuffer {
         var chunk = ByteBufferAllocator().buffer(capacity: text.readableBytes + 16)
@@ -22,4 +26,9 @@ struct EventChunks: Sendable {
         chunk.writeStaticString("\r\n")
         return chunk
     }
+}
+
+extension [ByteBuffer] {
+    /// Of all of them.
+    var bytes: Int { reduce(0) { $0 + $1.readableBytes } }
 }

@@ -21,6 +21,8 @@ final class EventStreamHandler: ChannelDuplexHandler {
     private var wake: (@Sendable () -> Void)!
     /// What of the last messages is still to be written.
     private var pieces: ArraySlice<ByteBuffer> = []
+    /// Whose pieces they are, where others may share them.
+    private var page: MessagePage?
     /// Whether there is nothing to take before the next `wake`.
     private var isWaiting = false
     private var reading: Task<Void, Never>?
@@ -98,10 +100,12 @@ final class EventStreamHandler: ChannelDuplexHandler {
                 silentSince = context.eventLoop.now
                 continue
             }
+            page = nil
             if isWaiting { return false }
             switch subscription.take(orWake: wake) {
             case .page(let page, let isLast):
                 pieces = isChunked ? page.form(EventChunks.init).pieces[...] : page.form(EventTexts.init).pieces[...]
+                self.page = page
                 isWaiting = isLast
             case .nothing: isWaiting = true
             case .behind: read(subscription, context.eventLoop)
@@ -152,6 +156,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
         // It holds us.
         wake = nil
         pieces = []
+        page = nil
         subscription.cancel()
         // It may stand in line for a read that nobody wants any more.
         reading?.cancel()

@@ -21,6 +21,8 @@ final class SocketReader {
     private var wake: (@Sendable () -> Void)!
     /// What of the last messages is still to be written.
     private var pieces: ArraySlice<ByteBuffer> = []
+    /// Whose pieces they are, where others may share them.
+    private var page: MessagePage?
     /// Whether the messages came from the store, in a turn that has not ended.
     private var hasTurn = false
     private var isBehind = false
@@ -100,11 +102,13 @@ final class SocketReader {
             if !isCancelled { handler.write(piece) }
             return true
         }
+        page = nil
         endTurn()
         if isWaiting { return false }
         switch subscription.take(orWake: wake) {
         case .page(let page, let isLast):
             pieces = page.form { [chat] in LivePieces($0, of: chat) }.pieces[...]
+            self.page = page
             isWaiting = isLast
         case .nothing:
             isWaiting = true
@@ -147,6 +151,7 @@ final class SocketReader {
         // It holds us.
         wake = nil
         pieces = []
+        page = nil
     }
 
     private func endTurn() {
@@ -161,8 +166,10 @@ extension SocketReader: Sendable {}
 
 /// Messages of one chat as they are written to sockets, to be shared by them: as few pieces as the size of what is written
 /// at a time allows, each of whole frames.
-struct LivePieces: Sendable {
+struct LivePieces: MessageForm {
     private(set) var pieces: [ByteBuffer] = []
+
+    var bytes: Int { pieces.bytes }
 
     init(_ messages: [Message], of chat: Chat.Number) {
         var piece = ByteBuffer()
