@@ -27,7 +27,7 @@ extension Page {
             if before == nil { errors.append("Before must be a number from 0 to 9223372036854775807") }
         }
         if let value = query["order"] {
-            if let order = value.flatMap(Order.init(rawValue:)) {
+            if let order = [Order.asc, .desc].first(where: { value?.utf8.elementsEqual($0.rawValue.utf8) == true }) {
                 self.order = order
             } else {
                 errors.append("Order must be asc or desc")

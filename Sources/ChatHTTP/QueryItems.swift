@@ -1,18 +1,23 @@
 import Hummingbird
 
 /// The parameters of a query string, read as forms write them: `+` is a space, the last of a repeated name counts.
+///
+/// Names are the same when their bytes are; for Swift's strings, which are the same when they look the same, finding that out
+/// takes long for some.
 struct QueryItems {
-    private var values: [String: String?] = [:]
+    private var items: [(name: [UInt8], value: String?)] = []
 
     /// - Parameter query: what follows the `?`.
     init(_ query: String?) {
-        for item in (query ?? "").split(separator: "&") {
-            let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = String(formEncoded: parts[0].utf8) else { continue }
-            values[name] = String(formEncoded: (parts.count > 1 ? parts[1] : "").utf8)
+        for item in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
+            let parts = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = String(formEncoded: parts[0]) else { continue }
+            items.append((Array(name.utf8), parts.count > 1 ? String(formEncoded: parts[1]) : ""))
         }
     }
 
     /// - Returns: nil when absent; `.some(nil)` when its bytes are not valid UTF-8 or a `%` is not followed by two digits.
-    subscript(name: String) -> String?? { values[name] }
+    subscript(name: StaticString) -> String?? {
+        name.withUTF8Buffer { name in items.last { $0.name.elementsEqual(name) }.map(\.value) }
+    }
 }

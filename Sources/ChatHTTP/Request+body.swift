@@ -31,13 +31,11 @@ extension Request {
         } catch is NIOTooManyBytesError {
             throw Problem.bodyTooLarge
         }
-        switch mediaType {
-        case "application/json": return .json(buffer)
-        case Self.form: return .form(buffer)
-        default:
-            guard buffer.readableBytes == 0 else { throw Problem.unsupportedMediaType }
-            return .json(buffer)
+        if isForm { return .form(buffer) }
+        guard buffer.readableBytes == 0 || mediaType?.isName("application/json") == true else {
+            throw Problem.unsupportedMediaType
         }
+        return .json(buffer)
     }
 
     /// The text of the `Idempotency-Key`.
@@ -49,24 +47,16 @@ extension Request {
         return keys.first
     }
 
-    private static let form = "application/x-www-form-urlencoded"
-
     /// Whether a page of any site may have made a browser send it, unasked: browsers send JSON of another origin only when
     /// CORS allows it, forms always (fetch standard, CORS-safelisted request-header).
-    var isForm: Bool { mediaType == Self.form }
+    var isForm: Bool { mediaType?.isName("application/x-www-form-urlencoded") == true }
 
-    private var mediaType: String? {
+    /// Without its parameters.
+    private var mediaType: Substring? {
         guard let type = headers[.contentType] else { return nil }
-        if type == "application/json" { return type }
-        let essence = type.prefix { $0 != ";" }
-        return String(essence.lowercased().trimmingSuffix(while: \.isWhitespace))
-    }
-}
-
-extension String {
-    fileprivate func trimmingSuffix(while predicate: (Character) -> Bool) -> Substring {
-        var end = endIndex
-        while end > startIndex, predicate(self[index(before: end)]) { end = index(before: end) }
-        return self[..<end]
+        let bytes = type.utf8
+        let essence = bytes.prefix { $0 != UInt8(ascii: ";") }
+        let end = essence.lastIndex { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+        return end.map { type[..<bytes.index(after: $0)] } ?? ""
     }
 }

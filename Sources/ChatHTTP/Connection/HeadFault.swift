@@ -9,7 +9,7 @@ extension HTTPRequestHead {
     func fault(_ goodHost: inout String?) -> Problem? {
         let hosts = headers["Host"]
         guard hosts.count == 1 || hosts.isEmpty && version != .http1_1 else { return .oneHost }
-        if let host = hosts.first, host != goodHost {
+        if let host = hosts.first, goodHost?.utf8.elementsEqual(host.utf8) != true {
             guard Authority(host) != nil else { return .malformedHost }
             goodHost = host
         }
@@ -21,7 +21,7 @@ extension HTTPRequestHead {
         let codings = headers["Transfer-Encoding"]
         guard !codings.isEmpty else { return nil }
         if version != .http1_1 { return .codedHTTP10 }
-        return codings.count == 1 && codings[0].lowercased() == "chunked" ? nil : .unknownCoding
+        return codings.count == 1 && codings[0].isName("chunked") ? nil : .unknownCoding
     }
 }
 

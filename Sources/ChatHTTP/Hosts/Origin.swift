@@ -7,7 +7,10 @@ struct Origin: Equatable, CustomStringConvertible {
 
     /// - Returns: nil for `null`, and for what no page of the web has.
     init?(_ text: String) {
-        guard let mark = text.firstRange(of: "://"), let authority = Authority(text[mark.upperBound...]) else {
+        // Also no long one of marks, which would take long to compare.
+        guard text.utf8.count <= 300, let mark = text.firstRange(of: "://"),
+            let authority = Authority(text[mark.upperBound...])
+        else {
             return nil
         }
         scheme = text[..<mark.lowerBound].lowercased()
@@ -41,7 +44,7 @@ struct Origin: Equatable, CustomStringConvertible {
     ///   - corsOrigin: the setting.
     static func isWelcome(_ text: String?, at host: String?, corsOrigin: String?) -> Bool {
         guard let text else { return true }
-        if corsOrigin == "*" || corsOrigin == text { return true }
+        if corsOrigin == "*" || corsOrigin?.utf8.elementsEqual(text.utf8) == true { return true }
         guard let origin = Origin(text) else { return false }
         if let corsOrigin, Origin(corsOrigin) == origin { return true }
         return host.flatMap { Authority($0) }.map(origin.isOrigin) ?? false

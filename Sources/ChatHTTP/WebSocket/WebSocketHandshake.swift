@@ -9,13 +9,13 @@ enum WebSocketHandshake {
     /// - Throws: a `Problem`: 426 for a request that does not ask for this, 400 for one that asks wrongly.
     static func answer(_ request: Request) throws(Problem) -> HTTPFields {
         let headers = request.headers
-        guard request.method == .get, headers.list(.upgrade).contains("websocket"),
-            headers.list(.connection).contains("upgrade"), headers[.secWebSocketVersion] == "13"
+        guard request.method == .get, headers.list(.upgrade, has: "websocket"),
+            headers.list(.connection, has: "upgrade"), headers[.secWebSocketVersion]?.isName("13") == true
         else { throw .upgradeRequired }
         guard let key = headers[.secWebSocketKey], let bytes = Data(base64Encoded: key), bytes.count == 16 else {
             throw .badHandshake("Sec-WebSocket-Key must be 16 bytes in base64.")
         }
-        guard headers[.transferEncoding] == nil, (headers[.contentLength] ?? "0") == "0" else {
+        guard headers[.transferEncoding] == nil, (headers[.contentLength] ?? "0").isName("0") else {
             throw .badHandshake("A handshake has no body.")
         }
         let hash = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
@@ -26,10 +26,10 @@ enum WebSocketHandshake {
 }
 
 extension HTTPFields {
-    /// The elements of a comma-separated header, in lower case.
-    fileprivate func list(_ name: HTTPField.Name) -> [String] {
-        (self[name] ?? "").split(separator: ",").map { element in
-            element.lowercased().trimmingCharacters(in: CharacterSet(charactersIn: " \t"))
+    /// Whether a comma-separated header has that element.
+    fileprivate func list(_ name: HTTPField.Name, has element: StaticString) -> Bool {
+        (self[name] ?? "").utf8.split(separator: UInt8(ascii: ",")).contains {
+            Substring($0).trimmingCharacters(in: CharacterSet(charactersIn: " \t")).isName(element)
         }
     }
 }
