@@ -37,5 +37,24 @@ extension ClusterTests {
                 #expect(await node.process.wait().code == 0)
             }
         }
+
+        /// A Redis that answers with errors is named where operators look; creates go on, and so does readiness.
+        @Test func readinessNamesWhatRedisRefuses() async throws {
+            let mariadb = try await MariaDBServer.start()
+            let redis = try await RedisServer.start()
+            let cluster = try await Cluster.start(1, mariadb: mariadb, redis: redis.url())
+            let client = cluster.nodes[0].client
+            let chat = try await client.makeChat()
+            #expect(try await client.get("/readyz").text == "ok\n")
+            _ = try await redis.cli("CONFIG", "SET", "maxmemory", "1")
+            #expect(try await client.post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
+            let answer = try await client.get("/readyz")
+            #expect(answer.status == 200)
+            #expect(answer.text == "ok\nRedis refuses writes: OOM; numbers come from the database\n")
+            redis.kill()
+            try await eventually("it is away") {
+                try await client.get("/readyz").text == "ok\nRedis is away; numbers come from the database\n"
+            }
+        }
     }
 }

@@ -173,6 +173,34 @@ import Testing
         #expect(try await verify(folder).code == 0)
     }
 
+    /// All that the server's connections may do, streams and requests that do not end, costs health on its own port nothing.
+    @Test func healthHasAPortOfItsOwn() async throws {
+        let folder = try TemporaryFolder()
+        let (port, (server, client)) = try await withFreePort { port in
+            try await LuciqProcess.serve(["--ops-port", "\(port)", "--max-connections", "8"], in: folder)
+        }
+        let health = Client(port: port)
+        let chat = try await client.makeChat()
+        var open: [RawConnection] = []
+        for _ in 0..<16 {
+            let connection = try RawConnection(port: client.port)
+            await connection.send("POST \(chat)/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            open.append(connection)
+        }
+        try await eventually("no connection is left") {
+            try await health.get("/metrics").text.contains("luciq_http_connections_full 1\n")
+        }
+        for path in ["/livez", "/readyz", "/up", "/metrics"] {
+            #expect(try await health.get(path).status == 200, "\(path)")
+        }
+        for path in [chat, "/applications", "/openapi.yaml", "/"] {
+            #expect(try await health.get(path).status == 404, "\(path)")
+        }
+        open = []
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+    }
+
     @Test func logsAreOneObjectALine() async throws {
         let folder = try TemporaryFolder()
         let (server, client) = try await LuciqProcess.serve(in: folder)

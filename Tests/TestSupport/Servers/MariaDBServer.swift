@@ -111,7 +111,7 @@ package final class MariaDBServer: @unchecked Sendable {
 }
 
 /// Starts a server on a free port, and on another when that one was taken meanwhile.
-func withFreePort<Result>(_ start: (_ port: Int) async throws -> Result) async throws -> (port: Int, Result) {
+package func withFreePort<Result>(_ start: (_ port: Int) async throws -> Result) async throws -> (port: Int, Result) {
     var tries = 3
     while true {
         let port = try FreePort.any()
