@@ -17,7 +17,7 @@ package struct HTTPOptions: Sendable {
     package var maxConnections = 10_000
     /// Of those, from one address; nil for three quarters.
     package var connectionsPerAddress: Int?
-    /// Of bodies that have not arrived to their end and answers that are not read, of all connections together.
+    /// Of what has not arrived to its end and answers that are not read, of all connections together (`ByteBudget`).
     package var heldBytes = 256 << 20
     /// The origin that browsers may call from; `*` for any; nil for none.
     package var corsOrigin: String?
@@ -52,13 +52,14 @@ package func buildApplication(
         if let cors = options.cors { cors }
         ProblemMiddleware(routes: routes, logger: logger)
         options.browserMiddleware
+        AnswerBytesMiddleware(budget: budget)
     }
     ApplicationsController(service: service).add(to: routes)
     ChatsController(service: service).add(to: routes)
     MessagesController(service: service, budget: budget).add(to: routes)
     StreamController(service: service, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(
-        service: service, limits: options.live, corsOrigin: options.corsOrigin, metrics: liveMetrics
+        service: service, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics
     ).add(to: routes)
     HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)
@@ -78,7 +79,7 @@ extension HTTPOptions {
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         onListening: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
-        let (limits, givenPort) = (connections, port)
+        let (limits, givenPort, hasCORS) = (connections, port, corsOrigin != nil)
         let departures = Departures()
         let slots = ConnectionSlots(
             accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
@@ -88,7 +89,7 @@ extension HTTPOptions {
             server: HTTPServerBuilder {
                 HTTPConnection(
                     responder: $0, limits: limits, metrics: metrics, slots: slots, budget: budget,
-                    departures: departures)
+                    departures: departures, hasCORS: hasCORS)
             },
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),

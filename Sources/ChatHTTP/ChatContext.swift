@@ -18,6 +18,9 @@ package struct ChatContext: RequestContext {
     /// A parameter of the path; empty where the route has none, which no look-up accepts.
     package func parameter(_ name: String) -> Substring { coreContext.parameters[name[...]] ?? "" }
 
+    /// Who holds what is kept for the connection.
+    var client: ClientAddress { ClientAddress(channel.remoteAddress) }
+
     /// That the connection came to.
     var localPort: Int? { channel.localAddress?.port }
 

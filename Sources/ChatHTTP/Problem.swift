@@ -52,6 +52,9 @@ package struct Problem: Error, Sendable {
     static let full = Problem(
         status: .serviceUnavailable, code: ChatError.overloaded.code,
         detail: "All connections are in use. Nothing was stored.", retryAfter: 5, closesConnection: true)
+    static let slowClients = Problem(
+        status: .serviceUnavailable, code: ChatError.overloaded.code,
+        detail: "Too much memory is held for clients that send or read slowly. Nothing was stored.", retryAfter: 5)
     static let internalError = Problem(
         status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
 

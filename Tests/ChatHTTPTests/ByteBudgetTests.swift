@@ -57,8 +57,16 @@ import Testing
                             answer.numbers == numbers && answer["Link"]?.contains("rel=\"next\"") == true, "\(path)")
                     }
                 }
-                #expect(try await server.client.get("/readyz").status == 200)
-                #expect(try await server.client.get(chat).status == 200)
+                // What is small is never refused, and health is always answered.
+                let list = String(chat.prefix { $0 != "?" }.dropLast(2))
+                for path in ["/readyz", "/metrics", chat, list, chat + "/message_count"] {
+                    #expect(try await server.client.get(path).status == 200, "\(path)")
+                }
+                if numbers.isEmpty {
+                    try await server.expectRefusal(503, "overloaded", "a large message") {
+                        try await server.client.get(chat + "/messages/1")
+                    }
+                }
                 connection.endWithReset()
             }
             try await eventually("nothing is held") { server.metric(Self.held) == 0 }
@@ -68,7 +76,7 @@ import Testing
 
     @Test func bodiesThatDoNotEndAreInTheBudget() async throws {
         var options = HTTPOptions()
-        options.heldBytes = 1 << 20
+        options.heldBytes = 2 << 20
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let post = chat + "/messages"
@@ -77,11 +85,17 @@ import Testing
                 let start = head + "Content-Length: 250000\r\n\r\n{\"body\":\"" + String(repeating: "x", count: 175_000)
                 let connections = try (0..<6).map { _ in try RawConnection(port: server.client.port) }
                 for connection in connections { await connection.send(start) }
+                // Of one address: half of it.
                 try await eventually("the budget is spent") { server.metric(Self.held) >= Double(1 << 20) }
+                let large = String(repeating: "x", count: 20_000)
                 try await server.expectRefusal(503, "overloaded", post) {
-                    try await server.client.post(post, json: #"{"body":"hi"}"#)
+                    try await server.client.post(post, json: #"{"body":"\#(large)"}"#)
                 }
-                #expect(try await server.client.get("/readyz").status == 200)
+                // What is small is never refused.
+                #expect(try await server.client.post(post, json: #"{"body":"hi"}"#).status == 201)
+                for path in ["/readyz", chat, post + "/1"] {
+                    #expect(try await server.client.get(path).status == 200, "\(path)")
+                }
                 for connection in connections { connection.endWithReset() }
             }
             try await eventually("nothing is held") { server.metric(Self.held) == 0 }

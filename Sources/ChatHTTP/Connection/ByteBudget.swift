@@ -2,44 +2,72 @@ import ChatCore
 package import Metrics
 import Synchronization
 
-/// The memory that clients take by being slow: bodies that have not arrived to their end, and answers that are not read.
+/// The memory that clients take by being slow: heads, bodies and WebSocket messages that have not arrived to their end, and
+/// answers that are not read.
 ///
-/// Past a quarter of it pages of messages are small, so that a few who read nothing do not take it from all. Past the
-/// whole, what would need more is refused until somebody reads or is closed (`ConnectionLimits`).
+/// A client's address has a share of it (`FairShare`), so that one that sends and reads nothing does not take it from all.
+/// A client that holds much gets small pages of messages; one that has as much as is left is refused what would need more,
+/// until it reads or is closed (`ConnectionLimits`). What is small is never refused.
 package final class ByteBudget: Sendable {
     /// Ends who reads a body for which there is no room, as an error.
     struct Spent: Error {}
 
-    private let used = Atomic(0)
-    private let bound: Int
+    /// Bytes of a connection that are let through whatever is held.
+    static let small = 16 << 10
+
+    private let held: Mutex<FairShare<ClientAddress>>
     private let meter: Meter
 
     /// - Parameter bound: in bytes.
     package init(bound: Int, factory: any MetricsFactory) {
-        self.bound = bound
+        self.held = Mutex(FairShare(bound: bound))
         self.meter = Meter(label: "luciq_http_held_bytes", factory: factory)
     }
 
-    var isSpent: Bool { used.load(ordering: .relaxed) >= bound }
+    /// Whether the client may hold no more.
+    func isSpent(for client: ClientAddress) -> Bool { held.withLock { $0.room(for: client) <= 0 } }
 
-    /// The page as large as it may be now.
+    /// The page as large as it may be now, and the memory set aside for it until the answer is made.
     ///
-    /// - Throws: `ChatError.overloaded`.
-    func bounded(_ page: Page) throws(ChatError) -> Page {
-        let used = used.load(ordering: .relaxed)
-        guard used < bound else { throw .overloaded }
+    /// - Throws: `Problem.slowClients`.
+    func bounded(_ page: Page, for client: ClientAddress) throws(Problem) -> (page: Page, memory: HeldBytes) {
         var page = page
-        if used >= bound / 4 { page.bytes = Page.smallBytes }
-        return page
+        let isSpent = held.withLock { held in
+            guard held.room(for: client) > 0 else { return true }
+            if !held.isSmall(client) { page.bytes = Page.smallBytes }
+            held.hold(page.bytes, of: client)
+            return false
+        }
+        guard !isSpent else { throw .slowClients }
+        meter.increment(by: Double(page.bytes))
+        return (page, HeldBytes(held: page.bytes, of: client, in: self))
     }
 
-    func take(_ bytes: Int) { change(by: bytes) }
-
-    func giveBack(_ bytes: Int) { change(by: -bytes) }
-
-    private func change(by bytes: Int) {
+    /// - Parameter bytes: that are held more, or less.
+    func change(by bytes: Int, of client: ClientAddress) {
         guard bytes != 0 else { return }
-        used.add(bytes, ordering: .relaxed)
+        held.withLock { if bytes > 0 { $0.hold(bytes, of: client) } else { $0.give(client, -bytes) } }
         meter.increment(by: Double(bytes))
     }
+}
+
+/// Bytes that are held for as long as this is.
+final class HeldBytes: Sendable {
+    private let bytes: Int
+    private let client: ClientAddress
+    private let budget: ByteBudget
+
+    /// - Parameter bytes: that are counted already.
+    fileprivate init(held bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
+        self.bytes = bytes
+        self.client = client
+        self.budget = budget
+    }
+
+    convenience init(_ bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
+        budget.change(by: bytes, of: client)
+        self.init(held: bytes, of: client, in: budget)
+    }
+
+    deinit { budget.change(by: -bytes, of: client) }
 }

@@ -16,10 +16,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let metrics: RequestMetrics
     private let budget: ByteBudget
+    private let hasCORS: Bool
     /// Of the bodies of requests that are not answered yet.
     private var bodyBytes = 0
     /// Of the answer that is being written.
     private var answerBytes = 0
+    /// Of a head that has not come to its end.
+    private var headBytes = 0
+    private var client = ClientAddress(nil)
     private var state: ConnectionState
     private var timer: Scheduled<Void>?
     private var problem = Problem.notHTTP
@@ -45,8 +49,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     init(
         limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, budget: ByteBudget,
-        departures: Departures
+        departures: Departures, hasCORS: Bool
     ) {
+        self.hasCORS = hasCORS
         self.slots = slots
         self.metrics = metrics
         self.budget = budget
@@ -70,8 +75,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         delayedClose = nil
         metrics.connections.decrement()
         if let slot { slots.leave(slot) }
-        giveBack(&bodyBytes)
-        giveBack(&answerBytes)
+        hold(0, &bodyBytes)
+        hold(0, &answerBytes)
+        hold(0, &headBytes)
         if hasLeft { departures.decrement() }
         leave()
         context.fireChannelInactive()
@@ -134,12 +140,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
         guard state.read(part, isLast: isLastRequest, now: .now(context)) else { return }
         if case .body(let buffer) = part {
-            if budget.isSpent { return breakOff(context, Problem(.overloaded), ByteBudget.Spent()) }
-            budget.take(buffer.readableBytes)
-            bodyBytes += buffer.readableBytes
+            let bytes = bodyBytes + buffer.readableBytes
+            guard bytes <= ByteBudget.small || !budget.isSpent(for: client) else {
+                return breakOff(context, .slowClients, ByteBudget.Spent())
+            }
+            hold(bytes, &bodyBytes)
         }
         context.fireChannelRead(data)
-        if case .head(let head) = part, head.headerFields[.expect]?.lowercased() == "100-continue",
+        if case .head(let head) = part, head.headerFields[.expect]?.isName("100-continue") == true,
             state.unanswered == 1
         {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
@@ -147,6 +155,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        countHead(context)
         context.fireChannelReadComplete()
         if state.isLingering { context.read() }
     }
@@ -159,12 +168,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             data = wrapOutboundOut(part)
         }
         if case .body(let buffer) = part {
-            budget.take(buffer.readableBytes)
-            answerBytes += buffer.readableBytes
+            hold(answerBytes + buffer.readableBytes, &answerBytes)
         }
         guard case .end = part else { return write(part, data, promise, context) }
         onLeaving = nil
-        giveBack(&bodyBytes)
+        hold(0, &bodyBytes)
         if let nextProtocol, state.isSwitching {
             context.writeAndFlush(data, promise: promise)
             return leaveHTTP(for: nextProtocol(version), context)
@@ -180,7 +188,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let writtenBytes = answerBytes
         answerBytes = 0
         written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
-            self.budget.giveBack(writtenBytes)
+            self.budget.change(by: -writtenBytes, of: self.client)
             self.unwrittenAnswers -= 1
             if self.unwrittenAnswers == 0, let close = self.delayedClose {
                 self.delayedClose = nil
@@ -190,9 +198,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         write(part, data, written, context)
     }
 
-    private func giveBack(_ bytes: inout Int) {
-        budget.giveBack(bytes)
-        bytes = 0
+    private func hold(_ bytes: Int, _ held: inout Int) {
+        budget.change(by: bytes - held, of: client)
+        held = bytes
+    }
+
+    private func countHead(_ context: ChannelHandlerContext) {
+        let bytes = hasLeft || isDone ? 0 : unparsedBytes
+        guard bytes != headBytes else { return }
+        hold(bytes, &headBytes)
+        guard bytes > ByteBudget.small, budget.isSpent(for: client) else { return }
+        breakOffEarly(context, .slowClients, ByteBudget.Spent())
     }
 
     private func amended(_ head: HTTPResponse) -> HTTPResponse {
@@ -304,7 +320,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let requestID = String(UInt64.random(in: .min ... .max), radix: 16)
         let body = problem.document(requestID: requestID)
         var head = HTTPResponse(status: problem.status, headerFields: problem.headers())
-        head.headerFields.addProtection()
+        head.headerFields.addProtection(hasCORS: hasCORS)
         head.headerFields[.requestID] = requestID
         head.headerFields[.contentLength] = String(body.readableBytes)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
@@ -321,6 +337,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func start(_ context: ChannelHandlerContext) {
         let slot = slots.enter(context.channel)
+        client = slot.address
         slot.idles(since: context.eventLoop.now)
         self.slot = slot
         metrics.connections.increment()

@@ -15,6 +15,10 @@ struct HTTPConnection: HTTPChannelHandler {
     let slots: ConnectionSlots
     let budget: ByteBudget
     let departures: Departures
+    let hasCORS: Bool
+
+    /// In bytes.
+    private static let largestRead = 16 << 10
 
     func setup(
         channel: any Channel, logger: Logger
@@ -24,9 +28,15 @@ struct HTTPConnection: HTTPChannelHandler {
             decoderLimits.maxHeaderFieldSize = 80 << 10
             decoderLimits.maxHeaderListSize = 80 << 10
             decoderLimits.maxHeaderFieldCount = 1000
+            // Heads that come many at once weigh much more than their bytes.
+            let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: Self.largestRead)
+            // Channels that are no sockets have none of these.
+            try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+            try? channel.syncOptions?.setOption(.recvAllocator, value: buffers)
             let pipeline = channel.pipeline.syncOperations
             let connection = ConnectionGuard(
-                limits: limits, metrics: metrics, slots: slots, budget: budget, departures: departures)
+                limits: limits, metrics: metrics, slots: slots, budget: budget, departures: departures,
+                hasCORS: hasCORS)
             try pipeline.addHandlers([
                 UnparsedBytesLimit(guard: connection), HTTPResponseEncoder(),
                 ByteToMessageHandler(

@@ -36,7 +36,9 @@ struct MessagesController {
     private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
         let chat = try await service.chat(context)
         let page = try Page(QueryItems(request.uri.query))
-        let messages = try await chat.messages(budget.bounded(page))
+        let (bounded, memory) = try budget.bounded(page, for: context.client)
+        defer { withExtendedLifetime(memory) {} }
+        let messages = try await chat.messages(bounded)
         var response = Response(json: messages.items.map(MessageItem.init))
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages", page: page, number: \.number.rawValue)
@@ -49,7 +51,8 @@ struct MessagesController {
         let page = try Page(query)
         guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
         let text = try SearchText(q)
-        let bounded = try budget.bounded(page)
+        let (bounded, memory) = try budget.bounded(page, for: context.client)
+        defer { withExtendedLifetime(memory) {} }
         let messages = try await context.whileClientStays { try await chat.search(text, bounded) }
         var response = Response(json: messages.items.map(MessageItem.init))
         response.headers[.link] = messages.links(

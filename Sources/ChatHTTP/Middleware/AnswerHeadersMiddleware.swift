@@ -14,13 +14,9 @@ struct AnswerHeadersMiddleware: RouterMiddleware {
         next: (Request, ChatContext) async throws -> Response
     ) async throws -> Response {
         var response = try await next(request, context)
-        response.headers.addProtection()
-        if hasCORS {
-            // Also without an Origin: the answer to one who has none is not that of one who has.
-            response.headers[.vary] = "Origin"
-            if request.headers[.origin] != nil {
-                response.headers[.accessControlExposeHeaders] = Self.exposed.joined(separator: ", ")
-            }
+        response.headers.addProtection(hasCORS: hasCORS)
+        if hasCORS, request.headers[.origin] != nil {
+            response.headers[.accessControlExposeHeaders] = Self.exposed.joined(separator: ", ")
         }
         return response
     }
@@ -34,7 +30,10 @@ extension HTTPFields {
 
     /// Adds what an answer with a tenant's data needs, where it says nothing else: no cache keeps it, no browser takes it
     /// for another type, and no page of another origin embeds it.
-    mutating func addProtection() {
+    ///
+    /// - Parameter hasCORS: whether the answer may depend on the request's `Origin`. It says so to one who has none too.
+    mutating func addProtection(hasCORS: Bool) {
+        if hasCORS { self[.vary] = "Origin" }
         for field in [Self.noStore, Self.noSniff, Self.sameOrigin] where !contains(field.name) { append(field) }
     }
 }

@@ -41,7 +41,7 @@ struct ProblemMiddleware: RouterMiddleware {
         case let problem as Problem: return problem
         case let error as ChatError: return Problem(error)
         case is HTTPParserError: return .notHTTP
-        case is ByteBudget.Spent: return Problem(.overloaded)
+        case is ByteBudget.Spent: return .slowClients
         // The client went away in the middle of its request: nobody reads the answer.
         case is IOError, is ChannelError, is NIOAsyncWriterError: return .notHTTP
         case is CancellationError: return Problem(.shuttingDown)

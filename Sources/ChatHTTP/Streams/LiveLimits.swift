@@ -6,6 +6,8 @@ package struct LiveLimits: Sendable {
     package var ping = Duration.seconds(25)
     /// Subscriptions of one socket.
     package var subscriptions = 100
+    /// From the first byte of a message over a socket to its last.
+    package var message = Duration.seconds(30)
     /// Messages that one socket has sent and that are not stored yet. It is not read any further meanwhile.
     package var sends = 16
 

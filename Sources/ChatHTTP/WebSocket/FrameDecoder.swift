@@ -6,13 +6,16 @@ import NIOWebSocket
 struct FrameDecoder: ByteToMessageDecoder {
     typealias InboundOut = WebSocketFrame
 
+    /// Told of the bytes that are no whole frame yet.
+    let intake: SocketIntake
+
     /// - Throws: the `WebSocketClosure` to close with.
     mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws -> DecodingState {
         let start = buffer.readerIndex
-        guard let frame = try readFrame(&buffer) else {
-            buffer.moveReaderIndex(to: start)
-            return .needMoreData
-        }
+        let frame = try readFrame(&buffer)
+        if frame == nil { buffer.moveReaderIndex(to: start) }
+        intake.undecoded = buffer.readableBytes
+        guard let frame else { return .needMoreData }
         context.fireChannelRead(wrapInboundOut(frame))
         return .continue
     }

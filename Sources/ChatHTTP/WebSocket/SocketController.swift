@@ -8,6 +8,7 @@ struct SocketController {
     let service: ChatService
     let limits: LiveLimits
     let corsOrigin: String?
+    let budget: ByteBudget
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
@@ -22,11 +23,12 @@ struct SocketController {
         // which page it is.
         let (origin, host) = (request.headers[.origin], request.head.authority)
         guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
-        let (limits, metrics) = (limits, metrics)
+        let (limits, metrics, budget, client) = (limits, metrics, budget, context.client)
         let mayConnect = try await context.leaveHTTP(.upgrade) { _ in
-            [
-                ByteToMessageHandler(FrameDecoder()),
-                WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics),
+            let intake = SocketIntake(client: client, budget: budget)
+            return [
+                ByteToMessageHandler(FrameDecoder(intake: intake)),
+                WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics, intake: intake),
             ]
         }
         guard mayConnect else { throw Problem.upgradeRequired }

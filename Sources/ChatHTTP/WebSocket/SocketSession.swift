@@ -54,6 +54,8 @@ struct SocketSession {
     /// What is being stored is the first of its chat.
     private var sendings: [Chat.Number: CircularBuffer<Sending>] = [:]
     private var sendingCount = 0
+    /// Of the bodies that are not stored yet.
+    private(set) var sendingBytes = 0
     private var ending: Ending?
 
     init(limits: LiveLimits) { self.limits = limits }
@@ -70,9 +72,14 @@ struct SocketSession {
 
     /// - Parameter text: valid UTF-8.
     mutating func receive(_ text: ByteBuffer) -> [Action] {
+        ending == nil ? receive(Result { () throws(SocketRefusal) in try SocketRequest(text) }) : []
+    }
+
+    /// - Parameter request: what came of a message's text.
+    mutating func receive(_ request: Result<SocketRequest, SocketRefusal>) -> [Action] {
         guard ending == nil else { return [] }
         do throws(SocketRefusal) {
-            let request = try SocketRequest(text)
+            let request = try request.get()
             switch request.command {
             case .subscribe(let chat, let after): return subscribe(to: chat, after: after, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
@@ -108,6 +115,7 @@ struct SocketSession {
 
     mutating func finished(_ sending: Sending, _ outcome: Result<AppendedMessage, any Error>) -> [Action] {
         sendingCount -= 1
+        sendingBytes -= sending.body.utf8.count
         _ = sendings[sending.chat]?.popFirst()
         var actions: [Action] = []
         switch outcome {
@@ -159,6 +167,7 @@ struct SocketSession {
 
     private mutating func send(_ sending: Sending) -> [Action] {
         sendingCount += 1
+        sendingBytes += sending.body.utf8.count
         sendings[sending.chat, default: CircularBuffer()].append(sending)
         return sendings[sending.chat]?.count == 1 ? [.send(sending)] : []
     }

@@ -17,6 +17,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private static let farewell = Duration.seconds(30)
     /// In bytes. Small frames weigh much more than that once they are decoded.
     private static let largestRead = 16 << 10
+    /// In bytes. Longer texts are parsed by other threads than the event loop's, which has more to do.
+    private static let longestOnLoop = 4 << 10
 
     private let tenant: TenantScope
     private let limits: LiveLimits
@@ -33,8 +35,18 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// What came in one read, and waits until more may be taken in.
     private var frames = CircularBuffer<WebSocketFrame>(initialCapacity: 1)
     private var isReceiving = false
+    private let intake: SocketIntake
+    /// Of the text that is being parsed elsewhere: nothing that came after it is looked at before.
+    private var parsing: Int?
+    private var isGoingAway = false
+    private var isWatching = false
+    /// Of the frames that wait.
+    private var waitingBytes = 0
+    /// Answers that are not handed over yet.
+    private var answers = ByteBuffer()
 
-    init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics) {
+    init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics, intake: SocketIntake) {
+        self.intake = intake
         self.tenant = tenant
         self.limits = limits
         self.metrics = metrics
@@ -57,6 +69,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         frames = []
+        intake.close()
         metrics.sockets.decrement()
         outbox.close()
         perform(session.cancelAll())
@@ -66,7 +79,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         link.hear()
-        frames.append(unwrapInboundIn(data))
+        let frame = unwrapInboundIn(data)
+        waitingBytes += frame.data.readableBytes
+        frames.append(frame)
         receiveFrames()
     }
 
@@ -75,17 +90,50 @@ final class WebSocketHandler: ChannelDuplexHandler {
         isReceiving = true
         defer { isReceiving = false }
         while mayReceive, let frame = frames.popFirst() {
+            waitingBytes -= frame.data.readableBytes
             do throws(WebSocketClosure) {
-                if let event = try messages.receive(frame) { receive(event) }
+                let event = try messages.receive(frame)
+                // What is not whole yet has begun after it.
+                if !messages.isUnfinished { intake.restart(now: .now()) }
+                if let event { receive(event) }
             } catch {
                 close(error)
             }
+        }
+        count()
+    }
+
+    /// Counts what is here of the client's messages.
+    private func count() {
+        guard let context else { return }
+        intake.fragments = messages.unfinishedBytes
+        intake.whole = waitingBytes + (parsing ?? 0) + session.sendingBytes
+        if intake.count(now: context.eventLoop.now) { close(.overloaded) }
+        if intake.unfinishedSince != nil, !isWatching { watch(limits.message) }
+    }
+
+    /// Closes a client whose message does not come whole.
+    private func watch(_ delay: Duration) {
+        isWatching = true
+        schedule(delay) { handler in
+            handler.isWatching = false
+            guard var since = handler.intake.unfinishedSince, handler.link.phase == .open else { return }
+            let now = NIODeadline.now()
+            // It is not the client's fault while it is not read.
+            if !handler.isReading {
+                handler.intake.restart(now: now)
+                since = now
+            }
+            let left = since + TimeAmount(handler.limits.message) - now
+            if left > .zero { handler.watch(.nanoseconds(left.nanoseconds)) } else { handler.close(.late) }
         }
     }
 
     private func receive(_ event: WebSocketMessages.Event) {
         switch event {
-        case .text(let text): if link.phase == .open { perform(session.receive(text)) }
+        case .text where link.phase != .open: break
+        case .text(let text) where text.readableBytes > Self.longestOnLoop: parse(text)
+        case .text(let text): perform(session.receive(text))
         case .ping(let payload): if link.phase == .open { write(.pong, payload) }
         case .pong: break
         case .close(let code):
@@ -97,9 +145,26 @@ final class WebSocketHandler: ChannelDuplexHandler {
         }
     }
 
+    /// Parses a text elsewhere, while nothing else is received.
+    private func parse(_ text: ByteBuffer) {
+        parsing = text.readableBytes
+        let bound = NIOLoopBound(self, eventLoop: outlet.eventLoop)
+        Task { [eventLoop = outlet.eventLoop] in
+            let request = Result { () throws(SocketRefusal) in try SocketRequest(text) }
+            eventLoop.execute { bound.value.hasParsed(request) }
+        }
+    }
+
+    private func hasParsed(_ request: Result<SocketRequest, SocketRefusal>) {
+        parsing = nil
+        if link.phase == .open { perform(session.receive(request)) }
+        if isGoingAway { perform(session.end(.goingAway)) }
+        readOn()
+    }
+
     func channelReadComplete(context: ChannelHandlerContext) {
         isReading = false
-        context.flush()
+        flush()
         readOn()
     }
 
@@ -107,11 +172,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
     func read(context: ChannelHandlerContext) {}
 
     private var mayReceive: Bool {
-        link.phase != .open || session.mayReceive && context?.channel.isWritable == true
+        guard parsing == nil else { return false }
+        return link.phase != .open || session.mayReceive && context?.channel.isWritable == true
     }
 
     private func readOn() {
         receiveFrames()
+        if answers.readableBytes > 0 { flush() }
         guard !isReading, frames.isEmpty, mayReceive else { return }
         isReading = true
         context?.read()
@@ -128,7 +195,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
         case ChannelEvent.inputClosed:
             context.close(promise: nil)
         case is ChannelShouldQuiesceEvent:
-            perform(session.end(.goingAway))
+            isGoingAway = true
+            if parsing == nil { perform(session.end(.goingAway)) }
             closeSoon()
         default:
             context.fireUserInboundEventTriggered(event)
@@ -165,23 +233,37 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Writes frames of a subscription, without a flush.
     func write(_ frames: ByteBuffer) {
         guard link.phase == .open else { return }
+        writeAnswers()
         context?.write(wrapOutboundOut(frames), promise: nil)
+    }
+
+    /// Hands over the answers, as one buffer: a small frame alone takes much more than its bytes.
+    private func writeAnswers() {
+        guard answers.readableBytes > 0 else { return }
+        context?.write(wrapOutboundOut(answers), promise: nil)
+        answers = ByteBuffer()
+    }
+
+    private func flush() {
+        writeAnswers()
+        context?.flush()
     }
 
     private func perform(_ actions: [SocketSession.Action]) {
         for action in actions {
             switch action {
             case .answer(let answer): if link.phase == .open { write(.text, answer.text) }
-            case .subscribe(let id, let chat, let after):
+            case .subscribe(let id, let chat, let after) where context != nil:
                 readers[id] = SocketReader(
                     id: id, chat: chat, after: after, tenant: tenant, handler: self, eventLoop: outlet.eventLoop)
+            case .subscribe: break
             case .cancel(let id): readers[id]?.cancel()
             case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
             case .close(let closure): close(closure)
             case .closeBack(let code): perform(link.receiveClose(code))
             }
         }
-        context?.flush()
+        flush()
     }
 
     private func perform(_ action: WebSocketLink.Action?) {
@@ -207,7 +289,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         case .disconnect: context?.close(promise: nil)
         case nil: break
         }
-        context?.flush()
+        flush()
     }
 
     private func close(_ closure: WebSocketClosure) { perform(link.close(closure)) }
@@ -238,9 +320,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
         _ opcode: WebSocketOpcode, _ data: ByteBuffer, whenWritten body: ((WebSocketHandler) -> Void)? = nil
     ) {
         guard let context else { return }
-        var frame = ByteBuffer()
-        frame.writeFrame(opcode, data)
-        guard let body else { return context.write(wrapOutboundOut(frame), promise: nil) }
+        answers.writeFrame(opcode, data)
+        guard let body else {
+            // So that what the client does not read is noticed.
+            return answers.readableBytes >= Self.largestRead ? flush() : ()
+        }
+        let frame = answers
+        answers = ByteBuffer()
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in body(self) }
         context.write(wrapOutboundOut(frame), promise: promise)

@@ -20,6 +20,12 @@ struct WebSocketMessages {
     private var message: ByteBuffer?
     private var checker = UTF8Checker()
 
+    /// Whether a message has not come whole.
+    var isUnfinished: Bool { message != nil }
+
+    /// Of it.
+    var unfinishedBytes: Int { message?.readableBytes ?? 0 }
+
     /// - Returns: nil for a part of a message.
     /// - Throws: what the connection is to be closed with.
     mutating func receive(_ frame: WebSocketFrame) throws(WebSocketClosure) -> Event? {

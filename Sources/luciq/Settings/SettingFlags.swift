@@ -123,7 +123,7 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help:
-            "Bytes of bodies and answers in the hands of slow clients. Default: 268435456. Environment: MAX_HELD_BYTES."
+            "Bytes of requests and answers in the hands of slow clients. Default: 268435456. Environment: MAX_HELD_BYTES."
     )
     var maxHeldBytes: String?
 

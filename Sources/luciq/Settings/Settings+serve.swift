@@ -10,6 +10,7 @@ extension Settings {
         options.port = try number(Setup.port, in: 0...65_535)
         options.connections.idle = try seconds(Setup.idleTimeout)
         options.connections.body = try seconds(Setup.bodyTimeout)
+        options.live.message = options.connections.body
         options.maxConnections = try number(Setup.maxConnections, in: 1...1_000_000)
         let share = try number(Setup.connectionsPerAddress, in: 0...1_000_000)
         options.connectionsPerAddress = share > 0 ? share : nil
