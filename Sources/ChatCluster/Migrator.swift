@@ -17,6 +17,9 @@ struct Migrator: Sendable {
 
     /// A person's words for where it is.
     let location: String
+    /// How often the connection gives a sign of life while something else takes its time: the server closes it after a
+    /// minute without (`wait_timeout`), proxies do after what they are set to, and the lock goes with it.
+    var heartbeat = Duration.seconds(10)
     /// Called before rows of the Rails application are taken over, outside any transaction.
     let forgetNumbers: @Sendable () async throws -> Void
 
@@ -32,13 +35,30 @@ struct Migrator: Sendable {
         let schema = try await connection.perform { connection in try Self.undisturbed { try Schema(connection) } }
         try schema.checkMayMigrate(location)
         // Rails wrote its numbers from MAX+1 over what Redis had counted, so Redis' are far ahead and mean nothing.
-        if schema.isRailsAlone { try await forgetNumbers() }
+        if schema.isRailsAlone { try await keepingLock(of: connection, forgetNumbers) }
         return try await connection.perform { connection in
             let applied = try schema.pending.filter { migration in
                 try Self.undisturbed { try Self.apply(migration, connection) }
             }
             _ = try connection.first("SELECT RELEASE_LOCK(\(Self.lock))") { $0.integer(0) }
             return applied.map(\.version)
+        }
+    }
+
+    /// - Throws: `MySQLError` when the connection is lost, and the lock with it; then the body is cancelled.
+    private func keepingLock(
+        of connection: MySQLConnection, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await body() }
+            tasks.addTask { [heartbeat] in
+                while true {
+                    try await Task.sleep(for: heartbeat)
+                    try await connection.ping()
+                }
+            }
+            defer { tasks.cancelAll() }
+            try await tasks.next()
         }
     }
 

@@ -81,6 +81,23 @@ import Testing
         #expect(try await applied == Self.versions)
     }
 
+    /// A large Redis is looked through for minutes; the server drops a connection that says nothing.
+    @Test func theLockOutlivesASlowRedis() async throws {
+        let configuration = try await TestCluster.configuration()
+        try await RailsDatabase.make(configuration)
+        let connection = try await MySQLConnection.connect(configuration.mysql)
+        try await connection.perform { try $0.run("SET SESSION wait_timeout = 1") }
+        let isFree = "SELECT GET_LOCK(CONCAT('luciq_migrate_', MD5(DATABASE())), 0)"
+        let migrator = Migrator(location: "here", heartbeat: .milliseconds(200)) {
+            // Longer than the server waits.
+            try await Task.sleep(for: .seconds(3))
+            #expect(try await TestDatabase.integers(configuration, isFree) == [0])
+        }
+        #expect(try await migrator.migrate(connection) == Self.versions.filter { !RailsDatabase.versions.contains($0) })
+        await connection.close()
+        #expect(try await TestDatabase.integers(configuration, isFree) == [1])
+    }
+
     struct Interruption: Sendable, CustomTestStringConvertible {
         let version: String
         /// How many of the step's statements were carried out.
