@@ -43,18 +43,22 @@ import Testing
         }
 
         /// Without Redis each node's writers go on after the chat's highest number, which the other's have taken meanwhile.
-        @Test func withoutRedisBothNodesAreWritten() async throws {
-            try await run { here, there, _, redis in
+        @Test func withoutRedisAllNodesAreWritten() async throws {
+            try await run { here, there, galera, redis in
+                var configuration = here.configuration
+                configuration.mysql.port = galera.nodes[2].port
+                let third = try await MySQLStore(configuration, logger: TestCluster.logger)
                 redis.kill()
                 let given = try await withThrowingTaskGroup(of: [Int64].self) { group in
                     for writer in 0..<10 {
-                        for (name, store) in [("here", here.store), ("there", there)] {
+                        for (name, store) in [("here", here.store), ("there", there), ("third", third)] {
                             group.addTask { try await here.send(10, key: "\(name)\(writer)-", by: store) }
                         }
                     }
                     return try await group.reduce(into: []) { $0 += $1 }
                 }
-                #expect(given.sorted() == Array(1...200))
+                #expect(given.sorted() == Array(1...300))
+                for pool in [third.reads, third.writes, third.scans] { await pool.close() }
                 try await expectSame(given, here, there)
             }
         }

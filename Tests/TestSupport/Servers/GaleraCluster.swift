@@ -38,6 +38,15 @@ package final class GaleraCluster: Sendable {
     /// Ends what `isolate` did, and waits until the node takes part again.
     package func rejoin(_ node: MariaDBServer) async throws {
         try await setIsolation(0, of: node)
+        try await isBack(node)
+    }
+
+    /// Waits until a node takes part again that was cut off, frozen or stopped.
+    package func isBack(_ node: MariaDBServer) async throws {
+        try await eventually("all nodes are together", within: 60) {
+            let sizes = try await node.sql("SHOW STATUS LIKE 'wsrep_cluster_size'")
+            return sizes.hasSuffix("\t\(nodes.count)")
+        }
         try await Self.isReady(node)
     }
 
@@ -45,6 +54,21 @@ package final class GaleraCluster: Sendable {
     package func restart(_ node: MariaDBServer) async throws {
         try await node.restart()
         try await Self.isReady(node)
+    }
+
+    /// Empties the database `luciq` and drops its users: for the next test on the same nodes.
+    package func reset() async throws {
+        let users = try await nodes[0].sql("SELECT user FROM mysql.user WHERE user LIKE 'luciq%'")
+        let drops = users.split(separator: "\n").map { "DROP USER \($0)@'127.0.0.1';" }
+        _ = try await nodes[0].sql(
+            "DROP DATABASE luciq; CREATE DATABASE luciq CHARACTER SET utf8mb4; \(drops.joined())", database: "mysql")
+        for node in nodes {
+            try await eventually("the node has it too") {
+                let tables = try await node.sql("SHOW TABLES")
+                return try await node.sql("SELECT COUNT(*) FROM mysql.user WHERE user LIKE 'luciq%'") == "0"
+                    && tables.isEmpty
+            }
+        }
     }
 
     private func setIsolation(_ value: Int, of node: MariaDBServer) async throws {

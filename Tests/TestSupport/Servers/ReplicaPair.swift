@@ -1,4 +1,4 @@
-/// A primary and a replica (MariaDB, asynchronous replication by GTID), and HAProxy in front of them: it sends new
+/// A primary and a replica (MariaDB, replication by GTID, asynchronous unless told otherwise), and HAProxy in front of them: it sends new
 /// connections to whichever takes writes, and leaves the others where they are.
 package final class ReplicaPair: Sendable {
     package let old: MariaDBServer
@@ -7,8 +7,10 @@ package final class ReplicaPair: Sendable {
 
     /// Writes go to `old`.
     ///
+    /// - Parameter isSemiSynchronous: whether the primary stores nothing before the replica has it (`AFTER_SYNC`), however
+    ///   long that takes.
     /// - Throws: `ServerFailure`.
-    package static func start() async throws -> ReplicaPair {
+    package static func start(isSemiSynchronous: Bool = false) async throws -> ReplicaPair {
         func server(_ id: Int) async throws -> MariaDBServer {
             try await MariaDBServer.start([
                 "--log-bin=bin", "--log-slave-updates", "--gtid-strict-mode=1", "--server-id=\(id)",
@@ -19,8 +21,19 @@ package final class ReplicaPair: Sendable {
             """
             CHANGE MASTER TO master_host = '127.0.0.1', master_port = \(old.port), master_user = 'root',
                 master_password = '\(MariaDBServer.password)', master_use_gtid = slave_pos;
+            SET GLOBAL rpl_semi_sync_slave_enabled = \(isSemiSynchronous ? 1 : 0);
             START SLAVE; SET GLOBAL read_only = 1;
             """)
+        if isSemiSynchronous {
+            _ = try await old.sql(
+                """
+                SET GLOBAL rpl_semi_sync_master_timeout = 600000, rpl_semi_sync_master_wait_point = 'AFTER_SYNC',
+                    rpl_semi_sync_master_enabled = 1
+                """)
+            try await eventually("the replica confirms what it has") {
+                try await old.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'").hasSuffix("1")
+            }
+        }
         let proxy = try await DatabaseProxy.start(
             before: [old, new], balance: .first, check: "SELECT @@GLOBAL.read_only = 0", cuts: false)
         return ReplicaPair(old: old, new: new, proxy: proxy)
@@ -47,6 +60,16 @@ package final class ReplicaPair: Sendable {
 
     /// What is written from now on is lost with the old primary.
     package func stopReplication() async throws { _ = try await new.sql("STOP SLAVE") }
+
+    /// The replica carries out all that it has of a primary that is gone.
+    package func useUp() async throws {
+        _ = try await new.sql("STOP SLAVE IO_THREAD")
+        try await eventually("the replica has done all") {
+            try await new.sql("SELECT @@gtid_slave_pos")
+                == new.sql("SHOW SLAVE STATUS").split(separator: "\t", omittingEmptySubsequences: false)
+                .first { $0.hasPrefix("0-1-") } ?? ""
+        }
+    }
 
     /// The replica is the primary from now on.
     package func promote() async throws {
