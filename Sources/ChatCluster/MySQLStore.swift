@@ -21,8 +21,10 @@ struct MySQLStore: Sendable {
     let scout = VoidScout()
     /// What was found at the start.
     let weaknesses: [ServerWeakness]
-    /// How long a read is tried.
-    private let readPatience = Duration.seconds(1)
+    /// How long a read is tried: longer than a proxy takes to leave a server that was stopped.
+    private static let readPatience = Duration.seconds(3)
+    /// The same of a look whether all is well.
+    private static let probePatience = Duration.seconds(1)
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
@@ -45,9 +47,10 @@ struct MySQLStore: Sendable {
 
     /// A short read, again on another connection where the first was lost.
     func read<Result: Sendable>(
+        within patience: Duration = readPatience,
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws(ChatError) -> Result {
-        var retry = Retry(patience: readPatience)
+        var retry = Retry(patience: patience)
         while true {
             do throws(MySQLError) {
                 return try await reads.run(within: retry.remaining, body)
@@ -78,8 +81,10 @@ struct MySQLStore: Sendable {
 
     /// - Throws: `ChatError.unavailable` when the database cannot be read, or cannot be written.
     func probe() async throws {
-        _ = try await read { try $0.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) } }
-        var retry = Retry(patience: readPatience)
+        _ = try await read(within: Self.probePatience) { connection in
+            try connection.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) }
+        }
+        var retry = Retry(patience: Self.probePatience)
         while true {
             do throws(MySQLError) {
                 return try await writes.check(within: retry.remaining)
