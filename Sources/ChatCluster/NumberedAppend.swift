@@ -119,7 +119,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 default: break
                 }
                 guard await retry.mayGoOn(after: error) else {
-                    if areNumbersSpare {
+                    if areNumbersSpare, log.pool.epoch == epoch {
                         for owner in Set(batch.owners) { log.spares.keep(batch.takeBack(from: owner), of: owner) }
                     }
                     throw mayBeStored ? .outcomeUnknown : ChatError(driver: error)
@@ -253,8 +253,6 @@ struct NumberedAppend<Entry: NumberedEntry> {
             }
             // Where the rollback was not heard of either, the transaction may be open for a while.
             if isSent, attempt.failure != nil, !connection.isUsable { attempt.areNumbersSpare = false }
-            // After a failover this server may stay read-only for good: look for the primary anew.
-            if attempt.failure?.kind == .readOnly { connection.close() }
             return attempt
         }
         (batch, plan, heldStripe) = (tried.batch, tried.plan, tried.heldStripe)
