@@ -153,7 +153,10 @@ import Testing
         /// Expects that both nodes hold these messages and void rows between them, and nothing else.
         private func expectSame(_ given: [Int64], _ here: TestCluster, _ there: MySQLStore) async throws {
             let numbers = "SELECT number FROM messages WHERE batch_id > 0 ORDER BY number"
-            #expect(try await here.sql(numbers).map { $0[0] } == given.sorted())
+            // What was answered by another node may come a moment later.
+            try await eventually("all are here, and nothing else") {
+                try await here.sql(numbers).map { $0[0] } == given.sorted()
+            }
             let all = "SELECT CAST(SUM(CRC32(CONCAT_WS(' ', chat_id, number, body, batch_id))) AS SIGNED) FROM messages"
             let sum = try await here.sql(all)[0][0]
             try await eventually("the nodes agree") {
