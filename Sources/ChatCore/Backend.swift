@@ -23,7 +23,7 @@ package struct Backend: Sendable {
     package let notes: @Sendable () -> [String]
     /// Rises before the store uses a server that may have other rows than the one before: what was learned of ids until
     /// then may not be true any more. Cheap; the same for ever where there is one server only.
-    package let epoch: @Sendable () -> UInt64
+    package var epoch: @Sendable () -> UInt64
     /// What must run while the backend is in use, in the order of their start.
     package let services: [any Service]
     /// Lets go of everything. Called once, when all that used the backend has ended.
