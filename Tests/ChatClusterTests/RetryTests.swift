@@ -28,6 +28,20 @@ import Testing
         #expect(await attempt.value == false)
     }
 
+    /// Before the commit nothing is stored; after it only a conflict and a server that takes no writes say so.
+    @Test func whatLeavesADoubt() {
+        let kinds: [(MySQLError.Kind, Bool)] = [
+            (.connectionLost, true), (.interrupted, true), (.shuttingDown, true), (.notReady, true),
+            (.commitFailed, true), (.diskFull, true), (.packetTooLarge, true), (.other, true), (.deadlock, false),
+            (.readOnly, false),
+        ]
+        for (kind, isDoubtful) in kinds {
+            let error = MySQLError(kind, "")
+            #expect(!error.leavesInDoubt, "\(kind)")
+            #expect(error.ofCommit.leavesInDoubt == isDoubtful, "\(kind)")
+        }
+    }
+
     /// The bodies that are stored, and how many rows have each.
     private func stored(_ server: MariaDBServer) async throws -> [String: Int] {
         let rows = try await server.sql(
