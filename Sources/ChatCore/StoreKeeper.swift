@@ -19,8 +19,35 @@ package protocol StoreKeeper: Sendable {
     func verify(
         mends: Bool, progress: @escaping @Sendable (_ walked: Int64, _ expected: Int64) -> Void
     ) async throws -> StoreReport
+    /// Copies everything, as it is at one moment, into a file that is not there yet. Servers may be running.
+    ///
+    /// - Parameter progress: called now and then with pages copied and pages there are.
+    func backup(
+        to file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
+    ) async throws
+    /// Puts such a copy in the store's place. No server may be running.
+    func restore(
+        from file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
+    ) async throws
     /// Lets go of everything.
     func close() async throws
+}
+
+/// A store whose database has tools of its own for it.
+extension StoreKeeper {
+    package func backup(
+        to file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
+    ) async throws { throw Self.hasItsOwn }
+
+    package func restore(
+        from file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
+    ) async throws { throw Self.hasItsOwn }
+
+    private static var hasItsOwn: StoreProblem {
+        StoreProblem(
+            "This is for the embedded database. Use the database's own tools, such as mysqldump or mariadb-backup: "
+                + "see docs/operations.md.", isConfiguration: true)
+    }
 }
 
 /// What `luciq db status` tells.

@@ -8,7 +8,9 @@ extension Backend {
     ///
     /// - Throws: `StoreProblem`.
     package static func sqlite(path: String, logger: Logger) throws -> Backend {
+        let missingLog = FileMark.missingLog(of: path)
         let (store, file) = try SQLiteStore.openExclusively(path: path)
+        if let missingLog { logger.error("Database log missing", metadata: ["advice": "\(missingLog)"]) }
         return Backend(store, file: file, logger: logger)
     }
 

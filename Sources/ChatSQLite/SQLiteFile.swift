@@ -49,22 +49,42 @@ package final class SQLiteFile: Sendable {
         close(pidFile)
     }
 
-    /// Puts an empty file in its place, which is locked before anybody can open it. What was there is gone.
+    /// Puts another file in its place, which is locked before anybody can open it. What was there is gone.
     ///
-    /// - Throws: `StoreProblem`.
+    /// - Parameter fill: writes the new file, which is empty and not at its place yet.
+    /// - Throws: `StoreProblem`, or what `fill` throws; then nothing has changed.
     /// - Returns: what holds the new file; this value goes on to hold the old one.
-    func replaced() throws -> SQLiteFile {
+    func replaced(_ fill: (_ fresh: String) throws -> Void = { _ in }) throws -> SQLiteFile {
         let fresh = path + ".new"
         unlink(fresh)  // Left by one that was killed.
         let descriptor = try Self.create(fresh)
         let pidFile = dup(pidFile)
         let file = SQLiteFile(path: path, descriptor: descriptor, pidFile: pidFile)
-        guard pidFile >= 0, Self.lock(descriptor), rename(fresh, path) == 0 else {
-            throw StoreProblem("Cannot replace \(path): \(Self.reason).")
+        do {
+            guard pidFile >= 0, Self.lock(descriptor) else {
+                throw StoreProblem("Cannot replace \(path): \(Self.reason).")
+            }
+            try fill(fresh)
+            guard rename(fresh, path) == 0 else { throw StoreProblem("Cannot replace \(path): \(Self.reason).") }
+        } catch {
+            unlink(fresh)
+            throw error
         }
         // An old log beside an empty file is ignored, should this end here.
         for suffix in ["-wal", "-shm", "-journal"] { unlink(path + suffix) }
+        try Self.flush(URL(fileURLWithPath: path).deletingLastPathComponent().path)
         return file
+    }
+
+    /// Has the disk hold what a file or a folder has.
+    ///
+    /// - Throws: `StoreProblem`.
+    static func flush(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, fsync(descriptor) == 0 else {
+            throw StoreProblem("Cannot write \(path) to the disk: \(reason).")
+        }
     }
 
     /// Takes away what others may do with the files, which earlier versions left to the umask.

@@ -3,7 +3,7 @@ import Foundation
 
 /// Looks after one SQLite file.
 package struct SQLiteKeeper: StoreKeeper {
-    private let path: String
+    let path: String
 
     package init(path: String) { self.path = path }
 
@@ -43,17 +43,20 @@ package struct SQLiteKeeper: StoreKeeper {
             throw StoreProblem("--mend is for the cluster; an embedded database has nothing that mends itself.")
         }
         try checkExists()
+        let missingLog = FileMark.missingLog(of: path)
         let store = try SQLiteStore(path: path, file: nil)
         defer { try? store.close() }  // Nothing was written.
         guard try await store.status().pending.isEmpty else {
             throw StoreProblem("\(path) is not up to date. Mend it with luciq db migrate.")
         }
-        return try await store.verify(progress: progress)
+        var report = try await store.verify(progress: progress)
+        if let missingLog { report.add(missingLog) }
+        return report
     }
 
     package func close() {}
 
-    private func checkExists() throws {
+    func checkExists() throws {
         guard FileManager.default.fileExists(atPath: path) else {
             throw StoreProblem("There is no database at \(path). Create it with luciq db migrate.")
         }

@@ -98,7 +98,7 @@ package struct SQLiteStore: Sendable {
     /// - Throws: `StoreProblem`.
     func watchFile() throws {
         guard let file else { return }
-        let mark = Int32.random(in: 1...Int32.max)
+        let mark = FileMark.random()
         do {
             let before = try pool.write { db in
                 let before = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
@@ -117,7 +117,11 @@ package struct SQLiteStore: Sendable {
     ///
     /// - Returns: whether all of it is there. Another process that reads the file may keep some out, which is as safe.
     func foldLog() -> Bool {
-        (try? pool.writeWithoutTransaction { try $0.checkpoint(.full) }) != nil
+        let folded: Void? = try? pool.writeWithoutTransaction { db in
+            try FileMark.needsNoLog(db)
+            try db.checkpoint(.full)
+        }
+        return folded != nil
     }
 
     /// Folds the log into the file and closes every connection, even when one of them fails.
@@ -134,7 +138,12 @@ package struct SQLiteStore: Sendable {
         let scansClosed = Result { try scans.close() }
         // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
         // (`luciq verify`) the log stays, which is as safe.
-        if file != nil { _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
+        if file != nil {
+            _ = try? pool.writeWithoutTransaction { db in
+                try FileMark.needsNoLog(db)
+                try db.checkpoint(.truncate)
+            }
+        }
         let poolClosed = Result { try pool.close() }
         try scansClosed.get()
         try poolClosed.get()

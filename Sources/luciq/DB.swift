@@ -6,7 +6,7 @@ struct DB: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "db",
         abstract: "Look after the database.",
-        subcommands: [Create.self, Migrate.self, Status.self, Reset.self]
+        subcommands: [Create.self, Migrate.self, Status.self, Backup.self, Restore.self, Reset.self]
     )
 
     struct Create: AsyncParsableCommand {
@@ -60,6 +60,49 @@ struct DB: AsyncParsableCommand {
                     chats:        \(status.chats)
                     messages:     \(status.messages)
                     """)
+            }
+        }
+    }
+
+    struct Backup: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Copy an embedded database into one file, as it is at this moment.",
+            discussion: """
+                A server may be running and goes on writing; meanwhile its -wal grows by what it writes. The copy needs no \
+                other file beside it.
+                """)
+
+        @OptionGroup var database: DatabaseFlags
+        @Argument(help: "The file to make. It must not be there yet.") var file: String
+
+        func run() async throws {
+            try await database.withKeeper { keeper in
+                let bar = ProgressBar(of: "pages")
+                try await keeper.backup(to: file) { bar.update($0, of: $1) }
+                bar.finish()
+                print("\(file) is a backup of \(try await keeper.status().location).")
+            }
+        }
+    }
+
+    struct Restore: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put a backup in the place of an embedded database.",
+            discussion: """
+                Stop the server first. What was in the database is kept beside it, as a file whose name ends with \
+                .before-restore.
+                """)
+
+        @OptionGroup var database: DatabaseFlags
+        @Argument(help: "A file that luciq db backup made.") var file: String
+
+        func run() async throws {
+            try await database.withKeeper { keeper in
+                let bar = ProgressBar(of: "pages")
+                try await keeper.restore(from: file) { bar.update($0, of: $1) }
+                bar.finish()
+                let status = try await keeper.status()
+                print("\(status.location) has the \(status.messages) messages of \(file).")
             }
         }
     }
