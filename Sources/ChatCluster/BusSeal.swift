@@ -1,27 +1,54 @@
 import Crypto
 import Foundation
+import Synchronization
 
 /// Seals what goes over the bus, so that Redis and whoever reaches it can neither read, nor alter, nor make it, nor move it
 /// to another chat. What they can do is to send it again, which readers notice by its numbers, and to hold it back.
 ///
-/// A sealed payload is a version, `1`, eight hexadecimal digits that stand for the database server in use, and in Base64 what
-/// AES-GCM makes: nonce, ciphertext, tag. A chat's id is a server's own: what is said of it where another one is in use may
-/// be of another chat. Each channel has a key of
-/// its own, derived from the deployment's by HKDF-SHA256, so that random nonces of 96 bits are enough: a chat would need
-/// 2^32 batches before two of them are the same with a probability of 2^-33.
-struct BusSeal: Sendable {
-    private static let version = [UInt8(ascii: "1")]
+/// A sealed payload is a version, `1`, then 4 bytes that stand for the database server in use, 16 that the sender has drawn
+/// at its start, its count of payloads in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's
+/// name are authenticated with it: a chat's id is a server's own, so what is said of it where another one is in use may be
+/// of another chat. The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no nonce is used twice,
+/// however many senders there are and however long they live, and nothing is derived or drawn for a message.
+final class BusSeal: Sendable {
+    private typealias Sender = [UInt8]
+
+    private static let version = UInt8(ascii: "1")
+    private static let serverLength = 4
+    private static let senderLength = 16
+    private static let countLength = 8
+    private static let tagLength = 16
+    /// Senders whose keys are remembered; past it all are derived anew.
+    private static let capacity = 1024
 
     private let key: SymmetricKey
+    private let sender: Sender
+    private let ownKey: SymmetricKey
+    private let count = Atomic<UInt64>(0)
+    /// Of those who have proven that they have the deployment's.
+    private let keys = Mutex<[Sender: SymmetricKey]>([:])
 
-    init(key: SymmetricKey) { self.key = key }
+    init(key: SymmetricKey) {
+        self.key = key
+        var generator = SystemRandomNumberGenerator()
+        sender = (0..<Self.senderLength).map { _ in .random(in: 0...255, using: &generator) }
+        ownKey = Self.key(of: sender, key)
+    }
 
     /// - Parameter server: where the ids are of (`ServerFacts.Server.data`).
     func seal(_ plain: [UInt8], for channel: String, at server: String = "") -> [UInt8] {
+        let count = count.wrappingAdd(1, ordering: .relaxed).newValue
         do {
-            let head = Self.head(server)
-            let box = try AES.GCM.seal(plain, using: channelKey(channel), authenticating: head)
-            return head + box.combined!.base64EncodedData()
+            let box = try AES.GCM.seal(
+                plain, using: ownKey, nonce: Self.nonce(count), authenticating: Self.place(channel, server))
+            var sealed: [UInt8] = []
+            sealed.reserveCapacity(Self.headLength + plain.count + Self.tagLength)
+            sealed += Self.head(server)
+            sealed += sender
+            withUnsafeBytes(of: count.bigEndian) { sealed += $0 }
+            sealed += box.ciphertext
+            sealed += box.tag
+            return sealed
         } catch {
             // It refuses nothing but texts past 64 GB.
             preconditionFailure("AES-GCM: \(error)")
@@ -31,27 +58,57 @@ struct BusSeal: Sendable {
     /// - Returns: nil for what no process of this deployment has sealed for this channel, with this server in use, in a
     ///   version known here.
     func open(_ sealed: [UInt8], from channel: String, at server: String = "") -> [UInt8]? {
-        let head = Self.head(server)
-        guard sealed.starts(with: head), let combined = Data(base64Encoded: Data(sealed.dropFirst(head.count))),
-            let box = try? AES.GCM.SealedBox(combined: combined),
-            let plain = try? AES.GCM.open(box, using: channelKey(channel), authenticating: head)
+        guard sealed.count >= Self.headLength + Self.tagLength, sealed.starts(with: Self.head(server)) else {
+            return nil
+        }
+        let rest = sealed.dropFirst(1 + Self.serverLength)
+        let sender = Sender(rest.prefix(Self.senderLength))
+        let count = rest.dropFirst(Self.senderLength).prefix(Self.countLength).reduce(0) { $0 << 8 | UInt64($1) }
+        let known = keys.withLock { $0[sender] }
+        let key = known ?? Self.key(of: sender, key)
+        guard
+            let box = try? AES.GCM.SealedBox(
+                nonce: Self.nonce(count), ciphertext: sealed[Self.headLength..<sealed.count - Self.tagLength],
+                tag: sealed[(sealed.count - Self.tagLength)...]),
+            let plain = try? AES.GCM.open(box, using: key, authenticating: Self.place(channel, server))
         else { return nil }
+        if known == nil {
+            keys.withLock { keys in
+                if keys.count >= Self.capacity { keys = [:] }
+                keys[sender] = key
+            }
+        }
         return Array(plain)
     }
 
+    /// For tests.
+    var rememberedSenders: Int { keys.withLock(\.count) }
+
     /// Whether it says that it was sealed with another server in use.
     func isElsewhere(_ sealed: [UInt8], than server: String) -> Bool {
-        sealed.starts(with: Self.version) && !sealed.starts(with: Self.head(server))
+        sealed.first == Self.version && !sealed.starts(with: Self.head(server))
     }
 
+    private static var headLength: Int { 1 + serverLength + senderLength + countLength }
+
+    /// FNV-1a: it tells servers apart, and proves nothing; what is authenticated does.
     private static func head(_ server: String) -> [UInt8] {
-        let digits = SHA256.hash(data: Array(server.utf8)).prefix(4).map { byte in
-            (byte < 16 ? "0" : "") + String(byte, radix: 16)
-        }
-        return version + digits.joined().utf8
+        let hash = server.utf8.reduce(0x811C_9DC5 as UInt32) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
+        return [version] + withUnsafeBytes(of: hash.bigEndian) { Array($0) }
     }
 
-    private func channelKey(_ channel: String) -> SymmetricKey {
-        HKDF<SHA256>.expand(pseudoRandomKey: key, info: Array(channel.utf8), outputByteCount: 32)
+    /// No server's name has a zero byte.
+    private static func place(_ channel: String, _ server: String) -> [UInt8] {
+        [version] + server.utf8 + [0] + channel.utf8
+    }
+
+    private static func nonce(_ count: UInt64) throws -> AES.GCM.Nonce {
+        var bytes: [UInt8] = [0, 0, 0, 0]
+        withUnsafeBytes(of: count.bigEndian) { bytes += $0 }
+        return try AES.GCM.Nonce(data: bytes)
+    }
+
+    private static func key(of sender: Sender, _ key: SymmetricKey) -> SymmetricKey {
+        HKDF<SHA256>.expand(pseudoRandomKey: key, info: sender, outputByteCount: 32)
     }
 }

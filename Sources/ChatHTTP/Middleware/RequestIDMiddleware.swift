@@ -1,5 +1,7 @@
+import Foundation
 import HTTPTypes
 import Hummingbird
+import Synchronization
 
 /// Gives every answer an `X-Request-Id`: the caller's own where it is 1 to 128 printable ASCII characters, else a new one.
 struct RequestIDMiddleware: RouterMiddleware {
@@ -15,13 +17,25 @@ struct RequestIDMiddleware: RouterMiddleware {
         return response
     }
 
+    /// Random words, for 16 requests at once: each drawing is a call of the system.
+    private static let words = Mutex<[UInt64]>([])
+
     /// 128 bits in 32 hex digits: it says nothing about how many requests there are.
     private static func randomID() -> String {
-        var generator = SystemRandomNumberGenerator()
-        return [generator.next(), generator.next()].map { (word: UInt64) in
-            let digits = String(word, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+        let (high, low) = words.withLock { words in
+            if words.isEmpty {
+                words = Array(repeating: 0, count: 32)
+                words.withUnsafeMutableBytes { precondition(getentropy($0.baseAddress!, $0.count) == 0) }
+            }
+            return (words.removeLast(), words.removeLast())
+        }
+        return String(unsafeUninitializedCapacity: 32) { digits in
+            for place in 0..<32 {
+                let nibble = (place < 16 ? high : low) >> (60 - UInt64(place % 16) * 4) & 0xF
+                digits[place] = UInt8(nibble) + UInt8(ascii: nibble < 10 ? "0" : "W")
+            }
+            return 32
+        }
     }
 
     private static func callersID(_ request: Request) -> String? {

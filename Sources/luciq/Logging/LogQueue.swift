@@ -90,8 +90,13 @@ final class LogQueue: @unchecked Sendable {
                 }
                 condition.broadcast()
             }
+            usleep(Self.pause)
         }
     }
+
+    /// How long the thread gathers lines after it has written some. A busy server then wakes it a few hundred times a
+    /// second at most, and not for each line.
+    private static let pause: useconds_t = 5000
 
     /// Waits for lines.
     private func take() -> (lines: [UInt8], missing: (count: Int, text: String)) {
