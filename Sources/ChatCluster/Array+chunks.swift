@@ -16,7 +16,7 @@ extension Array {
         let ends = reduce(into: [0]) { $0.append($0.last! + StatementSize.row(values($1))) }
         while !rest.isEmpty {
             let bytes = { (size: Int) in ends[rest.startIndex + size] - ends[rest.startIndex] }
-            let size = statementSizes.last { size in
+            let size = rowCounts.last { size in
                 size <= rest.count && StatementSize.fixed + bytes(size) <= packet
             }
             slices.append(rest.prefix(size ?? 1))
@@ -26,8 +26,12 @@ extension Array {
     }
 }
 
-/// How many rows or values a statement has.
+/// How many values a statement that looks for some has: a list is filled up with its last one.
 let statementSizes = [1, 4, 16, 64, 256]
+
+/// How many rows a statement stores. Rows cannot be filled up, and each statement is a round trip with locks held: so there
+/// are more of these, by which most batches take two or three.
+let rowCounts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
 
 /// What statements come to, in bytes: no less than they are, as they are prepared and as they are executed.
 enum StatementSize {

@@ -78,7 +78,7 @@ import Testing
             #expect(slices.flatMap(\.self) == values)
             for slice in slices where slice.count > 1 {
                 #expect(StatementSize.fixed + slice.reduce(0) { $0 + StatementSize.row($1) } <= packet)
-                #expect(statementSizes.contains(slice.count))
+                #expect(rowCounts.contains(slice.count))
             }
         }
     }
