@@ -17,8 +17,6 @@ struct MySQLVerifier {
     /// Holes that a writer which stands still within its transaction may keep from being closed, at a few seconds each,
     /// before the rest is left to another run.
     private static let stuckTolerated = 3
-    /// A wider hole would take gigabytes of void rows.
-    private static let widest = 1 << 24
     /// Chats a page, and their messages a snapshot, unless one alone has more.
     private static let (chatPage, snapshotRows) = (256, 20_000 as Int64)
 
@@ -226,8 +224,8 @@ struct MySQLVerifier {
         try await Task.sleep(for: Self.grace)
         var stuck = 0
         for hole in holes {
-            guard mends, stuck < Self.stuckTolerated, hole.numbers.count <= Self.widest else {
-                let isTooWide = hole.numbers.count > Self.widest
+            guard mends, stuck < Self.stuckTolerated, hole.numbers.count <= Holes.widest else {
+                let isTooWide = hole.numbers.count > Holes.widest
                 for missing in try await stillMissing(hole) {
                     let note = isTooWide ? ", too many to be made void" : ""
                     for text in hole.sentences(missing, "is missing", "are missing") { report.add(text + note) }

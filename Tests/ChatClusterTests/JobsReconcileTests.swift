@@ -200,9 +200,16 @@ import Testing
         try await TestCluster.run { test in
             try await test.send(1)
             try await test.reconcile()
+            try await insert(200_000, at: "NOW(6) - INTERVAL 100 SECOND", test)
             try await insert(2_000_000_000, at: "NOW(6) - INTERVAL 100 SECOND", test)
             try await test.reconcile()
-            #expect(try await test.storedNumbers().count == 65_538)
+            #expect(try await test.storedNumbers().count == 65_539)
+            // The rest is closed by and by, but for the gap that would fill a disk.
+            for _ in 0..<4 {
+                try await test.sql("UPDATE job_positions SET position = 0 WHERE name = 'messages'")
+                try await test.reconcile()
+            }
+            #expect(try await test.storedNumbers().count == 200_001)
             #expect(try await test.wrongColumns() == Self.right)
         }
     }

@@ -20,6 +20,8 @@ struct Holes: Sendable {
 
     /// Numbers an owner and run; where more are missing, the next run or walk goes on.
     private static let most = 65_536
+    /// A wider hole would take gigabytes of void rows: it wants a person, whom `luciq verify` tells of it.
+    static let widest: Int64 = 1 << 24
     /// Transactions that fail because a writer stands still within its own, at a second each. It takes a few to find its
     /// number among chats'; a message's writer holds up the others of its chat as well.
     private static let stuckTolerated = 16
@@ -79,7 +81,7 @@ struct Holes: Sendable {
                     """, [.integer(owner), .integer(last)]
                 ) { row in
                     let next = row.integer(0)
-                    if next > last + 1, missing < Self.most {
+                    if next > last + 1, next - last <= Self.widest, missing < Self.most {
                         let gap = Gap(after: last, before: next)
                         gaps.append(gap)
                         missing += gap.missing.count
