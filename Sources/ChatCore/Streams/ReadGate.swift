@@ -77,12 +77,12 @@ final class ReadGate: Sendable {
     }
 
     private func change(_ body: (inout State) -> Void) {
-        let (served, bytes) = state.withLock { state in
+        let served = state.withLock { state in
             body(&state)
             let passes = state.isClosed ? [] : state.line.serve()
-            return (passes.map { (state.waiters.removeValue(forKey: $0.ticket), $0) }, state.line.bytes)
+            held?.set(state.line.bytes)
+            return passes.map { (state.waiters.removeValue(forKey: $0.ticket), $0) }
         }
-        held?.set(bytes)
         for (waiter, pass) in served { waiter?.resume(returning: pass) }
     }
 }
