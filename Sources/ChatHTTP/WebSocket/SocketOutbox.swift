@@ -3,10 +3,10 @@ import NIOCore
 /// Which of a socket's readers may do something when. Lives on the connection's event loop.
 ///
 /// Readers write one after the other, and none takes messages before those of the one before have left: so a client that
-/// reads slowly has a page of them waiting here, however many chats it reads. Those that read from the store have one of a few
-/// turns each, from the reading until all is written, so that there are a few pages more.
+/// reads slowly has a page of them waiting here, however many chats it reads. Those that read from the store have one of two
+/// turns each, from the reading until all is written, so that there are two pages more.
 final class SocketOutbox {
-    private static let turns = 4
+    private static let turns = 2
 
     private var freeTurns = turns
     /// Those who want to write; the first one may have begun.

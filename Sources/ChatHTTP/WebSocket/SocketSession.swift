@@ -63,7 +63,10 @@ struct SocketSession {
     var isEnding: Bool { ending != nil }
 
     /// Whether another request may be read.
-    var mayReceive: Bool { sendingCount < limits.sends }
+    var mayReceive: Bool { sendingCount < limits.sends && sendingBytes < Self.mostSendingBytes }
+
+    /// The largest messages are stored one after the other where they are of one chat.
+    private static let mostSendingBytes = 128 << 10
 
     /// Whether the messages of that subscription are still wanted.
     func isWanted(_ id: SubscriptionID) -> Bool {
