@@ -5,8 +5,9 @@ import Synchronization
 /// Seals what goes over the bus, so that Redis and whoever reaches it can neither read, nor alter, nor make it, nor move it
 /// to another chat. What they can do is to send it again, which readers notice by its numbers, and to hold it back.
 ///
-/// A sealed payload is a version, `1`, then 4 bytes that stand for the database server in use, 16 that the sender has drawn
-/// at its start, its count of payloads in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's
+/// A sealed payload is a version, `1`, then eight hexadecimal digits that stand for the database server in use, and in
+/// Base64, so that every client of Redis can show it, 16 bytes that the sender has drawn at its start, its count of payloads
+/// in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's
 /// name are authenticated with it: a chat's id is a server's own, so what is said of it where another one is in use may be
 /// of another chat. The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no nonce is used twice,
 /// however many senders there are and however long they live, and nothing is derived or drawn for a message.
@@ -14,7 +15,6 @@ final class BusSeal: Sendable {
     private typealias Sender = [UInt8]
 
     private static let version = UInt8(ascii: "1")
-    private static let serverLength = 4
     private static let senderLength = 16
     private static let countLength = 8
     private static let tagLength = 16
@@ -41,14 +41,12 @@ final class BusSeal: Sendable {
         do {
             let box = try AES.GCM.seal(
                 plain, using: ownKey, nonce: Self.nonce(count), authenticating: Self.place(channel, server))
-            var sealed: [UInt8] = []
-            sealed.reserveCapacity(Self.headLength + plain.count + Self.tagLength)
-            sealed += Self.head(server)
-            sealed += sender
-            withUnsafeBytes(of: count.bigEndian) { sealed += $0 }
-            sealed += box.ciphertext
-            sealed += box.tag
-            return sealed
+            var bytes = Data(capacity: Self.prefixLength + plain.count + Self.tagLength)
+            bytes += sender
+            withUnsafeBytes(of: count.bigEndian) { bytes.append(contentsOf: $0) }
+            bytes += box.ciphertext
+            bytes += box.tag
+            return Self.head(server) + bytes.base64EncodedData()
         } catch {
             // It refuses nothing but texts past 64 GB.
             preconditionFailure("AES-GCM: \(error)")
@@ -58,18 +56,18 @@ final class BusSeal: Sendable {
     /// - Returns: nil for what no process of this deployment has sealed for this channel, with this server in use, in a
     ///   version known here.
     func open(_ sealed: [UInt8], from channel: String, at server: String = "") -> [UInt8]? {
-        guard sealed.count >= Self.headLength + Self.tagLength, sealed.starts(with: Self.head(server)) else {
-            return nil
-        }
-        let rest = sealed.dropFirst(1 + Self.serverLength)
-        let sender = Sender(rest.prefix(Self.senderLength))
-        let count = rest.dropFirst(Self.senderLength).prefix(Self.countLength).reduce(0) { $0 << 8 | UInt64($1) }
+        let head = Self.head(server)
+        guard sealed.starts(with: head), let bytes = Data(base64Encoded: Data(sealed.dropFirst(head.count))),
+            bytes.count >= Self.prefixLength + Self.tagLength
+        else { return nil }
+        let sender = Sender(bytes.prefix(Self.senderLength))
+        let count = bytes.dropFirst(Self.senderLength).prefix(Self.countLength).reduce(0) { $0 << 8 | UInt64($1) }
+        let box = bytes.dropFirst(Self.prefixLength)
         let known = keys.withLock { $0[sender] }
         let key = known ?? Self.key(of: sender, key)
         guard
             let box = try? AES.GCM.SealedBox(
-                nonce: Self.nonce(count), ciphertext: sealed[Self.headLength..<sealed.count - Self.tagLength],
-                tag: sealed[(sealed.count - Self.tagLength)...]),
+                nonce: Self.nonce(count), ciphertext: box.dropLast(Self.tagLength), tag: box.suffix(Self.tagLength)),
             let plain = try? AES.GCM.open(box, using: key, authenticating: Self.place(channel, server))
         else { return nil }
         if known == nil {
@@ -89,12 +87,13 @@ final class BusSeal: Sendable {
         sealed.first == Self.version && !sealed.starts(with: Self.head(server))
     }
 
-    private static var headLength: Int { 1 + serverLength + senderLength + countLength }
+    private static var prefixLength: Int { senderLength + countLength }
 
     /// FNV-1a: it tells servers apart, and proves nothing; what is authenticated does.
     private static func head(_ server: String) -> [UInt8] {
         let hash = server.utf8.reduce(0x811C_9DC5 as UInt32) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
-        return [version] + withUnsafeBytes(of: hash.bigEndian) { Array($0) }
+        let digits = String(hash, radix: 16)
+        return [version] + String(repeating: "0", count: 8 - digits.count).utf8 + digits.utf8
     }
 
     /// No server's name has a zero byte.

@@ -26,6 +26,7 @@ import Testing
         #expect(seal.open(sealed, from: "a:2") == nil)
         #expect(BusSeal(key: SymmetricKey(size: .bits256)).open(sealed, from: "a:1") == nil)
         #expect(seal.seal(plain, for: "a:1") != sealed)
+        #expect(sealed.allSatisfy { $0 > 0x20 && $0 < 0x7F }, "any client of Redis can show it")
         let other = BusSeal(key: key)
         #expect(other.open(sealed, from: "a:1") == plain)
         #expect(other.open(other.seal(plain, for: "a:1"), from: "a:1") == plain)
@@ -51,11 +52,11 @@ import Testing
             for _ in 0..<8 {
                 tasks.addTask {
                     let sender = BusSeal(key: key)
-                    return (0..<1000).map { _ in sender.seal([], for: "a").prefix(29) }
+                    return (0..<1000).map { _ in sender.seal([], for: "a").prefix(1 + 8 + 32) }
                 }
             }
             for _ in 0..<8 {
-                tasks.addTask { [seal] in (0..<1000).map { _ in seal.seal([], for: "a").prefix(29) } }
+                tasks.addTask { [seal] in (0..<1000).map { _ in seal.seal([], for: "a").prefix(1 + 8 + 32) } }
             }
             return await tasks.reduce(into: []) { $0 += $1 }
         }
