@@ -132,7 +132,8 @@ import Testing
         var recorded: [ClosedRange<Int64>] = []
         for run in voids.runs where Bool.random(using: &random) {
             let first = Int64.random(in: run, using: &random)
-            recorded.append(first...Int64.random(in: first...run.upperBound, using: &random))
+            let part = first...Int64.random(in: first...run.upperBound, using: &random)
+            recorded.append(Bool.random(using: &random) ? run : part)
         }
         let pages = (0..<60).map { _ in
             Page(
