@@ -95,7 +95,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         },
     ]
 
-    private static let processes = [killed, frozen, frozenInTransaction, frozenWithNumbers]
+    private static let processes = [killed, frozen, frozenInTransaction]
 
     private static var killed: Fault {
         var fault = Fault("a server killed") { scene in
@@ -151,53 +151,12 @@ struct Fault: Sendable, CustomTestStringConvertible {
             node.process.signal(SIGCONT)
         }
     }
-
-    /// With numbers in hand and no transaction; it goes on with them after others have closed its holes. Its clients wait
-    /// for that, so that nothing but the numbers says that it is late.
-    private static var frozenWithNumbers: Fault {
-        var fault = Fault("a server frozen with numbers in hand") { scene in
-            let node = scene.cluster.nodes[0]
-            let before = node.process.collisions
-            var mended = 0
-            // Numbers that nobody has gone past leave no hole, and those of the other server none either: then once more.
-            for _ in 0..<10 where mended == 0 {
-                // An append whose numbers cannot be stored now keeps them and tries again. Only those that have looked for
-                // their keys already get any.
-                _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
-                try await Task.sleep(for: .milliseconds(200))
-                node.process.signal(SIGSTOP)
-                _ = try await scene.mariadb.sql("SET GLOBAL read_only = 0")
-                mended = try await scene.cluster.mend().count
-                node.process.signal(SIGCONT)
-            }
-            #expect(mended > 0)
-            try await eventually("the late insert meets the fence") {
-                node.process.collisions > before
-            }
-        }
-        fault.requestTimeout = 30
-        fault.patience = 40
-        return fault
-    }
 }
 
 extension Fault.Scene {
     /// - Parameter what: `CONNECTION` or `QUERY`, of all servers.
     fileprivate func kill(_ what: String) async throws {
         for node in cluster.nodes { _ = try await mariadb.sql("KILL \(what) USER \(node.user)") }
-    }
-
-    /// How many numbers were taken and are not stored.
-    fileprivate func unstored() async throws -> Int {
-        let taken = try await redis.cli(
-            "EVAL",
-            """
-            local sum = 0
-            for _, key in ipairs(redis.call('KEYS', 'chat:*:message_number')) do sum = sum + redis.call('GET', key) end
-            return sum
-            """, "0")
-        let stored = try await mariadb.sql("SELECT COUNT(*) FROM messages")
-        return (Int(taken) ?? 0) - (Int(stored) ?? 0)
     }
 }
 
