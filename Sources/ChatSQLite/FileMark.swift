@@ -20,19 +20,19 @@ enum FileMark {
     ///
     /// - Returns: what is wrong, and what to do, where the file needs a log and has none.
     static func missingLog(of path: String) -> String? {
-        guard !FileManager.default.fileExists(atPath: path + "-wal"), let file = FileHandle(forReadingAtPath: path)
-        else {
-            return nil
-        }
+        // Whoever only reads makes an empty log and leaves it behind; that of a run has its mark at least.
+        var log = stat()
+        guard stat(path + "-wal", &log) != 0 || log.st_size == 0 else { return nil }
+        guard let file = FileHandle(forReadingAtPath: path) else { return nil }
         defer { try? file.close() }  // Nothing was written.
-        // https://sqlite.org/fileformat.html#the_database_header: the magic, the format of a log, our number, the mark.
+        // https://sqlite.org/fileformat.html#the_database_header: the format of a log, our number, the mark.
         guard let header = try? file.read(upToCount: 100), header.count == 100, header[18] == 2,
             number(68, header) == FileOwner.applicationID, number(60, header) > 0
         else { return nil }
         return """
             \(path) was in use by a server and its -wal is missing, so what was answered last may be missing too. Where \
-            both were copied, put the -wal beside it. Where another program made the copy by SQLite's online backup, it \
-            is whole: luciq db migrate takes it as it is.
+            both were copied, put the -wal beside it. Where another program has opened the file since, or made it by \
+            SQLite's online backup, nothing is missing: luciq db migrate takes it as it is.
             """
     }
 

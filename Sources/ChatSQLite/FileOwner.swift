@@ -26,6 +26,8 @@ enum FileOwner {
         guard status.st_size > 0 else { self = .nobody; return }
         do {
             var configuration = Configuration()
+            // The last one that closes it would fold a log into the file otherwise, and delete it.
+            configuration.readonly = true
             configuration.busyMode = .timeout(5)
             let queue = try DatabaseQueue(path: path, configuration: configuration)
             defer { try? queue.close() }  // Nothing was written.

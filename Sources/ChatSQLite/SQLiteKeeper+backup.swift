@@ -53,6 +53,9 @@ extension SQLiteKeeper {
                 if Self.isDatabase(path) {
                     let store = try SQLiteStore(path: path, file: old)
                     try store.close()
+                    guard !FileManager.default.fileExists(atPath: path + "-wal") else {
+                        throw StoreProblem("Another program has \(path) open. Close it; nothing was changed.")
+                    }
                     guard held == FileIdentity(path: path), link(path, kept) == 0 else {
                         throw StoreProblem("Cannot keep \(path) as \(kept): \(String(cString: strerror(errno))).")
                     }

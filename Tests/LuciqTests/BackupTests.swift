@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Synchronization
 import TestSupport
 import Testing
@@ -96,6 +97,32 @@ import Testing
         #expect(twice.code == 69 && twice.errors.contains("from an earlier restore"))
     }
 
+    /// What a killed server has answered is in its log: that is backed up with the rest, and restored over.
+    @Test func afterAKillAllIsThere() async throws {
+        let folder = try TemporaryFolder()
+        let (path, copy) = (folder.file("test.sqlite"), folder.file("copy.sqlite"))
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let chat = try await client.makeChat()
+        #expect(try await client.post(chat + "/messages", json: #"{"body":"first"}"#).status == 201)
+        server.signal(SIGKILL)
+        await server.wait()
+        let backup = try await luciq(["db", "backup", copy], path, in: folder)
+        #expect(backup.code == 0, "\(backup)")
+        for file in [path, copy] {
+            let verified = try await luciq(["verify"], file, in: folder)
+            #expect(verified.code == 0 && verified.output.contains("messages:     1"), "\(verified)")
+        }
+        // Somebody who reads the file keeps its log from being folded in.
+        let reader = try DatabaseQueue(path: path)
+        let refused = try await luciq(["db", "restore", copy], path, in: folder)
+        #expect(refused.code == 69 && refused.errors.contains("Another program has \(path) open"), "\(refused)")
+        try reader.close()
+        let restored = try await luciq(["db", "restore", copy], path, in: folder)
+        #expect(restored.code == 0 && restored.output.contains("1 messages"), "\(restored)")
+        let kept = try await luciq(["verify"], path + ".before-restore", in: folder)
+        #expect(kept.code == 0 && kept.output.contains("messages:     1"), "\(kept)")
+    }
+
     /// What is no backup leaves the database as it was.
     @Test func whatIsNoBackupIsRefused() async throws {
         let folder = try TemporaryFolder()
@@ -127,7 +154,8 @@ import Testing
         let (path, copy) = (folder.file("test.sqlite"), folder.file("copy.sqlite"))
         try await whileWriting(in: folder) { _, _, _ in
             try await runProgram(["cp", path, copy])
-            for command in [["verify"], ["db", "backup", folder.file("backup")]] {
+            // Looking at it does not make it look whole.
+            for command in [["verify"], ["db", "backup", folder.file("backup")], ["verify"]] {
                 let result = try await luciq(command, copy, in: folder)
                 #expect(
                     result.code != 0 && (result.output + result.errors).contains("its -wal is missing"), "\(result)")
