@@ -6,11 +6,12 @@ import Synchronization
 /// to another chat. What they can do is to send it again, which readers notice by its numbers, and to hold it back.
 ///
 /// A sealed payload is a version, `1`, then eight hexadecimal digits that stand for the database server in use, and in
-/// Base64, so that every client of Redis can show it, 16 bytes that the sender has drawn at its start, its count of payloads
-/// in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's
-/// name are authenticated with it: a chat's id is a server's own, so what is said of it where another one is in use may be
-/// of another chat. The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no nonce is used twice,
-/// however many senders there are and however long they live, and nothing is derived or drawn for a message.
+/// Base64, so that every client of Redis can show it, 16 bytes that the sender has drawn at its start, its count of
+/// payloads in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's name are authenticated
+/// with it: a chat's id is a server's own, so what is said of it where another one is in use may be of another chat.
+/// The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no
+/// nonce is used twice, however many senders there are and however long they live, and nothing is derived or drawn for
+/// a message.
 final class BusSeal: Sendable {
     private typealias Sender = [UInt8]
 
@@ -79,7 +80,7 @@ final class BusSeal: Sendable {
         return Array(plain)
     }
 
-    /// For tests.
+    /// How many senders' keys are remembered.
     var rememberedSenders: Int { keys.withLock(\.count) }
 
     /// Whether it says that it was sealed with another server in use.

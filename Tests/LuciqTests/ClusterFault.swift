@@ -95,7 +95,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
         },
     ]
 
-    private static let processes = [killed, frozen, frozenInTransaction]
+    private static let processes = [killed, frozen, frozenInTransaction, frozenWithNumbers]
 
     private static var killed: Fault {
         var fault = Fault("a server killed") { scene in
@@ -151,12 +151,62 @@ struct Fault: Sendable, CustomTestStringConvertible {
             node.process.signal(SIGCONT)
         }
     }
+
+    /// With numbers in hand and no transaction; it goes on with them after others have closed its holes. Its clients wait
+    /// for that, so that nothing but the numbers says that it is late.
+    private static var frozenWithNumbers: Fault {
+        var fault = Fault("a server frozen with numbers in hand") { scene in
+            let node = scene.cluster.nodes[0]
+            let before = node.process.collisions
+            var mended = 0
+            // Numbers that nobody has gone past leave no hole: then once more.
+            for _ in 0..<5 where mended == 0 {
+                // Appends that have their numbers wait for rows, and then the database takes no writes: they keep the numbers
+                // and try again, with no transaction.
+                try await scene.mariadb.whileChatsAreLocked {
+                    try await eventually("appends have numbers and wait") { try await scene.unstored() >= 8 }
+                    _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
+                }
+                try await eventually("no transaction is open") {
+                    try await scene.mariadb.sql(
+                        """
+                        SELECT COUNT(*) FROM information_schema.innodb_trx
+                        JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE user = '\(node.user)'
+                        """) == "0"
+                }
+                node.process.signal(SIGSTOP)
+                _ = try await scene.mariadb.sql("SET GLOBAL read_only = 0")
+                mended = try await scene.cluster.mend().count
+                node.process.signal(SIGCONT)
+            }
+            #expect(mended > 0)
+            try await eventually("the late insert meets the fence") {
+                node.process.collisions > before
+            }
+        }
+        fault.requestTimeout = 30
+        fault.patience = 40
+        return fault
+    }
 }
 
 extension Fault.Scene {
     /// - Parameter what: `CONNECTION` or `QUERY`, of all servers.
     fileprivate func kill(_ what: String) async throws {
         for node in cluster.nodes { _ = try await mariadb.sql("KILL \(what) USER \(node.user)") }
+    }
+
+    /// How many numbers were taken and are not stored.
+    fileprivate func unstored() async throws -> Int {
+        let taken = try await redis.cli(
+            "EVAL",
+            """
+            local sum = 0
+            for _, key in ipairs(redis.call('KEYS', 'chat:*:message_number')) do sum = sum + redis.call('GET', key) end
+            return sum
+            """, "0")
+        let stored = try await mariadb.sql("SELECT COUNT(*) FROM messages")
+        return (Int(taken) ?? 0) - (Int(stored) ?? 0)
     }
 }
 
@@ -166,6 +216,20 @@ extension LuciqProcess {
 }
 
 extension MariaDBServer {
+    /// Another transaction has the rows of all chats while the body runs, for a quarter of a minute at most.
+    fileprivate func whileChatsAreLocked(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // It is killed.
+                _ = try? await self.sql("BEGIN; SELECT MAX(created_at) FROM chats FOR UPDATE; DO SLEEP(15)")
+            }
+            let holder = "SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'"
+            try await eventually("the rows are locked") { try await sql(holder) != "" }
+            try await body()
+            _ = try await sql("KILL CONNECTION \(try await sql(holder))")
+        }
+    }
+
     /// Holds a connection until it is killed.
     fileprivate func occupyConnection() async {
         // Its end is an error.
