@@ -102,7 +102,7 @@ struct DB: AsyncParsableCommand {
                 try await keeper.restore(from: file) { bar.update($0, of: $1) }
                 bar.finish()
                 let status = try await keeper.status()
-                print("\(status.location) has the \(status.messages) messages of \(file).")
+                print("\(status.location) is restored from \(file). Messages: \(status.messages).")
             }
         }
     }

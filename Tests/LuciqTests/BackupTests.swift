@@ -80,7 +80,8 @@ import Testing
         server.signal(SIGTERM)
         #expect(await server.wait().code == 0)
         let restored = try await luciq(["db", "restore", copy], path, in: folder)
-        #expect(restored.code == 0 && restored.output == "\(path) has the 1 messages of \(copy).\n", "\(restored)")
+        #expect(
+            restored.code == 0 && restored.output == "\(path) is restored from \(copy). Messages: 1.\n", "\(restored)")
 
         let (again, second) = try await LuciqProcess.serve(in: folder)
         let list = try await second.get(chat + "/messages").text
@@ -118,7 +119,7 @@ import Testing
         #expect(refused.code == 69 && refused.errors.contains("Another program has \(path) open"), "\(refused)")
         try reader.close()
         let restored = try await luciq(["db", "restore", copy], path, in: folder)
-        #expect(restored.code == 0 && restored.output.contains("1 messages"), "\(restored)")
+        #expect(restored.code == 0 && restored.output.contains("Messages: 1."), "\(restored)")
         let kept = try await luciq(["verify"], path + ".before-restore", in: folder)
         #expect(kept.code == 0 && kept.output.contains("messages:     1"), "\(kept)")
     }

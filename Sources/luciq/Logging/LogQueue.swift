@@ -94,7 +94,7 @@ final class LogQueue: @unchecked Sendable {
         }
     }
 
-    /// How long the thread gathers lines after it has written some. A busy server then wakes it a few hundred times a
+    /// How long the thread gathers lines after it has written some, in microseconds. A busy server then wakes it 200 times a
     /// second at most, and not for each line.
     private static let pause: useconds_t = 5000
 
