@@ -2,10 +2,9 @@ import Foundation
 import TestSupport
 
 /// The built executable, run as a user runs it.
-final class LuciqProcess: @unchecked Sendable {
-    private let process = Process()
-    private let output = Pipe()
-    private let errors: URL
+final class LuciqProcess: Sendable {
+    private let process: ServerProcess
+    private let errors: String
 
     /// An executable of this package: the products lie beside the test bundle.
     static func product(_ name: String) -> URL {
@@ -27,53 +26,38 @@ final class LuciqProcess: @unchecked Sendable {
         _ arguments: [String], in folder: TemporaryFolder, environment: [String: String] = [:], input: String? = nil,
         terminal: PseudoTerminal? = nil, errors pipe: Pipe? = nil
     ) throws {
-        errors = URL(fileURLWithPath: folder.file("stderr-\(UUID().uuidString)"))
-        _ = FileManager.default.createFile(atPath: errors.path, contents: nil)
-        process.executableURL = Self.product("luciq")
-        process.arguments = arguments
-        process.currentDirectoryURL = URL(fileURLWithPath: folder.path)
-        process.environment = environment
-        process.standardOutput = output
-        process.standardError = if let pipe { pipe } else { try FileHandle(forWritingTo: errors) }
-        process.standardInput = FileHandle.nullDevice
+        let id = UUID().uuidString
+        errors = folder.file("stderr-\(id)")
+        var stdin: FileHandle?
         if let input {
-            let pipe = Pipe()
-            try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            try pipe.fileHandleForWriting.close()
-            process.standardInput = pipe
+            let path = folder.file("stdin-\(id)")
+            try Data(input.utf8).write(to: URL(fileURLWithPath: path))
+            stdin = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         }
-        if let terminal {
-            process.standardInput = terminal.handle
-            process.standardOutput = terminal.handle
-            process.standardError = terminal.handle
-            try output.fileHandleForWriting.close()
-        }
-        // Foundation's start of a process is not safe on two threads at once.
-        try Self.starting.withLock { try process.run() }
+        let place = terminal.map { ProgramOutput.descriptor($0.handle.fileDescriptor) }
+        process = try ServerProcess(
+            [Self.product("luciq").path] + arguments, in: folder.path, allOfEnvironment: environment,
+            input: terminal?.handle.fileDescriptor ?? stdin?.fileDescriptor,
+            output: place ?? .file(folder.file("stdout-\(id)")),
+            errors: place ?? pipe.map { .descriptor($0.fileHandleForWriting.fileDescriptor) } ?? .file(errors))
+        // What it writes to is its own, so that its end is the end of what can be read.
+        try pipe?.fileHandleForWriting.close()
     }
 
-    private static let starting = NSLock()
-
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-
-    var pid: Int32 { process.processIdentifier }
+    var pid: Int32 { process.pid }
     var isRunning: Bool { process.isRunning }
-    var errorText: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
+    var errorText: String { (try? String(contentsOfFile: errors, encoding: .utf8)) ?? "" }
 
-    func signal(_ signal: Int32) { kill(process.processIdentifier, signal) }
+    func signal(_ signal: Int32) { process.signal(signal) }
 
-    /// Waits for its end: its exit code, and what it printed. A process that was killed has the signal's number.
+    /// Waits for its end: its exit code, or 128 and the number of the signal that ended it, and what it printed.
     @discardableResult
     func wait() async -> (code: Int32, output: String) {
         // A test at its time limit is cancelled: then the process is what hangs.
         await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                DispatchQueue.global().async { [self] in
-                    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-                    process.waitUntilExit()
-                    continuation.resume(returning: (process.terminationStatus, text))
-                }
-            }
+            var code: Int?
+            while code == nil { code = await process.end(within: 3600) }
+            return (Int32(code!), process.output)
         } onCancel: {
             signal(SIGKILL)
         }

@@ -33,7 +33,11 @@ func withClient(
 
 /// Why a client cannot connect; it tries once.
 func connectFailure(_ url: String) async throws -> String {
-    let client = RedisClient(try RedisConfiguration(url: url), logger: quiet)
+    var configuration = try RedisConfiguration(url: url)
+    // Why it cannot is what is asked, on a machine that may have a lot to do.
+    configuration.commandTimeout = .seconds(20)
+    if !url.contains("connect-timeout") { configuration.connectTimeout = .seconds(20) }
+    let client = RedisClient(configuration, logger: quiet)
     do {
         try await client.withDedicatedConnection { _ in }
         return "it does"

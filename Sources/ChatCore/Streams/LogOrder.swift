@@ -37,11 +37,17 @@ struct LogOrder {
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(1)
     private static let maxSightings = 512
+    /// A hole wider than that is gone past once its first numbers are void. Whoever has a number in hand took it within a
+    /// few thousand of the highest of its time, so nobody has one of those beyond; void rows for all would be gigabytes.
+    private static let widestHole: Int64 = 1 << 24
+    private static let settledOfWidest: Int64 = 65_536
 
     let patience: GapPatience
     private let bounds: StreamLimits.Size
     /// Everything up to it has been let through, or is void, or was before the start.
     private(set) var head: Int64
+    /// How many numbers up to it are void, side by side.
+    private var voids: Int64 = 0
     /// What came before its turn; nil for a void number.
     private var ahead: [Int64: Message?] = [:]
     private var aheadBytes = 0
@@ -122,8 +128,11 @@ struct LogOrder {
         if let next = rows.first(where: { $0.number.rawValue > head }) {
             // The next number has no row, though a higher one has.
             let isOld = next.createdAt.adding(patience.grace) <= clock
-            if isOld || first.since + patience.grace <= now {
-                let end = min(next.number.rawValue, ahead.keys.min() ?? .max)
+            let end = min(next.number.rawValue, ahead.keys.min() ?? .max)
+            if isOld, end - head > Self.widestHole, voids >= Self.settledOfWidest {
+                skip(to: end - 1)
+                notBefore = now
+            } else if isOld || first.since + patience.grace <= now {
                 lost = head + 1...min(end - 1, head + Self.settledAtOnce)
                 notBefore = now
             } else {
@@ -166,11 +175,13 @@ struct LogOrder {
 
     private mutating func advance(over message: Message?, into due: inout [Message]) {
         head += 1
+        voids = message == nil ? voids + 1 : 0
         if let message { due.append(message) }
     }
 
     /// Goes past void numbers.
     private mutating func skip(to last: Int64) {
+        voids += last - head
         head = last
         for (number, old) in ahead where number <= last {
             aheadBytes -= old?.weight ?? 0

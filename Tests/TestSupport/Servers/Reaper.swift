@@ -31,7 +31,7 @@ final class Reaper: Sendable {
         let reading = pipe.fileHandleForReading
         _ = try spawn(
             ["/bin/sh", "-c", Self.script, "luciq-reaper"], environment: ["PATH": "/usr/bin:/bin"],
-            input: reading.fileDescriptor, output: "/dev/null", errors: "/dev/null")
+            input: reading.fileDescriptor, output: .file("/dev/null"), errors: .file("/dev/null"))
         try reading.close()
     }
 

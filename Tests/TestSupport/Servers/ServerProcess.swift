@@ -3,8 +3,8 @@ import Foundation
 /// A program that runs beside the tests, killed when this value or the tests are gone.
 package final class ServerProcess: @unchecked Sendable {
     package let pid: Int32
-    /// The file with what it prints.
-    package let log: String
+    /// The file with what it prints; nil where that goes elsewhere.
+    package let log: String?
 
     /// What the waiting thread sets; it holds this and not the process, which would never be gone then.
     private final class Ending: @unchecked Sendable {
@@ -19,17 +19,28 @@ package final class ServerProcess: @unchecked Sendable {
     ///   - errors: another file for standard error; nil for the log.
     ///   - input: a file for standard input; nil for none.
     ///   - environment: what is added to ours.
-    package init(
+    package convenience init(
         _ command: [String], log: String, errors: String? = nil, input: String? = nil,
         environment: [String: String] = [:]
     ) throws {
-        self.log = log
-        let reaper = try Reaper.shared.get()
         let stdin = try input.map { try FileHandle(forReadingFrom: URL(fileURLWithPath: $0)) }
-        pid = try spawn(
+        try self.init(
             [try Program.path(of: command[0])] + command.dropFirst(),
-            environment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
-            input: stdin?.fileDescriptor, output: log, errors: errors ?? log)
+            allOfEnvironment: ProcessInfo.processInfo.environment.merging(environment) { $1 },
+            input: stdin?.fileDescriptor, output: .file(log), errors: .file(errors ?? log))
+    }
+
+    /// - Parameters:
+    ///   - command: a program's path and its arguments.
+    ///   - folder: where it starts; nil for where we are.
+    ///   - input: an open descriptor for standard input; nil for none.
+    package init(
+        _ command: [String], in folder: String? = nil, allOfEnvironment environment: [String: String],
+        input: CInt? = nil, output: ProgramOutput, errors: ProgramOutput
+    ) throws {
+        log = if case .file(let path) = output { path } else { nil }
+        let reaper = try Reaper.shared.get()
+        pid = try spawn(command, environment: environment, in: folder, input: input, output: output, errors: errors)
         reaper.started(pid)
         let (pid, ending) = (pid, ending)
         Thread.detachNewThread {
@@ -60,7 +71,7 @@ package final class ServerProcess: @unchecked Sendable {
     /// What it has printed.
     package var output: String {
         // A file that is not there yet has nothing in it.
-        (try? Data(contentsOf: URL(fileURLWithPath: log))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        log.flatMap { try? Data(contentsOf: URL(fileURLWithPath: $0)) }.map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
     /// Nothing happens when it has ended.

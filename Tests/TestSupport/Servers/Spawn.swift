@@ -9,10 +9,12 @@ import Foundation
 /// - Parameters:
 ///   - command: the program's path and its arguments.
 ///   - environment: all of it.
+///   - folder: where it starts; nil for where we are.
 ///   - input: an open descriptor, which may be closed afterwards; nil for none.
-///   - output, errors: files, made or emptied; the same path for both puts them together.
+///   - output, errors: the same file for both puts them together.
 func spawn(
-    _ command: [String], environment: [String: String], input: CInt? = nil, output: String, errors: String
+    _ command: [String], environment: [String: String], in folder: String? = nil, input: CInt? = nil,
+    output: ProgramOutput, errors: ProgramOutput
 ) throws -> pid_t {
     #if canImport(Darwin)
         var actions: posix_spawn_file_actions_t?
@@ -35,12 +37,9 @@ func spawn(
     } else {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     }
-    posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-    if errors == output {
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    } else {
-        posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-    }
+    output.add(to: &actions, as: 1)
+    if errors == output { posix_spawn_file_actions_adddup2(&actions, 1, 2) } else { errors.add(to: &actions, as: 2) }
+    if let folder { posix_spawn_file_actions_addchdir_np(&actions, folder) }
     #if !canImport(Darwin)
         closeOthers(&actions)
     #endif
@@ -63,6 +62,28 @@ func spawn(
     let code = posix_spawn(&pid, command[0], &actions, &attributes, &arguments, &variables)
     guard code == 0 else { throw ServerFailure("\(command[0]) does not start: \(String(cString: strerror(code)))") }
     return pid
+}
+
+/// Where a program prints to.
+package enum ProgramOutput: Equatable {
+    /// Made or emptied.
+    case file(String)
+    /// Open, and may be closed once the program is started.
+    case descriptor(CInt)
+
+    #if canImport(Darwin)
+        fileprivate typealias Actions = posix_spawn_file_actions_t?
+    #else
+        fileprivate typealias Actions = posix_spawn_file_actions_t
+    #endif
+
+    fileprivate func add(to actions: inout Actions, as number: CInt) {
+        switch self {
+        case .file(let path):
+            posix_spawn_file_actions_addopen(&actions, number, path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        case .descriptor(let descriptor): posix_spawn_file_actions_adddup2(&actions, descriptor, number)
+        }
+    }
 }
 
 #if !canImport(Darwin)
