@@ -71,7 +71,8 @@ package final class ServerProcess: @unchecked Sendable {
     /// What it has printed.
     package var output: String {
         // A file that is not there yet has nothing in it.
-        log.flatMap { try? Data(contentsOf: URL(fileURLWithPath: $0)) }.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        log.flatMap { try? Data(contentsOf: URL(fileURLWithPath: $0)) }.map { String(decoding: $0, as: UTF8.self) }
+            ?? ""
     }
 
     /// Nothing happens when it has ended.
