@@ -1,4 +1,5 @@
 import ChatCore
+import DequeModule
 import Metrics
 import NIOCore
 
@@ -19,8 +20,8 @@ final class EventStreamHandler: ChannelDuplexHandler {
     private let cursor: Int64
     private var context: ChannelHandlerContext?
     private var wake: (@Sendable () -> Void)!
-    /// What of the last messages is still to be written.
-    private var pieces: ArraySlice<ByteBuffer> = []
+    /// What of the last messages is still to be written. No slice: that would keep those that were written, too.
+    private var pieces = Deque<ByteBuffer>()
     /// Whose pieces they are, where others may share them.
     private var page: MessagePage?
     /// Whether there is nothing to take before the next `wake`.
@@ -104,7 +105,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
             if isWaiting { return false }
             switch subscription.take(orWake: wake) {
             case .page(let page, let isLast):
-                pieces = isChunked ? page.form(EventChunks.init).pieces[...] : page.form(EventTexts.init).pieces[...]
+                pieces = Deque(isChunked ? page.form(EventChunks.init).pieces : page.form(EventTexts.init).pieces)
                 self.page = page
                 isWaiting = isLast
             case .nothing: isWaiting = true
@@ -130,7 +131,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
         guard subscription != nil else { return }
         switch result {
         case .success(let messages):
-            pieces = isChunked ? EventChunks(messages).pieces[...] : EventTexts(messages).pieces[...]
+            pieces = Deque(isChunked ? EventChunks(messages).pieces : EventTexts(messages).pieces)
         case .failure(let end): return finish(end)
         }
         deliver()

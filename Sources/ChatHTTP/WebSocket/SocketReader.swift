@@ -1,4 +1,5 @@
 import ChatCore
+import DequeModule
 import NIOCore
 import NIOWebSocket
 
@@ -19,8 +20,8 @@ final class SocketReader {
     private var task: Task<Void, Never>?
     private var subscription: ChatSubscription?
     private var wake: (@Sendable () -> Void)!
-    /// What of the last messages is still to be written.
-    private var pieces: ArraySlice<ByteBuffer> = []
+    /// What of the last messages is still to be written. No slice: that would keep those that were written, too.
+    private var pieces = Deque<ByteBuffer>()
     /// Whose pieces they are, where others may share them.
     private var page: MessagePage?
     /// Whether the messages came from the store, in a turn that has not ended.
@@ -78,7 +79,7 @@ final class SocketReader {
             handler.opened(id, cursor: subscription.cursor)
             hasNews()
         case .messages(let messages):
-            pieces = LivePieces(messages, of: chat).pieces[...]
+            pieces = Deque(LivePieces(messages, of: chat).pieces)
             hasNews()
         case .ended(let error): end(error)
         }
@@ -107,7 +108,7 @@ final class SocketReader {
         if isWaiting { return false }
         switch subscription.take(orWake: wake) {
         case .page(let page, let isLast):
-            pieces = page.form { [chat] in LivePieces($0, of: chat) }.pieces[...]
+            pieces = Deque(page.form { [chat] in LivePieces($0, of: chat) }.pieces)
             self.page = page
             isWaiting = isLast
         case .nothing:
