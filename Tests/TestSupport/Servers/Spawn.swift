@@ -39,7 +39,7 @@ func spawn(
     }
     output.add(to: &actions, as: 1)
     if errors == output { posix_spawn_file_actions_adddup2(&actions, 1, 2) } else { errors.add(to: &actions, as: 2) }
-    if let folder { posix_spawn_file_actions_addchdir_np(&actions, folder) }
+    if let folder { try start(in: folder, &actions) }
     #if !canImport(Darwin)
         closeOthers(&actions)
     #endif
@@ -86,9 +86,23 @@ package enum ProgramOutput: Equatable {
     }
 }
 
-#if !canImport(Darwin)
-    /// glibc's `posix_spawn_file_actions_addclosefrom_np`, by its name at run time: Swift's import of glibc has not got
-    /// it. Where it is missing (before glibc 2.34) the program inherits what is not closed by itself.
+#if canImport(Darwin)
+    private func start(in folder: String, _ actions: inout posix_spawn_file_actions_t?) throws {
+        posix_spawn_file_actions_addchdir_np(&actions, folder)
+    }
+#else
+    // Functions of glibc by their names at run time: Swift's import of it has not got those whose names end with `_np`.
+
+    private func start(in folder: String, _ actions: inout posix_spawn_file_actions_t) throws {
+        typealias ChangeFolder =
+            @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, UnsafePointer<CChar>) -> CInt
+        guard let function = dlsym(nil, "posix_spawn_file_actions_addchdir_np") else {
+            throw ServerFailure("The tests need glibc 2.29 or newer.")
+        }
+        _ = unsafeBitCast(function, to: ChangeFolder.self)(&actions, folder)
+    }
+
+    /// Where it is missing (before glibc 2.34) the program inherits what is not closed by itself.
     private func closeOthers(_ actions: inout posix_spawn_file_actions_t) {
         typealias CloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
         guard let function = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { return }
