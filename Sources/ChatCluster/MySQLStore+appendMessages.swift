@@ -7,8 +7,11 @@ extension NewMessage: NumberedEntry {
 }
 
 extension MySQLStore: MessageLog {
-    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        var append = NumberedAppend(batch, to: messageLog, at: now) { rows, voids, id, stripe, connection in
+    func append(
+        _ batch: [NewMessage], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedMessage, ChatError>] {
+        var append = NumberedAppend(batch, to: messageLog, at: now, within: time) {
+            rows, voids, id, stripe, connection in
             let packet = connection.facts.maxPacket
             let bytes = { (row: NumberedBatch.Row) in batch[row.entry].body.utf8.count }
             let tooLarge = rows.filter { StatementSize.fixed + StatementSize.row(bytes($0)) > packet }

@@ -85,8 +85,10 @@ private struct CountedChat: Sendable {
 }
 
 extension MySQLStore: ChatLog {
-    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
-        var append = NumberedAppend(batch, to: chatLog, at: now) { rows, voids, id, stripe, connection in
+    func append(
+        _ batch: [NewChat], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedChat, ChatError>] {
+        var append = NumberedAppend(batch, to: chatLog, at: now, within: time) { rows, voids, id, stripe, connection in
             let places = rows.map { ($0.place, id) } + voids.map { ($0, BatchID.void) }
             for some in places.statements(within: connection.facts.maxPacket) {
                 try connection.execute(

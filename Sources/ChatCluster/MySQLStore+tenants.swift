@@ -51,8 +51,10 @@ extension MySQLStore: TenantStore {
 }
 
 extension MySQLStore: TenantLog {
-    func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
-        var retry = Retry(patience: messageLog.patience)
+    func apply(
+        _ batch: [TenantChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<Void, ChatError>] {
+        var retry = Retry(patience: min(messageLog.patience, time))
         var mayBeStored = false
         while true {
             do throws(MySQLError) {

@@ -69,14 +69,16 @@ struct NumberedAppend<Entry: NumberedEntry> {
     /// Whether Redis gave its numbers, and no transaction that may be open or stored has any of them.
     var areNumbersSpare = true
 
-    init(_ entries: [Entry], to log: NumberedLog, at now: Timestamp, insert: @escaping Insert) {
+    init(
+        _ entries: [Entry], to log: NumberedLog, at now: Timestamp, within time: Duration, insert: @escaping Insert
+    ) {
         self.log = log
         self.entries = entries
         self.keys = IdempotencyTable(scope: log.table.scope, now: now)
         self.insert = insert
         self.batch = NumberedBatch(owners: entries.map(\.owner))
         self.fates = entries.map { _ in nil }
-        self.retry = Retry(patience: log.patience)
+        self.retry = Retry(patience: min(log.patience, time))
     }
 
     /// - Returns: one fate an entry, in order.

@@ -37,13 +37,13 @@ package struct ChatService: Sendable {
         limits.batchesInFlight = backend.batchesInFlight
         self.messageWriter = MessageWriter(
             name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) { try await backend.messageLog.append($0, at: clock.now()) }
+        ) { try await backend.messageLog.append($0, at: clock.now(), within: $1) }
         self.chatWriter = ChatWriter(
             name: "chats", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) { try await backend.chatLog.append($0, at: clock.now()) }
+        ) { try await backend.chatLog.append($0, at: clock.now(), within: $1) }
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) { try await backend.tenantLog.apply($0, at: clock.now()) }
+        ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.scans = ScanGate(places: backend.searchesAtOnce, time: time)
         self.hub = Hub(

@@ -15,6 +15,8 @@ package struct CommitQueue<Entry: CommitEntry> {
         package let id: UInt64
         package let tickets: [Ticket]
         package let entries: [Entry]
+        /// Of the entry that has waited longest.
+        let deadline: Duration
     }
 
     private struct Slot {
@@ -113,7 +115,8 @@ package struct CommitQueue<Entry: CommitEntry> {
         for entry in entries {
             if let lane = entry.lane { change(lane, of: entry.share) { $0.isInFlight = true } }
         }
-        return Batch(id: lastBatch, tickets: taken, entries: entries)
+        let deadline = taken.lazy.map { slots[$0]!.deadline }.min() ?? now
+        return Batch(id: lastBatch, tickets: taken, entries: entries, deadline: deadline)
     }
 
     /// Entries of free lanes, one of each share in turn.

@@ -22,8 +22,9 @@ extension ChatError {
 /// it is written, or given up on at its deadline.
 package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
     /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them. `.held` is
-    /// none: the entry waits on, and is written again.
-    package typealias Write = @Sendable ([Entry]) async throws -> [Result<Outcome, ChatError>]
+    /// none: the entry waits on, and is written again. In the time that is given it is to be stored or given up, so that
+    /// all that wait for it can still be told which.
+    package typealias Write = @Sendable ([Entry], _ within: Duration) async throws -> [Result<Outcome, ChatError>]
 
     private typealias Waiter = CheckedContinuation<Result<Outcome, ChatError>, Never>
 
@@ -166,7 +167,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         while true {
             guard let batch = startBatch() else { return }
             let start = time.now()
-            let results = await outcomes(of: batch.entries)
+            let results = await outcomes(of: batch.entries, within: (batch.deadline - start) * 0.8)
             metrics.committed(batch.entries.count, in: time.now() - start)
             finish(batch, results)
             // Writers that share an executor take turns.
@@ -188,9 +189,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         return batch
     }
 
-    private func outcomes(of entries: [Entry]) async -> [Result<Outcome, ChatError>] {
+    private func outcomes(of entries: [Entry], within time: Duration) async -> [Result<Outcome, ChatError>] {
         do {
-            let results = try await write(entries)
+            let results = try await write(entries, time)
             precondition(results.count == entries.count, "the store owes one result an entry")
             return results
         } catch {

@@ -44,9 +44,12 @@ package protocol MessageLog: Sendable {
     /// Messages of one chat get rising numbers in the order of the batch, each one above the chat's highest. An
     /// idempotency key seen within its lifetime yields the first outcome again and stores nothing.
     ///
+    /// - Parameter time: how long it may be tried at most; after that somebody is told that nobody knows.
     /// - Returns: one result an entry, in the order of the batch; `.notFound` for a chat that is gone, `.keyReused`.
     /// - Throws: when the whole batch failed; then nothing of it is stored.
-    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>]
+    func append(
+        _ batch: [NewMessage], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedMessage, ChatError>]
 
     /// Makes sure of a number: after this it holds its message, or is void for ever.
     ///
@@ -65,12 +68,36 @@ package protocol MessageLog: Sendable {
 
 /// What creates chats, a batch at a time, under the contract of `MessageLog`.
 package protocol ChatLog: Sendable {
-    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>]
+    func append(
+        _ batch: [NewChat], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedChat, ChatError>]
 }
 
 /// What creates and renames tenants, a batch at a time, in one durable transaction each.
 package protocol TenantLog: Sendable {
     /// - Returns: one result a change, in the order of the batch; `.notFound` for a tenant that is gone.
     /// - Throws: when the whole batch failed; then nothing of it is stored.
-    func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>]
+    func apply(
+        _ batch: [TenantChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<Void, ChatError>]
+}
+
+// Where nobody waits, the store's own patience is the limit.
+
+extension MessageLog {
+    package func append(
+        _ batch: [NewMessage], at now: Timestamp
+    ) async throws -> [Result<AppendedMessage, ChatError>] { try await append(batch, at: now, within: .seconds(3600)) }
+}
+
+extension ChatLog {
+    package func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
+        try await append(batch, at: now, within: .seconds(3600))
+    }
+}
+
+extension TenantLog {
+    package func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
+        try await apply(batch, at: now, within: .seconds(3600))
+    }
 }

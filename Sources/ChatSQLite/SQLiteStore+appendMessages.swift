@@ -2,7 +2,9 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: MessageLog {
-    package func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
+    package func append(
+        _ batch: [NewMessage], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedMessage, ChatError>] {
         let results = try write { db in
             try MessageAppend(db: db, now: now, keyTime: keyClock.now(db, wall: now)).append(batch)
         }

@@ -50,7 +50,9 @@ extension SQLiteStore: ChatStore {
 }
 
 extension SQLiteStore: ChatLog {
-    package func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
+    package func append(
+        _ batch: [NewChat], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedChat, ChatError>] {
         try write { db in
             let keys = IdempotencyTable(db: db, scope: .application, now: try keyClock.now(db, wall: now))
             let results = try batch.map { new -> Result<AppendedChat, ChatError> in

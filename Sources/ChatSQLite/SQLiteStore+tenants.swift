@@ -36,7 +36,9 @@ extension SQLiteStore: TenantStore {
 }
 
 extension SQLiteStore: TenantLog {
-    package func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
+    package func apply(
+        _ batch: [TenantChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<Void, ChatError>] {
         try write { db in
             try batch.map { change in
                 switch change {

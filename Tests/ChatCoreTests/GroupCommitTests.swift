@@ -10,6 +10,7 @@ import Testing
 private final class HeldStore: Sendable {
     private struct State {
         var batches: [[Item]] = []
+        var times: [Duration] = []
         var held: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -17,11 +18,15 @@ private final class HeldStore: Sendable {
 
     var batches: [[String]] { state.withLock { $0.batches.map { $0.map(\.name) } } }
 
+    /// The time that each one was given.
+    var times: [Duration] { state.withLock(\.times) }
+
     /// Holds the batch until `release`; then every entry's outcome is its name, or a failure if it is named so.
-    func write(_ batch: [Item]) async throws -> [Result<String, ChatError>] {
+    func write(_ batch: [Item], within time: Duration) async throws -> [Result<String, ChatError>] {
         await withCheckedContinuation { hold in
             state.withLock { state in
                 state.batches.append(batch)
+                state.times.append(time)
                 state.held.append(hold)
             }
         }
@@ -52,7 +57,7 @@ private final class HeldStore: Sendable {
         return GroupCommit(
             name: "test", limits: limits, time: Timekeeper(clock),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: NOOPMetricsHandler.instance
-        ) { [store] in try await store.write($0) }
+        ) { [store] in try await store.write($0, within: $1) }
     }
 
     /// Submits and returns once the entry is in the queue.
@@ -63,6 +68,23 @@ private final class HeldStore: Sendable {
         let task = Task { try await writer.submit(Item(name: name, lane: lane)) }
         while writer.accepted == before { await Task.yield() }
         return task
+    }
+
+    /// A store that tries for longer would leave the entry that has waited longest in doubt about nothing.
+    @Test func aBatchHasTheTimeOfItsOldestEntry() async throws {
+        let writer = writer()
+        let first = await submit("a", to: writer)
+        try await store.waitForBatches(1)
+        let old = await submit("b", to: writer)
+        clock.advance(by: .seconds(3))
+        let new = await submit("c", to: writer)
+        store.release()
+        try await store.waitForBatches(2)
+        #expect(store.batches == [["a"], ["b", "c"]])
+        // Four fifths, so that the answer is in time.
+        #expect(store.times == [.seconds(4), .milliseconds(1600)])
+        store.release()
+        for task in [first, old, new] { _ = try await task.value }
     }
 
     @Test func aLoneRequestDoesNotWaitForTime() async throws {
@@ -209,7 +231,7 @@ private final class HeldStore: Sendable {
         let free = GroupCommit<Item, String>(
             name: "test", limits: limits, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             metrics: NOOPMetricsHandler.instance
-        ) { batch in batch.map { .success($0.name) } }
+        ) { batch, _ in batch.map { .success($0.name) } }
         let answers = try await withThrowingTaskGroup(of: String.self) { group in
             for index in 0..<4000 { group.addTask { try await free.submit(Item(name: "\(index)")) } }
             return try await group.reduce(into: Set<String>()) { $0.insert($1) }

@@ -71,14 +71,20 @@ extension FaultyBackend: MessageStore {
 }
 
 extension FaultyBackend: TenantLog, ChatLog, MessageLog {
-    func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
-        try await write { try await $0.tenantLog.apply(batch, at: now) }
+    func apply(
+        _ batch: [TenantChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<Void, ChatError>] {
+        try await write { try await $0.tenantLog.apply(batch, at: now, within: time) }
     }
-    func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
-        try await write { try await $0.chatLog.append(batch, at: now) }
+    func append(
+        _ batch: [NewChat], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedChat, ChatError>] {
+        try await write { try await $0.chatLog.append(batch, at: now, within: time) }
     }
-    func append(_ batch: [NewMessage], at now: Timestamp) async throws -> [Result<AppendedMessage, ChatError>] {
-        try await write { try await $0.messageLog.append(batch, at: now) }
+    func append(
+        _ batch: [NewMessage], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<AppendedMessage, ChatError>] {
+        try await write { try await $0.messageLog.append(batch, at: now, within: time) }
     }
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await write { try await $0.messageLog.settle(number, in: chat) }
