@@ -115,7 +115,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         for entry in entries {
             if let lane = entry.lane { change(lane, of: entry.share) { $0.isInFlight = true } }
         }
-        let deadline = taken.lazy.map { slots[$0]!.deadline }.min() ?? now
+        let deadline = taken.map { slots[$0]!.deadline }.min() ?? now
         return Batch(id: lastBatch, tickets: taken, entries: entries, deadline: deadline)
     }
 
