@@ -17,8 +17,9 @@ struct LogOrderTests {
         for _ in 0..<10_000 {
             guard let next = order.nextWork else { return (messages, void.count) }
             now = max(now, next)
+            let work = order.startWork(now: now)
             var finding = LogOrder.Finding.settled
-            switch try #require(order.startWork(now: now)) {
+            switch try #require(work) {
             case .settle(let range): void.insert(range, besides: numbers)
             case .read(let start): finding = .rows(void.entries(after: start, with: numbers))
             }
