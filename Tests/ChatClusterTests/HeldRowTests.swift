@@ -24,7 +24,7 @@ import Testing
             limits.deadline = .seconds(30)
             let writer = MessageWriter(
                 name: "messages", limits: limits, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance
-            ) { try await test.store.append($0, at: TestCluster.time) }
+            ) { try await test.store.append($0, at: TestCluster.time, within: $1) }
             let console = try await MySQLConnection.connect(test.configuration.mysql)
             // Each chat's last row bounds the locks on what comes after it.
             try await test.send(1)
