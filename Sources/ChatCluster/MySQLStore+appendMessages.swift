@@ -67,7 +67,7 @@ extension MySQLStore: MessageLog {
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         var retry = Retry(patience: messageLog.patience)
         while true {
-            if let found = try await content(of: number, in: chat) { return found.message }
+            if let found = try await entry(number, in: chat) { return found.message }
             do throws(MySQLError) {
                 try await writes.run(within: retry.remaining) { connection in
                     try connection.transaction { connection in
@@ -83,22 +83,12 @@ extension MySQLStore: MessageLog {
         }
     }
 
-    private struct Content: Sendable {
-        /// Nil for a void row.
-        let message: Message?
-    }
-
-    private func content(of number: Message.Number, in chat: Chat.ID) async throws -> Content? {
+    /// Nil where the number has no row.
+    private func entry(_ number: Message.Number, in chat: Chat.ID) async throws -> LogEntry? {
         try await read { connection in
             try connection.first(
-                "SELECT body, created_at, batch_id FROM messages WHERE chat_id = ? AND number = ?",
-                [.integer(chat.rawValue), .integer(number.rawValue)]
-            ) { row in
-                guard row.integer(2) != BatchID.void else { return Content(message: nil) }
-                return Content(
-                    message: Message(
-                        number: number, body: row.text(0), createdAt: Timestamp(microseconds: row.timestamp(1))))
-            }
+                "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
+                [.integer(chat.rawValue), .integer(number.rawValue)], MessageRow.entry)
         }
     }
 }

@@ -46,7 +46,7 @@ extension MySQLStore: ChatStore {
 
 /// A row of a list, whose messages after the counted number are yet to be counted.
 private struct UncountedChat: Sendable {
-    static let columns = ", id, created_at, counted_number, void_count"
+    static let columns = "\(NumberedWalk.columns), id, created_at, counted_number, void_count"
 
     let number: Int64
     let createdAt: Timestamp

@@ -12,13 +12,13 @@ extension MySQLStore {
             var bytes = 0
             try connection.query(
                 """
-                SELECT number, body, created_at, batch_id FROM \(NumberedTable.messages.byNumber)
+                SELECT \(MessageRow.columns) FROM \(NumberedTable.messages.byNumber)
                 WHERE chat_id = ? AND number > ? AND number <= \(NumberedTable.lastNumber) ORDER BY number LIMIT ?
                 """,
                 [.integer(chat.rawValue), .integer(number), .integer(Int64(limit.messages))]
             ) { row in
-                entries.append(Self.entry(row))
-                bytes += row.bytes(1).lengthInJSON
+                entries.append(MessageRow.entry(row))
+                bytes += MessageRow.body(row).lengthInJSON
                 return bytes < limit.bytes
             }
             guard let last = entries.last?.number.rawValue, entries.endsWithVoids(Self.manyVoids) else {
@@ -64,12 +64,6 @@ extension MySQLStore {
             ) { (number: $0.integer(0), createdAt: Timestamp(microseconds: $0.timestamp(1))) }
             return LogTail(after: start, rows: rows)
         }
-    }
-
-    private static func entry(_ row: borrowing MySQLRow) -> LogEntry {
-        let (number, time) = (Message.Number(row.integer(0)), Timestamp(microseconds: row.timestamp(2)))
-        let message = Message(number: number, body: row.text(1), createdAt: time)
-        return LogEntry(number: number, message: row.integer(3) == BatchID.void ? nil : message, createdAt: time)
     }
 }
 

@@ -5,8 +5,8 @@ extension MySQLStore: MessageStore {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try await read { connection in
             try connection.first(
-                "SELECT number, batch_id, body, created_at FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
-                [.integer(chat.rawValue), .integer(number.rawValue)], Self.message)
+                "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
+                [.integer(chat.rawValue), .integer(number.rawValue)], MessageRow.message)
         }
     }
 
@@ -16,8 +16,8 @@ extension MySQLStore: MessageStore {
             var bytes = 0
             var walk = self.walk(chat, page)
             try walk.run(limit: page.limit + 1, connection) { row in
-                messages.append(Self.message(row))
-                bytes += row.bytes(2).lengthInJSON
+                messages.append(MessageRow.message(row))
+                bytes += MessageRow.body(row).lengthInJSON
                 return bytes <= page.bytes
             }
             let page = page.cut(to: messages)
@@ -51,12 +51,13 @@ extension MySQLStore: MessageStore {
     ) throws -> [Message] {
         var search = try SearchWalk(text, limit: limit, bound: page.bytes, until: deadline)
         var walk = self.walk(chat, page)
-        try walk.run(limit: .max, connection) { row in try search.see(row.bytes(2)) { Self.message(row) } }
+        try walk.run(limit: .max, connection) { row in try search.see(MessageRow.body(row)) { MessageRow.message(row) }
+        }
         return search.found
     }
 
     private func walk(_ chat: Chat.ID, _ page: Page) -> NumberedWalk {
-        walk(.messages, of: chat.rawValue, page, columns: ", body, created_at")
+        walk(.messages, of: chat.rawValue, page, columns: MessageRow.columns)
     }
 
     func count(in chat: Chat.ID) async throws -> Int64? {
@@ -67,13 +68,5 @@ extension MySQLStore: MessageStore {
         }
         if let count { counting.advance(count, self) }
         return count?.messages
-    }
-
-    private static func message(_ row: borrowing MySQLRow) -> Message {
-        Message(
-            number: Message.Number(row.integer(0)),
-            body: row.text(2),
-            createdAt: Timestamp(microseconds: row.timestamp(3))
-        )
     }
 }

@@ -14,7 +14,9 @@ struct NumberedWalk {
 
     let table: NumberedTable
     let owner: Int64
-    /// What is selected after `number` and `batch_id`.
+    /// What is selected of every row, before what is wanted of it.
+    static let columns = "number, batch_id"
+    /// They begin with `Self.columns`.
     let columns: String
     let upwards: Bool
     /// What has come of void numbers that no run tells of: called with one.
@@ -110,7 +112,7 @@ struct NumberedWalk {
         var place = upwards ? lower : upper
         try connection.query(
             """
-            SELECT number, batch_id\(columns) FROM \(table.byNumber)
+            SELECT \(columns) FROM \(table.byNumber)
             WHERE \(table.owner) = ? AND number > ? AND number < ?\(leavesOutVoids ? " AND batch_id >= 0" : "")
             ORDER BY number \(upwards ? "ASC" : "DESC") LIMIT ?
             """, [.integer(owner), .integer(lower), .integer(upper), .integer(Int64(limit))]

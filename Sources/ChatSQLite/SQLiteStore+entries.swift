@@ -9,8 +9,8 @@ extension SQLiteStore {
             var entries: [LogEntry] = []
             var bytes = 0
             while bytes < limit.bytes, try query.next() {
-                entries.append(LogEntry(Self.message(query)))
-                bytes += query.bytes(1).lengthInJSON
+                entries.append(LogEntry(MessageRow.message(query)))
+                bytes += MessageRow.body(query).lengthInJSON
             }
             return entries
         }

@@ -5,9 +5,9 @@ extension SQLiteStore: MessageStore {
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
         try read { db in
             let query = try Query(
-                db, "SELECT number, body, created_at FROM messages WHERE chat_id = ? AND number = ?",
+                db, "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
                 .integer(chat.rawValue), .integer(number.rawValue))
-            return try query.next() ? Self.message(query) : nil
+            return try query.next() ? MessageRow.message(query) : nil
         }
     }
 
@@ -17,8 +17,8 @@ extension SQLiteStore: MessageStore {
             var messages: [Message] = []
             var bytes = 0
             while bytes <= page.bytes, try query.next() {
-                messages.append(Self.message(query))
-                bytes += query.bytes(1).lengthInJSON
+                messages.append(MessageRow.message(query))
+                bytes += MessageRow.body(query).lengthInJSON
             }
             let page = page.cut(to: messages)
             return PageOf(
@@ -39,17 +39,9 @@ extension SQLiteStore: MessageStore {
         try Query(
             db,
             """
-            SELECT number, body, created_at FROM messages
+            SELECT \(MessageRow.columns) FROM messages
             WHERE chat_id = ? AND number > ? AND number < ? ORDER BY number \(page.walkOrder) LIMIT ?
             """,
             .integer(chat.rawValue), .integer(page.lowerBound), .integer(page.upperBound), .integer(Int64(limit)))
-    }
-
-    static func message(_ query: borrowing Query) -> Message {
-        Message(
-            number: Message.Number(query.integer(0)),
-            body: query.text(1),
-            createdAt: Timestamp(microseconds: query.integer(2))
-        )
     }
 }

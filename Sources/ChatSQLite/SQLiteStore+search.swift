@@ -24,7 +24,7 @@ extension SQLiteStore {
         let query = try walk(chat, page, limit: -1, db)
         var search = try SearchWalk(text, limit: limit, bound: page.bytes, until: deadline)
         while try query.next() {
-            guard try search.see(query.bytes(1), { message(query) }) else { break }
+            guard try search.see(MessageRow.body(query), { MessageRow.message(query) }) else { break }
         }
         return search.found
     }

@@ -161,13 +161,17 @@ struct Fault: Sendable, CustomTestStringConvertible {
             var mended = 0
             // Numbers that nobody has gone past leave no hole, and those of an append that has given up for now are looked at
             // before they are used: then once more.
-            for _ in 0..<5 where node.process.collisions == before {
+            for _ in 0..<8 where node.process.collisions == before {
                 // Appends that have their numbers wait for rows, and then the database takes no writes: they keep the numbers
                 // and try again, with no transaction.
-                try await scene.mariadb.whileChatsAreLocked {
-                    try await eventually("appends have numbers and wait") { try await scene.unstored() >= 8 }
+                let areWaiting = try await scene.mariadb.whileChatsAreLocked {
+                    for _ in 0..<50 where try await scene.unstored() < 8 { try await Task.sleep(for: .milliseconds(100)) }
+                    guard try await scene.unstored() >= 8 else { return false }
                     _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
+                    return true
                 }
+                // What waits for rows gives its numbers back after a second; a slow machine may look at the wrong moments.
+                guard areWaiting else { continue }
                 try await eventually("no transaction is open") {
                     try await scene.mariadb.sql(
                         """
@@ -218,7 +222,7 @@ extension LuciqProcess {
 
 extension MariaDBServer {
     /// Another transaction has the rows of all chats while the body runs, for a quarter of a minute at most.
-    fileprivate func whileChatsAreLocked(_ body: () async throws -> Void) async throws {
+    fileprivate func whileChatsAreLocked(_ body: () async throws -> Bool) async throws -> Bool {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 // It is killed.
@@ -226,8 +230,11 @@ extension MariaDBServer {
             }
             let holder = "SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'"
             try await eventually("the rows are locked") { try await sql(holder) != "" }
-            try await body()
-            _ = try await sql("KILL CONNECTION \(try await sql(holder))")
+            let result = try await body()
+            // It may have ended by itself.
+            let id = try await sql(holder)
+            if id != "" { _ = try await sql("KILL CONNECTION \(id)") }
+            return result
         }
     }
 

@@ -66,7 +66,7 @@ import Testing
         let application = String(chat.dropLast("/chats/1".count))
         for number in 1...10 {
             if number > 1 { #expect(try await servers.client().post(application + "/chats", json: "{}").status == 201) }
-            try await post(1...40, size: 60_000, to: application + "/chats/\(number)", servers)
+            try await post(1...16, size: 60_000, to: application + "/chats/\(number)", servers)
         }
         let before = servers[0].residentMemory
         var stuck: [RawConnection] = []
@@ -75,10 +75,10 @@ import Testing
             for number in 1...10 { await subscribe(socket, to: number, after: 0) }
             stuck.append(socket)
         }
-        try await eventually("all subscribe") {
+        try await eventually("all subscribe", within: 90) {
             try await servers.metric("luciq_stream_subscriptions") == 10 * stuck.count
         }
-        try await eventually("nothing more is held") {
+        try await eventually("nothing more is held", within: 60) {
             let held = try #require(try await servers.metric("luciq_stream_held_bytes"))
             try await Task.sleep(for: .seconds(1))
             return try await servers.metric("luciq_stream_held_bytes") == held && held > 0

@@ -23,14 +23,14 @@ struct MessagesController {
         let message = try await chat.send(body, key: key)
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",
-            MessageAnswer(message: Message(number: message.number, body: body, createdAt: message.createdAt)))
+            MessageJSON(Message(number: message.number, body: body, createdAt: message.createdAt), as: .answer))
         if message.isReplay { response.headers[.idempotentReplayed] = "true" }
         return response
     }
 
     private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
         let message = try await service.chat(context).message(context.parameter("message_number"))
-        return Response(json: MessageAnswer(message: message))
+        return Response(json: MessageJSON(message, as: .answer))
     }
 
     private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
@@ -39,7 +39,7 @@ struct MessagesController {
         let (bounded, memory) = try budget.bounded(page, for: context.client)
         defer { withExtendedLifetime(memory) {} }
         let messages = try await chat.messages(bounded)
-        var response = Response(json: messages.items.map(MessageItem.init))
+        var response = Response(json: messages.items.map { MessageJSON($0) })
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages", page: page, number: \.number.rawValue)
         return response
@@ -54,7 +54,7 @@ struct MessagesController {
         let (bounded, memory) = try budget.bounded(page, for: context.client)
         defer { withExtendedLifetime(memory) {} }
         let messages = try await context.whileClientStays { try await chat.search(text, bounded) }
-        var response = Response(json: messages.items.map(MessageItem.init))
+        var response = Response(json: messages.items.map { MessageJSON($0) })
         response.headers[.link] = messages.links(
             path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",
             number: \.number.rawValue)

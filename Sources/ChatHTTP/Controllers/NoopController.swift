@@ -12,7 +12,7 @@ package func addNoopRoutes(to routes: Routes, onHang: @escaping @Sendable () -> 
     routes.on(.post, path) { request, _ in
         let body = try await parameter.read(request.wholeBody())
         let message = Message(number: Message.Number(1), body: body, createdAt: createdAt)
-        return .created(at: request.uri.path + "/1", MessageAnswer(message: message))
+        return .created(at: request.uri.path + "/1", MessageJSON(message, as: .answer))
     }
     let message = Message(
         number: Message.Number(1), body: String(repeating: "message text ", count: 8), createdAt: createdAt)
@@ -20,5 +20,5 @@ package func addNoopRoutes(to routes: Routes, onHang: @escaping @Sendable () -> 
         onHang()
         while true { sleep(1_000) }
     }
-    routes.on(.get, path + "/{message_number}") { _, _ in Response(json: MessageAnswer(message: message)) }
+    routes.on(.get, path + "/{message_number}") { _, _ in Response(json: MessageJSON(message, as: .answer)) }
 }

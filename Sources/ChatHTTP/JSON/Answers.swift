@@ -85,33 +85,3 @@ struct ChatCountAnswer: JSONWritable {
         }
     }
 }
-
-struct MessageAnswer: JSONWritable {
-    let message: Message
-
-    func write(to json: inout JSONWriter) {
-        json.object { json in
-            json.member("message_number", message.number.rawValue)
-            json.member("body", message.body)
-            json.member("created_at", message.createdAt.rfc3339)
-        }
-    }
-}
-
-struct MessageItem: JSONWritable {
-    let message: Message
-
-    func write(to json: inout JSONWriter) {
-        json.object { json in
-            json.member("number", message.number.rawValue)
-            json.member("body", message.body)
-            json.member("created_at", message.createdAt.rfc3339)
-        }
-    }
-}
-
-extension Array: JSONWritable where Element: JSONWritable {
-    package func write(to json: inout JSONWriter) {
-        json.array { json in for element in self { json.element(element) } }
-    }
-}

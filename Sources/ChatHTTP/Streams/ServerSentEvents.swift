@@ -46,7 +46,7 @@ enum ServerSentEvents {
     private static func write(_ message: Message, to buffer: inout ByteBuffer) {
         // JSON has no line breaks, so that it takes one line of data.
         var json = JSONWriter(capacity: message.body.utf8.count + 128)
-        MessageItem(message: message).write(to: &json)
+        MessageJSON(message).write(to: &json)
         buffer.writeStaticString("event: message\ndata: ")
         buffer.writeImmutableBuffer(json.buffer)
         buffer.writeStaticString("\nid: ")

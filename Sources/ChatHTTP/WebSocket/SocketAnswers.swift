@@ -39,7 +39,7 @@ struct LiveMessage: JSONWritable {
             json.member("type", "message")
             json.member("chat", chat.rawValue)
             json.member("cursor", String(message.number.rawValue))
-            json.member("message", MessageItem(message: message))
+            json.member("message", MessageJSON(message))
         }
     }
 }

@@ -3,17 +3,9 @@ extension UnsafeRawBufferPointer {
     package var lengthInJSON: Int {
         var length = count
         for byte in self where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-            length += Self.isShort(byte) ? 1 : 5
+            length += byte.letterInJSON == nil ? 5 : 1
         }
         return length
-    }
-
-    /// Whether a backslash and a letter stand for it.
-    private static func isShort(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"): true
-        default: false
-        }
     }
 }
 

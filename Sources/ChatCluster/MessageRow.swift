@@ -1,0 +1,27 @@
+import ChatCore
+import MySQLClient
+
+/// A row of `messages`, as all statements that read messages select it.
+enum MessageRow {
+    /// What every row of a numbered table is selected with comes first (`NumberedWalk`).
+    static let columns = "\(NumberedWalk.columns), body, created_at"
+
+    /// - Parameter row: not of a void number.
+    static func message(_ row: borrowing MySQLRow) -> Message {
+        Message(number: number(row), body: row.text(2), createdAt: createdAt(row))
+    }
+
+    static func entry(_ row: borrowing MySQLRow) -> LogEntry {
+        let isVoid = row.integer(1) == BatchID.void
+        return LogEntry(number: number(row), message: isVoid ? nil : message(row), createdAt: createdAt(row))
+    }
+
+    /// Valid until the next row.
+    static func body(_ row: borrowing MySQLRow) -> UnsafeRawBufferPointer { row.bytes(2) }
+
+    private static func number(_ row: borrowing MySQLRow) -> Message.Number { Message.Number(row.integer(0)) }
+
+    private static func createdAt(_ row: borrowing MySQLRow) -> Timestamp {
+        Timestamp(microseconds: row.timestamp(3))
+    }
+}

@@ -1,0 +1,17 @@
+import ChatCore
+
+/// A row of `messages`, as all statements that read messages select it.
+enum MessageRow {
+    static let columns = "number, body, created_at"
+
+    static func message(_ query: borrowing Query) -> Message {
+        Message(
+            number: Message.Number(query.integer(0)),
+            body: query.text(1),
+            createdAt: Timestamp(microseconds: query.integer(2))
+        )
+    }
+
+    /// Valid until the next step.
+    static func body(_ query: borrowing Query) -> UnsafeRawBufferPointer { query.bytes(1) }
+}
