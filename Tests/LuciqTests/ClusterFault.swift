@@ -165,8 +165,12 @@ struct Fault: Sendable, CustomTestStringConvertible {
                 // Appends that have their numbers wait for rows, and then the database takes no writes: they keep the numbers
                 // and try again, with no transaction.
                 let areWaiting = try await scene.mariadb.whileChatsAreLocked {
-                    for _ in 0..<50 where try await scene.unstored() < 8 { try await Task.sleep(for: .milliseconds(100)) }
-                    guard try await scene.unstored() >= 8 else { return false }
+                    var looks = 50
+                    while looks > 0, try await scene.unstored() < 8 {
+                        looks -= 1
+                        try await Task.sleep(for: .milliseconds(100))
+                    }
+                    if looks == 0 { return false }
                     _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
                     return true
                 }

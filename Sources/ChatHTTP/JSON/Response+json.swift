@@ -1,3 +1,4 @@
+package import ChatCore
 package import HTTPTypes
 package import Hummingbird
 import NIOCore
