@@ -21,7 +21,6 @@ import Testing
             try await eventually("all listen") { readers.allSatisfy(\.hasBegun) }
             var stuck: [RawConnection] = []
             for _ in 0..<16 { stuck.append(try await open(transport, application, servers)) }
-            if transport == .socket { for connection in stuck { await subscribe(connection, to: 1) } }
             try await eventually("all subscribe") {
                 try await servers.metric("luciq_stream_subscriptions") == readers.count + stuck.count
             }
@@ -59,34 +58,6 @@ import Testing
         }
     }
 
-    /// A socket holds a page or two of what it has not taken, however many chats it reads.
-    @Test func socketsWithManyLongHistoriesTakeLittle() async throws {
-        let servers = try await StreamServers.start(1, on: .embedded)
-        let chat = try await servers.client().makeChat()
-        let application = String(chat.dropLast("/chats/1".count))
-        for number in 1...10 {
-            if number > 1 { #expect(try await servers.client().post(application + "/chats", json: "{}").status == 201) }
-            try await post(1...16, size: 60_000, to: application + "/chats/\(number)", servers)
-        }
-        let before = servers[0].residentMemory
-        var stuck: [RawConnection] = []
-        for _ in 0..<60 {
-            let socket = try await open(.socket, application, servers)
-            for number in 1...10 { await subscribe(socket, to: number, after: 0) }
-            stuck.append(socket)
-        }
-        try await eventually("all subscribe", within: 90) {
-            try await servers.metric("luciq_stream_subscriptions") == 10 * stuck.count
-        }
-        try await eventually("nothing more is held", within: 60) {
-            let held = try #require(try await servers.metric("luciq_stream_held_bytes"))
-            try await Task.sleep(for: .seconds(1))
-            return try await servers.metric("luciq_stream_held_bytes") == held && held > 0
-        }
-        if let before, let after = servers[0].residentMemory { #expect(after - before < 60) }
-        withExtendedLifetime(stuck) {}
-    }
-
     private func open(
         _ transport: StreamDecoder.Transport, _ application: String, _ servers: StreamServers
     ) async throws -> RawConnection {
@@ -96,13 +67,11 @@ import Testing
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         await connection.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\(transport == .events ? "" : upgrade)\r\n")
+        if transport == .socket {
+            let request = ByteBuffer(string: #"{"type":"subscribe","chat":1}"#)
+            await connection.send(Array(StreamDecoder.frame(1, request).readableBytesView))
+        }
         return connection
-    }
-
-    private func subscribe(_ connection: RawConnection, to chat: Int, after: Int? = nil) async {
-        let cursor = after.map { #","after":"\#($0)""# } ?? ""
-        let request = ByteBuffer(string: #"{"type":"subscribe","chat":\#(chat)\#(cursor)}"#)
-        await connection.send(Array(StreamDecoder.frame(1, request).readableBytesView))
     }
 
     /// The connection ends, and what it held until then are the first messages.
