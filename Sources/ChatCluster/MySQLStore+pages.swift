@@ -16,8 +16,10 @@ extension MySQLStore {
         return isPreceded
     }
 
-    /// - Parameter columns: what is selected after `number` and `batch_id`, with a comma before each.
-    func walk(_ table: NumberedTable, of owner: Int64, _ page: Page, columns: String = "") -> NumberedWalk {
+    /// - Parameter columns: what is selected; `NumberedWalk.columns` come first.
+    func walk(
+        _ table: NumberedTable, of owner: Int64, _ page: Page, columns: String = NumberedWalk.columns
+    ) -> NumberedWalk {
         NumberedWalk(table, of: owner, page, columns: columns) { scout.explore($0, of: owner, in: table, self) }
     }
 }

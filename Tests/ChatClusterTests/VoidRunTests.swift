@@ -160,7 +160,7 @@ import Testing
                 }
                 for (page, stretch) in zip(pages, stretches) {
                     var walk = NumberedWalk(
-                        .messages, of: test.chat.rawValue, page, columns: ", body", metVoids: { _ in })
+                        .messages, of: test.chat.rawValue, page, columns: MessageRow.columns, metVoids: { _ in })
                     walk.blindStretch = stretch
                     var found: [Int64] = []
                     try walk.run(limit: page.limit, connection) { row in

@@ -115,7 +115,9 @@ struct OpenAPIDocument: @unchecked Sendable {
                     let response = Self.resolved(value, root)
                     let content = response["content"] as? [String: [String: Any]] ?? [:]
                     types["\(status)"] = Array(content.keys)
-                    answers["\(status)"] = content.first { $0.key.hasSuffix("json") }?.value ?? [:]
+                    // The same is labelled in two ways for some clients, and one of the two has the example.
+                    let media = content.filter { $0.key.hasSuffix("json") }.sorted { $0.key < $1.key }.map(\.value)
+                    answers["\(status)"] = media.first { $0["example"] != nil } ?? media.first ?? [:]
                 }
                 let request =
                     Self.resolved(operation["requestBody"] ?? [:], root)["content"] as? [String: [String: Any]]
