@@ -228,6 +228,27 @@ import Testing
         }
     }
 
+    /// What `promtool check metrics` asks for.
+    @Test func everyMetricHasHelpAndType() async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            _ = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
+            let lines = try await server.client.get("/metrics").text.split(separator: "\n")
+            var names: Set<Substring> = []
+            for (index, line) in lines.enumerated() where line.hasPrefix("# TYPE ") {
+                let words = line.split(separator: " ")
+                #expect(names.insert(words[2]).inserted, "\(line)")
+                #expect(index > 0 && lines[index - 1].hasPrefix("# HELP \(words[2]) "), "\(line)")
+                #expect((words[3] == "counter") == words[2].hasSuffix("_total"), "\(line)")
+            }
+            for line in lines where !line.hasPrefix("#") {
+                let name = line.prefix { $0 != "{" && $0 != " " }
+                let family = name.replacing(/_(bucket|sum|count)$/, with: "")
+                #expect(names.contains(name) || names.contains(family[...]), "\(line)")
+            }
+        }
+    }
+
     @Test func aTokenIsNeverLogged() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

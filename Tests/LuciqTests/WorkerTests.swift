@@ -23,6 +23,9 @@ import Testing
         try await eventually("it is counted") { try await place.stats()["processed"] as? Int ?? 0 > 0 }
         let metrics = try await health.get("/metrics")
         #expect(metrics.text.contains("SyncChatCounts"), "\(metrics.text)")
+        for name in metrics.text.matches(of: /# TYPE ([^ ]+)/).map(\.1) {
+            #expect(metrics.text.contains("# HELP \(name) "), "\(name)")
+        }
 
         for process in [worker, server] {
             process.signal(SIGTERM)

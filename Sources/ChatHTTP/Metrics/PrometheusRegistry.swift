@@ -43,6 +43,7 @@ package final class PrometheusRegistry: MetricsFactory {
         let all = metrics.withLock(\.self).sorted { ($0.key.name, $0.key.labels) < ($1.key.name, $1.key.labels) }
         for (key, metric) in all {
             if key.name != lastName {
+                if let help = MetricHelp.texts[key.name] { text += "# HELP \(key.name) \(help)\n" }
                 text += "# TYPE \(key.name) \(metric.type)\n"
                 lastName = key.name
             }

@@ -1,0 +1,31 @@
+/// What `# HELP` says of each metric, by name. The modules that measure do not know the format, so the texts are here.
+enum MetricHelp {
+    static let texts = [
+        "luciq_http_connections": "Open connections.",
+        "luciq_http_connections_full": "1 while all connections are taken, else 0.",
+        "luciq_http_connections_refused_total": "Connections that the server ended, by the problem's code.",
+        "luciq_http_held_bytes": "Bytes of requests that are arriving and of answers that clients have not read.",
+        "luciq_http_request_duration_seconds": "Time from a request's head to the start of its answer.",
+        "luciq_job_queue_latency_seconds": "How long the oldest job of a queue has waited.",
+        "luciq_job_queue_size": "Jobs that wait in a queue.",
+        "luciq_job_seconds": "How long jobs took.",
+        "luciq_jobs_busy": "Jobs in hand.",
+        "luciq_jobs_total": "Jobs that ended, by outcome.",
+        "luciq_live_connections": "Open streams and WebSockets.",
+        "luciq_log_lines_dropped_total": "Log lines that standard error did not take in time.",
+        "luciq_redis_refused_total": "Commands that Redis refused, by cause.",
+        "luciq_store_read_seconds": "How long reads of the store took, failed ones too.",
+        "luciq_store_write_seconds": "How long batches of writes took.",
+        "luciq_stream_chats": "Chats that have subscriptions.",
+        "luciq_stream_ended_total": "Subscriptions that ended, by code.",
+        "luciq_stream_gaps_total": "Reads for messages that were not announced in time.",
+        "luciq_stream_held_bytes": "Bytes of pages that readers have not written to their clients.",
+        "luciq_stream_messages_total": "Messages handed to readers.",
+        "luciq_stream_settled_total": "Missing message numbers that were settled.",
+        "luciq_stream_subscriptions": "Open subscriptions.",
+        "luciq_websocket_closed_total": "WebSockets that the server closed, by close code.",
+        "luciq_writer_batch_size": "Entries in a batch of writes.",
+        "luciq_writer_queue_depth": "Entries that wait to be written.",
+        "luciq_writer_refused_total": "Entries that were refused or given up, by code.",
+    ]
+}
