@@ -39,7 +39,7 @@ import Testing
         let chat = try await client.makeChat()
         // The pipe holds 64 KiB, a line of these has 300 bytes; then the queue is filled, too.
         let id = ["X-Request-Id": String(repeating: "x", count: 128)]
-        try await eventually("lines are dropped") {
+        try await eventually("lines are dropped", within: 100) {
             for _ in 0..<200 { #expect(try await client.get(chat, headers: id).status == 200) }
             return try await client.get("/metrics").text.contains(/luciq_log_lines_dropped_total [1-9]/)
         }
