@@ -167,6 +167,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         while true {
             guard let batch = startBatch() else { return }
             let start = time.now()
+            // Four fifths of what the oldest has left: the last attempt may outlast its time by a statement.
             let results = await outcomes(of: batch.entries, within: (batch.deadline - start) * 0.8)
             metrics.committed(batch.entries.count, in: time.now() - start)
             finish(batch, results)

@@ -20,8 +20,8 @@ struct Holes: Sendable {
 
     /// Numbers an owner and run; where more are missing, the next run or walk goes on.
     private static let most = 65_536
-    /// A wider hole would take gigabytes of void rows: it wants a person, whom `luciq verify` tells of it.
-    static let widest: Int64 = 1 << 24
+    /// A wider hole wants a person, whom `luciq verify` tells of it.
+    static let widest = LogTail.Hole.widest
     /// Transactions that fail because a writer stands still within its own, at a second each. It takes a few to find its
     /// number among chats'; a message's writer holds up the others of its chat as well.
     private static let stuckTolerated = 16

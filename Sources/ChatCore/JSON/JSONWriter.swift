@@ -108,7 +108,7 @@ package struct JSONWriter {
 
 extension ByteBuffer {
     /// A string with its quotes: what JSON demands is escaped, by a letter where there is one (RFC 8259, 7), all else
-    /// stays as it is.
+    /// stays as it is. That is byte for byte what Ruby's `JSON.generate` writes, which jobs depend on (`ChatJobs`).
     package mutating func writeJSONString(_ text: String) {
         writeInteger(UInt8(ascii: "\""))
         var text = text

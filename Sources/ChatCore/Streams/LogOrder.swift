@@ -37,9 +37,8 @@ struct LogOrder {
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(1)
     private static let maxSightings = 512
-    /// A hole wider than that is gone past once its first numbers are void. Whoever has a number in hand took it within a
-    /// few thousand of the highest of its time, so nobody has one of those beyond; void rows for all would be gigabytes.
-    private static let widestHole: Int64 = 1 << 24
+    /// How many numbers of a hole wider than `LogTail.Hole.widest` are made void before the rest is gone past. Whoever has
+    /// a number in hand took it within a few thousand of the highest of its time, so nobody has one of those beyond.
     private static let settledOfWidest: Int64 = 65_536
 
     let patience: GapPatience
@@ -129,7 +128,7 @@ struct LogOrder {
             // The next number has no row, though a higher one has.
             let isOld = next.createdAt.adding(patience.grace) <= clock
             let end = min(next.number.rawValue, ahead.keys.min() ?? .max)
-            if isOld, end - head > Self.widestHole, voids >= Self.settledOfWidest {
+            if isOld, end - head > LogTail.Hole.widest, voids >= Self.settledOfWidest {
                 skip(to: end - 1)
                 notBefore = now
             } else if isOld || first.since + patience.grace <= now {

@@ -8,6 +8,9 @@ package struct LogTail: Equatable, Sendable {
         package let numbers: ClosedRange<Int64>
         /// When the row after them was stored, by the clock of who stored it: they were given out before that.
         package let olderThan: Timestamp
+
+        /// More missing numbers than that are not made void: their rows would take gigabytes.
+        package static let widest: Int64 = 1 << 24
     }
 
     /// How many of a chat's newest numbers are looked at.
