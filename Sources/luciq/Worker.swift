@@ -17,7 +17,8 @@ struct WorkerCommand: AsyncParsableCommand {
             "Perform background jobs: a cluster's own, by the clock, and those in the queues, in Sidekiq's formats.",
         discussion: """
             TERM ends it, TSTP makes it take no more jobs, TTIN writes what it is doing to the log. Every setting can be \
-            a flag, an environment variable or a key of the settings file, in this order. docs/operations.md tells more.
+            a flag, an environment variable or a key of the settings file, in this order. docs/operations/worker.md tells \
+            more.
             """
     )
 

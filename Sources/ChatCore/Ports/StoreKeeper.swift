@@ -46,7 +46,7 @@ extension StoreKeeper {
     private static var hasItsOwn: StoreProblem {
         StoreProblem(
             "This is for the embedded database. Use the database's own tools, such as mysqldump or mariadb-backup: "
-                + "see docs/operations.md.", isConfiguration: true)
+                + "see docs/operations/backup.md.", isConfiguration: true)
     }
 }
 
