@@ -7,8 +7,8 @@ package import ServiceLifecycle
 package struct ChatService: Sendable {
     /// As it was given, with its reads measured.
     package let backend: Backend
-    let messageWriter: MessageWriter
     let chatWriter: ChatWriter
+    let newChatWriter: NewChatWriter
     let tenantWriter: TenantWriter
     package let hub: Hub
     private let clockWatch: ClockWatch
@@ -35,12 +35,12 @@ package struct ChatService: Sendable {
         let executor = backend.writeExecutor
         var limits = limits
         limits.batchesInFlight = backend.batchesInFlight
-        self.messageWriter = MessageWriter(
-            name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) { try await backend.messageLog.append($0, at: clock.now(), within: $1) }
         self.chatWriter = ChatWriter(
+            name: "messages", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { try await backend.chatLog.apply($0, at: clock.now(), within: $1) }
+        self.newChatWriter = NewChatWriter(
             name: "chats", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
-        ) { try await backend.chatLog.append($0, at: clock.now(), within: $1) }
+        ) { try await backend.newChatLog.append($0, at: clock.now(), within: $1) }
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
@@ -52,7 +52,7 @@ package struct ChatService: Sendable {
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
     /// the backend stops.
-    package var services: [any Service] { backend.services + [clockWatch, tenantWriter, chatWriter, messageWriter] }
+    package var services: [any Service] { backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter] }
 
     /// The same, with what serves people: it stops after the live streams have ended, which it would wait for, and before
     /// the writers, which it uses.

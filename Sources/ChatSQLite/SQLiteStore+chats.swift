@@ -49,7 +49,7 @@ extension SQLiteStore: ChatStore {
     }
 }
 
-extension SQLiteStore: ChatLog {
+extension SQLiteStore: NewChatLog {
     package func append(
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>] {

@@ -50,7 +50,7 @@ struct Bench: AsyncParsableCommand {
             guard let tenant = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
             var ids: [Chat.ID] = []
             for _ in 0..<chats {
-                let results = try await backend.chatLog.append([NewChat(tenant: tenant)], at: WallClock.system.now())
+                let results = try await backend.newChatLog.append([NewChat(tenant: tenant)], at: WallClock.system.now())
                 let number = try results[0].get().number
                 guard let id = try await backend.chats.id(of: number, in: tenant) else { throw ChatError.notFound }
                 ids.append(id)
@@ -62,7 +62,7 @@ struct Bench: AsyncParsableCommand {
                 let batch = (done..<done + count).map { index in
                     NewMessage(tenant: tenant, chat: ids[Int(index % chats)], body: Self.body(index))
                 }
-                _ = try await backend.messageLog.append(batch, at: WallClock.system.now())
+                _ = try await backend.chatLog.append(batch, at: WallClock.system.now())
                 done += count
                 bar.update(done, of: messages)
             }

@@ -8,7 +8,7 @@ import Testing
         try await TestBackend.run(kind) { test in
             let chats = [try await test.makeChat(), try await test.makeChat()]
             let batch = try (0..<10).map { try test.new("m\($0)", in: chats[$0 % 2]) }
-            let results = try await test.backend.messageLog.append(batch, at: TestBackend.time)
+            let results = try await test.backend.chatLog.append(batch, at: TestBackend.time)
             #expect(try results.map { try $0.get().number.rawValue } == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
             #expect(results.allSatisfy { (try? $0.get().createdAt) == TestBackend.time })
             #expect(try await test.backend.messages.count(in: chats[0]) == 5)
@@ -38,7 +38,7 @@ import Testing
         try await TestBackend.run(kind) { test in
             let chats = [try await test.makeChat(), try await test.makeChat(), try await test.makeChat()]
             let batch = try (0..<512).map { try test.new("\($0)", in: chats[$0 % 3]) }
-            let results = try await test.backend.messageLog.append(batch, at: TestBackend.time)
+            let results = try await test.backend.chatLog.append(batch, at: TestBackend.time)
             #expect(try results.map { try $0.get().number.rawValue } == (0..<512).map { Int64($0 / 3 + 1) })
             let last = try await test.backend.messages.message(Message.Number(170), in: chats[2])
             #expect(last?.body == "509")
@@ -70,7 +70,7 @@ import Testing
                 test.new("lost", in: Chat.ID(987_654_321)), test.new("kept", in: chat),
                 test.new("lost", in: Chat.ID(987_654_322)), test.new("kept", in: chat),
             ]
-            let results = try await test.backend.messageLog.append(batch, at: TestBackend.time)
+            let results = try await test.backend.chatLog.append(batch, at: TestBackend.time)
             #expect(results[0] == .failure(.notFound))
             #expect(results[2] == .failure(.notFound))
             #expect(try results[1].get().number == Message.Number(1))
@@ -89,7 +89,7 @@ import Testing
             try await TestBackend.run(kind) { test in
                 let chat = try await test.makeChat()
                 func send(_ key: String, at time: Timestamp) async throws -> AppendedMessage {
-                    try await test.backend.messageLog.append([test.new("hi", in: chat, key: key)], at: time)[0].get()
+                    try await test.backend.chatLog.append([test.new("hi", in: chat, key: key)], at: time)[0].get()
                 }
                 let sent = try await send("k", at: first)
                 for other in ["l", "m"] { _ = try await send(other, at: between) }
@@ -103,7 +103,7 @@ import Testing
     func aSeenKeyAnswersTheFirstOutcome(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
             let (chat, other) = (try await test.makeChat(), try await test.makeChat())
-            let log = test.backend.messageLog
+            let log = test.backend.chatLog
             let first = try await log.append([test.new("hi", in: chat, key: "k")], at: TestBackend.time)[0].get()
             #expect(!first.isReplay)
             let later = TestBackend.time.adding(.seconds(3600))
@@ -130,7 +130,7 @@ import Testing
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
             try await test.send(["one", "two"], to: chat)
-            #expect(try await test.backend.messageLog.settle(Message.Number(2), in: chat)?.body == "two")
+            #expect(try await test.backend.chatLog.settle(Message.Number(2), in: chat)?.body == "two")
             #expect(try await test.backend.messages.count(in: chat) == 2)
         }
     }

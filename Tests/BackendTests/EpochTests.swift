@@ -73,9 +73,10 @@ import Testing
     }
 
     private static func fill(_ backend: Backend, _ tenant: Tenant.ID, _ bodies: [String]) async throws {
-        let number = try await backend.chatLog.append([NewChat(tenant: tenant)], at: TestBackend.time)[0].get().number
+        let number = try await backend.newChatLog.append([NewChat(tenant: tenant)], at: TestBackend.time)[0].get()
+            .number
         let chat = try #require(await backend.chats.id(of: number, in: tenant))
-        _ = try await backend.messageLog.append(
+        _ = try await backend.chatLog.append(
             bodies.map { NewMessage(tenant: tenant, chat: chat, body: $0) }, at: TestBackend.time)
     }
 }

@@ -40,10 +40,10 @@ import Testing
                 NewChat(tenant: test.tenant), NewChat(tenant: other, key: key), NewChat(tenant: test.tenant, key: key),
                 NewChat(tenant: Tenant.ID(987_654)),
             ]
-            let results = try await test.backend.chatLog.append(batch, at: TestBackend.time)
+            let results = try await test.backend.newChatLog.append(batch, at: TestBackend.time)
             #expect(try results[0..<3].map { try $0.get().number.rawValue } == [1, 1, 2])
             #expect(results[3] == .failure(.notFound))
-            let replay = try await test.backend.chatLog.append(
+            let replay = try await test.backend.newChatLog.append(
                 [
                     NewChat(tenant: test.tenant, key: key),
                     NewChat(tenant: test.tenant, key: try IdempotencyKey("k", content: [1])),

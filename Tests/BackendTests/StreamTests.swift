@@ -142,7 +142,7 @@ import Testing
             try await test.withHub { hub in
                 let subscription = try await hub.subscribe(to: chat, after: nil)
                 for body in ["a", "a", "b"] {
-                    _ = try await test.backend.messageLog.append(
+                    _ = try await test.backend.chatLog.append(
                         [test.new(body, in: chat, key: body)], at: TestBackend.time)[0].get()
                 }
                 #expect(try await subscription.take(2).map(\.body) == ["a", "b"])

@@ -67,7 +67,7 @@ struct TestBackend: Sendable {
 
     func makeChat(in tenant: Tenant.ID? = nil) async throws -> Chat.ID {
         let tenant = tenant ?? self.tenant
-        let chat = try await backend.chatLog.append([NewChat(tenant: tenant)], at: Self.time)[0].get()
+        let chat = try await backend.newChatLog.append([NewChat(tenant: tenant)], at: Self.time)[0].get()
         guard let id = try await backend.chats.id(of: chat.number, in: tenant) else { throw ChatError.notFound }
         return id
     }
@@ -80,7 +80,7 @@ struct TestBackend: Sendable {
     /// Appends one batch.
     @discardableResult
     func send(_ bodies: [String], to chat: Chat.ID, at time: Timestamp = time) async throws -> [Int64] {
-        try await backend.messageLog.append(bodies.map { try new($0, in: chat) }, at: time)
+        try await backend.chatLog.append(bodies.map { try new($0, in: chat) }, at: time)
             .map { try $0.get().number.rawValue }
     }
 

@@ -55,7 +55,7 @@ struct StreamNode: Sendable {
     @discardableResult
     func send(_ body: String, to chat: Chat.ID, _ test: TestCluster) async throws -> Int64 {
         let new = NewMessage(tenant: test.tenant, chat: chat, body: body)
-        return try await backend.messageLog.append([new], at: WallClock.system.now())[0].get().number.rawValue
+        return try await backend.chatLog.append([new], at: WallClock.system.now())[0].get().number.rawValue
     }
 }
 

@@ -152,7 +152,7 @@ import Testing
     @Test(arguments: [1, 64, 512])
     func statementsABatch(_ size: Int) async throws {
         try await run { place, chats in
-            let log = place.backend.messageLog
+            let log = place.backend.chatLog
             let batch = (0..<size).map { index in
                 let chat = chats[index % chats.count]
                 return NewMessage(tenant: chat.tenant.id, chat: chat.id, body: "m")

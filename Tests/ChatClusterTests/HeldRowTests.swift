@@ -10,7 +10,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct HeldRowTests {
     /// Two tenants with a chat each, a writer as a server has it, and a console.
     private func run(
-        _ body: (TestCluster, _ other: NewMessage, MessageWriter, _ console: MySQLConnection) async throws -> Void
+        _ body: (TestCluster, _ other: NewMessage, ChatWriter, _ console: MySQLConnection) async throws -> Void
     ) async throws {
         let server = try await MariaDBServer.start()
         try await TestCluster.run(TestCluster.configuration(mysql: server.url())) { test in
@@ -22,9 +22,9 @@ import Testing
             var limits = CommitLimits()
             limits.batchesInFlight = ClusterConfiguration.batchesInFlight
             limits.deadline = .seconds(30)
-            let writer = MessageWriter(
+            let writer = ChatWriter(
                 name: "messages", limits: limits, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance
-            ) { try await test.store.append($0, at: TestCluster.time, within: $1) }
+            ) { try await test.store.apply($0, at: TestCluster.time, within: $1) }
             let console = try await MySQLConnection.connect(test.configuration.mysql)
             // Each chat's last row bounds the locks on what comes after it.
             try await test.send(1)
@@ -61,11 +61,11 @@ import Testing
             }
             let held = (0..<5).map { NewMessage(tenant: test.tenant, chat: test.chat, body: "held \($0)") }
             try await withThrowingTaskGroup(of: Int64.self) { tasks in
-                for new in held { tasks.addTask { try await writer.submit(new).number.rawValue } }
+                for new in held { tasks.addTask { try await writer.send(new).number.rawValue } }
                 // In the same batches, beside them and after them.
                 for _ in 0..<4 {
                     try await withThrowingTaskGroup(of: Void.self) { others in
-                        for _ in 0..<20 { others.addTask { _ = try await writer.submit(other) } }
+                        for _ in 0..<20 { others.addTask { _ = try await writer.send(other) } }
                         try await others.waitForAll()
                     }
                 }
@@ -96,7 +96,7 @@ import Testing
                         """)
                 }
             }
-            for _ in 0..<20 { _ = try await writer.submit(new) }
+            for _ in 0..<20 { _ = try await writer.send(new) }
             try await console.perform { try $0.run("ROLLBACK") }
             #expect(try await test.store.count(in: test.chat) == 21)
         }
@@ -114,6 +114,14 @@ import Testing
             let sizes = Array(0..<count).statements(within: 1 << 20).map(\.count)
             #expect(sizes.reduce(0, +) == count && sizes.allSatisfy(rowCounts.contains))
             #expect(count > 256 || sizes.count <= 4)
+        }
+    }
+}
+
+extension ChatWriter {
+    fileprivate func send(_ new: NewMessage) async throws -> AppendedMessage {
+        switch try await submit(.message(new)) {
+        case .message(let appended): appended
         }
     }
 }

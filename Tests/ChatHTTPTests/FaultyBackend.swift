@@ -13,8 +13,8 @@ struct FaultyBackend: Sendable {
         backend.chats = self
         backend.messages = self
         backend.tenantLog = self
+        backend.newChatLog = self
         backend.chatLog = self
-        backend.messageLog = self
         backend.probe = { try await read { try await $0.probe() } }
         return backend
     }
@@ -70,7 +70,7 @@ extension FaultyBackend: MessageStore {
     func tail(of chat: Chat.ID) async throws -> LogTail { try await read { try await $0.messages.tail(of: chat) } }
 }
 
-extension FaultyBackend: TenantLog, ChatLog, MessageLog {
+extension FaultyBackend: TenantLog, NewChatLog, ChatLog {
     func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<Void, ChatError>] {
@@ -79,17 +79,17 @@ extension FaultyBackend: TenantLog, ChatLog, MessageLog {
     func append(
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>] {
-        try await write { try await $0.chatLog.append(batch, at: now, within: time) }
+        try await write { try await $0.newChatLog.append(batch, at: now, within: time) }
     }
-    func append(
-        _ batch: [NewMessage], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<AppendedMessage, ChatError>] {
-        try await write { try await $0.messageLog.append(batch, at: now, within: time) }
+    func apply(
+        _ batch: [ChatChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChatChange.Outcome, ChatError>] {
+        try await write { try await $0.chatLog.apply(batch, at: now, within: time) }
     }
     func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await write { try await $0.messageLog.settle(number, in: chat) }
+        try await write { try await $0.chatLog.settle(number, in: chat) }
     }
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
-        try await write { try await $0.messageLog.settle(numbers, in: chat) }
+        try await write { try await $0.chatLog.settle(numbers, in: chat) }
     }
 }

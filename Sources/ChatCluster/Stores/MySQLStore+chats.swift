@@ -84,7 +84,7 @@ private struct CountedChat: Sendable {
     }
 }
 
-extension MySQLStore: ChatLog {
+extension MySQLStore: NewChatLog {
     func append(
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>] {

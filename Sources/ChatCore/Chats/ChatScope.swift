@@ -34,10 +34,12 @@ package struct ChatScope: Sendable {
     /// - Throws: `ChatError.invalid` for a bad body; what `GroupCommit.submit` throws.
     package func send(_ body: String, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
         try Text.checkBody(body)
-        return try await tenant.service.messageWriter.submit(
-            NewMessage(
-                tenant: tenant.id, chat: id, body: body, key: key,
-                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch)))
+        let new = NewMessage(
+            tenant: tenant.id, chat: id, body: body, key: key,
+            origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch))
+        switch try await tenant.service.chatWriter.submit(.message(new)) {
+        case .message(let appended): return appended
+        }
     }
 
     /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.

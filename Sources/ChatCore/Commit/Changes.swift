@@ -1,3 +1,13 @@
+/// A change to what is in a chat. The changes to one chat are stored one after the other, in the order in which they came.
+package enum ChatChange: Sendable {
+    case message(NewMessage)
+
+    /// What came of a change.
+    package enum Outcome: Equatable, Sendable {
+        case message(AppendedMessage)
+    }
+}
+
 /// A message to append. The log gives it its number and its time.
 package struct NewMessage: Sendable {
     package let tenant: Tenant.ID
@@ -68,10 +78,40 @@ package enum TenantChange: Sendable {
     case rename(Tenant.ID, token: Tenant.Token? = nil, name: String)
 }
 
-extension NewMessage: CommitEntry {
+extension ChatChange {
+    package var tenant: Tenant.ID {
+        switch self {
+        case .message(let new): new.tenant
+        }
+    }
+    package var chat: Chat.ID {
+        switch self {
+        case .message(let new): new.chat
+        }
+    }
+    package var key: IdempotencyKey? {
+        switch self {
+        case .message(let new): new.key
+        }
+    }
+    /// Nil: the ids are taken as they are.
+    package var origin: Origin? {
+        switch self {
+        case .message(let new): new.origin
+        }
+    }
+}
+
+extension ChatChange: CommitEntry {
     package var lane: Int64? { chat.rawValue }
     package var share: Int64? { tenant.rawValue }
-    package var bytes: Int { body.utf8.count + (key?.text.utf8.count ?? 0) }
+
+    package var bytes: Int {
+        switch self {
+        case .message(let new): new.body.utf8.count + (new.key?.text.utf8.count ?? 0)
+        }
+    }
+
     package var claim: CommitClaim? { key.map { CommitClaim(scope: chat.rawValue, key: $0.text) } }
 }
 

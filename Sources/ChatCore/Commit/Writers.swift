@@ -1,6 +1,6 @@
-/// The group commit of messages.
-package typealias MessageWriter = GroupCommit<NewMessage, AppendedMessage>
-/// The group commit of chats.
-package typealias ChatWriter = GroupCommit<NewChat, AppendedChat>
+/// The group commit of changes to chats.
+package typealias ChatWriter = GroupCommit<ChatChange, ChatChange.Outcome>
+/// The group commit of new chats.
+package typealias NewChatWriter = GroupCommit<NewChat, AppendedChat>
 /// The group commit of tenants' creation and renaming.
 package typealias TenantWriter = GroupCommit<TenantChange, Void>

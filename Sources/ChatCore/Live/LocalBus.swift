@@ -25,7 +25,7 @@ package final class LocalBus: MessageBus {
     package func unsubscribe(from chat: Chat.ID) async { state.withLock { _ = $0.chats.remove(chat) } }
 
     /// Tells of what was stored of a batch, before it returns.
-    package func publish(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+    package func publish(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
         let chats = state.withLock(\.chats)
         if !chats.isEmpty { publish(batch.stored(results, in: chats.contains)) }
     }
@@ -41,17 +41,20 @@ package final class LocalBus: MessageBus {
     package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
 }
 
-extension [NewMessage] {
-    /// The messages of a batch that its append has stored, by chat, in number order. An earlier request's, which a retry
+extension [ChatChange] {
+    /// The messages of a batch that were stored, by chat, in number order. An earlier request's, which a retry
     /// found again, were told of then.
     package func stored(
-        _ results: [Result<AppendedMessage, ChatError>], in isWanted: (Chat.ID) -> Bool = { _ in true }
+        _ results: [Result<ChatChange.Outcome, ChatError>], in isWanted: (Chat.ID) -> Bool = { _ in true }
     ) -> [Chat.ID: [Message]] {
         var messages: [Chat.ID: [Message]] = [:]
-        for (new, result) in zip(self, results) where isWanted(new.chat) {
-            guard case .success(let appended) = result, !appended.isReplay else { continue }
-            messages[new.chat, default: []].append(
-                Message(number: appended.number, body: new.body, createdAt: appended.createdAt))
+        for (change, result) in zip(self, results) where isWanted(change.chat) {
+            switch (change, result) {
+            case (.message(let new), .success(.message(let appended))) where !appended.isReplay:
+                messages[new.chat, default: []].append(
+                    Message(number: appended.number, body: new.body, createdAt: appended.createdAt))
+            case (.message, _): break
+            }
         }
         return messages
     }

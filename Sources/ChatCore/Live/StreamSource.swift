@@ -5,7 +5,7 @@ import Synchronization
 /// What the hub's parts share: the store, the time, the bounds.
 final class StreamSource: Sendable {
     let messages: any MessageStore
-    let log: any MessageLog
+    let log: any ChatLog
     /// `Backend.epoch`.
     let epoch: @Sendable () -> UInt64
     let limits: StreamLimits
@@ -24,7 +24,7 @@ final class StreamSource: Sendable {
         metrics: StreamMetrics
     ) {
         self.messages = backend.messages
-        self.log = backend.messageLog
+        self.log = backend.chatLog
         self.epoch = backend.epoch
         self.limits = limits
         self.time = time

@@ -6,9 +6,9 @@ package struct Backend: Sendable {
     package var chats: any ChatStore
     package var messages: any MessageStore
     package var tenantLog: any TenantLog
+    package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
-    package var messageLog: any MessageLog
-    /// Tells of what the message log has stored, wherever it was called.
+    /// Tells of the messages that the chats' log has stored, wherever it was called.
     package var bus: any MessageBus
     /// Where the logs want to be called; nil for anywhere.
     package let writeExecutor: (any TaskExecutor)?
@@ -34,8 +34,8 @@ package struct Backend: Sendable {
         chats: any ChatStore,
         messages: any MessageStore,
         tenantLog: any TenantLog,
+        newChatLog: any NewChatLog,
         chatLog: any ChatLog,
-        messageLog: any MessageLog,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
@@ -50,8 +50,8 @@ package struct Backend: Sendable {
         self.chats = chats
         self.messages = messages
         self.tenantLog = tenantLog
+        self.newChatLog = newChatLog
         self.chatLog = chatLog
-        self.messageLog = messageLog
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight

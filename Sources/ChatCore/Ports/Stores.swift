@@ -37,19 +37,20 @@ package protocol MessageStore: Sendable {
     func tail(of chat: Chat.ID) async throws -> LogTail
 }
 
-/// What appends messages, a batch at a time.
-package protocol MessageLog: Sendable {
-    /// Appends the batch in one durable transaction: when this returns, every `success` is on disk.
+/// What changes chats, a batch at a time.
+package protocol ChatLog: Sendable {
+    /// Stores the batch in one durable transaction: when this returns, every `success` is on disk.
     ///
     /// Messages of one chat get rising numbers in the order of the batch, each one above the chat's highest. An
     /// idempotency key seen within its lifetime yields the first outcome again and stores nothing.
     ///
     /// - Parameter time: how long it may be tried at most; after that somebody is told that nobody knows.
-    /// - Returns: one result an entry, in the order of the batch; `.notFound` for a chat that is gone, `.keyReused`.
+    /// - Returns: one result a change, of its own case, in the order of the batch; `.notFound` for a chat that is gone,
+    ///   `.keyReused`.
     /// - Throws: when the whole batch failed; then nothing of it is stored.
-    func append(
-        _ batch: [NewMessage], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<AppendedMessage, ChatError>]
+    func apply(
+        _ batch: [ChatChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChatChange.Outcome, ChatError>]
 
     /// Makes sure of a number: after this it holds its message, or is void for ever.
     ///
@@ -66,8 +67,8 @@ package protocol MessageLog: Sendable {
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws
 }
 
-/// What creates chats, a batch at a time, under the contract of `MessageLog`.
-package protocol ChatLog: Sendable {
+/// What creates chats, a batch at a time, under the contract of `ChatLog`.
+package protocol NewChatLog: Sendable {
     func append(
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>]
@@ -84,13 +85,21 @@ package protocol TenantLog: Sendable {
 
 // Where nobody waits, the store's own patience is the limit.
 
-extension MessageLog {
+extension ChatLog {
     package func append(
         _ batch: [NewMessage], at now: Timestamp
-    ) async throws -> [Result<AppendedMessage, ChatError>] { try await append(batch, at: now, within: .seconds(3600)) }
+    ) async throws -> [Result<AppendedMessage, ChatError>] {
+        try await apply(batch.map { .message($0) }, at: now, within: .seconds(3600)).map { result in
+            result.map { outcome in
+                switch outcome {
+                case .message(let appended): appended
+                }
+            }
+        }
+    }
 }
 
-extension ChatLog {
+extension NewChatLog {
     package func append(_ batch: [NewChat], at now: Timestamp) async throws -> [Result<AppendedChat, ChatError>] {
         try await append(batch, at: now, within: .seconds(3600))
     }

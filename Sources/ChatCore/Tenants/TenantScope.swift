@@ -46,7 +46,7 @@ package struct TenantScope: Sendable {
     ///
     /// - Throws: what `GroupCommit.submit` throws.
     package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
-        let chat = try await service.chatWriter.submit(
+        let chat = try await service.newChatWriter.submit(
             NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch)))
         if let chatID = chat.id {
             service.chatIDs.insert(chatID, for: ChatAddress(tenant: id, number: chat.number), in: epoch)

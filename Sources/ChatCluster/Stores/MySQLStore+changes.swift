@@ -2,18 +2,23 @@ import ChatCore
 import MySQLClient
 import RedisClient
 
-extension NewMessage: NumberedEntry {
+extension ChatChange: NumberedEntry {
     var owner: Int64 { chat.rawValue }
 }
 
-extension MySQLStore: MessageLog {
-    func append(
-        _ batch: [NewMessage], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<AppendedMessage, ChatError>] {
+extension MySQLStore: ChatLog {
+    func apply(
+        _ batch: [ChatChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChatChange.Outcome, ChatError>] {
         var append = NumberedAppend(batch, to: messageLog, at: now, within: time) {
             rows, voids, id, stripe, connection in
             let packet = connection.facts.maxPacket
-            let bytes = { (row: NumberedBatch.Row) in batch[row.entry].body.utf8.count }
+            let body = { (row: NumberedBatch.Row) in
+                switch batch[row.entry] {
+                case .message(let new): new.body
+                }
+            }
+            let bytes = { (row: NumberedBatch.Row) in body(row).utf8.count }
             let tooLarge = rows.filter { StatementSize.fixed + StatementSize.row(bytes($0)) > packet }
             guard tooLarge.isEmpty else { throw EntriesTooLarge(entries: tooLarge.map(\.entry), packet: packet) }
             try Self.insert(voids: voids, at: now, connection)
@@ -25,7 +30,7 @@ extension MySQLStore: MessageLog {
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
-                            .integer(row.place.owner), .integer(row.place.number), .text(batch[row.entry].body),
+                            .integer(row.place.owner), .integer(row.place.number), .text(body(row)),
                             .timestamp(now.microseconds), .timestamp(now.microseconds), .integer(id),
                         ]
                     })
@@ -34,12 +39,12 @@ extension MySQLStore: MessageLog {
                 messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
         }
         let fates = try await append.run()
-        let results = fates.map { fate -> Result<AppendedMessage, ChatError> in
+        let results = fates.map { fate -> Result<ChatChange.Outcome, ChatError> in
             switch fate {
             case .stored(let number):
-                .success(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
+                .success(.message(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false)))
             case .replayed(let number, let time):
-                .success(AppendedMessage(number: Message.Number(number), createdAt: time, isReplay: true))
+                .success(.message(AppendedMessage(number: Message.Number(number), createdAt: time, isReplay: true)))
             case .refused(let error): .failure(error)
             }
         }
@@ -49,13 +54,10 @@ extension MySQLStore: MessageLog {
 
     /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, the
     /// sets save the sync a search, and a stream that was not told of a message finds it.
-    private func tell(_ batch: [NewMessage], _ results: [Result<AppendedMessage, ChatError>]) {
+    private func tell(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
         let stored = batch.stored(results)
         guard !stored.isEmpty else { return }
-        var applications: Set<Int64> = []
-        for (new, result) in zip(batch, results) where (try? result.get())?.isReplay == false {
-            applications.insert(new.tenant.rawValue)
-        }
+        let applications = Set(batch.lazy.filter { stored[$0.chat] != nil }.map(\.tenant.rawValue))
         var commands = stored.map {
             RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key.rawValue), String($0.value.count))
         }

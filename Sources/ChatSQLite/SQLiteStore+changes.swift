@@ -1,12 +1,12 @@
 package import ChatCore
 import GRDB
 
-extension SQLiteStore: MessageLog {
-    package func append(
-        _ batch: [NewMessage], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<AppendedMessage, ChatError>] {
+extension SQLiteStore: ChatLog {
+    package func apply(
+        _ batch: [ChatChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChatChange.Outcome, ChatError>] {
         let results = try write { db in
-            try MessageAppend(db: db, now: now, keyTime: keyClock.now(db, wall: now)).append(batch)
+            try ChangeBatch(db: db, now: now, keyTime: keyClock.now(db, wall: now)).apply(batch)
         }
         bus.publish(batch, results)
         return results
@@ -18,58 +18,65 @@ extension SQLiteStore: MessageLog {
     }
 }
 
-/// One batch of messages in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are
+/// One batch of changes in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are
 /// raised once a chat and once a tenant.
-private struct MessageAppend {
+private struct ChangeBatch {
     let db: Database
     let now: Timestamp
     /// By `KeyClock`.
     let keyTime: Timestamp
 
-    func append(_ batch: [NewMessage]) throws -> [Result<AppendedMessage, ChatError>] {
+    func apply(_ batch: [ChatChange]) throws -> [Result<ChatChange.Outcome, ChatError>] {
         let keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         var results = try batch.map { try replay($0, keys) }
         var wanted: [Chat.ID: Int64] = [:]
-        for (new, result) in zip(batch, results) where result == nil { wanted[new.chat, default: 0] += 1 }
+        for (change, result) in zip(batch, results) where result == nil {
+            switch change {
+            case .message(let new): wanted[new.chat, default: 0] += 1
+            }
+        }
         var numbers = try takeNumbers(wanted)
         var added: [Tenant.ID: Int64] = [:]
 
         let insert = try Query(db, "INSERT INTO messages (chat_id, number, body, created_at) VALUES (?, ?, ?, ?)")
-        for (index, new) in batch.enumerated() where results[index] == nil {
-            guard let number = numbers[new.chat] else {
-                results[index] = .failure(.notFound)
-                continue
+        for (index, change) in batch.enumerated() where results[index] == nil {
+            switch change {
+            case .message(let new):
+                guard let number = numbers[new.chat] else {
+                    results[index] = .failure(.notFound)
+                    continue
+                }
+                numbers[new.chat] = number + 1
+                added[new.tenant, default: 0] += 1
+                try insert.rebind(
+                    .integer(new.chat.rawValue), .integer(number), .text(new.body), .integer(now.microseconds))
+                try insert.run()
+                try keys.remember(new.key, in: new.chat.rawValue, number: number)
+                results[index] = .success(
+                    .message(AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false)))
             }
-            numbers[new.chat] = number + 1
-            added[new.tenant, default: 0] += 1
-            try insert.rebind(
-                .integer(new.chat.rawValue), .integer(number), .text(new.body), .integer(now.microseconds))
-            try insert.run()
-            try keys.remember(new.key, in: new.chat.rawValue, number: number)
-            results[index] = .success(
-                AppendedMessage(number: Message.Number(number), createdAt: now, isReplay: false))
         }
         try addToCounts(added)
         if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
         return results.map { $0! }
     }
 
-    /// The outcome of an entry whose key was seen before; nil when it is to be stored.
-    private func replay(_ new: NewMessage, _ keys: IdempotencyTable) throws -> Result<AppendedMessage, ChatError>? {
-        switch try keys.lookUp(new.key, in: new.chat.rawValue) {
+    /// The outcome of a change whose key was seen before; nil when it is to be stored.
+    private func replay(
+        _ change: ChatChange, _ keys: IdempotencyTable
+    ) throws -> Result<ChatChange.Outcome, ChatError>? {
+        let chat = change.chat.rawValue
+        switch try keys.lookUp(change.key, in: chat) {
         case .unseen: return nil
         case .reused: return .failure(.keyReused)
         case .seen(let number):
             let query = try Query(
                 db, "SELECT created_at FROM messages WHERE chat_id = ? AND number = ?",
-                .integer(new.chat.rawValue), .integer(number))
+                .integer(chat), .integer(number))
             guard try query.next() else { return .failure(.notFound) }
+            let createdAt = Timestamp(microseconds: query.integer(0))
             return .success(
-                AppendedMessage(
-                    number: Message.Number(number),
-                    createdAt: Timestamp(microseconds: query.integer(0)),
-                    isReplay: true
-                ))
+                .message(AppendedMessage(number: Message.Number(number), createdAt: createdAt, isReplay: true)))
         }
     }
 
