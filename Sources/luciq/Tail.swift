@@ -31,7 +31,7 @@ struct Tail: AsyncParsableCommand {
     func run() async throws {
         let target = try client.target()
         guard target.rest.isEmpty else { throw ExitStatus.usage("There is an argument too many behind CHAT.") }
-        let start = after.map { Int64(digits: $0[...]) }
+        let start = after.map { Cursor($0[...]) }
         guard start != .some(nil) else { throw ExitStatus.usage("--after must be a message's number, or 0.") }
         Interrupt.install()
         StandardOutput.ignoreBrokenPipes()

@@ -76,6 +76,6 @@ extension [Message] {
 extension Hub {
     /// For a test that has one tenant.
     func subscribe(to chat: Chat.ID, after cursor: Int64?) async throws(ChatError) -> ChatSubscription {
-        try await subscribe(to: chat, of: Tenant.ID(1), after: cursor)
+        try await subscribe(to: chat, of: Tenant.ID(1), after: cursor.map { Cursor($0) })
     }
 }

@@ -38,7 +38,7 @@ struct SSEEncodingTests {
 
     @Test func otherEvents() {
         #expect(
-            String(buffer: ServerSentEvents.opening(cursor: 41))
+            String(buffer: ServerSentEvents.opening(cursor: Cursor(41)))
                 == "retry: 1000\nevent: cursor\ndata: {\"cursor\":\"41\"}\nid: 41\n\n")
         #expect(String(buffer: ServerSentEvents.comment) == ":\n")
         let ends: [(StreamEnd, String)] = [

@@ -104,6 +104,23 @@ import Testing
         }
     }
 
+    /// Of a later server, or of a store that was taken back: what it means is not known here.
+    @Test(arguments: ["43.17", "e2.43", "e2.43.17"]) func cursorsOfOtherServers(_ cursor: String) async throws {
+        try await TestServer.run { server in
+            let chat = try await server.client.makeChat()
+            for (query, headers, name) in [
+                ("?after=" + cursor, [:], "After"), ("", ["Last-Event-ID": cursor], "Last-Event-ID"),
+            ] {
+                let answer = try await server.expectRefusal(422, "invalid", "\(cursor)") {
+                    try await server.client.get(chat + "/stream" + query, headers: headers)
+                }
+                #expect(
+                    answer.errors
+                        == ["\(name) is not a cursor of this server: its cursors have no epoch and no revision"])
+            }
+        }
+    }
+
     /// The answer to HEAD has the same headers, and the connection is not held.
     @Test func head() async throws {
         try await TestServer.run { server in

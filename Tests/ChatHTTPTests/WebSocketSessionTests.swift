@@ -46,7 +46,7 @@ struct WebSocketSessionTests {
         var session = SocketSession(limits: LiveLimits())
         #expect(receive(&session, #"{"type":"subscribe","chat":7,"after":"41"}"#) == ["subscribe 7 41"])
         let id = try subscribe(&session, 8)
-        #expect(words(session.opened(id, cursor: 3)) == [#"{"type":"subscribed","chat":8,"cursor":"3"}"#])
+        #expect(words(session.opened(id, cursor: Cursor(3))) == [#"{"type":"subscribed","chat":8,"cursor":"3"}"#])
         #expect(session.isWanted(id))
         let unsubscribe = #"{"type":"unsubscribe","chat":8,"ref":"u"}"#
         #expect(receive(&session, unsubscribe) == ["cancel", #"{"type":"unsubscribed","chat":8,"ref":"u"}"#])
@@ -62,7 +62,7 @@ struct WebSocketSessionTests {
         #expect(receive(&session, #"{"type":"subscribe","chat":7}"#)[0].contains("already_subscribed"))
         _ = receive(&session, #"{"type":"unsubscribe","chat":7}"#)
         let new = try subscribe(&session, 7)
-        #expect(words(session.opened(old, cursor: 1)) == [])
+        #expect(words(session.opened(old, cursor: Cursor(1))) == [])
         #expect(words(session.ended(old, StreamEnd.slowConsumer)) == [])
         #expect(session.isWanted(new))
     }
@@ -99,7 +99,7 @@ struct WebSocketSessionTests {
         }
         var session = SocketSession(limits: LiveLimits())
         let id = try subscribe(&session, 7)
-        _ = session.opened(id, cursor: 0)
+        _ = session.opened(id, cursor: Cursor(0))
         let said = words(session.ended(id, StreamEnd.notFound))
         #expect(said.first?.hasPrefix(#"{"type":"error","ref":null,"chat":7,"code":"not_found""#) == true)
         #expect(said.last == #"{"type":"unsubscribed","chat":7}"#)

@@ -1,3 +1,4 @@
+import ChatCore
 import Foundation
 import Testing
 
@@ -13,7 +14,7 @@ import Testing
     private func isShown(_ step: Following.Step) -> Bool { if case .show = step { true } else { false } }
 
     @Test func everyMessageIsShownOnce() {
-        var following = Following(after: 2)
+        var following = Following(after: Cursor(2))
         #expect(following.cursor == "2")
         let numbers = [1, 2, 3, 3, 5, 4, 5, 6]
         let shown = numbers.filter { isShown(following.receive(event($0))) }
@@ -23,7 +24,7 @@ import Testing
     }
 
     @Test func theCursorIsWhatTheServerSays() {
-        var following = Following(after: 0)
+        var following = Following(after: Cursor(0))
         _ = following.receive(event(1, id: "x/1"))
         #expect(following.cursor == "x/1")
         _ = following.receive(event(2, id: ""))
@@ -55,7 +56,7 @@ import Testing
         (#"{"code":"not_found","reconnect":false}"#, "for good (not_found)", false),
     ])
     func goodbyes(_ data: String, _ words: String, _ mayReconnect: Bool) throws {
-        var following = Following(after: 0)
+        var following = Following(after: Cursor(0))
         guard case .fail(let failure) = following.receive(ServerSentEvent(type: "close", data: data, id: "")) else {
             Issue.record("it is no failure")
             return
@@ -70,7 +71,7 @@ import Testing
     }
 
     @Test func eachTroubleIsToldOnce() throws {
-        var following = Following(after: 0)
+        var following = Following(after: Cursor(0))
         #expect(following.connected() == nil)
         let refused = CallFailure(sentence: "Refused.", outlook: .passing())
         let busy = CallFailure(sentence: "Busy.", outlook: .passing(asked: .seconds(5)))
@@ -124,7 +125,7 @@ import Testing
     ])
     func whatIsNoMessage(_ json: String) {
         #expect(ReceivedMessage(json: json) == nil)
-        var following = Following(after: 0)
+        var following = Following(after: Cursor(0))
         let step = following.receive(ServerSentEvent(type: "message", data: json, id: "1"))
         guard case .fail(let failure) = step else {
             Issue.record("it is no failure")

@@ -57,9 +57,9 @@ package struct ChatScope: Sendable {
 
     /// Starts to read live.
     ///
-    /// - Parameter cursor: the number to start after; nil: with the next message.
+    /// - Parameter cursor: where to start; nil: with the next message.
     /// - Throws: what `Hub.subscribe` throws.
-    package func subscribe(after cursor: Int64? = nil) async throws(ChatError) -> ChatSubscription {
+    package func subscribe(after cursor: Cursor? = nil) async throws(ChatError) -> ChatSubscription {
         do {
             return try await read { scope in
                 try await tenant.service.hub.subscribe(to: scope.id, of: scope.tenant.id, after: cursor)

@@ -14,8 +14,8 @@ package final class ChatSubscription: Sendable {
         case ended(StreamEnd)
     }
 
-    /// Where it starts: the cursor that was given, or the number that was the highest when it joined.
-    package let cursor: Int64
+    /// Where it starts: the cursor that was given, or that of the highest number when it joined.
+    package let cursor: Cursor
 
     private let id: LiveWindow.ReaderID
     private let feed: Feed
@@ -24,13 +24,13 @@ package final class ChatSubscription: Sendable {
     private let onEnd: @Sendable () -> Void
 
     init(
-        _ id: LiveWindow.ReaderID, of feed: Feed, after cursor: Int64, source: StreamSource,
+        _ id: LiveWindow.ReaderID, of feed: Feed, after cursor: Cursor, source: StreamSource,
         onEnd: @escaping @Sendable () -> Void
     ) {
         self.id = id
         self.feed = feed
         self.cursor = cursor
-        self.catchUp = CatchUp(in: feed.identity, after: cursor, source: source)
+        self.catchUp = CatchUp(in: feed.identity, after: cursor.number, source: source)
         self.metrics = source.metrics
         self.onEnd = onEnd
     }

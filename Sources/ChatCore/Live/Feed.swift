@@ -98,8 +98,8 @@ final class Feed: Sendable {
     func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
 
     /// - Returns: where the reader starts; nil when nobody may start any more.
-    func join(_ id: ReaderID, after cursor: Int64?) -> Int64? {
-        state.withLock { $0.end == nil ? $0.feed?.window.join(id, after: cursor) : nil }
+    func join(_ id: ReaderID, after cursor: Cursor?) -> Cursor? {
+        state.withLock { $0.end == nil ? $0.feed?.window.join(id, after: cursor?.number) : nil }.map { Cursor($0) }
     }
 
     /// Waits for the next messages of a reader.

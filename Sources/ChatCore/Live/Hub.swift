@@ -55,11 +55,11 @@ package final class Hub: Service {
     ///
     /// - Parameters:
     ///   - tenant: whose share of the subscriptions it takes.
-    ///   - cursor: the number to start after, however far back; above the chat's highest, what is below it is never
-    ///     given. Nil: with the next message.
+    ///   - cursor: where to start, however far back; above the chat's highest number, what is below it is never given.
+    ///     Nil: with the next message.
     /// - Throws: `.overloaded` at the bound or the tenant's share of it, `.shuttingDown`, `.unavailable` when the store cannot say where the chat is.
     package func subscribe(
-        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Int64?
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant)
         let failure = await entry.opening.value

@@ -17,7 +17,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
     private let isChunked: Bool
     /// Nil when the stream has ended.
     private var subscription: ChatSubscription?
-    private let cursor: Int64
+    private let cursor: Cursor
     private var context: ChannelHandlerContext?
     private var wake: (@Sendable () -> Void)!
     /// What of the last messages is still to be written. No slice: that would keep those that were written, too.

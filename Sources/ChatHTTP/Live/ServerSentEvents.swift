@@ -14,7 +14,7 @@ enum ServerSentEvents {
     static let pieceSize = 64 << 10
 
     /// Has the cursor in it, so that a client that loses its connection before the first message misses none.
-    static func opening(cursor: Int64) -> ByteBuffer {
+    static func opening(cursor: Cursor) -> ByteBuffer {
         ByteBuffer(string: "retry: \(retry)\nevent: cursor\ndata: {\"cursor\":\"\(cursor)\"}\nid: \(cursor)\n\n")
     }
 
@@ -50,7 +50,7 @@ enum ServerSentEvents {
         buffer.writeStaticString("event: message\ndata: ")
         buffer.writeImmutableBuffer(json.buffer)
         buffer.writeStaticString("\nid: ")
-        buffer.writeString(String(message.number.rawValue))
+        buffer.writeString(Cursor(message).description)
         buffer.writeStaticString("\n\n")
     }
 

@@ -4,14 +4,14 @@ import ChatCore
 
 struct SubscribedAnswer: JSONWritable {
     let chat: Chat.Number
-    let cursor: Int64
+    let cursor: Cursor
     let ref: String?
 
     func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("type", "subscribed")
             json.member("chat", chat.rawValue)
-            json.member("cursor", String(cursor))
+            json.member("cursor", cursor.description)
             if let ref { json.member("ref", ref) }
         }
     }
@@ -38,7 +38,7 @@ struct LiveMessage: JSONWritable {
         json.object { json in
             json.member("type", "message")
             json.member("chat", chat.rawValue)
-            json.member("cursor", String(message.number.rawValue))
+            json.member("cursor", Cursor(message).description)
             json.member("message", MessageJSON(message))
         }
     }

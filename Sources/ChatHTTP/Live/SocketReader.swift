@@ -34,7 +34,7 @@ final class SocketReader {
     var isInLine = false
 
     init(
-        id: SocketSession.SubscriptionID, chat: Chat.Number, after: Int64?, tenant: TenantScope,
+        id: SocketSession.SubscriptionID, chat: Chat.Number, after: Cursor?, tenant: TenantScope,
         handler: WebSocketHandler,
         eventLoop: any EventLoop
     ) {

@@ -6,7 +6,7 @@ import NIOCore
 struct SocketRequest: Equatable {
     enum Command: Equatable {
         /// Nil: from the next message on.
-        case subscribe(Chat.Number, after: Int64?)
+        case subscribe(Chat.Number, after: Cursor?)
         case unsubscribe(Chat.Number)
         case send(Chat.Number, body: String, key: String?)
     }
@@ -30,10 +30,9 @@ struct SocketRequest: Equatable {
         guard let chat else { throw refusal(.notFound) }
         switch type {
         case "subscribe":
-            let after = members.after.flatMap { Int64(digits: $0[...]) }
-            guard members.after == nil || after != nil else {
-                throw refusal(Problem(.invalid(["After must be a number from 0 to 9223372036854775807"])))
-            }
+            var errors: [String] = []
+            let after = members.after.flatMap { Cursor.read($0, "After", &errors) }
+            guard errors.isEmpty else { throw refusal(Problem(.invalid(errors))) }
             command = .subscribe(chat, after: after)
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }

@@ -24,7 +24,7 @@ struct SocketSession {
     enum Action {
         case answer(any JSONWritable & Sendable)
         /// `opened` may follow, `ended` must.
-        case subscribe(SubscriptionID, Chat.Number, after: Int64?)
+        case subscribe(SubscriptionID, Chat.Number, after: Cursor?)
         case cancel(SubscriptionID)
         /// `finished` must follow.
         case send(Sending)
@@ -94,7 +94,7 @@ struct SocketSession {
         }
     }
 
-    mutating func opened(_ id: SubscriptionID, cursor: Int64) -> [Action] {
+    mutating func opened(_ id: SubscriptionID, cursor: Cursor) -> [Action] {
         guard isWanted(id), let subscription = subscriptions[id] else { return [] }
         subscriptions[id] = Subscription(chat: subscription.chat, ref: nil, isOpen: true)
         return [.answer(SubscribedAnswer(chat: subscription.chat, cursor: cursor, ref: subscription.ref))]
@@ -148,7 +148,7 @@ struct SocketSession {
         return wanted.values.map { .cancel($0) }
     }
 
-    private mutating func subscribe(to chat: Chat.Number, after: Int64?, _ ref: String?) -> [Action] {
+    private mutating func subscribe(to chat: Chat.Number, after: Cursor?, _ ref: String?) -> [Action] {
         guard wanted[chat] == nil else { return [.answer(SocketRefusal(.alreadySubscribed, ref: ref, chat: chat))] }
         guard subscriptions.count < limits.subscriptions else {
             let problem = Problem.tooManySubscriptions(limits.subscriptions)

@@ -43,16 +43,12 @@ extension Request {
     /// Where a stream is to start: a browser that reconnects tells what it saw last, and repeats the query it began with.
     ///
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
-    fileprivate func streamCursor() throws(ChatError) -> Int64? {
+    fileprivate func streamCursor() throws(ChatError) -> Cursor? {
         var errors: [String] = []
-        func number(_ text: String?, _ name: String) -> Int64? {
-            let number = text.flatMap { Int64(digits: $0[...]) }
-            if number == nil { errors.append("\(name) must be a number from 0 to 9223372036854775807") }
-            return number
-        }
-        let after = QueryItems(uri.query)["after"].map { number($0, "After") } ?? nil
+        let after = QueryItems(uri.query)["after"].flatMap { Cursor.read($0, "After", &errors) }
         // An empty one is how a client says that it has seen none.
-        let lastEventID = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }.map { number($0, "Last-Event-ID") }
+        let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
+        let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
         guard errors.isEmpty else { throw .invalid(errors) }
         return lastEventID ?? after
     }

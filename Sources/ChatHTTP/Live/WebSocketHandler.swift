@@ -212,7 +212,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         }
     }
 
-    func opened(_ id: SocketSession.SubscriptionID, cursor: Int64) { perform(session.opened(id, cursor: cursor)) }
+    func opened(_ id: SocketSession.SubscriptionID, cursor: Cursor) { perform(session.opened(id, cursor: cursor)) }
 
     func ended(_ id: SocketSession.SubscriptionID, _ end: any Error) {
         readers[id] = nil

@@ -1,3 +1,4 @@
+import ChatCore
 import Foundation
 
 /// What `luciq tail` makes of what it hears, without a socket: which messages are new, and what follows a loss.
@@ -17,11 +18,11 @@ struct Following {
     private var backoff = Backoff(first: .seconds(1))
     private var trouble: String?
 
-    /// - Parameter number: of the message that was seen last, 0 for none; nil to begin with the next one.
-    init(after number: Int64?) {
-        guard let number else { return }
-        cursor = String(number)
-        newest = number
+    /// - Parameter start: where to begin; nil to begin with the next message.
+    init(after start: Cursor?) {
+        guard let start else { return }
+        cursor = start.description
+        newest = start.number
     }
 
     /// The stream has said where it begins. What a list calls the newest message would not do: in a cluster a lower

@@ -9,6 +9,9 @@ function fieldsOf(block) {
   return Object.fromEntries(lines.map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
 }
 
+// The number in a cursor, which is text for all else: `43`, `43.17`, `e2.43.17`.
+const numberIn = (cursor) => Number(/^(?:e\d+\.)?(\d+)/.exec(cursor)[1]);
+
 class LiveStream {
   // The server writes every 15 seconds, if only a comment.
   static silence = 40_000;
@@ -118,7 +121,7 @@ class LiveStream {
     if (id) {
       const isFirst = this.#cursor === null;
       this.#cursor = id;
-      if (isFirst) this.#on.begin(Number(id));
+      if (isFirst) this.#on.begin(numberIn(id));
     }
     if (event === "message") {
       this.#failures = 0;
@@ -141,7 +144,7 @@ class LiveStream {
       const { value } = await call("GET", `${this.#path}/messages?limit=1&order=desc`);
       if (connection !== this.#connection) return;
       this.#goal = value[0]?.number ?? 0;
-      this.#checkGoal(Number(this.#cursor));
+      this.#checkGoal(numberIn(this.#cursor));
     } catch {
       if (connection === this.#connection) this.#lose(new Problem("The connection was lost."));
     }

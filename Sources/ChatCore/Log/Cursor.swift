@@ -1,0 +1,64 @@
+/// How far a reader of a chat has come: it has every message up to `number`, and every change up to `revision` to those.
+///
+/// Clients keep it as text that means nothing to them: `43`, `43.17`, or `e2.43.17` in a later epoch. An epoch or a revision
+/// of 0 is left out. Today's stores have no others, so their cursors are plain numbers.
+package struct Cursor: Hashable, Sendable, CustomStringConvertible {
+    /// How often the store was taken back to where it gives numbers a second time.
+    package let epoch: Int64
+    /// 0 before the first message.
+    package let number: Int64
+    package let revision: Int64
+
+    package init(_ number: Int64, revision: Int64 = 0, epoch: Int64 = 0) {
+        self.epoch = epoch
+        self.number = number
+        self.revision = revision
+    }
+
+    /// Of a reader that was given this message last.
+    package init(_ message: Message) { self.init(message.number.rawValue) }
+
+    /// - Returns: nil for a text that is none. A number alone may have zeros in front, as it always might.
+    package init?(_ text: Substring) {
+        let dot = UInt8(ascii: ".")
+        var (rest, epoch, revision) = (text.utf8, Int64(0), Int64(0))
+        if rest.first == UInt8(ascii: "e") {
+            guard let end = rest.firstIndex(of: dot), let part = Self.part(rest[..<end].dropFirst()) else { return nil }
+            epoch = part
+            rest = rest[end...].dropFirst()
+        }
+        if let end = rest.firstIndex(of: dot) {
+            guard let part = Self.part(rest[end...].dropFirst()) else { return nil }
+            revision = part
+            rest = rest[..<end]
+        }
+        guard let number = Int64(digits: Substring(rest)) else { return nil }
+        self.init(number, revision: revision, epoch: epoch)
+    }
+
+    /// What a client gives as a cursor.
+    ///
+    /// - Parameters:
+    ///   - name: of the parameter, to begin a sentence with.
+    ///   - errors: a sentence is added when it is none, or none of this server's.
+    package static func read(_ text: String?, _ name: String, _ errors: inout [String]) -> Cursor? {
+        guard let cursor = text.flatMap({ Cursor($0[...]) }) else {
+            errors.append("\(name) must be a number from 0 to \(Int64.max)")
+            return nil
+        }
+        guard cursor.epoch == 0, cursor.revision == 0 else {
+            errors.append("\(name) is not a cursor of this server: its cursors have no epoch and no revision")
+            return nil
+        }
+        return cursor
+    }
+
+    package var description: String {
+        (epoch == 0 ? "" : "e\(epoch).") + "\(number)" + (revision == 0 ? "" : ".\(revision)")
+    }
+
+    /// From 1, with no zero in front.
+    private static func part(_ digits: Substring.UTF8View) -> Int64? {
+        digits.first == UInt8(ascii: "0") ? nil : Int64(digits: Substring(digits))
+    }
+}
