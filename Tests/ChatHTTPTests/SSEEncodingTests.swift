@@ -41,7 +41,7 @@ struct SSEEncodingTests {
             String(buffer: ServerSentEvents.opening(cursor: Cursor(41)))
                 == "retry: 1000\nevent: cursor\ndata: {\"cursor\":\"41\"}\nid: 41\n\n")
         #expect(String(buffer: ServerSentEvents.comment) == ":\n")
-        let ends: [(StreamEnd, String)] = [
+        let ends: [(CloseCode, String)] = [
             (.slowConsumer, #"{"code":"slow_consumer","reconnect":true}"#),
             (.goingAway, #"{"code":"going_away","reconnect":true}"#),
             (.notFound, #"{"code":"not_found","reconnect":false}"#),

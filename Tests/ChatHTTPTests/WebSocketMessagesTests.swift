@@ -1,3 +1,4 @@
+import ChatCore
 import NIOCore
 import NIOWebSocket
 import Testing
@@ -70,10 +71,10 @@ struct WebSocketMessagesTests {
                 ]
             ),
         ]
-        for (code, frames) in wrong { #expect(events(frames).closure?.code == code, "\(frames)") }
+        for (code, frames) in wrong { #expect(events(frames).closure?.code.rawValue == code, "\(frames)") }
         for opcode: UInt8 in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
             let opcode = WebSocketOpcode(encodedWebSocketOpcode: opcode)!
-            #expect(events([frame(opcode)]).closure?.code == 1002, "\(opcode)")
+            #expect(events([frame(opcode)]).closure?.code.rawValue == 1002, "\(opcode)")
         }
         let largest = [UInt8](repeating: 0x20, count: WebSocketMessages.maxSize)
         #expect(events([frame(.text, largest)]).closure == nil)
@@ -88,10 +89,10 @@ struct WebSocketMessagesTests {
             #expect(events([close(code, Array("bye".utf8))]).events == [.close(code)])
         }
         for code: UInt16 in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
-            #expect(events([close(code)]).closure?.code == 1002, "\(code)")
+            #expect(events([close(code)]).closure?.code.rawValue == 1002, "\(code)")
         }
-        #expect(events([frame(.connectionClose, [3])]).closure?.code == 1002)
-        #expect(events([close(1000, [0xC3])]).closure?.code == 1007)
+        #expect(events([frame(.connectionClose, [3])]).closure?.code.rawValue == 1002)
+        #expect(events([close(1000, [0xC3])]).closure?.code.rawValue == 1007)
     }
 
     /// They must fit into a control frame.
@@ -101,7 +102,6 @@ struct WebSocketMessagesTests {
             .protocolError("A control frame is whole, and has at most 125 bytes"),
         ] {
             #expect(closure.reason.utf8.count <= 123)
-            #expect(WebSocketClosure.codes.contains(closure.code))
         }
     }
 }

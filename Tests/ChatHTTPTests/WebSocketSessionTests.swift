@@ -16,7 +16,7 @@ struct WebSocketSessionTests {
             case .send(let sending):
                 "send \(sending.chat.rawValue) \(sending.body) \(sending.ref ?? "-")"
                     + (sending.key.map { " key \($0)" } ?? "")
-            case .close(let closure): "close \(closure.code)"
+            case .close(let closure): "close \(closure.code.rawValue)"
             case .closeBack(let code): "close back \(code.map { "\($0)" } ?? "-")"
             }
         }

@@ -9,21 +9,16 @@ package enum StreamEnd: Error, Equatable, Sendable {
     /// By the reader itself.
     case cancelled
 
-    /// Part of the contract with clients, as `ChatError.code` is.
-    package var code: String {
+    /// What the client is told; nil when it was the client that left.
+    package var closeCode: CloseCode? {
         switch self {
-        case .slowConsumer: "slow_consumer"
-        case .goingAway: "going_away"
-        case .notFound: "not_found"
-        case .cancelled: "cancelled"
+        case .slowConsumer: .slowConsumer
+        case .goingAway: .goingAway
+        case .notFound: .notFound
+        case .cancelled: nil
         }
     }
 
-    /// Whether subscribing again from the last cursor makes sense.
-    package var mayReconnect: Bool {
-        switch self {
-        case .slowConsumer, .goingAway: true
-        case .notFound, .cancelled: false
-        }
-    }
+    /// As metrics name it.
+    package var name: String { closeCode?.name ?? "cancelled" }
 }

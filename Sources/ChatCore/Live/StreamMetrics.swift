@@ -24,7 +24,7 @@ struct StreamMetrics: Sendable {
         self.held = Meter(label: "luciq_stream_held_bytes", factory: factory)
         self.ends = Dictionary(
             uniqueKeysWithValues: [StreamEnd.slowConsumer, .goingAway, .notFound, .cancelled].map { end in
-                let dimensions = [("code", end.code)]
+                let dimensions = [("code", end.name)]
                 return (end, Counter(label: "luciq_stream_ended_total", dimensions: dimensions, factory: factory))
             })
     }

@@ -141,7 +141,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
     private func finish(_ reason: StreamEnd) {
         guard let context, subscription != nil else { return }
         end()
-        if reason != .cancelled { write(ServerSentEvents.close(reason)) }
+        if let code = reason.closeCode { write(ServerSentEvents.close(code)) }
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
             self.context?.close(mode: .output, promise: nil)

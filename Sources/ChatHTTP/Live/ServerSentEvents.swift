@@ -55,7 +55,7 @@ enum ServerSentEvents {
     }
 
     /// The last event.
-    static func close(_ end: StreamEnd) -> ByteBuffer {
-        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(end.code)\",\"reconnect\":\(end.mayReconnect)}\n\n")
+    static func close(_ code: CloseCode) -> ByteBuffer {
+        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(code.name)\",\"reconnect\":\(code.mayReconnect)}\n\n")
     }
 }

@@ -272,7 +272,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         case .close(let closure):
             metrics.closed(closure)
             perform(session.cancelAll())
-            var payload = ByteBuffer(integer: closure.code)
+            var payload = ByteBuffer(integer: closure.code.rawValue)
             payload.writeString(closure.reason)
             write(.connectionClose, payload) { handler in
                 if closure.isFailure { handler.context?.close(mode: .output, promise: nil) }

@@ -1,3 +1,4 @@
+import ChatCore
 import Metrics
 
 /// Long connections, and how sockets end.
@@ -6,16 +7,16 @@ final class LiveMetrics: Sendable {
     let streams: Meter
     /// WebSocket connections that are open.
     let sockets: Meter
-    private let closures: [UInt16: Counter]
+    private let closures: [CloseCode: Counter]
 
     init(factory: any MetricsFactory) {
         let label = "luciq_live_connections"
         self.streams = Meter(label: label, dimensions: [("transport", "sse")], factory: factory)
         self.sockets = Meter(label: label, dimensions: [("transport", "websocket")], factory: factory)
         self.closures = Dictionary(
-            uniqueKeysWithValues: WebSocketClosure.codes.map { code in
+            uniqueKeysWithValues: CloseCode.allCases.map { code in
                 let label = "luciq_websocket_closed_total"
-                return (code, Counter(label: label, dimensions: [("code", String(code))], factory: factory))
+                return (code, Counter(label: label, dimensions: [("code", String(code.rawValue))], factory: factory))
             })
     }
 

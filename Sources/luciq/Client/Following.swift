@@ -64,15 +64,16 @@ struct Following {
         // Whatever it says, it is a goodbye.
         let closing = try? JSONDecoder().decode(Closing.self, from: Data(json.utf8))
         let code = (closing?.code ?? "unknown").printable
-        guard closing?.reconnect == false else {
-            let sentences = [
-                "slow_consumer": "The server closed the stream, because it was read too slowly.",
-                "going_away": "The server is shutting down.",
-            ]
-            return CallFailure(
-                sentence: sentences[code] ?? "The server closed the stream (\(code)).", outlook: .passing())
+        if closing?.reconnect == false {
+            return CallFailure(sentence: "The server closed the stream for good (\(code)).", outlook: .final)
         }
-        return CallFailure(sentence: "The server closed the stream for good (\(code)).", outlook: .final)
+        let sentence =
+            switch CloseCode.allCases.first(where: { $0.name == code }) {
+            case .slowConsumer: "The server closed the stream, because it was read too slowly."
+            case .goingAway: "The server is shutting down."
+            default: "The server closed the stream (\(code))."
+            }
+        return CallFailure(sentence: sentence, outlook: .passing())
     }
 
     /// - Parameters:

@@ -1,0 +1,38 @@
+/// Why the server ends a live connection: the code of a WebSocket's close frame (RFC 6455, 7.4.1, and our own from 4000 on),
+/// and by its name the last event of a stream. Part of the contract with clients, as `ChatError.code` is; docs/streams.md
+/// has the table.
+package enum CloseCode: UInt16, CaseIterable, Sendable {
+    case goingAway = 1001
+    case protocolError = 1002
+    case unsupportedData = 1003
+    case invalidText = 1007
+    case timedOut = 1008
+    case tooLarge = 1009
+    case overloaded = 1013
+    case slowConsumer = 4001
+    case notFound = 4404
+
+    package var name: String {
+        switch self {
+        case .goingAway: "going_away"
+        case .protocolError: "protocol_error"
+        case .unsupportedData: "unsupported_data"
+        case .invalidText: "invalid_text"
+        case .timedOut: "timed_out"
+        case .tooLarge: "too_large"
+        case .overloaded: "overloaded"
+        case .slowConsumer: "slow_consumer"
+        case .notFound: "not_found"
+        }
+    }
+
+    /// Whether connecting again, from the last cursor, makes sense. Our own codes say so by their range, also those that a
+    /// client does not know yet.
+    package var mayReconnect: Bool {
+        switch self {
+        case .goingAway, .timedOut, .overloaded: true
+        case .protocolError, .unsupportedData, .invalidText, .tooLarge: false
+        case .slowConsumer, .notFound: (4000...4399).contains(rawValue)
+        }
+    }
+}
