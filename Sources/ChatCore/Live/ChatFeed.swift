@@ -16,7 +16,7 @@ struct ChatFeed {
     mutating func receive(_ messages: [Message], now: Duration, isTight: Bool = false) {
         var due: [Message] = []
         for message in messages { due += order.receive(message, now: now) }
-        window.append(due, head: order.head, isBurst: due.count > messages.count, isTight: isTight)
+        append(due, isBurst: due.count > messages.count, isTight)
     }
 
     /// The store has that number.
@@ -26,6 +26,11 @@ struct ChatFeed {
 
     mutating func finish(_ finding: LogOrder.Finding, now: Duration, clock: Timestamp, isTight: Bool = false) {
         let due = order.finish(finding, now: now, clock: clock)
-        window.append(due, head: order.head, isBurst: true, isTight: isTight)
+        append(due, isBurst: true, isTight)
+    }
+
+    private mutating func append(_ due: [Message], isBurst: Bool, _ isTight: Bool) {
+        assert(zip(due, due.dropFirst()).allSatisfy { $0.number < $1.number }, "Messages come in number order, once")
+        window.append(due, head: order.head, isBurst: isBurst, isTight: isTight)
     }
 }

@@ -60,6 +60,9 @@ struct LiveWindow {
     ///     not too slow either.
     mutating func append(_ new: [Message], head: Int64, isBurst: Bool = false, isTight: Bool = false) {
         let headBefore = self.head
+        assert(head >= headBefore, "The head never falls")
+        assert(new.allSatisfy { $0.number.rawValue > headBefore && $0.number.rawValue <= head })
+        defer { assert(isSound) }
         self.head = head
         messages.append(contentsOf: new)
         for message in new { bytes += message.weight }
@@ -127,9 +130,15 @@ struct LiveWindow {
 
     /// A reader has read from the store up to there. It lives on the window from now on if it has come up to it.
     mutating func move(_ id: ReaderID, to position: Int64) {
+        assert(position >= readers[id]?.position ?? position, "A reader never goes back")
         readers[id]?.position = position
         readers[id]?.goal = nil
         if position >= floor { readers[id]?.isLive = true }
+    }
+
+    private var isSound: Bool {
+        floor <= head && bytes >= 0 && messages.isEmpty == (bytes == 0)
+            && messages.first.map { $0.number.rawValue > floor } ?? true
     }
 
     private func nextPage(after position: Int64) -> [Message] {
@@ -162,5 +171,6 @@ struct LiveWindow {
         let first = messages.removeFirst()
         bytes -= first.weight
         floor = first.number.rawValue
+        assert(isSound)
     }
 }

@@ -74,6 +74,7 @@ struct LogOrder {
     mutating func receive(_ message: Message, now: Duration) -> [Message] {
         var due: [Message] = []
         take(LogEntry(message), now: now, into: &due)
+        assert(isSound)
         return due
     }
 
@@ -112,6 +113,7 @@ struct LogOrder {
     /// - Returns: the messages whose turn it is now, in order.
     mutating func finish(_ finding: Finding, now: Duration, clock: Timestamp) -> [Message] {
         isAtWork = false
+        defer { assert(isSound) }
         switch finding {
         case .rows(let rows): return read(rows, now: now, clock: clock)
         case .settled: notBefore = now
@@ -119,6 +121,8 @@ struct LogOrder {
         }
         return []
     }
+
+    private var isSound: Bool { ahead.keys.allSatisfy { $0 > head } && aheadBytes >= 0 }
 
     private mutating func read(_ rows: [LogEntry], now: Duration, clock: Timestamp) -> [Message] {
         var due: [Message] = []
@@ -180,6 +184,7 @@ struct LogOrder {
 
     /// Goes past void numbers.
     private mutating func skip(to last: Int64) {
+        assert(last >= head, "The head never falls")
         voids += last - head
         head = last
         for (number, old) in ahead where number <= last {

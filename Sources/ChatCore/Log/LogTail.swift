@@ -33,6 +33,7 @@ package struct LogTail: Equatable, Sendable {
     package init(after start: Int64, rows: some Sequence<(number: Int64, createdAt: Timestamp)>) {
         var (highest, holes) = (start, [Hole]())
         for row in rows {
+            assert(row.number > highest, "Rows come in number order")
             if row.number > highest + 1 {
                 holes.append(Hole(numbers: highest + 1...row.number - 1, olderThan: row.createdAt))
             }
