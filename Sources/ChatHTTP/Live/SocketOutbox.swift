@@ -21,7 +21,7 @@ final class SocketOutbox {
         writers.append(reader)
     }
 
-    /// `SocketReader.read` follows; `endTurn` must follow on that.
+    /// `SocketReader.takeTurn` follows; `endTurn` must follow on that.
     func wantsToRead(_ reader: SocketReader) {
         readers.append(reader)
         giveTurns()
@@ -39,7 +39,7 @@ final class SocketOutbox {
         defer { isDelivering = false }
         while !writers.isEmpty, context.channel.isWritable {
             while let writer = writers.first, context.channel.isWritable {
-                if writer.fill(context) { continue }
+                if writer.fill() { continue }
                 writer.isInLine = false
                 // Unless that has closed the connection.
                 if !writers.isEmpty { writers.removeFirst() }
@@ -56,7 +56,7 @@ final class SocketOutbox {
     private func giveTurns() {
         while freeTurns > 0, let next = readers.popFirst() {
             freeTurns -= 1
-            next.read()
+            next.takeTurn()
         }
     }
 }

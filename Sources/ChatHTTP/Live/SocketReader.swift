@@ -1,15 +1,19 @@
 import ChatCore
-import DequeModule
 import NIOCore
 import NIOWebSocket
 
-/// Reads one chat for a connection, from the look-up to the subscription's end. Lives on the connection's event loop; it has
-/// a task only while the store is asked.
+/// Reads one chat for a connection, from the look-up to the subscription's end (`ReaderPump`). Lives on the connection's
+/// event loop; it has a task only while the store is asked.
 final class SocketReader {
-    private enum Step {
-        case subscribed(ChatSubscription)
-        case messages([Message])
-        case ended(any Error)
+    private enum State {
+        /// The chat is looked up.
+        case opening(Task<Void, Never>)
+        /// It is, and nobody wants it any more.
+        case leaving
+        case open(ChatSubscription)
+        /// The store is read.
+        case reading(ChatSubscription, Task<Void, Never>)
+        case ended
     }
 
     let id: SocketSession.SubscriptionID
@@ -17,148 +21,127 @@ final class SocketReader {
     private let eventLoop: any EventLoop
     /// Nil when nobody wants what it reads any more.
     private weak var handler: WebSocketHandler?
-    private var task: Task<Void, Never>?
-    private var subscription: ChatSubscription?
-    private var wake: (@Sendable () -> Void)!
-    /// What of the last messages is still to be written. No slice: that would keep those that were written, too.
-    private var pieces = Deque<ByteBuffer>()
-    /// Whose pieces they are, where others may share them.
-    private var page: MessagePage?
-    /// Whether the messages came from the store, in a turn that has not ended.
-    private var hasTurn = false
-    private var isBehind = false
-    /// Whether there is nothing to take before the next `wake`.
-    private var isWaiting = false
-    private var isCancelled = false
+    private var state = State.leaving
+    private var pump = ReaderPump()
     /// For `SocketOutbox`.
     var isInLine = false
 
     init(
         id: SocketSession.SubscriptionID, chat: Chat.Number, after: Cursor?, tenant: TenantScope,
-        handler: WebSocketHandler,
-        eventLoop: any EventLoop
+        handler: WebSocketHandler, eventLoop: any EventLoop
     ) {
         self.id = id
         self.chat = chat
         self.eventLoop = eventLoop
         self.handler = handler
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        wake = { eventLoop.execute { bound.value.wakeUp() } }
-        task = Task {
-            do {
-                let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(after: after)
-                eventLoop.execute { bound.value.perform(.subscribed(subscription)) }
-            } catch {
-                let end = error is CancellationError ? StreamEnd.cancelled : error
-                eventLoop.execute { bound.value.perform(.ended(end)) }
-            }
-        }
+        state = .opening(
+            Task {
+                do {
+                    let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(after: after)
+                    eventLoop.execute { bound.value.hasOpened(subscription) }
+                } catch {
+                    let end = error is CancellationError ? StreamEnd.cancelled : error
+                    eventLoop.execute { bound.value.finish(end) }
+                }
+            })
     }
 
     /// Nothing is written any more; `ended` is told as of any end.
     func cancel() {
-        isCancelled = true
-        task?.cancel()
-        subscription?.cancel()
+        switch state {
+        case .opening(let task):
+            state = .leaving
+            task.cancel()
+        case .open(let subscription):
+            subscription.cancel()
+            tell(.cancel)
+        case .reading(let subscription, let task):
+            subscription.cancel()
+            // It may stand in line for a read that nobody wants any more.
+            task.cancel()
+            tell(.cancel)
+        case .leaving, .ended: break
+        }
     }
 
     /// The connection is gone.
     func close() {
-        cancel()
         handler = nil
-        forget()
+        cancel()
     }
-
-    private func perform(_ step: Step) {
-        task = nil
-        guard let handler else { return cancel(step) }
-        switch step {
-        case .subscribed(let subscription):
-            self.subscription = subscription
-            if isCancelled { subscription.cancel() }
-            handler.opened(id, cursor: subscription.cursor)
-            hasNews()
-        case .messages(let messages):
-            pieces = Deque(LivePieces(messages, of: chat).pieces)
-            hasNews()
-        case .ended(let error): end(error)
-        }
-    }
-
-    private func cancel(_ step: Step) { if case .subscribed(let subscription) = step { subscription.cancel() } }
-
-    private func wakeUp() {
-        isWaiting = false
-        hasNews()
-    }
-
-    private func hasNews() { handler?.wantsToWrite(self) }
 
     /// Writes some of what there is.
     ///
     /// - Returns: whether there may be more to write now.
-    func fill(_ context: ChannelHandlerContext) -> Bool {
-        guard let handler, let subscription, task == nil, !isBehind else { return false }
-        if let piece = pieces.popFirst() {
-            if !isCancelled { handler.write(piece) }
+    func fill() -> Bool { handle(.demand) }
+
+    /// Its turn to read from the store has come.
+    func takeTurn() {
+        tell(.turn)
+        if !pump.hasTurn { handler?.outbox.endTurn() }
+    }
+
+    private func hasOpened(_ subscription: ChatSubscription) {
+        guard case .opening = state else {
+            subscription.cancel()
+            return finish(StreamEnd.cancelled)
+        }
+        state = .open(subscription)
+        handler?.opened(id, cursor: subscription.cursor)
+        handler?.wantsToWrite(self)
+    }
+
+    private func tell(_ event: ReaderPump.Event) { if handle(event) { handler?.wantsToWrite(self) } }
+
+    /// - Returns: whether there may be something to write.
+    private func handle(_ event: ReaderPump.Event) -> Bool {
+        let hadTurn = pump.hasTurn
+        let action = pump.handle(event)
+        if hadTurn, !pump.hasTurn { handler?.outbox.endTurn() }
+        switch action {
+        case .write(let piece):
+            handler?.write(piece)
             return true
+        case .take: return handle(take())
+        case .queue: handler?.outbox.wantsToRead(self)
+        case .read: read()
+        case .deliver: return true
+        case .finish(let reason): finish(reason)
+        case .wait: break
         }
-        page = nil
-        endTurn()
-        if isWaiting { return false }
-        switch subscription.take(orWake: wake) {
-        case .page(let page, let isLast):
-            pieces = Deque(page.form { [chat] in LivePieces($0, of: chat) }.pieces)
-            self.page = page
-            isWaiting = isLast
-        case .nothing:
-            isWaiting = true
-            return false
-        case .behind:
-            isBehind = true
-            handler.outbox.wantsToRead(self)
-            return false
-        case .ended(let error):
-            end(error)
-            return false
+        return false
+    }
+
+    private func take() -> ReaderPump.Event {
+        guard case .open(let subscription) = state else { return .end(.cancelled) }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        return subscription.take { [chat] page in
+            page.form { LivePieces($0, of: chat) }.pieces
+        } orWake: { [eventLoop] in
+            eventLoop.execute { bound.value.tell(.wake) }
         }
-        return true
     }
 
     /// Gets the next messages from the store.
-    func read() {
-        isBehind = false
-        hasTurn = true
-        guard let subscription, handler != nil else { return endTurn() }
+    private func read() {
+        guard case .open(let subscription) = state else { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        task = Task { [eventLoop] in
-            do throws(StreamEnd) {
-                let messages = try await subscription.next()
-                eventLoop.execute { bound.value.perform(.messages(messages)) }
-            } catch {
-                eventLoop.execute { bound.value.perform(.ended(error)) }
-            }
+        let task = Task { [eventLoop, chat] in
+            let event = await subscription.read { LivePieces($0, of: chat).pieces }
+            eventLoop.execute { bound.value.hasRead(event) }
         }
+        state = .reading(subscription, task)
     }
 
-    private func end(_ error: any Error) {
-        endTurn()
-        forget()
-        handler?.ended(id, error)
+    private func hasRead(_ event: ReaderPump.Event) {
+        if case .reading(let subscription, _) = state { state = .open(subscription) }
+        tell(event)
     }
 
-    private func forget() {
-        subscription = nil
-        // It holds us.
-        wake = nil
-        pieces = []
-        page = nil
-    }
-
-    private func endTurn() {
-        guard hasTurn else { return }
-        hasTurn = false
-        handler?.outbox.endTurn()
+    private func finish(_ reason: any Error) {
+        state = .ended
+        handler?.ended(id, reason)
     }
 }
 
