@@ -18,14 +18,34 @@ package struct ConnectionLimits: Sendable {
 /// A client that sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is
 /// one that does not read. What comes after a malformed request is never read as a request.
 struct ConnectionState {
-    enum Phase: Equatable {
+    /// Where the connection is, and how many requests are in hand: read and not answered yet. A client that pipelines has
+    /// more than one.
+    private enum Phase {
+        /// None is in hand.
         case awaitingHead(since: Duration)
-        case readingBody(since: Duration)
-        case answering
+        /// The newest may have been answered already.
+        case readingBody(since: Duration, unanswered: Int)
+        /// All of them have come whole.
+        case answering(unanswered: Int)
         /// The connection has left HTTP.
         case switched
         /// Everything was said; what still arrives is thrown away until the client closes.
         case lingering(since: Duration)
+    }
+
+    /// An answer whose head was written, and its end was not.
+    private struct Answer {
+        enum Kind {
+            case plain
+            /// It goes on until somebody ends it.
+            case stream
+            /// A 101.
+            case switching
+        }
+
+        let kind: Kind
+        /// Whether the client was told that none follows.
+        let isLast: Bool
     }
 
     /// After the last answer the socket stays open this long: closing it with unread input would reset the
@@ -33,21 +53,27 @@ struct ConnectionState {
     static let linger = Duration.seconds(2)
 
     let limits: ConnectionLimits
-    private(set) var phase: Phase
-    /// Requests read and not answered yet; more than one with a pipelining client.
-    private(set) var unanswered = 0
+    private var phase: Phase
+    private var answer: Answer?
     private var blockedSince: Duration?
-    private var endsWithAnswer = false
-    /// Whether the answer is a stream.
-    private(set) var isStreaming = false
-    /// Whether the answer is a 101.
-    private(set) var isSwitching = false
     private var quiescingSince: Duration?
     private var hasLastRequest = false
     private(set) var isBroken = false
 
+    /// Requests read and not answered yet.
+    var unanswered: Int {
+        switch phase {
+        case .readingBody(_, let unanswered), .answering(let unanswered): unanswered
+        case .awaitingHead, .switched, .lingering: 0
+        }
+    }
+
     /// Whether there is no request in hand.
-    var isIdle: Bool { if case .awaitingHead = phase { unanswered == 0 } else { false } }
+    var isIdle: Bool { if case .awaitingHead = phase { true } else { false } }
+
+    var isStreaming: Bool { answer?.kind == .stream }
+
+    var isSwitching: Bool { answer?.kind == .switching }
 
     var isLingering: Bool { if case .lingering = phase { true } else { false } }
 
@@ -63,15 +89,14 @@ struct ConnectionState {
     ///   - isLast: for a head: the client wants no other request on this connection, or cannot be understood after it.
     /// - Returns: false when the part is to be dropped, for it comes after the last request.
     mutating func read(_ part: HTTPRequestPart, isLast: Bool = false, now: Duration) -> Bool {
-        if hasLastRequest, phase == .answering { return false }
+        if hasLastRequest, case .answering = phase { return false }
         switch part {
         case .head:
             hasLastRequest = isLast
-            unanswered += 1
-            phase = .readingBody(since: now)
+            phase = .readingBody(since: now, unanswered: unanswered + 1)
         case .body: break
         // A request may be answered before its body is read to the end.
-        case .end: phase = unanswered == 0 ? .awaitingHead(since: now) : .answering
+        case .end: phase = unanswered == 0 ? .awaitingHead(since: now) : .answering(unanswered: unanswered)
         }
         return true
     }
@@ -87,23 +112,26 @@ struct ConnectionState {
     }
 
     mutating func write(_ part: HTTPResponsePart, now: Duration) -> WriteAction {
-        if case .lingering = phase { return .drop }
+        if isLingering { return .drop }
         switch part {
         case .head(let head):
-            if head.headerFields[.connection] == "close" { endsWithAnswer = true }
-            isStreaming = head.isEventStream
-            isSwitching = head.status == .switchingProtocols
+            let kind: Answer.Kind =
+                head.isEventStream ? .stream : head.status == .switchingProtocols ? .switching : .plain
+            answer = Answer(kind: kind, isLast: head.headerFields[.connection] == "close")
             return .write
         case .body:
             return .write
         case .end:
-            unanswered -= 1
-            isStreaming = false
-            if endsWithAnswer || hasLastRequest && unanswered == 0 { return end(.writeAndLinger, now) }
-            guard unanswered == 0 else { return .write }
-            if isBroken { return end(.writeAndRefuse, now) }
-            if phase == .answering { phase = .awaitingHead(since: now) }
-            return .write
+            let isLast = answer?.isLast == true
+            answer = nil
+            switch phase {
+            case .readingBody(let since, let count): phase = .readingBody(since: since, unanswered: count - 1)
+            case .answering(let count) where count > 1: phase = .answering(unanswered: count - 1)
+            case .answering: phase = .awaitingHead(since: now)
+            case .awaitingHead, .switched, .lingering: break
+            }
+            if isLast || hasLastRequest && unanswered == 0 { return end(.writeAndLinger, now) }
+            return isBroken && unanswered == 0 ? end(.writeAndRefuse, now) : .write
         }
     }
 
@@ -120,27 +148,33 @@ struct ConnectionState {
 
     /// What arrived is not HTTP, or too large to be read.
     mutating func breakOff(now: Duration) -> BreakAction {
-        if case .lingering = phase { return .wait }
-        let wasBroken = isBroken
-        isBroken = true
-        if case .readingBody = phase, unanswered > 0 { return .pass }
-        guard unanswered == 0, !wasBroken else { return .wait }
-        let wasReadingBody = if case .readingBody = phase { true } else { false }
-        phase = .lingering(since: now)
-        return wasReadingBody ? .linger : .refuse
+        if isLingering { return .wait }
+        defer { isBroken = true }
+        switch phase {
+        case .readingBody(_, unanswered: 1...): return .pass
+        case .readingBody where !isBroken:
+            phase = .lingering(since: now)
+            return .linger
+        case .awaitingHead where !isBroken:
+            phase = .lingering(since: now)
+            return .refuse
+        case .awaitingHead, .readingBody, .answering, .switched, .lingering: return .wait
+        }
     }
 
     /// The server goes away. Streams are told, and end; one that cannot be told is not waited for.
     mutating func quiesce(now: Duration) { quiescingSince = now }
 
     /// Whether the request in hand is the last one, and read to its end.
-    var mayLeaveHTTP: Bool { phase == .answering && hasLastRequest && unanswered == 1 && !isBroken }
+    var mayLeaveHTTP: Bool {
+        if case .answering(unanswered: 1) = phase { hasLastRequest && !isBroken } else { false }
+    }
 
     /// Whether the request in hand may be answered by a stream, which has the connection to itself: whether it was read to
     /// its end. What the client has sent after it is of no interest.
     var mayStream: Bool {
         switch phase {
-        case .readingBody: unanswered > 1
+        case .readingBody(_, let unanswered): unanswered > 1
         case .answering: true
         case .awaitingHead, .switched, .lingering: false
         }
@@ -155,7 +189,7 @@ struct ConnectionState {
         let phaseDeadline: Duration? =
             switch phase {
             case .awaitingHead(let since): since + limits.idle
-            case .readingBody(let since): since + limits.body
+            case .readingBody(let since, _): since + limits.body
             case .answering, .switched: nil
             case .lingering(let since): since + Self.linger
             }
