@@ -30,6 +30,16 @@ struct WorkerState: Sendable {
         case cancelling(deadline: Duration, isTold: Bool)
     }
 
+    /// What there is to fetch, until `wake`.
+    private enum Supply {
+        /// There may be something.
+        case open
+        /// All queues were empty when they were last looked at.
+        case dry
+        /// Redis does not answer.
+        case away
+    }
+
     private let concurrency: Int
     private let lastGrace: Duration
     private var phase = Phase.running
@@ -37,10 +47,7 @@ struct WorkerState: Sendable {
     /// Done, and Redis does not know it yet, or we do not know that it knows.
     private var finished: [HeldJob] = []
     private var lastID: UInt64 = 0
-    /// All queues were empty when they were last looked at.
-    private(set) var isDry = false
-    /// Redis does not answer; changed by `wake`.
-    private(set) var isAway = false
+    private var supply = Supply.open
     private var isSuspect = false
     /// Whether others see that we live.
     private var isPresent = false
@@ -63,7 +70,7 @@ struct WorkerState: Sendable {
 
     var isQuiet: Bool { if case .running = phase { false } else { true } }
     /// Whether somebody should look out for jobs.
-    var isIdle: Bool { isDry && !isQuiet && running.count < concurrency && isPresent && !isAway }
+    var isIdle: Bool { supply == .dry && !isQuiet && running.count < concurrency && isPresent }
 
     mutating func next(now: Duration) -> Step {
         switch phase {
@@ -78,10 +85,10 @@ struct WorkerState: Sendable {
             // What is not acknowledged by now is tried once more at the very end.
             if running.isEmpty || now >= deadline { return .end }
         }
-        if isAway { return .wait }
+        if supply == .away { return .wait }
         if isSuspect, !isCancelling { return .audit }
         let free = isQuiet || !isPresent ? 0 : concurrency - running.count
-        if finished.isEmpty, free == 0 || isDry { return .wait }
+        if finished.isEmpty, free == 0 || supply == .dry { return .wait }
         return .fetch(upTo: free, acknowledging: finished)
     }
 
@@ -89,7 +96,7 @@ struct WorkerState: Sendable {
     /// - Returns: the jobs to start.
     mutating func fetched(_ jobs: [FetchedJob], asked: Int, acknowledged: Int, now: Timestamp) -> [HeldJob] {
         finished.removeFirst(acknowledged)
-        if asked > 0 { isDry = jobs.count < asked }
+        if asked > 0 { supply = jobs.count < asked ? .dry : .open }
         return jobs.map { job in
             lastID += 1
             let held = HeldJob(id: lastID, queue: job.queue, payload: job.payload, since: now)
@@ -100,7 +107,7 @@ struct WorkerState: Sendable {
 
     /// - Parameter isUnknown: it may have been carried out.
     mutating func fetchFailed(isUnknown: Bool) {
-        isAway = true
+        supply = .away
         if isUnknown { isSuspect = true }
     }
 
@@ -135,10 +142,7 @@ struct WorkerState: Sendable {
     }
 
     /// Something has changed outside: a job may have come, Redis may be back.
-    mutating func wake() {
-        isDry = false
-        isAway = false
-    }
+    mutating func wake() { supply = .open }
 
     /// The held lists may contain what we do not know of.
     mutating func suspect() { isSuspect = true }
