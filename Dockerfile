@@ -2,7 +2,7 @@
 
 FROM swift:6.3-bookworm AS builder
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends libhiredis-dev libmariadb-dev libsqlite3-dev pkg-config \
+    && apt-get install -y -qq --no-install-recommends libhiredis-dev libmariadb-dev libsqlite3-dev libssl-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # The packages that ours depends on, fetched again only when the manifest changes.

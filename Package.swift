@@ -25,7 +25,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
@@ -43,7 +42,7 @@ let package = Package(
         .target(
             name: "ChatCore",
             dependencies: [
-                .product(name: "Crypto", package: "swift-crypto"),
+                "Cryptography",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -63,6 +62,10 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // libmariadb-dev and mariadb-connector-c bring it along.
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+        .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: settings),
         .systemLibrary(
             name: "CMariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"]), .brew(["mariadb-connector-c"])]),
@@ -82,8 +85,7 @@ let package = Package(
         .target(
             name: "RedisClient",
             dependencies: [
-                "CHiredis",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "CHiredis", "Cryptography",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -96,8 +98,7 @@ let package = Package(
         .target(
             name: "ChatJobs",
             dependencies: [
-                "ChatCore", "RedisClient",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "ChatCore", "Cryptography", "RedisClient",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -107,8 +108,7 @@ let package = Package(
         .target(
             name: "ChatCluster",
             dependencies: [
-                "ChatCore", "ChatJobs", "MySQLClient", "RedisClient",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -132,8 +132,7 @@ let package = Package(
         .target(
             name: "ChatHTTP",
             dependencies: [
-                "ChatCore",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "ChatCore", "Cryptography",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -183,6 +182,7 @@ let package = Package(
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
+        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",
             dependencies: [
@@ -247,7 +247,7 @@ let package = Package(
         .testTarget(
             name: "ChatClusterTests",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatJobs", "MySQLClient", "RedisClient", "TestSupport",
+                "ChatCluster", "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -257,8 +257,7 @@ let package = Package(
         .testTarget(
             name: "ChatHTTPTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "ChatSQLite", "TestSupport",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),

@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import MySQLClient
 
 /// Which deployment this is: all processes on one database, known by a random id and a secret key that are kept in it.
@@ -8,7 +8,7 @@ struct Deployment: Sendable {
     /// In the names of channels: 16 hexadecimal digits.
     let id: String
     /// Never logged, never shown.
-    let key: SymmetricKey
+    let key: SecretKey
 
     /// Reads them, and makes them where there are none yet. Of two processes that do so at once, on two nodes too, one
     /// stores its own and both read that.
@@ -28,14 +28,14 @@ struct Deployment: Sendable {
         self = stored
     }
 
-    init(id: String, key: SymmetricKey) {
+    init(id: String, key: SecretKey) {
         self.id = id
         self.key = key
     }
 
     private static func stored(_ connection: isolated MySQLConnection) throws -> Deployment? {
         try connection.first("SELECT name, bus_key FROM deployment WHERE place = 1") { row in
-            Deployment(id: hexadecimal(row.bytes(0)), key: SymmetricKey(data: Array(row.bytes(1))))
+            Deployment(id: hexadecimal(row.bytes(0)), key: SecretKey(Array(row.bytes(1))))
         }
     }
 

@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -56,7 +56,7 @@ struct WebPage {
 
     /// A hash as CSP's `script-src` and `style-src` take it (Content Security Policy Level 3, 2.3.1).
     private static func source(_ text: String) -> String {
-        "'sha256-\(Data(SHA256.hash(data: Data(text.utf8))).base64EncodedString())'"
+        "'sha256-\(Data(SHA256.hash(text.utf8)).base64EncodedString())'"
     }
 }
 

@@ -1,5 +1,5 @@
 import ChatCore
-import Crypto
+import Cryptography
 
 /// What can never be performed, in a form that Sidekiq's Dead page shows and people can find again.
 ///
@@ -35,6 +35,6 @@ enum DeadPayload {
 extension JobEntry {
     /// What people call it by: its job's id, or one made of its bytes where it has none.
     package var id: String {
-        jid ?? "sha256-" + hex(SHA256.hash(data: bytes)).prefix(24)
+        jid ?? "sha256-" + hex(SHA256.hash(bytes)).prefix(24)
     }
 }

@@ -1,5 +1,5 @@
 package import ChatCore
-import Crypto
+import Cryptography
 package import RedisClient
 
 /// Puts jobs into queues, for a worker of ours or one in Ruby.
@@ -75,7 +75,7 @@ package struct JobQueue: Sendable {
             try await push([payload.bytes], queue: queue, at: at)
             return payload.jid
         }
-        let digest = hex(SHA256.hash(data: Array(job.utf8) + [0] + arguments))
+        let digest = hex(SHA256.hash(Array(job.utf8) + [0] + arguments))
         let reply = try await redis.run(
             JobScripts.pushUnique,
             keys: [

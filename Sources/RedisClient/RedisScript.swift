@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 
 /// A Lua script, known to the server by its SHA-1 once it has run there.
 package struct RedisScript: Sendable {
@@ -8,7 +8,7 @@ package struct RedisScript: Sendable {
 
     package init(_ source: String) {
         self.source = source
-        self.sha1 = Insecure.SHA1.hash(data: Array(source.utf8))
+        self.sha1 = SHA1.hash(source.utf8)
             .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 

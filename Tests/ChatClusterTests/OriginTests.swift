@@ -1,5 +1,5 @@
 import ChatCore
-import Crypto
+import Cryptography
 import Testing
 
 @testable import ChatCluster
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func theBusTellsServersApart() {
-        let seal = BusSeal(key: .init(size: .bits256))
+        let seal = BusSeal(key: .random())
         let sealed = seal.seal([1, 2, 3], for: "a", at: "one")
         #expect(seal.open(sealed, from: "a", at: "one") == [1, 2, 3])
         #expect(seal.open(sealed, from: "a", at: "two") == nil)

@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import Foundation
 import TestSupport
 import Testing
@@ -32,7 +32,7 @@ import Testing
     @Test func itsPolicyNamesItsScriptAndItsStyleAndNothingElse() async throws {
         let page = try await page()
         for (element, directive) in [("script", "script-src"), ("style", "style-src")] {
-            let hash = SHA256.hash(data: Data(try page.content(of: element).utf8))
+            let hash = SHA256.hash(try page.content(of: element).utf8)
             #expect(page.policy[directive] == "'sha256-\(Data(hash).base64EncodedString())'")
         }
         #expect(page.policy["default-src"] == "'none'")

@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import Foundation
 import Synchronization
 
@@ -18,18 +18,17 @@ final class BusSeal: Sendable {
     private static let version = UInt8(ascii: "1")
     private static let senderLength = 16
     private static let countLength = 8
-    private static let tagLength = 16
     /// Senders whose keys are remembered; past it all are derived anew.
     private static let capacity = 1024
 
-    private let key: SymmetricKey
+    private let key: SecretKey
     private let sender: Sender
-    private let ownKey: SymmetricKey
+    private let ownKey: SecretKey
     private let count = Atomic<UInt64>(0)
     /// Of those who have proven that they have the deployment's.
-    private let keys = Mutex<[Sender: SymmetricKey]>([:])
+    private let keys = Mutex<[Sender: SecretKey]>([:])
 
-    init(key: SymmetricKey) {
+    init(key: SecretKey) {
         self.key = key
         var generator = SystemRandomNumberGenerator()
         sender = (0..<Self.senderLength).map { _ in .random(in: 0...255, using: &generator) }
@@ -39,19 +38,13 @@ final class BusSeal: Sendable {
     /// - Parameter server: where the ids are of (`ServerFacts.Server.data`).
     func seal(_ plain: [UInt8], for channel: String, at server: String = "") -> [UInt8] {
         let count = count.wrappingAdd(1, ordering: .relaxed).newValue
-        do {
-            let box = try AES.GCM.seal(
-                plain, using: ownKey, nonce: Self.nonce(count), authenticating: Self.place(channel, server))
-            var bytes = Data(capacity: Self.prefixLength + plain.count + Self.tagLength)
-            bytes += sender
-            withUnsafeBytes(of: count.bigEndian) { bytes.append(contentsOf: $0) }
-            bytes += box.ciphertext
-            bytes += box.tag
-            return Self.head(server) + bytes.base64EncodedData()
-        } catch {
-            // It refuses nothing but texts past 64 GB.
-            preconditionFailure("AES-GCM: \(error)")
-        }
+        let box = AES256GCM.seal(
+            plain, key: ownKey, nonce: Self.nonce(count), authenticating: Self.place(channel, server))
+        var bytes = Data(capacity: Self.prefixLength + box.count)
+        bytes += sender
+        withUnsafeBytes(of: count.bigEndian) { bytes.append(contentsOf: $0) }
+        bytes += box
+        return Self.head(server) + bytes.base64EncodedData()
     }
 
     /// - Returns: nil for what no process of this deployment has sealed for this channel, with this server in use, in a
@@ -59,17 +52,16 @@ final class BusSeal: Sendable {
     func open(_ sealed: [UInt8], from channel: String, at server: String = "") -> [UInt8]? {
         let head = Self.head(server)
         guard sealed.starts(with: head), let bytes = Data(base64Encoded: Data(sealed.dropFirst(head.count))),
-            bytes.count >= Self.prefixLength + Self.tagLength
+            bytes.count >= Self.prefixLength
         else { return nil }
         let sender = Sender(bytes.prefix(Self.senderLength))
         let count = bytes.dropFirst(Self.senderLength).prefix(Self.countLength).reduce(0) { $0 << 8 | UInt64($1) }
-        let box = bytes.dropFirst(Self.prefixLength)
         let known = keys.withLock { $0[sender] }
         let key = known ?? Self.key(of: sender, key)
         guard
-            let box = try? AES.GCM.SealedBox(
-                nonce: Self.nonce(count), ciphertext: box.dropLast(Self.tagLength), tag: box.suffix(Self.tagLength)),
-            let plain = try? AES.GCM.open(box, using: key, authenticating: Self.place(channel, server))
+            let plain = AES256GCM.open(
+                bytes.dropFirst(Self.prefixLength), key: key, nonce: Self.nonce(count),
+                authenticating: Self.place(channel, server))
         else { return nil }
         if known == nil {
             keys.withLock { keys in
@@ -77,7 +69,7 @@ final class BusSeal: Sendable {
                 keys[sender] = key
             }
         }
-        return Array(plain)
+        return plain
     }
 
     /// How many senders' keys are remembered.
@@ -102,13 +94,12 @@ final class BusSeal: Sendable {
         [version] + server.utf8 + [0] + channel.utf8
     }
 
-    private static func nonce(_ count: UInt64) throws -> AES.GCM.Nonce {
-        var bytes: [UInt8] = [0, 0, 0, 0]
-        withUnsafeBytes(of: count.bigEndian) { bytes += $0 }
-        return try AES.GCM.Nonce(data: bytes)
+    private static func nonce(_ count: UInt64) -> [UInt8] {
+        [0, 0, 0, 0] + withUnsafeBytes(of: count.bigEndian, Array.init)
     }
 
-    private static func key(of sender: Sender, _ key: SymmetricKey) -> SymmetricKey {
-        HKDF<SHA256>.expand(pseudoRandomKey: key, info: sender, outputByteCount: 32)
+    /// HKDF-Expand (RFC 5869, 2.3) of 32 bytes, which is one round.
+    private static func key(of sender: Sender, _ key: SecretKey) -> SecretKey {
+        SecretKey(SHA256.hmac(sender + [1], key: key))
     }
 }

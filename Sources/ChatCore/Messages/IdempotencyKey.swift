@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 
 /// A caller's promise that two requests are the same one
 /// (draft-ietf-httpapi-idempotency-key-header-07), with a fingerprint of what it asked for.
@@ -17,6 +17,6 @@ package struct IdempotencyKey: Hashable, Sendable {
             throw .invalid(["Idempotency-Key must be 1 to 255 printable ASCII characters"])
         }
         self.text = text
-        self.fingerprint = Array(SHA256.hash(data: Array(content)))
+        self.fingerprint = SHA256.hash(Array(content))
     }
 }

@@ -1,4 +1,4 @@
-import Crypto
+import Cryptography
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -18,7 +18,7 @@ enum WebSocketHandshake {
         guard headers[.transferEncoding] == nil, (headers[.contentLength] ?? "0").isName("0") else {
             throw .badHandshake("A handshake has no body.")
         }
-        let hash = Insecure.SHA1.hash(data: Data((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8))
+        let hash = SHA1.hash((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)
         return [
             .upgrade: "websocket", .connection: "upgrade", .secWebSocketAccept: Data(hash).base64EncodedString(),
         ]

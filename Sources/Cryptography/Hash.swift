@@ -1,0 +1,52 @@
+import COpenSSL
+
+/// SHA-1 (FIPS 180-4), for protocols that ask for it. Nothing may rest on it.
+package enum SHA1 {
+    private static let function = HashFunction("SHA1")
+
+    /// - Returns: 20 bytes.
+    package static func hash(_ bytes: some Collection<UInt8>) -> [UInt8] { function.hash(bytes) }
+}
+
+/// SHA-256 (FIPS 180-4), and the HMAC (RFC 2104) with it.
+package enum SHA256 {
+    private static let function = HashFunction("SHA256")
+
+    /// - Returns: 32 bytes.
+    package static func hash(_ bytes: some Collection<UInt8>) -> [UInt8] { function.hash(bytes) }
+
+    /// - Returns: 32 bytes.
+    package static func hmac(_ bytes: some Collection<UInt8>, key: SecretKey) -> [UInt8] {
+        function.hmac(bytes, key: key.bytes)
+    }
+}
+
+/// One of OpenSSL's, looked up once: by its name that takes longer than a short text's hash.
+private struct HashFunction: @unchecked Sendable {
+    private let method: OpaquePointer
+
+    init(_ name: String) {
+        guard let method = EVP_MD_fetch(nil, name, nil) else { preconditionFailure("OpenSSL has no \(name)") }
+        self.method = method
+    }
+
+    func hash(_ bytes: some Collection<UInt8>) -> [UInt8] {
+        let bytes = Array(bytes)
+        return output { digest, length in EVP_Digest(bytes, bytes.count, digest, length, method, nil) == 1 }
+    }
+
+    func hmac(_ bytes: some Collection<UInt8>, key: [UInt8]) -> [UInt8] {
+        let bytes = Array(bytes)
+        return output { digest, length in
+            HMAC(method, key, Int32(key.count), bytes, bytes.count, digest, length) != nil
+        }
+    }
+
+    private func output(_ write: (UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<UInt32>) -> Bool) -> [UInt8] {
+        Array(unsafeUninitializedCapacity: Int(EVP_MAX_MD_SIZE)) { digest, count in
+            var length: UInt32 = 0
+            guard write(digest.baseAddress, &length) else { preconditionFailure("OpenSSL does not hash") }
+            count = Int(length)
+        }
+    }
+}

@@ -1,0 +1,18 @@
+import COpenSSL
+
+/// The bytes of a key. They are not printed, and comparing two takes as long whatever is in them.
+package struct SecretKey: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
+    let bytes: [UInt8]
+
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// 256 bits from the system's generator.
+    package static func random() -> SecretKey { SecretKey((0..<32).map { _ in .random(in: 0...255) }) }
+
+    package static func == (left: SecretKey, right: SecretKey) -> Bool {
+        left.bytes.count == right.bytes.count && CRYPTO_memcmp(left.bytes, right.bytes, left.bytes.count) == 0
+    }
+
+    package var description: String { "a key of \(bytes.count) bytes" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
