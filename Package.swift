@@ -17,6 +17,30 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
 
+// Of other packages, as targets depend on them.
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
+let dequeModule = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let systemPackage = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
 let package = Package(
     name: "luciq-chat",
     platforms: [.macOS(.v15)],
@@ -41,25 +65,12 @@ let package = Package(
     targets: [
         .target(
             name: "ChatCore",
-            dependencies: [
-                "Cryptography",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["Cryptography", dequeModule, logging, metrics, nioCore, serviceLifecycle],
             swiftSettings: settings
         ),
         .target(
             name: "ChatSQLite",
-            dependencies: [
-                "ChatCore",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["ChatCore", grdb, grdbSQLite, logging, serviceLifecycle],
             swiftSettings: settings
         ),
         // libmariadb-dev and mariadb-connector-c bring it along.
@@ -75,44 +86,27 @@ let package = Package(
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .target(
             name: "MySQLClient",
-            dependencies: [
-                "CMariaDB",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["CMariaDB", logging, serviceLifecycle],
             swiftSettings: settings
         ),
         .target(
             name: "RedisClient",
             dependencies: [
                 "CHiredis", "Cryptography",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                dequeModule, logging, nioCore, nioPosix, nioSSL, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
         .target(
             name: "ChatJobs",
-            dependencies: [
-                "ChatCore", "Cryptography", "RedisClient",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["ChatCore", "Cryptography", "RedisClient", logging, metrics, serviceLifecycle],
             swiftSettings: settings
         ),
         .target(
             name: "ChatCluster",
             dependencies: [
                 "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                logging, metrics, nioPosix, serviceLifecycle,
             ],
             resources: [
                 .embedInCode("Migrations/20251027155137_create_applications.sql"),
@@ -133,18 +127,8 @@ let package = Package(
             name: "ChatHTTP",
             dependencies: [
                 "ChatCore", "Cryptography",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
-                .product(name: "NIOWebSocket", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                dequeModule, httpTypes, hummingbird, hummingbirdCore, logging, metrics, nioCore, nioHTTP1, nioHTTPTypes,
+                nioHTTPTypesHTTP1, nioWebSocket, serviceLifecycle,
             ],
             resources: [
                 .embedInCode("Resources/index.html"),
@@ -165,18 +149,8 @@ let package = Package(
             name: "luciq",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                argumentParser, asyncHTTPClient, configuration, hummingbird, logging, nioCore, nioHTTP1, nioPosix,
+                nioSSL, serviceLifecycle, systemPackage, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -185,62 +159,35 @@ let package = Package(
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",
-            dependencies: [
-                "ChatCore", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
-            ],
+            dependencies: ["ChatCore", "TestSupport", logging, metrics, nioCore],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ChatSQLiteTests",
-            dependencies: [
-                "ChatCore", "ChatSQLite", "TestSupport",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["ChatCore", "ChatSQLite", "TestSupport", grdb, grdbSQLite, logging],
             swiftSettings: settings
         ),
         .testTarget(
             name: "BackendTests",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                logging, metrics, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "MySQLClientTests",
-            dependencies: [
-                "CMariaDB", "MySQLClient", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["CMariaDB", "MySQLClient", "TestSupport", logging, serviceLifecycle],
             swiftSettings: settings
         ),
         .testTarget(
             name: "RedisClientTests",
-            dependencies: [
-                "RedisClient", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["RedisClient", "TestSupport", logging, nioCore, nioPosix, serviceLifecycle],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ChatJobsTests",
-            dependencies: [
-                "ChatCore", "ChatJobs", "RedisClient", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["ChatCore", "ChatJobs", "RedisClient", "TestSupport", logging, metrics, serviceLifecycle],
             exclude: ["Ruby"],
             swiftSettings: settings
         ),
@@ -248,9 +195,7 @@ let package = Package(
             name: "ChatClusterTests",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                logging, metrics, serviceLifecycle,
             ],
             swiftSettings: settings
         ),
@@ -258,39 +203,20 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "Hummingbird", package: "hummingbird"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-                .product(name: "NIOWebSocket", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Yams", package: "Yams"),
+                grdb, httpTypes, hummingbird, logging, nioCore, nioHTTPTypes, nioWebSocket, serviceLifecycle, yams,
             ],
             swiftSettings: settings
         ),
         // A process that LuciqTests start and kill.
         .executableTarget(
             name: "JobsTestWorker",
-            dependencies: [
-                "ChatJobs", "RedisClient",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ],
+            dependencies: ["ChatJobs", "RedisClient", logging, metrics, serviceLifecycle, unixSignals],
             path: "Tests/JobsTestWorker",
             swiftSettings: settings
         ),
         .testTarget(
             name: "LuciqTests",
-            dependencies: [
-                "ChatCore", "JobsTestWorker", "luciq", "TestSupport",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
+            dependencies: ["ChatCore", "JobsTestWorker", "luciq", "TestSupport", grdb, nioCore, nioPosix],
             swiftSettings: settings
         ),
     ],
