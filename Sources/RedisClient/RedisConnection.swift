@@ -17,7 +17,7 @@ package final class RedisConnection: Sendable {
 
     private let channel: any Channel
     private let state: Mutex<State>
-    /// That it is of no more use; the socket itself may take longer to close, as TLS waits for the other side.
+    /// That it is of no more use; the socket itself may take longer to close.
     private let closed: EventLoopPromise<Void>
 
     init(channel: any Channel, limits: State.Limits) {

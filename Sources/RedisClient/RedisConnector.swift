@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-import NIOSSL
+import TLSClient
 
 /// Makes connections that are ready for commands: TCP, TLS, password, database, and that the server is up.
 struct RedisConnector: Sendable {
@@ -104,7 +104,7 @@ struct RedisConnector: Sendable {
     ) async throws(RedisError) -> RedisConnection {
         do {
             // Read anew each time, so that renewed certificates are used.
-            let context = try tls.map { try NIOSSLContext(configuration: $0.nioConfiguration()) }
+            let context = try tls.map { try $0.context() }
             return try await ClientBootstrap(group: group)
                 .connectTimeout(deadline - .now())
                 .channelOption(.socketOption(.so_keepalive), value: 1)
@@ -112,8 +112,7 @@ struct RedisConnector: Sendable {
                 .connect(host: endpoint.host, port: endpoint.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
                         if let context {
-                            try channel.pipeline.syncOperations.addHandler(
-                                NIOSSLClientHandler(context: context, serverHostname: endpoint.nameForTLS))
+                            try channel.pipeline.syncOperations.addHandler(TLSHandler(context, host: endpoint.host))
                         }
                         let connection = RedisConnection(channel: channel, limits: limits)
                         try channel.pipeline.syncOperations.addHandler(
@@ -127,25 +126,16 @@ struct RedisConnector: Sendable {
     }
 }
 
-extension RedisConfiguration.Endpoint {
-    /// For SNI and the certificate's check; nil for an address, which is checked as such.
-    fileprivate var nameForTLS: String? { (try? SocketAddress(ipAddress: host, port: port)) == nil ? host : nil }
-}
-
 extension RedisConfiguration.TLS {
-    fileprivate func nioConfiguration() throws -> TLSConfiguration {
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.certificateVerification =
+    fileprivate func context() throws(TLSError) -> TLSContext {
+        let verification: TLSContext.Verification =
             switch verification {
-            case .full: .fullVerification
-            case .ca: .noHostnameVerification
+            case .full: .full
+            case .ca: .authority
             case .none: .none
             }
-        if let authorities { configuration.trustRoots = .file(authorities) }
-        if let certificate, let key {
-            configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) }
-            configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: key, format: .pem))
-        }
-        return configuration
+        var identity: (certificate: String, key: String)?
+        if let certificate, let key { identity = (certificate, key) }
+        return try TLSContext(verification: verification, authorities: authorities, identity: identity)
     }
 }

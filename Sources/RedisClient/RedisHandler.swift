@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-import NIOSSL
+import TLSClient
 
 #if canImport(Darwin)
     import Darwin
@@ -55,8 +55,6 @@ final class RedisHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { connection.close(reason: "closed") }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Some servers close TLS without saying so; channelInactive follows.
-        if case NIOSSLError.uncleanShutdown = error { return }
         let failure = RedisError(connecting: error)
         var unusable: RedisError?
         if case .unusable = failure { unusable = failure }
@@ -91,9 +89,7 @@ extension RedisError {
             }
         case ChannelError.connectTimeout: self = .unavailable(reason: "no connection in time")
         case let error as IOError: self = .unavailable(reason: String(cString: strerror(error.errnoCode)).lowercased())
-        case let error as NIOSSLError: self = .unusable(reason: "TLS failed: \(error)")
-        case let error as NIOSSLExtraError: self = .unusable(reason: "TLS failed: \(error)")
-        case let error as BoringSSLError: self = .unusable(reason: "TLS failed: \(error)")
+        case let error as TLSError: self = .unusable(reason: "TLS failed: \(error)")
         default: self = .unavailable(reason: "\(error)")
         }
     }

@@ -55,7 +55,7 @@ struct Tail: AsyncParsableCommand {
         while true {
             var parser = EventParser()
             do {
-                var stream = try await server.stream(after: following.cursor)
+                let stream = try await server.stream(after: following.cursor)
                 Notice.tell(following.connected())
                 while let bytes = try await stream.next() { try show(bytes, &parser, &following) }
                 throw CallFailure(sentence: "The connection was lost.", outlook: .passing())

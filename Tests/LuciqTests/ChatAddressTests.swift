@@ -8,16 +8,19 @@ import Testing
     static let token = "0123456789abcdef0123456789abcdef"
 
     @Test(arguments: [
-        ("http://127.0.0.1:3000", "http://127.0.0.1:3000", "127.0.0.1"),
-        ("http://127.0.0.1:3000/", "http://127.0.0.1:3000", "127.0.0.1"),
-        ("https://chat.example.com", "https://chat.example.com", "chat.example.com"),
-        ("HTTPS://example.com/chat//", "HTTPS://example.com/chat", "example.com"),
-        ("http://[::1]:3000", "http://[::1]:3000", "::1"),
+        ("http://127.0.0.1:3000", "127.0.0.1", 3000, "127.0.0.1:3000", ""),
+        ("http://127.0.0.1:3000/", "127.0.0.1", 3000, "127.0.0.1:3000", ""),
+        ("http://chat.example.com", "chat.example.com", 80, "chat.example.com", ""),
+        ("https://chat.example.com", "chat.example.com", 443, "chat.example.com", ""),
+        ("HTTPS://example.com/a%20b/chat//", "example.com", 443, "example.com", "/a%20b/chat"),
+        ("http://[::1]:3000", "::1", 3000, "[::1]:3000", ""),
     ])
-    func goodAddresses(_ url: String, _ base: String, _ host: String) throws {
+    func goodAddresses(_ url: String, _ host: String, _ port: Int, _ authority: String, _ prefix: String) throws {
         let address = try ChatAddress(url: url, token: Self.token, chat: "7")
-        #expect(address.host.trimmingCharacters(in: ["[", "]"]) == host)
-        let path = "\(base)/applications/\(Self.token)/chats/7"
+        #expect(address.host == host && address.port == port && address.authority == authority)
+        #expect(address.isSecure == url.lowercased().hasPrefix("https"))
+        #expect(address.base + "/" == url + "/" || url.hasPrefix(address.base + "/"))
+        let path = "\(prefix)/applications/\(Self.token)/chats/7"
         #expect(address.messages == path + "/messages")
         #expect(address.stream(after: "41") == path + "/stream?after=41")
         #expect(address.stream(after: "a&b=é") == path + "/stream?after=a%26b%3D%C3%A9")

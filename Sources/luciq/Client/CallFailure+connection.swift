@@ -1,9 +1,8 @@
-import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import NIOSSL
+import TLSClient
 
 extension CallFailure {
     /// What became of a connection.
@@ -20,21 +19,17 @@ extension CallFailure {
             self.init(sentence: "The server cannot be reached\(reason).", outlook: .passing())
         case let error as IOError where [ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL].contains(error.errnoCode):
             self.init(sentence: "The server cannot be reached: \(error.reasonText).", outlook: .passing())
-        case let error as HTTPClientError
-        where [.connectTimeout, .getConnectionFromPoolTimeout, .tlsHandshakeTimeout].contains(error):
+        case is HTTPConnection.NoAnswer, ChannelError.connectTimeout:
             self.init(sentence: "The server cannot be reached: it does not answer.", outlook: .passing())
-        case NIOSSLError.handshakeFailed(.sslError(let stack)):
-            let isUntrusted = stack.contains { "\($0)".contains("CERTIFICATE_VERIFY_FAILED") }
-            let sentence =
-                isUntrusted
-                ? "The certificate of \(address.host.printable) is not to be trusted."
-                : "No TLS connection to \(address.host.printable) can be made."
-            self.init(sentence: sentence, outlook: .final)
-        case is NIOSSLExtraError:
+        case TLSError.untrusted:
+            self.init(sentence: "The certificate of \(address.host.printable) is not to be trusted.", outlook: .final)
+        case TLSError.otherHost:
             self.init(sentence: "The certificate is not one of \(address.host.printable).", outlook: .final)
+        case is TLSError where !wasThere:
+            self.init(sentence: "No TLS connection to \(address.host.printable) can be made.", outlook: .final)
         case is HTTPParserError where !wasThere:
             self.init(sentence: "There is no HTTP server at \(address.base).", outlook: .final)
-        case let error as HTTPClientError where [.readTimeout, .deadlineExceeded].contains(error):
+        case is HTTPConnection.Silence:
             self.init(sentence: "The server says nothing any more.", outlook: .passing(), mayHaveHappened: true)
         default:
             let reason = (error as? IOError).map { ": \($0.reasonText)" } ?? ""

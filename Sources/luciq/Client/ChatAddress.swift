@@ -10,7 +10,14 @@ struct ChatAddress {
 
     /// The server's URL, without a slash at its end: `https://chat.example.com`, `http://127.0.0.1:3000/prefix`.
     let base: String
+    let isSecure: Bool
+    /// A name or an address, without brackets.
     let host: String
+    let port: Int
+    /// As the header Host has it.
+    let authority: String
+    /// Where the server is on that host: nothing, or a path without a slash at its end.
+    private let path: String
     let token: Tenant.Token
     let chat: Int64
 
@@ -35,18 +42,22 @@ struct ChatAddress {
             throw Invalid(sentence: "CHAT must be a chat's number, from 1.")
         }
         base = String(url.reversed().drop { $0 == "/" }.reversed())
-        self.host = host
+        isSecure = scheme == "https"
+        self.host = host.trimmingCharacters(in: ["[", "]"])
+        port = parts.port ?? (isSecure ? 443 : 80)
+        authority = parts.port.map { "\(host):\($0)" } ?? host
+        path = String(parts.percentEncodedPath.reversed().drop { $0 == "/" }.reversed())
         self.token = token
         self.chat = chat.rawValue
     }
 
-    var messages: String { "\(base)/applications/\(token.text)/chats/\(chat)/messages" }
+    var messages: String { "\(path)/applications/\(token.text)/chats/\(chat)/messages" }
 
     /// - Parameter cursor: what was seen last; nil to begin with the next message.
     func stream(after cursor: String?) -> String {
         // Opaque: it goes back as it came.
         let value = cursor?.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
         let query = value.map { "?after=\($0)" } ?? ""
-        return "\(base)/applications/\(token.text)/chats/\(chat)/stream\(query)"
+        return "\(path)/applications/\(token.text)/chats/\(chat)/stream\(query)"
     }
 }

@@ -1,70 +1,55 @@
-import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
-import NIOSSL
+import TLSClient
 
-/// The calls that the terminal's commands make. Here, and only here, is which HTTP client makes them.
+/// The calls that the terminal's commands make, over one connection that is kept where the server keeps it.
 final class ChatClient {
     private let address: ChatAddress
-    private let http: HTTPClient
+    private let tls: TLSContext?
+    private let silence: Duration
+    private var connection: HTTPConnection?
     /// Whether the server has ever answered: then its name is no mistake.
     private var wasThere = false
 
-    private init(_ address: ChatAddress, http: HTTPClient) {
+    /// - Parameter silence: how long a server may say nothing before its connection counts as dead.
+    private init(_ address: ChatAddress, silence: Duration) throws(CallFailure) {
         self.address = address
-        self.http = http
+        self.silence = silence
+        tls = try Self.tls(for: address)
     }
+
+    deinit { connection?.close() }
 
     /// - Parameter silence: how long a server may say nothing before its connection counts as dead.
     static func with(_ address: ChatAddress, silence: Duration, _ body: (ChatClient) async throws -> Void) async throws
     {
-        var configuration = HTTPClient.Configuration()
-        configuration.redirectConfiguration = .disallow
-        configuration.timeout = .init(connect: .seconds(10), read: TimeAmount(silence))
-        // The commands try again themselves, and say so.
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.httpVersion = .http1Only
-        configuration.tlsConfiguration = try ownAuthorities()
-        let http = HTTPClient(configuration: configuration)
-        let result: Result<Void, any Error>
-        do {
-            result = .success(try await body(ChatClient(address, http: http)))
-        } catch {
-            result = .failure(error)
-        }
-        // A client must be shut down before it goes; what becomes of that changes nothing for the command.
-        try? await http.shutdown()
-        try result.get()
+        try await body(ChatClient(address, silence: silence))
     }
 
-    /// What `SSL_CERT_FILE` says, where OpenSSL's users name their own authorities; nil to trust the system's.
-    private static func ownAuthorities() throws(CallFailure) -> TLSConfiguration? {
-        guard let file = ProcessInfo.processInfo.environment["SSL_CERT_FILE"], !file.isEmpty else { return nil }
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        configuration.trustRoots = .file(file)
+    /// With the authorities that `SSL_CERT_FILE` names, as OpenSSL's users do; without it, the system's.
+    private static func tls(for address: ChatAddress) throws(CallFailure) -> TLSContext? {
+        let file = ProcessInfo.processInfo.environment["SSL_CERT_FILE"] ?? ""
+        guard address.isSecure || !file.isEmpty else { return nil }
         do {
-            _ = try NIOSSLContext(configuration: configuration)
+            let context = try TLSContext(authorities: file.isEmpty ? nil : file)
+            return address.isSecure ? context : nil
         } catch {
             throw CallFailure(sentence: "SSL_CERT_FILE must name a file of certificates.", outlook: .final)
         }
-        return configuration
     }
 
     /// Stores a message, once for all calls with the same key.
     ///
     /// - Returns: its number.
     func send(_ body: String, key: String) async throws(CallFailure) -> Int64 {
-        var request = HTTPClientRequest(url: address.messages)
-        request.method = .POST
-        request.headers.add(name: "Content-Type", value: "application/json")
-        request.headers.add(name: "Idempotency-Key", value: key)
-        do {
-            request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(["body": body])))
-        } catch {
+        guard let json = try? JSONEncoder().encode(["body": body]) else {
             throw CallFailure(sentence: "The text cannot be written as JSON.", outlook: .refused)
         }
-        let answer = try await answer(to: request)
+        let headers: HTTPHeaders = [
+            "Content-Type": "application/json", "Content-Length": String(json.count), "Idempotency-Key": key,
+        ]
+        let answer = try await whole(execute(.POST, address.messages, headers, ByteBuffer(bytes: json)))
         guard answer.status == 201, let created = try? JSONDecoder().decode(Created.self, from: Data(answer.body))
         else { throw answer.failure(of: address) }
         return created.message_number
@@ -72,25 +57,24 @@ final class ChatClient {
 
     /// The chat's messages after the one that the cursor names, and those that are still to come; nil for those alone.
     func stream(after cursor: String?) async throws(CallFailure) -> Stream {
-        var request = HTTPClientRequest(url: address.stream(after: cursor))
-        request.headers.add(name: "Accept", value: "text/event-stream")
-        request.headers.add(name: "Cache-Control", value: "no-store")
-        let response = try await execute(request, until: .distantFuture)
-        guard response.status == .ok, response.contentType.hasPrefix("text/event-stream") else {
+        let response = try await execute(
+            .GET, address.stream(after: cursor), ["Accept": "text/event-stream", "Cache-Control": "no-store"])
+        guard response.head.status == .ok, response.contentType.hasPrefix("text/event-stream") else {
             throw try await whole(response).failure(of: address)
         }
-        return Stream(address: address, body: response.body.makeAsyncIterator())
+        return Stream(address: address, response: response, silence: silence)
     }
 
     /// The bytes of a stream as they come.
     struct Stream {
         fileprivate let address: ChatAddress
-        fileprivate var body: HTTPClientResponse.Body.AsyncIterator
+        fileprivate let response: HTTPConnection.Response
+        fileprivate let silence: Duration
 
         /// - Returns: at least one byte; nil when the server has closed it.
-        mutating func next() async throws(CallFailure) -> ByteBufferView? {
+        func next() async throws(CallFailure) -> ByteBufferView? {
             do {
-                return try await body.next()?.readableBytesView
+                return try await response.next(within: silence)?.readableBytesView
             } catch {
                 throw CallFailure(losing: error, to: address, wasThere: true)
             }
@@ -99,40 +83,65 @@ final class ChatClient {
 
     private struct Created: Decodable { let message_number: Int64 }
 
-    /// A whole answer, soon.
-    private func answer(to request: HTTPClientRequest) async throws(CallFailure) -> HTTPAnswer {
-        try await whole(execute(request, until: .now() + .seconds(15)))
-    }
-
     private func execute(
-        _ request: HTTPClientRequest, until deadline: NIODeadline
-    ) async throws(CallFailure) -> HTTPClientResponse {
-        var request = request
-        request.headers.add(name: "User-Agent", value: "luciq")
+        _ method: HTTPMethod, _ target: String, _ headers: HTTPHeaders, _ body: ByteBuffer? = nil
+    ) async throws(CallFailure) -> HTTPConnection.Response {
+        var head = HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)
+        head.headers.add(name: "Host", value: address.authority)
+        head.headers.add(name: "User-Agent", value: "luciq")
         do {
-            let response = try await http.execute(request, deadline: deadline)
-            wasThere = true
-            return response
+            let kept = connection?.isFree == true ? connection : nil
+            if kept == nil { connection?.close() }
+            connection = nil
+            if let kept {
+                do {
+                    return try await send(head, body, over: kept)
+                } catch is HTTPConnection.Silence {
+                    throw HTTPConnection.Silence()
+                } catch {
+                    // The server closed it meanwhile: a new one will do. Both calls may be made twice.
+                }
+            }
+            return try await send(
+                head, body,
+                over: .connect(to: address.host, port: address.port, tls: tls, patience: .seconds(10)))
         } catch {
             throw CallFailure(losing: error, to: address, wasThere: wasThere)
         }
     }
 
-    private func whole(_ response: HTTPClientResponse) async throws(CallFailure) -> HTTPAnswer {
+    private func send(
+        _ head: HTTPRequestHead, _ body: ByteBuffer?, over connection: HTTPConnection
+    ) async throws -> HTTPConnection.Response {
+        self.connection = connection
+        let response = try await connection.send(head, body: body, within: silence)
+        wasThere = true
+        return response
+    }
+
+    /// A whole answer, soon.
+    private func whole(_ response: HTTPConnection.Response) async throws(CallFailure) -> HTTPAnswer {
+        let deadline = ContinuousClock.now + .seconds(15)
         do {
+            var body: [UInt8] = []
+            while let bytes = try await response.next(within: deadline - .now) {
+                body += bytes.readableBytesView
+                guard body.count <= 1 << 20 else { throw HTTPConnection.Silence() }
+            }
             return HTTPAnswer(
-                status: Int(response.status.code),
+                status: Int(response.head.status.code),
                 contentType: response.contentType,
-                retryAfter: response.headers.first(name: "Retry-After"),
-                location: response.headers.first(name: "Location"),
-                body: Array(buffer: try await response.body.collect(upTo: 1 << 20))
+                retryAfter: response.head.headers.first(name: "Retry-After"),
+                location: response.head.headers.first(name: "Location"),
+                body: body
             )
         } catch {
+            connection?.close()
             throw CallFailure(losing: error, to: address, wasThere: true)
         }
     }
 }
 
-extension HTTPClientResponse {
-    fileprivate var contentType: String { headers.first(name: "Content-Type") ?? "" }
+extension HTTPConnection.Response {
+    fileprivate var contentType: String { head.headers.first(name: "Content-Type") ?? "" }
 }

@@ -1,0 +1,90 @@
+import COpenSSL
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// What a client trusts and shows, for any number of connections: TLS 1.2 or 1.3.
+package final class TLSContext: @unchecked Sendable {
+    package enum Verification: Sendable {
+        /// The certificate must be signed by a known authority, and name the host.
+        case full
+        /// The certificate must be signed by a known authority.
+        case authority
+        /// Any certificate will do.
+        case none
+    }
+
+    let verification: Verification
+    // SSL_CTX counts its references under a lock, and nothing changes it after init.
+    private let context: OpaquePointer
+
+    /// Reads the files.
+    ///
+    /// - Parameters:
+    ///   - authorities: path of a PEM file with certificates, or of a folder as `openssl rehash` makes it; nil for the
+    ///     system's.
+    ///   - identity: paths of PEM files: the certificate (chain) that is shown, and its key.
+    /// - Throws: `.unusableFile`.
+    package init(
+        verification: Verification = .full, authorities: String? = nil,
+        identity: (certificate: String, key: String)? = nil
+    ) throws(TLSError) {
+        guard let context = SSL_CTX_new(TLS_client_method()) else { preconditionFailure("OpenSSL has no TLS") }
+        self.context = context
+        self.verification = verification
+        SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+        SSL_CTX_ctrl(context, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
+        SSL_CTX_set_options(context, Self.noRenegotiation)
+        SSL_CTX_set_verify(context, verification == .none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
+        // Of its own accord OpenSSL asks at the terminal.
+        SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
+        if let authorities {
+            ERR_clear_error()
+            guard
+                SSL_CTX_load_verify_file(context, authorities) == 1
+                    || Self.isFolder(authorities) && SSL_CTX_load_verify_dir(context, authorities) == 1
+            else { throw .unusableFile("\(authorities): \(TLSReason.last)") }
+        } else {
+            SSL_CTX_set_default_verify_paths(context)
+        }
+        if let identity {
+            ERR_clear_error()
+            guard SSL_CTX_use_certificate_chain_file(context, identity.certificate) == 1 else {
+                throw .unusableFile("\(identity.certificate): \(TLSReason.last)")
+            }
+            guard SSL_CTX_use_PrivateKey_file(context, identity.key, SSL_FILETYPE_PEM) == 1 else {
+                throw .unusableFile("\(identity.key): \(TLSReason.last)")
+            }
+        }
+    }
+
+    deinit { SSL_CTX_free(context) }
+
+    func makeConnection() -> OpaquePointer {
+        guard let connection = SSL_new(context) else { preconditionFailure("Out of memory") }
+        return connection
+    }
+
+    /// SSL_OP_NO_RENEGOTIATION, which is a macro with arguments: with it a write never waits for a read.
+    private static let noRenegotiation: UInt64 = 1 << 30
+
+    private static func isFolder(_ path: String) -> Bool {
+        guard let folder = opendir(path) else { return false }
+        closedir(folder)
+        return true
+    }
+}
+
+/// What OpenSSL's queue of errors says.
+enum TLSReason {
+    static var last: String {
+        let code = ERR_peek_last_error()
+        guard code != 0, let text = ERR_reason_error_string(code) else { return "the connection was closed" }
+        return String(cString: text)
+    }
+}
