@@ -92,7 +92,9 @@ let package = Package(
                 "CHiredis", "Cryptography", "TLSClient",
                 dequeModule, logging, nioCore, nioPosix, serviceLifecycle,
             ],
-            swiftSettings: settings
+            swiftSettings: settings,
+            // Not the shared one: each release of Debian has it under another name.
+            linkerSettings: [.linkedLibrary(onMac ? "hiredis" : ":libhiredis.a")]
         ),
         .target(
             name: "ChatJobs",
