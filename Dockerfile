@@ -11,15 +11,14 @@ RUN swift package resolve
 COPY Sources Sources
 # The manifest names the tests' folders; nothing in them is compiled.
 COPY Tests Tests
-# What debuggers need is stripped; the names of functions stay, for the backtrace of a crash.
-RUN swift build -c release --product luciq --static-swift-stdlib \
-    && strip --strip-debug -o /luciq "$(swift build -c release --static-swift-stdlib --show-bin-path)/luciq"
+COPY scripts/build scripts/release scripts/
+RUN scripts/release && strip --strip-debug -o /luciq .build/release/luciq
 
 FROM debian:bookworm-slim
 # libmariadb3 brings the plugins for the passwords of MySQL 8; ca-certificates and tzdata serve TLS and logs' times.
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends \
-        ca-certificates libhiredis0.14 libmariadb3 libsqlite3-0 tzdata \
+        ca-certificates libmariadb3 libsqlite3-0 libssl3 tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin luciq \
     && install -d -o luciq -g luciq /data

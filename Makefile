@@ -13,7 +13,7 @@ LUCIQ  := .build/release/luciq
 SWIFT_SOURCES := Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-cluster run-galera services test build release bench smoke format lint clean
+.PHONY: help setup run run-cluster run-galera services test build release package bench smoke format lint clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,10 +38,13 @@ test: ## Build and run the tests (FILTER=GroupCommit for some of them)
 	@scripts/test '$(FILTER)'
 
 build: setup ## Build everything, tests too, for debugging
-	swift build --build-tests
+	@scripts/build --build-tests
 
 release: setup ## Build the optimised executable, .build/release/luciq
-	swift build -c release --product luciq
+	@scripts/release
+
+package: release ## Pack the optimised executable for Linux: an archive and a Debian package, in .build/packages
+	@scripts/package $(LUCIQ)
 
 smoke: release ## Drive the release build as a user would: start, curl, stop, kill
 	@scripts/setup smoke
