@@ -66,7 +66,7 @@ let package = Package(
         ),
         .target(
             name: "ChatSQLite",
-            dependencies: ["ChatCore", grdb, grdbSQLite, logging, serviceLifecycle],
+            dependencies: ["ChatCore", grdb, grdbSQLite, logging, metrics, serviceLifecycle],
             swiftSettings: settings
         ),
         // libmariadb-dev and mariadb-connector-c bring it along.

@@ -14,7 +14,8 @@ extension Backend {
         _ configuration: ClusterConfiguration, logger: Logger, metrics: any MetricsFactory = NOOPMetricsHandler.instance
     ) async throws -> Backend {
         if configuration.migrates { _ = try await MySQLKeeper(configuration, logger: logger).migrate() }
-        let store = try await MySQLStore(configuration, logger: logger)
+        let store = try await MySQLStore(
+            configuration, observer: ReadObserver(logger: logger, metrics: metrics), logger: logger)
         try await check(store.redis, configuration, logger)
         for weakness in store.weaknesses { weakness.log(to: logger) }
         store.redis.onRefusal { cause in
@@ -59,7 +60,9 @@ extension MySQLStore {
     private static let redisLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// Checks that what it needs is there, then makes the pools. They connect when they are used.
-    init(_ configuration: ClusterConfiguration, logger: Logger) async throws {
+    init(
+        _ configuration: ClusterConfiguration, observer: ReadObserver = .none, logger: Logger
+    ) async throws {
         let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
         // What changed while it was away could not be marked: the syncs must look for it (`MarkEpoch`).
@@ -80,6 +83,7 @@ extension MySQLStore {
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
                 server: { watch.data }, logger: logger),
+            observer: observer,
             weaknesses: weaknesses,
             patience: configuration.patience,
             logger: logger

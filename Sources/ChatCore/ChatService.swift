@@ -5,7 +5,6 @@ package import ServiceLifecycle
 /// The use cases. Everything is reached through what owns it: a chat through its tenant, a message through its chat,
 /// so that no call can be written that forgets whose data it touches.
 package struct ChatService: Sendable {
-    /// As it was given, with its reads measured.
     package let backend: Backend
     let chatWriter: ChatWriter
     let newChatWriter: NewChatWriter
@@ -29,7 +28,7 @@ package struct ChatService: Sendable {
         logger: Logger,
         metrics: any MetricsFactory
     ) {
-        self.backend = backend.observed(time: time, logger: logger, metrics: metrics)
+        self.backend = backend
         self.tenantIDs = ImmutableCache(capacity: 16_384, epoch: backend.epoch)
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
@@ -47,7 +46,7 @@ package struct ChatService: Sendable {
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.scans = ScanGate(places: backend.searchesAtOnce, time: time)
         self.hub = Hub(
-            backend: self.backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
+            backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before

@@ -1,5 +1,6 @@
 package import ChatCore
 package import Logging
+package import Metrics
 
 extension Backend {
     /// The embedded backend: one file, held by this process alone until `close` or its end.
@@ -7,9 +8,12 @@ extension Backend {
     /// Opens the file (creating it and its folder), takes its lock and migrates it.
     ///
     /// - Throws: `StoreProblem`.
-    package static func sqlite(path: String, logger: Logger) throws -> Backend {
+    package static func sqlite(
+        path: String, logger: Logger, metrics: any MetricsFactory = NOOPMetricsHandler.instance
+    ) throws -> Backend {
         let missingLog = FileMark.missingLog(of: path)
-        let (store, file) = try SQLiteStore.openExclusively(path: path)
+        var (store, file) = try SQLiteStore.openExclusively(path: path)
+        store.observer = ReadObserver(logger: logger, metrics: metrics)
         if let missingLog { logger.error("Database log missing", metadata: ["advice": "\(missingLog)"]) }
         return Backend(store, file: file, logger: logger)
     }

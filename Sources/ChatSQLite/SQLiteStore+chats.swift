@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: ChatStore {
     package func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
-        try read { db in
+        try read(.chatID) { db in
             let query = try Query(
                 db, "SELECT id FROM chats WHERE application_id = ? AND number = ?",
                 .integer(tenant.rawValue), .integer(number.rawValue))
@@ -12,7 +12,7 @@ extension SQLiteStore: ChatStore {
     }
 
     package func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
-        try read { db in
+        try read(.chat) { db in
             let query = try Query(
                 db,
                 "SELECT number, messages_count, created_at FROM chats WHERE application_id = ? AND number = ?",
@@ -22,7 +22,7 @@ extension SQLiteStore: ChatStore {
     }
 
     package func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
-        try read { db in
+        try read(.chats) { db in
             let query = try Query(
                 db,
                 """

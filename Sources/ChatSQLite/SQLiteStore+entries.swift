@@ -4,7 +4,7 @@ import GRDB
 extension SQLiteStore {
     /// Numbers are dense here, and none is void.
     package func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
-        try read { db in
+        try read(.entries) { db in
             let query = try Self.walk(chat, Page(after: number), limit: limit.messages, db)
             var entries: [LogEntry] = []
             var bytes = 0
@@ -17,7 +17,13 @@ extension SQLiteStore {
     }
 
     package func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        try read { db in
+        try lastNumbers(of: chats, for: .lastNumbers)
+    }
+
+    private func lastNumbers(
+        of chats: [Chat.ID], for operation: ReadObserver.Operation
+    ) throws -> [Chat.ID: Int64] {
+        try read(operation) { db in
             let query = try Query(db, "SELECT last_message_number FROM chats WHERE id = ?")
             var numbers: [Chat.ID: Int64] = [:]
             for chat in chats {
@@ -29,7 +35,7 @@ extension SQLiteStore {
     }
 
     package func tail(of chat: Chat.ID) async throws -> LogTail {
-        LogTail(upTo: try await lastNumbers(of: [chat])[chat] ?? 0)
+        LogTail(upTo: try lastNumbers(of: [chat], for: .tail)[chat] ?? 0)
     }
 
     /// None is ever missing below another.

@@ -3,7 +3,7 @@ import GRDB
 
 extension SQLiteStore: MessageStore {
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try read { db in
+        try read(.message) { db in
             let query = try Query(
                 db, "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
                 .integer(chat.rawValue), .integer(number.rawValue))
@@ -12,7 +12,7 @@ extension SQLiteStore: MessageStore {
     }
 
     package func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try read { db in
+        try read(.messages) { db in
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
             var bytes = 0
@@ -28,7 +28,7 @@ extension SQLiteStore: MessageStore {
     }
 
     package func count(in chat: Chat.ID) async throws -> Int64? {
-        try read { db in
+        try read(.chatMessageCount) { db in
             let query = try Query(db, "SELECT messages_count FROM chats WHERE id = ?", .integer(chat.rawValue))
             return try query.next() ? query.integer(0) : nil
         }

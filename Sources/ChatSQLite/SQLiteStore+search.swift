@@ -5,7 +5,7 @@ extension SQLiteStore {
     package func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + searchDeadline
-        return try await scan { db in
+        return try await scan(.search) { db in
             let found = try Self.matches(text, chat, page, limit: page.limit + 1, deadline, db)
             let page = page.cut(to: found)
             let precedes = try page.behind.map { try !Self.matches(text, chat, $0, limit: 1, deadline, db).isEmpty }

@@ -3,14 +3,14 @@ import GRDB
 
 extension SQLiteStore: TenantStore {
     package func id(of token: Tenant.Token) async throws -> Tenant.ID? {
-        try read { db in
+        try read(.applicationID) { db in
             let query = try Query(db, "SELECT id FROM applications WHERE token = ?", .text(token.text))
             return try query.next() ? Tenant.ID(query.integer(0)) : nil
         }
     }
 
     package func tenant(_ id: Tenant.ID) async throws -> Tenant? {
-        try read { db in
+        try read(.application) { db in
             let query = try Query(
                 db, "SELECT token, name, chats_count, messages_count, created_at FROM applications WHERE id = ?",
                 .integer(id.rawValue))
@@ -27,7 +27,7 @@ extension SQLiteStore: TenantStore {
     }
 
     package func messageCount(of id: Tenant.ID) async throws -> Int64? {
-        try read { db in
+        try read(.applicationMessageCount) { db in
             let query = try Query(
                 db, "SELECT messages_count FROM applications WHERE id = ?", .integer(id.rawValue))
             return try query.next() ? query.integer(0) : nil

@@ -14,6 +14,8 @@ package struct SQLiteStore: Sendable {
     let scans: DatabasePool
     /// How long one search may walk a chat.
     var searchDeadline = SearchWalk.deadline
+    /// Of what clients read.
+    var observer = ReadObserver.none
     /// By which idempotency keys age.
     var keyClock = KeyClock()
     private let file: SQLiteFile?
@@ -149,14 +151,26 @@ package struct SQLiteStore: Sendable {
         try poolClosed.get()
     }
 
-    /// A short read, on this thread.
-    func read<Result>(_ body: (SQLiteReaders.Reader) throws -> Result) throws -> Result {
-        if file?.isLost == true { throw SQLiteFile.lost }
+    /// A short read for a client, on this thread.
+    func read<Result>(
+        _ operation: ReadObserver.Operation, _ body: (SQLiteReaders.Reader) throws -> Result
+    ) throws -> Result {
+        let reading = observer.begin(operation)
+        if file?.isLost == true { throw reading.end(SQLiteFile.lost) }
         do {
-            return try readers.read(body)
+            let result = try readers.read(body)
+            reading.end()
+            return result
         } catch {
-            throw ChatError(driver: error)
+            throw reading.end(ChatError(driver: error))
         }
+    }
+
+    /// A long read for a client, measured.
+    func scan<Result: Sendable>(
+        _ operation: ReadObserver.Operation, _ body: @escaping @Sendable (Database) throws -> Result
+    ) async throws -> Result {
+        try await observer.observe(operation) { try await scan(body) }
     }
 
     /// A long read, in one snapshot, on another thread.
@@ -190,7 +204,7 @@ package struct SQLiteStore: Sendable {
 
     /// - Throws: `ChatError.unavailable` when the file cannot be read, or is not the one that the next start opens.
     func probe() throws {
-        try file?.verify()
-        try read { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
+        do throws(ChatError) { try file?.verify() } catch { throw observer.begin(.probe).end(error) }
+        try read(.probe) { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
     }
 }

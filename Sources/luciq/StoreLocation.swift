@@ -21,7 +21,7 @@ enum StoreLocation: CustomStringConvertible {
 
     func backend(logger: Logger, metrics: PrometheusRegistry = PrometheusRegistry()) async throws -> Backend {
         switch self {
-        case .sqlite(let path): try Backend.sqlite(path: path, logger: logger)
+        case .sqlite(let path): try Backend.sqlite(path: path, logger: logger, metrics: metrics)
         case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger, metrics: metrics)
         }
     }

@@ -5,6 +5,8 @@ struct FaultyBackend: Sendable {
     let reads = Gate()
     let writes = Gate()
     let inner: Backend
+    /// The store's own: what the gate does happens in it.
+    let observer: ReadObserver
 
     /// The same backend behind the gates.
     var backend: Backend {
@@ -15,12 +17,14 @@ struct FaultyBackend: Sendable {
         backend.tenantLog = self
         backend.newChatLog = self
         backend.chatLog = self
-        backend.probe = { try await read { try await $0.probe() } }
+        backend.probe = { try await read(.probe) { try await $0.probe() } }
         return backend
     }
 
-    private func read<Result>(_ call: (Backend) async throws -> Result) async throws -> Result {
-        try await reads.pass()
+    private func read<Result>(
+        _ operation: ReadObserver.Operation, _ call: (Backend) async throws -> Result
+    ) async throws -> Result {
+        do { try await reads.pass() } catch { throw observer.begin(operation).end(error) }
         return try await call(inner)
     }
 
@@ -31,43 +35,51 @@ struct FaultyBackend: Sendable {
 }
 
 extension FaultyBackend: TenantStore {
-    func id(of token: Tenant.Token) async throws -> Tenant.ID? { try await read { try await $0.tenants.id(of: token) } }
-    func tenant(_ id: Tenant.ID) async throws -> Tenant? { try await read { try await $0.tenants.tenant(id) } }
+    func id(of token: Tenant.Token) async throws -> Tenant.ID? {
+        try await read(.applicationID) { try await $0.tenants.id(of: token) }
+    }
+    func tenant(_ id: Tenant.ID) async throws -> Tenant? {
+        try await read(.application) { try await $0.tenants.tenant(id) }
+    }
     func messageCount(of id: Tenant.ID) async throws -> Int64? {
-        try await read { try await $0.tenants.messageCount(of: id) }
+        try await read(.applicationMessageCount) { try await $0.tenants.messageCount(of: id) }
     }
 }
 
 extension FaultyBackend: ChatStore {
     func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
-        try await read { try await $0.chats.id(of: number, in: tenant) }
+        try await read(.chatID) { try await $0.chats.id(of: number, in: tenant) }
     }
     func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
-        try await read { try await $0.chats.chat(number, in: tenant) }
+        try await read(.chat) { try await $0.chats.chat(number, in: tenant) }
     }
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
-        try await read { try await $0.chats.chats(in: tenant, page: page) }
+        try await read(.chats) { try await $0.chats.chats(in: tenant, page: page) }
     }
 }
 
 extension FaultyBackend: MessageStore {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await read { try await $0.messages.message(number, in: chat) }
+        try await read(.message) { try await $0.messages.message(number, in: chat) }
     }
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await read { try await $0.messages.messages(in: chat, page: page) }
+        try await read(.messages) { try await $0.messages.messages(in: chat, page: page) }
     }
     func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await read { try await $0.messages.search(text, in: chat, page: page) }
+        try await read(.search) { try await $0.messages.search(text, in: chat, page: page) }
     }
-    func count(in chat: Chat.ID) async throws -> Int64? { try await read { try await $0.messages.count(in: chat) } }
+    func count(in chat: Chat.ID) async throws -> Int64? {
+        try await read(.chatMessageCount) { try await $0.messages.count(in: chat) }
+    }
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
-        try await read { try await $0.messages.entries(in: chat, after: number, limit: limit) }
+        try await read(.entries) { try await $0.messages.entries(in: chat, after: number, limit: limit) }
     }
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        try await read { try await $0.messages.lastNumbers(of: chats) }
+        try await read(.lastNumbers) { try await $0.messages.lastNumbers(of: chats) }
     }
-    func tail(of chat: Chat.ID) async throws -> LogTail { try await read { try await $0.messages.tail(of: chat) } }
+    func tail(of chat: Chat.ID) async throws -> LogTail {
+        try await read(.tail) { try await $0.messages.tail(of: chat) }
+    }
 }
 
 extension FaultyBackend: TenantLog, NewChatLog, ChatLog {

@@ -177,19 +177,16 @@ import Testing
 
     /// A driver has other names for it.
     @Test func aReadThatIsCancelledIsNoFailureOfTheStore() async throws {
-        let folder = try TemporaryFolder()
         let log = LogRecorder()
-        let logger = Logger(label: "test") { _ in log }
-        var backend = try Backend.sqlite(path: folder.file("test.sqlite"), logger: logger)
-        backend.probe = {
-            try? await Task.sleep(for: .seconds(3600))
-            throw ChatError.unavailable(reason: "The connection was lost")
+        let observer = ReadObserver(logger: Logger(label: "test") { _ in log }, metrics: PrometheusRegistry())
+        let read = Task {
+            try await observer.observe(.probe) {
+                try? await Task.sleep(for: .seconds(3600))
+                throw ChatError.unavailable(reason: "The connection was lost")
+            }
         }
-        let service = ChatService(backend: backend, logger: logger, metrics: PrometheusRegistry())
-        let read = Task { try await service.backend.probe() }
         read.cancel()
         await #expect(throws: CancellationError.self) { try await read.value }
         #expect(log.lines == [])
-        try backend.close()
     }
 }

@@ -46,9 +46,11 @@ struct TestServer: Sendable {
         let log = LogRecorder()
         let logger = Logger(label: "test") { _ in log }
         var (store, file) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
-        store.searchDeadline = searchDeadline
-        let faulty = FaultyBackend(inner: Backend(store, file: file, logger: logger))
         let metrics = PrometheusRegistry()
+        store.searchDeadline = searchDeadline
+        store.observer = ReadObserver(logger: logger, metrics: metrics)
+        let faulty = FaultyBackend(
+            inner: Backend(store, file: file, logger: logger), observer: store.observer)
         let service = ChatService(
             backend: faulty.backend, limits: limits, streams: streams, logger: logger, metrics: metrics)
         var options = options

@@ -8,7 +8,7 @@ extension NewChat: NumberedEntry {
 
 extension MySQLStore: ChatStore {
     func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {
-        try await read { connection in
+        try await read(.chatID) { connection in
             try connection.first(
                 "SELECT id FROM chats WHERE application_id = ? AND number = ? AND batch_id >= 0",
                 [.integer(tenant.rawValue), .integer(number.rawValue)]
@@ -17,7 +17,7 @@ extension MySQLStore: ChatStore {
     }
 
     func chat(_ number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat? {
-        let row = try await read { connection in
+        let row = try await read(.chat) { connection in
             try connection.first(
                 "SELECT \(CountedChat.columns) FROM chats WHERE application_id = ? AND number = ? AND batch_id >= 0",
                 [.integer(tenant.rawValue), .integer(number.rawValue)], CountedChat.init)
@@ -27,7 +27,7 @@ extension MySQLStore: ChatStore {
     }
 
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
-        let (rows, isPreceded) = try await read { connection in
+        let (rows, isPreceded) = try await read(.chats) { connection in
             var rows: [UncountedChat] = []
             var walk = self.walk(.chats, of: tenant.rawValue, page, columns: UncountedChat.columns)
             try walk.run(limit: page.limit + 1, connection) { row in

@@ -7,7 +7,7 @@ extension MySQLStore {
 
     /// In one statement, and so in one snapshot; a run of void numbers after it is as true in that snapshot as ever.
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
-        try await read { connection in
+        try await read(.entries) { connection in
             var entries: [LogEntry] = []
             var bytes = 0
             try connection.query(
@@ -34,14 +34,14 @@ extension MySQLStore {
     }
 
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        let highest = try await read { [messageLog] connection in
+        let highest = try await read(.lastNumbers) { [messageLog] connection in
             try messageLog.highestNumbers(of: chats.map(\.rawValue), connection)
         }
         return Dictionary(uniqueKeysWithValues: highest.map { (Chat.ID($0.key), $0.value) })
     }
 
     func tail(of chat: Chat.ID) async throws -> LogTail {
-        try await read { connection in
+        try await read(.tail) { connection in
             // The index alone says whether any is missing, which is seldom.
             let newest = try connection.first(
                 """

@@ -3,7 +3,7 @@ import MySQLClient
 
 extension MySQLStore: MessageStore {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await read { connection in
+        try await read(.message) { connection in
             try connection.first(
                 "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
                 [.integer(chat.rawValue), .integer(number.rawValue)], MessageRow.message)
@@ -11,7 +11,7 @@ extension MySQLStore: MessageStore {
     }
 
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await read { connection in
+        try await read(.messages) { connection in
             var messages: [Message] = []
             var bytes = 0
             var walk = self.walk(chat, page)
@@ -32,7 +32,7 @@ extension MySQLStore: MessageStore {
     func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + SearchWalk.deadline
-        return try await scan(within: SearchWalk.deadline) { connection in
+        return try await scan(.search, within: SearchWalk.deadline) { connection in
             let found = try matches(text, chat, page, limit: page.limit + 1, deadline, connection)
             let page = page.cut(to: found)
             guard let behind = page.behind else { return PageOf(walked: found, page: page, isPrecededBy: false) }
@@ -61,7 +61,7 @@ extension MySQLStore: MessageStore {
     }
 
     func count(in chat: Chat.ID) async throws -> Int64? {
-        let count = try await read { connection in
+        let count = try await read(.chatMessageCount) { connection in
             try connection.first(
                 "SELECT \(ChatCount.columns) FROM chats WHERE id = ?", [.integer(chat.rawValue)]
             ) { ChatCount($0, from: 0) }

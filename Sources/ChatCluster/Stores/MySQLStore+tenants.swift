@@ -3,7 +3,7 @@ import MySQLClient
 
 extension MySQLStore: TenantStore {
     func id(of token: Tenant.Token) async throws -> Tenant.ID? {
-        try await read { connection in
+        try await read(.applicationID) { connection in
             try connection.first("SELECT id FROM applications WHERE token = ?", [.text(token.text)]) {
                 Tenant.ID($0.integer(0))
             }
@@ -11,7 +11,7 @@ extension MySQLStore: TenantStore {
     }
 
     func tenant(_ id: Tenant.ID) async throws -> Tenant? {
-        try await read { connection in
+        try await read(.application) { connection in
             try connection.first(
                 """
                 SELECT token, name, created_at, counts.chats, counts.messages FROM applications
@@ -39,7 +39,7 @@ extension MySQLStore: TenantStore {
 
     /// The sum of the application's stripes: exact, because each append adds to one in its own transaction.
     func messageCount(of id: Tenant.ID) async throws -> Int64? {
-        try await read { connection in
+        try await read(.applicationMessageCount) { connection in
             try connection.first(
                 """
                 SELECT (SELECT CAST(SUM(messages) AS SIGNED) FROM application_counts WHERE application_id = applications.id)

@@ -19,6 +19,8 @@ struct MySQLStore: Sendable {
     let chatLog: NumberedLog
     let counting = Counting()
     let scout = VoidScout()
+    /// Of what clients read.
+    let observer: ReadObserver
     /// What was found at the start.
     let weaknesses: [ServerWeakness]
     /// How long a read is tried: longer than a proxy takes to leave a server that was stopped.
@@ -28,8 +30,9 @@ struct MySQLStore: Sendable {
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
-        weaknesses: [ServerWeakness] = [], patience: Duration, logger: Logger
+        observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [], patience: Duration, logger: Logger
     ) {
+        self.observer = observer
         self.reads = reads
         self.writes = writes
         self.scans = scans
@@ -45,6 +48,13 @@ struct MySQLStore: Sendable {
         self.chatLog = log(.chats)
     }
 
+    /// A short read for a client, measured.
+    func read<Result: Sendable>(
+        _ operation: ReadObserver.Operation, _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        try await observer.observe(operation) { try await read(body) }
+    }
+
     /// A short read, again on another connection where the first was lost.
     func read<Result: Sendable>(
         within patience: Duration = readPatience,
@@ -58,6 +68,14 @@ struct MySQLStore: Sendable {
                 guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
             }
         }
+    }
+
+    /// A long read for a client, measured.
+    func scan<Result: Sendable>(
+        _ operation: ReadObserver.Operation, within time: Duration,
+        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        try await observer.observe(operation) { try await scan(within: time, body) }
     }
 
     /// A long read.
@@ -80,7 +98,9 @@ struct MySQLStore: Sendable {
     }
 
     /// - Throws: `ChatError.unavailable` when the database cannot be read, or cannot be written.
-    func probe() async throws {
+    func probe() async throws { try await observer.observe(.probe) { try await checkServer() } }
+
+    private func checkServer() async throws {
         _ = try await read(within: Self.probePatience) { connection in
             try connection.first("SELECT 1 FROM applications LIMIT 1") { $0.integer(0) }
         }

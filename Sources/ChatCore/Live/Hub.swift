@@ -38,7 +38,6 @@ package final class Hub: Service {
     let bus: any MessageBus
     private let state: Mutex<State>
 
-    /// - Parameter backend: with its reads observed.
     package init(
         backend: Backend, limits: StreamLimits = StreamLimits(), time: Timekeeper = .continuous,
         clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory
