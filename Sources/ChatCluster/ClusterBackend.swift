@@ -82,7 +82,7 @@ extension MySQLStore {
             redis: redis,
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
-                server: { watch.data }, logger: logger),
+                server: { watch.data }, post: { redis.post($0) }, logger: logger),
             observer: observer,
             weaknesses: weaknesses,
             patience: configuration.patience,

@@ -6,6 +6,8 @@ import Logging
 package enum ChatError: Error, Equatable, Sendable {
     /// It does not exist, or it is another tenant's: nobody can tell which.
     case notFound
+    /// Whoever asks may not do this.
+    case notAllowed
     /// The input broke rules; one sentence each, as the Rails application worded them.
     case invalid([String])
     /// A request with the same idempotency key has not been answered yet.
@@ -26,6 +28,7 @@ package enum ChatError: Error, Equatable, Sendable {
     package var code: String {
         switch self {
         case .notFound: "not_found"
+        case .notAllowed: "insufficient_scope"
         case .invalid: "invalid"
         case .keyInFlight: "idempotency_key_in_flight"
         case .keyReused: "idempotency_key_reused"
@@ -40,7 +43,7 @@ package enum ChatError: Error, Equatable, Sendable {
     /// Whether the same request may succeed later.
     package var mayRetry: Bool {
         switch self {
-        case .notFound, .invalid, .keyReused: false
+        case .notFound, .notAllowed, .invalid, .keyReused: false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .unavailable, .shuttingDown: true
         }
     }

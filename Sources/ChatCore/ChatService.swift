@@ -14,6 +14,7 @@ package struct ChatService: Sendable {
     package let scans: ScanGate
     let tenantIDs: ImmutableCache<Tenant.Token, Tenant.ID>
     let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
+    let openings = Openings()
 
     /// - Parameters:
     ///   - limits: for each of the three writers; how many batches are written at once is the backend's to say.
@@ -46,7 +47,19 @@ package struct ChatService: Sendable {
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.scans = ScanGate(places: backend.searchesAtOnce, time: time)
         self.hub = Hub(
-            backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics)
+            backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics
+        ) { [tenantIDs, openings] event in
+            switch event {
+            case .revoked(let principal):
+                // First: what is opened from now on is looked up anew.
+                switch principal {
+                case .pathToken(let token): tenantIDs.forget(token)
+                }
+                openings.revoke(principal)
+            case .gap: tenantIDs.forgetAll()
+            case .committed: break
+            }
+        }
     }
 
     /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
@@ -67,22 +80,35 @@ package struct ChatService: Sendable {
         return token
     }
 
-    /// The tenant that a token finds.
+    /// Who shows these credentials, and in which application.
     ///
-    /// - Throws: `ChatError.notFound` when `token` finds none, or is no token at all.
-    package func tenant(_ token: Substring) async throws -> TenantScope {
-        guard let token = Tenant.Token(token) else { throw ChatError.notFound }
-        return try await tenant(token)
+    /// - Throws: `ChatError.notFound` when they are nobody's.
+    package func access(_ credentials: Credentials) async throws -> Access {
+        guard let token = Tenant.Token(credentials.pathToken) else { throw ChatError.notFound }
+        return try await access(.pathToken(token))
     }
 
-    func tenant(_ token: Tenant.Token) async throws -> TenantScope {
+    /// The same for a principal that is known, as of now.
+    func access(_ principal: Principal) async throws -> Access {
         // First: what is found later may be of a later epoch, and is only taken for older than it is.
         let epoch = backend.epoch()
-        if let id = tenantIDs[token] { return TenantScope(id: id, token: token, epoch: epoch, service: self) }
-        guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
-        tenantIDs.insert(id, for: token, in: epoch)
-        return TenantScope(id: id, token: token, epoch: epoch, service: self)
+        switch principal {
+        case .pathToken(let token):
+            let id = try await tenantID(token)
+            return Access(principal, to: id, token, epoch: epoch, abilities: .all, service: self)
+        }
     }
+
+    private func tenantID(_ token: Tenant.Token) async throws -> Tenant.ID {
+        if let id = tenantIDs[token] { return id }
+        let version = tenantIDs.version
+        guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
+        tenantIDs.insert(id, for: token, at: version)
+        return id
+    }
+
+    /// Has every process forget what it knows of a principal, and end what that has open. The others hear of it by the bus.
+    package func revoke(_ principal: Principal) { backend.bus.revoke(principal) }
 }
 
 /// A chat as the outside names it.

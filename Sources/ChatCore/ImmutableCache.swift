@@ -1,15 +1,21 @@
 import Synchronization
 
-/// A small, bounded memory of facts that do not change, such as the id behind a token, as long as the epoch does not: with
-/// a new one everything is forgotten.
+/// A small, bounded memory of facts that do not change, such as the id behind a token, until they are forgotten: one when it
+/// is taken back, all with a new epoch.
 ///
 /// Two generations stand in for an LRU list: what is used moves to the young one; when that is full the old one is
 /// dropped. So it holds the `capacity / 2` entries used last and at most `capacity`, and every call is O(1).
 final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    /// An insert names the one from before the fact was asked for: what was forgotten since may have been just that.
+    struct Version: Equatable, Sendable {
+        let epoch: UInt64
+        var forgotten: UInt64 = 0
+    }
+
     private struct Generations {
         var young: [Key: Value] = [:]
         var old: [Key: Value] = [:]
-        var epoch: UInt64 = 0
+        var version = Version(epoch: 0)
     }
 
     private let generations = Mutex(Generations())
@@ -32,17 +38,41 @@ final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable 
         }
     }
 
-    /// - Parameter learned: the epoch before the fact was asked for; in a later one it is not kept.
-    func insert(_ value: Value, for key: Key, in learned: UInt64 = 0) {
+    var version: Version {
         generations.withLock { generations in
             follow(&generations)
-            if generations.epoch == learned { insert(value, for: key, into: &generations) }
+            return generations.version
+        }
+    }
+
+    /// Keeps a fact, unless the version is another one by now.
+    func insert(_ value: Value, for key: Key, at version: Version) {
+        generations.withLock { generations in
+            follow(&generations)
+            if generations.version == version { insert(value, for: key, into: &generations) }
+        }
+    }
+
+    /// Forgets a fact, one too that was asked for and is about to be inserted.
+    func forget(_ key: Key) {
+        generations.withLock { generations in
+            generations.version.forgotten += 1
+            generations.young[key] = nil
+            generations.old[key] = nil
+        }
+    }
+
+    func forgetAll() {
+        generations.withLock { generations in
+            var version = generations.version
+            version.forgotten += 1
+            generations = Generations(version: version)
         }
     }
 
     private func follow(_ generations: inout Generations) {
         let now = epoch()
-        if now != generations.epoch { generations = Generations(epoch: now) }
+        if now != generations.version.epoch { generations = Generations(version: Version(epoch: now)) }
     }
 
     private func insert(_ value: Value, for key: Key, into generations: inout Generations) {

@@ -54,12 +54,13 @@ package func buildApplication(
         options.browserMiddleware
         AnswerBytesMiddleware(budget: budget)
     }
-    ApplicationsController(service: service).add(to: routes)
-    ChatsController(service: service).add(to: routes)
-    MessagesController(service: service, budget: budget).add(to: routes)
-    StreamController(service: service, limits: options.live, metrics: liveMetrics).add(to: routes)
+    let scopes = Scopes(service: service)
+    ApplicationsController(service: service, scopes: scopes).add(to: routes)
+    ChatsController(scopes: scopes).add(to: routes)
+    MessagesController(scopes: scopes, budget: budget).add(to: routes)
+    StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(
-        service: service, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics
+        scopes: scopes, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics
     ).add(to: routes)
     HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)

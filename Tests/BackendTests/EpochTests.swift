@@ -32,7 +32,7 @@ import Testing
     ])
     func aReadIsDoneAgain(_ read: Read) async throws {
         try await run { service, servers, token in
-            let chat = try await service.tenant(token[...]).chat("1")
+            let chat = try await service.access(Credentials(pathToken: token[...])).tenant.chat("1")
             #expect(try await chat.message("1").body == "mine")
             servers.moveAtNextRead()
             #expect(try await read.run(chat) == ["mine"])
@@ -41,7 +41,7 @@ import Testing
 
     @Test func streamsAreEnded() async throws {
         try await run { service, servers, token in
-            let chat = try await service.tenant(token[...]).chat("1")
+            let chat = try await service.access(Credentials(pathToken: token[...])).tenant.chat("1")
             let behind = try await chat.subscribe(after: Cursor(0))
             servers.moveAtNextRead()
             await #expect(throws: StreamEnd.goingAway) { try await behind.next() }

@@ -128,7 +128,7 @@ import Testing
             #expect(try await reader.next().numbers == [1])
             try await redis.restart(empty: true)
             for node in nodes { try await node.waitUntilHearing() }
-            try await eventually("it is subscribed") { try await redis.cli("PUBSUB", "CHANNELS") != "" }
+            try await eventually("it is subscribed") { try await redis.chatChannels() != "" }
             try await nodes[0].send("2", to: test.chat, test)
             #expect(try await reader.next().numbers == [2])
         }

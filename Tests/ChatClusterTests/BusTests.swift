@@ -1,5 +1,7 @@
 import ChatCore
+import Metrics
 import RedisClient
+import Synchronization
 import TestSupport
 import Testing
 
@@ -17,6 +19,46 @@ import Testing
         }
         #expect(try BusPayload.decode(BusPayload.encode(messages)) == messages)
         #expect(try BusPayload.decode(BusPayload.encode([])) == [])
+    }
+
+    @Test func aRevocationOfAnotherVersionIsNone() {
+        let principal = Principal.pathToken(.random())
+        let payload = BusPayload.encode(revoked: principal)
+        #expect(BusPayload.revoked(payload) == principal)
+        let text = String(decoding: payload, as: UTF8.self)
+        #expect(BusPayload.revoked(Array(text.replacing("}", with: ",\"new\":1}").utf8)) == principal)
+        for (old, new) in [
+            ("\"version\":1", "\"version\":2"), ("revoked", "renamed"), ("path_token", "user"), ("}", ""),
+        ] {
+            #expect(BusPayload.revoked(Array(text.replacing(old, with: new).utf8)) == nil)
+        }
+    }
+
+    @Test func aRevocationReachesEveryProcess() async throws {
+        let redis = try await RedisServer.start()
+        try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
+            let services = nodes.map {
+                ChatService(backend: $0.backend, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance)
+            }
+            let channel = BusChannels(deployment: try await test.deployment().id).access
+            try await eventually("both hear") { try await redis.cli("PUBSUB", "NUMSUB", channel).hasSuffix("2") }
+            var tokens: [Tenant.Token] = []
+            var openings: [Opening] = []
+            let ended = Mutex<[Int]>([])
+            for index in 0..<2 {
+                tokens.append(try await services[0].createTenant(name: "a"))
+                let access = try await services[1].access(Credentials(pathToken: tokens[index].text[...]))
+                openings.append(try await access.open())
+                openings[index].whenRevoked { ended.withLock { $0.append(index) } }
+            }
+            // Whoever reaches Redis revokes nobody.
+            let forged = String(decoding: BusPayload.encode(revoked: .pathToken(tokens[1])), as: UTF8.self)
+            #expect(try await redis.cli("PUBLISH", channel, forged) == "2")
+            services[0].revoke(.pathToken(tokens[0]))
+            try await eventually("it has ended") { !ended.withLock(\.isEmpty) }
+            #expect(ended.withLock(\.self) == [0])
+            withExtendedLifetime(openings) {}
+        }
     }
 
     @Test(arguments: [
@@ -43,7 +85,8 @@ import Testing
             try await nodes[1].waitUntilHearing()
             let reader = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
             let id = try await test.deployment().id
-            #expect(try await redis.cli("PUBSUB", "CHANNELS") == "luciq:\(id):chat:\(test.chat.rawValue)")
+            let channel = "luciq:\(id):chat:\(test.chat.rawValue)"
+            #expect(try await redis.chatChannels() == channel)
             for number in 1...20 as ClosedRange<Int64> {
                 try await nodes[0].send("m\(number)", to: test.chat, test)
                 let messages = try await reader.next()
@@ -51,7 +94,7 @@ import Testing
                 // As the store has it, to the microsecond.
                 #expect(try await test.store.message(messages[0].number, in: test.chat) == messages[0])
             }
-            #expect(try await redis.statistic("pubsub_channels") == 1)
+            #expect(try await redis.chatChannels() == channel)
             reader.cancel()
         }
     }
@@ -94,14 +137,17 @@ import Testing
             var readers: [ChatSubscription] = []
             for _ in 0..<3 { readers.append(try await nodes[0].hub.subscribe(to: test.chat, after: nil)) }
             readers.removeLast(2)
-            #expect(try await redis.cli("PUBSUB", "CHANNELS") != "")
+            #expect(try await redis.chatChannels() != "")
             readers = []
-            try await eventually("the channel is left") { try await redis.cli("PUBSUB", "CHANNELS") == "" }
+            try await eventually("the channel is left") { try await redis.chatChannels() == "" }
         }
     }
 }
 
 extension RedisServer {
+    /// Of chats that somebody reads.
+    func chatChannels() async throws -> String { try await cli("PUBSUB", "CHANNELS", "luciq:*:chat:*") }
+
     /// A number of `INFO`.
     func statistic(_ name: String) async throws -> Int? {
         try await cli("INFO").split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }

@@ -82,7 +82,7 @@ import Testing
             let token = try await service.createTenant(name: "a")
             var chats: [ChatScope] = []
             for _ in 0..<4 {
-                let tenant = try await service.tenant(token.text[...])
+                let tenant = try await service.access(Credentials(pathToken: token.text[...])).tenant
                 chats.append(try await tenant.chat("\(tenant.createChat().number.rawValue)"))
             }
             let failure: (any Error)?
@@ -116,7 +116,8 @@ import Testing
         try await run { place, chats in
             func sendEach() async throws {
                 for _ in 0..<40 {
-                    let tenant = try await place.service.tenant(chats[0].tenant.token.text[...])
+                    let tenant = try await place.service.access(Credentials(pathToken: chats[0].tenant.token.text[...]))
+                        .tenant
                     _ = try await tenant.chat("1").send("hello")
                 }
             }

@@ -141,9 +141,9 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct ImmutableCacheTests {
     @Test func staysWithinItsCapacityAndKeepsWhatIsUsed() {
         let cache = ImmutableCache<Int, Int>(capacity: 100)
-        cache.insert(7, for: -1)
+        cache.insert(7, for: -1, at: cache.version)
         for index in 0..<10_000 {
-            cache.insert(index, for: index)
+            cache.insert(index, for: index, at: cache.version)
             #expect(cache[-1] == 7)
         }
         #expect((0..<10_000).filter { cache[$0] != nil }.count <= 100)
@@ -152,16 +152,33 @@ import Testing
     @Test func anEpochEndsAllThatWasLearned() {
         withExtendedLifetime(Epoch()) { epoch in
             let cache = ImmutableCache<Int, Int>(capacity: 100) { epoch.value.load(ordering: .relaxed) }
-            cache.insert(1, for: 1, in: 0)
+            cache.insert(1, for: 1, at: .init(epoch: 0))
             #expect(cache[1] == 1)
             epoch.value.store(1, ordering: .relaxed)
             #expect(cache[1] == nil)
             // Asked for before the change, answered after it.
-            cache.insert(2, for: 2, in: 0)
+            cache.insert(2, for: 2, at: .init(epoch: 0))
             #expect(cache[2] == nil)
-            cache.insert(2, for: 2, in: 1)
+            cache.insert(2, for: 2, at: .init(epoch: 1))
             #expect(cache[2] == 2)
         }
+    }
+
+    /// A revocation that comes between question and answer.
+    @Test func whatIsForgottenIsNotInsertedByWhoAskedBefore() {
+        let cache = ImmutableCache<Int, Int>(capacity: 100)
+        for key in 1...3 { cache.insert(key, for: key, at: cache.version) }
+        let version = cache.version
+        cache.forget(1)
+        #expect(cache[1] == nil && cache[2] == 2)
+        cache.insert(1, for: 1, at: version)
+        #expect(cache[1] == nil)
+        cache.insert(1, for: 1, at: cache.version)
+        #expect(cache[1] == 1)
+        let later = cache.version
+        cache.forgetAll()
+        cache.insert(2, for: 2, at: later)
+        #expect((1...3).allSatisfy { cache[$0] == nil })
     }
 
     private final class Epoch: Sendable { let value = Atomic<UInt64>(0) }

@@ -97,7 +97,7 @@ import Testing
             let tenant = try await server.tenant(of: place)
             let held = Gate()
             held.hold()
-            let running = Task { try await server.scans.pass(tenant) { try await held.pass() } }
+            let running = Task { try await server.service.scans.pass(tenant) { try await held.pass() } }
             try await held.waitForHeld(1)
             let count = 50
             do {
@@ -106,7 +106,7 @@ import Testing
                     await connection.send(
                         "GET /applications/\(place.token)/chats/1/messages/search?q=x HTTP/1.1\r\nHost: x\r\n\r\n")
                 }
-                try await eventually("they wait") { server.scans.waiting == count }
+                try await eventually("they wait") { server.service.scans.waiting == count }
                 for connection in connections {
                     switch goodbye {
                     case .halfClose:
@@ -119,7 +119,7 @@ import Testing
                 }
             }
             // Nobody has let go of the place.
-            try await eventually("none waits") { server.scans.waiting == 0 }
+            try await eventually("none waits") { server.service.scans.waiting == 0 }
             held.release()
             try await running.value
             try await expectNoTrace(server)

@@ -144,9 +144,11 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 defer { held.release() }
                 // One is running, the others are in the line.
-                for _ in 0...64 { group.addTask { try await server.scans.pass(tenant) { try await held.pass() } } }
+                for _ in 0...64 {
+                    group.addTask { try await server.service.scans.pass(tenant) { try await held.pass() } }
+                }
                 try await held.waitForHeld(1)
-                try await eventually("the line is full") { server.scans.waiting == 64 }
+                try await eventually("the line is full") { server.service.scans.waiting == 64 }
                 try await server.expectRefusal(503, "overloaded", "\(search)") {
                     try await server.send(search, place)
                 }

@@ -18,8 +18,7 @@ struct TestServer: Sendable {
     let log: LogRecorder
     /// The real store, behind the gates.
     let store: SQLiteStore
-    /// What the server's searches pass.
-    let scans: ScanGate
+    let service: ChatService
     /// What the server's reads pass, the probe too.
     let reads: Gate
     /// What the server's batches pass.
@@ -76,7 +75,7 @@ struct TestServer: Sendable {
             }
             let server = TestServer(
                 client: Client(port: listening), metrics: metrics, routes: routes, log: log, store: store,
-                scans: service.scans, reads: faulty.reads, writes: faulty.writes)
+                service: service, reads: faulty.reads, writes: faulty.writes)
             let result: Swift.Result<Result, any Error>
             do {
                 result = .success(try await body(server))

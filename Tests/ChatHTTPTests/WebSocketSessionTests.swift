@@ -84,7 +84,8 @@ struct WebSocketSessionTests {
 
     @Test func howASubscriptionEnds() throws {
         let ends: [(any Error, [String])] = [
-            (StreamEnd.slowConsumer, ["close 4001"]), (StreamEnd.goingAway, ["close 1001"]), (StreamEnd.cancelled, []),
+            (StreamEnd.slowConsumer, ["close 4001"]), (StreamEnd.goingAway, ["close 1001"]),
+            (StreamEnd.revoked, ["close 4401"]), (StreamEnd.cancelled, []),
             (StreamEnd.notFound, ["not_found"]), (ChatError.notFound, ["not_found"]),
             (ChatError.unavailable(reason: "The store is away"), ["unavailable"]),
             (ChatError.overloaded, ["overloaded"]), (CancellationError(), ["unavailable"]),

@@ -1,7 +1,41 @@
 import ChatCore
 
-/// Messages on a channel, before they are sealed: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`.
+/// What is said on a channel, before it is sealed.
+///
+/// On a chat's: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. On the one for access:
+/// `{"version":1,"kind":"revoked","path_token":"…"}`.
 enum BusPayload {
+    private static let version: Int64 = 1
+
+    static func encode(revoked principal: Principal) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("version", version)
+            json.member("kind", "revoked")
+            switch principal {
+            case .pathToken(let token): json.member("path_token", token.text)
+            }
+        }
+        return json.bytes
+    }
+
+    /// - Returns: who was revoked; nil for what another version may have said.
+    static func revoked(_ json: [UInt8]) -> Principal? {
+        var (version, kind, token): (Int64?, String?, Tenant.Token?)
+        try? json.withUnsafeBufferPointer { json in
+            var reader = JSONReader(utf8: json)
+            try reader.document { name, reader in
+                switch name {
+                case "version": version = Int64(try reader.number())
+                case "kind": kind = try reader.string()
+                case "path_token": token = Tenant.Token(try reader.string())
+                default: try reader.value()
+                }
+            }
+        }
+        return version == Self.version && kind == "revoked" ? token.map { .pathToken($0) } : nil
+    }
+
     static func encode(_ messages: [Message]) -> [UInt8] {
         var json = JSONWriter(capacity: messages.reduce(2) { $0 + $1.body.utf8.count + 64 })
         messages.map { MessageJSON($0, as: .exact) }.write(to: &json)

@@ -4,7 +4,7 @@ import RedisClient
 import ServiceLifecycle
 import Synchronization
 
-/// Tells the processes of a cluster of messages, over Redis' PUBLISH and SUBSCRIBE. Readers of the process that stored a
+/// Tells the processes of a cluster of messages and of revocations, over Redis' PUBLISH and SUBSCRIBE. Readers of the process that stored a
 /// message hear of it without Redis, and so when it is away too.
 ///
 /// Redis is not believed: payloads are sealed (`BusSeal`) and the channels' names carry the deployment's id, so deployments
@@ -16,24 +16,33 @@ final class RedisBus: MessageBus, Service {
     /// The database server in use, by whose rows it has.
     private let server: @Sendable () -> String
     private let subscriber: RedisSubscriber
+    private let post: @Sendable ([RedisCommand]) -> Void
     private let logger: Logger
     /// Whether Redis' own answer to the last SUBSCRIBE was an error.
     private let isRefused = Atomic(false)
 
-    /// - Parameter maxChats: heard at the same time.
+    /// - Parameters:
+    ///   - maxChats: heard at the same time.
+    ///   - post: sends commands whose answers nobody waits for.
     init(
         _ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int,
-        server: @escaping @Sendable () -> String = { "" }, logger: Logger
+        server: @escaping @Sendable () -> String = { "" }, post: @escaping @Sendable ([RedisCommand]) -> Void,
+        logger: Logger
     ) {
         let (local, channels, seal) = (local, BusChannels(deployment: deployment.id), BusSeal(key: deployment.key))
         let stranger = Stranger(logger: logger)
         self.channels = channels
         self.seal = seal
         self.server = server
+        self.post = post
         self.logger = logger
         self.subscriber = RedisSubscriber(
-            configuration, maxChannels: maxChats, logger: logger,
+            configuration, maxChannels: maxChats + 1, logger: logger,
             onMessage: { channel, payload in
+                if channel == channels.access {
+                    guard let plain = seal.open(payload, from: channel) else { return stranger.spoke(on: channel) }
+                    return local.tell(BusPayload.revoked(plain).map(BusEvent.revoked) ?? .gap)
+                }
                 guard let chat = channels.chat(of: channel) else { return }
                 // A message lost in what is dropped here will be missed and looked for.
                 let server = server()
@@ -85,7 +94,32 @@ final class RedisBus: MessageBus, Service {
         }
     }
 
-    func run() async throws { try await subscriber.run() }
+    func revoke(_ principal: Principal) {
+        local.revoke(principal)
+        // Principals are the deployment's, whatever server is in use.
+        var command = RedisCommand("PUBLISH", channels.access)
+        command.append(seal.seal(BusPayload.encode(revoked: principal), for: channels.access))
+        post([command])
+    }
+
+    func run() async throws {
+        let hearing = Task { await hearRevocations() }
+        defer { hearing.cancel() }
+        try await subscriber.run()
+    }
+
+    /// Tries until Redis has confirmed once; from then on the subscriber sees to it.
+    private func hearRevocations() async {
+        while !Task.isCancelled {
+            do throws(RedisError) {
+                try await subscriber.subscribe(channels.access)
+                return local.tell(.gap)
+            } catch {
+                // Cut short by the shutdown. What comes before the first connection is soon over.
+                try? await Task.sleep(for: subscriber.isConnected ? .seconds(1) : .milliseconds(50))
+            }
+        }
+    }
 }
 
 /// Says once that something else publishes on our channels: who does so could fill the log otherwise.
@@ -101,11 +135,15 @@ private final class Stranger: Sendable {
     }
 }
 
-/// The names of the channels: `luciq:<deployment>:chat:<id>`.
+/// The names of the channels: `luciq:<deployment>:chat:<id>`, and one for what concerns access.
 struct BusChannels: Sendable {
     private let prefix: String
+    let access: String
 
-    init(deployment: String) { self.prefix = "luciq:\(deployment):chat:" }
+    init(deployment: String) {
+        self.prefix = "luciq:\(deployment):chat:"
+        self.access = "luciq:\(deployment):access"
+    }
 
     func name(of chat: Chat.ID) -> String { prefix + String(chat.rawValue) }
 

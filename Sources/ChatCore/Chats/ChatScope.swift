@@ -1,4 +1,4 @@
-/// What may be seen and done in one chat of one tenant.
+/// One chat of one tenant, as far as who asks may see and change it.
 package struct ChatScope: Sendable {
     package let id: Chat.ID
     package let number: Chat.Number
@@ -31,8 +31,9 @@ package struct ChatScope: Sendable {
 
     /// Appends a message; durable when this returns.
     ///
-    /// - Throws: `ChatError.invalid` for a bad body; what `GroupCommit.submit` throws.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad body; what `GroupCommit.submit` throws.
     package func send(_ body: String, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
+        try tenant.access.require(.write)
         try Text.checkBody(body)
         let new = NewMessage(
             tenant: tenant.id, chat: id, body: body, key: key,
@@ -61,8 +62,9 @@ package struct ChatScope: Sendable {
     /// - Throws: what `Hub.subscribe` throws.
     package func subscribe(after cursor: Cursor? = nil) async throws(ChatError) -> ChatSubscription {
         do {
+            let opening = try await tenant.access.open()
             return try await read { scope in
-                try await tenant.service.hub.subscribe(to: scope.id, of: scope.tenant.id, after: cursor)
+                try await tenant.service.hub.subscribe(to: scope.id, of: scope.tenant.id, after: cursor, opening)
             }
         } catch {
             throw ChatError(store: error)

@@ -10,6 +10,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
     case tooLarge = 1009
     case overloaded = 1013
     case slowConsumer = 4001
+    case tokenRevoked = 4401
     case notFound = 4404
 
     package var name: String {
@@ -22,6 +23,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         case .tooLarge: "too_large"
         case .overloaded: "overloaded"
         case .slowConsumer: "slow_consumer"
+        case .tokenRevoked: "token_revoked"
         case .notFound: "not_found"
         }
     }
@@ -32,7 +34,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         switch self {
         case .goingAway, .timedOut, .overloaded: true
         case .protocolError, .unsupportedData, .invalidText, .tooLarge: false
-        case .slowConsumer, .notFound: (4000...4399).contains(rawValue)
+        case .slowConsumer, .tokenRevoked, .notFound: (4000...4399).contains(rawValue)
         }
     }
 }

@@ -38,16 +38,21 @@ package final class Hub: Service {
     let bus: any MessageBus
     private let state: Mutex<State>
 
+    /// - Parameter hears: who else is told what the bus tells.
     package init(
         backend: Backend, limits: StreamLimits = StreamLimits(), time: Timekeeper = .continuous,
-        clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory
+        clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory,
+        hears: @escaping @Sendable (BusEvent) -> Void = { _ in }
     ) {
         self.bus = backend.bus
         self.state = Mutex(State(subscriptions: FairShare(bound: limits.subscriptions)))
         self.source = StreamSource(
             backend: backend, limits: limits, time: time, clock: clock.neverAhead(by: time), logger: logger,
             metrics: StreamMetrics(factory: metrics))
-        bus.listen { [weak self] event in self?.hear(event) }
+        bus.listen { [weak self] event in
+            hears(event)
+            self?.hear(event)
+        }
     }
 
     /// Starts to read a chat.
@@ -56,9 +61,10 @@ package final class Hub: Service {
     ///   - tenant: whose share of the subscriptions it takes.
     ///   - cursor: where to start, however far back; above the chat's highest number, what is below it is never given.
     ///     Nil: with the next message.
+    ///   - opening: kept as long as the subscription, which ends when it is revoked.
     /// - Throws: `.overloaded` at the bound or the tenant's share of it, `.shuttingDown`, `.unavailable` when the store cannot say where the chat is.
     package func subscribe(
-        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant)
         let failure = await entry.opening.value
@@ -67,8 +73,9 @@ package final class Hub: Service {
             release(entry.feed, tenant)
             throw failure ?? .shuttingDown
         }
+        opening?.whenRevoked { entry.feed.end(id, .revoked) }
         return ChatSubscription(id, of: entry.feed, after: start, source: source) { [self] in
-            release(entry.feed, tenant)
+            withExtendedLifetime(opening) { release(entry.feed, tenant) }
         }
     }
 
@@ -122,6 +129,7 @@ package final class Hub: Service {
         case .committed(let chat, let messages):
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
+        case .revoked: break
         case .gap: Task.detached { await self.lookAtAll() }
         }
     }

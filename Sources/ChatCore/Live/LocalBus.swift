@@ -37,6 +37,8 @@ package final class LocalBus: MessageBus {
         for (chat, messages) in stored where chats.contains(chat) { listener(.committed(chat, messages)) }
     }
 
+    package func revoke(_ principal: Principal) { tell(.revoked(principal)) }
+
     /// Passes on what another bus has heard.
     package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
 }

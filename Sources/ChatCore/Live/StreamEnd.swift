@@ -6,6 +6,8 @@ package enum StreamEnd: Error, Equatable, Sendable {
     case goingAway
     /// The chat is gone.
     case notFound
+    /// Who reads may not do so any more.
+    case revoked
     /// By the reader itself.
     case cancelled
 
@@ -15,6 +17,7 @@ package enum StreamEnd: Error, Equatable, Sendable {
         case .slowConsumer: .slowConsumer
         case .goingAway: .goingAway
         case .notFound: .notFound
+        case .revoked: .tokenRevoked
         case .cancelled: nil
         }
     }

@@ -1,4 +1,4 @@
-/// Tells of messages just after they were committed, by whatever process.
+/// Tells of messages just after they were committed, by whatever process, and of principals that were revoked.
 ///
 /// It only wakes and carries: it may lose messages, repeat them and mix up their order. The database is the truth, and
 /// `Hub` makes of both what a reader gets.
@@ -12,12 +12,16 @@ package protocol MessageBus: Sendable {
     /// - Returns: whether they are heard. If not, it is for the caller to try again.
     func subscribe(to chat: Chat.ID) async -> Bool
     func unsubscribe(from chat: Chat.ID) async
+    /// Tells every process, this one before it returns. One that hears nothing just now is told of a gap later.
+    func revoke(_ principal: Principal)
 }
 
 package enum BusEvent: Sendable {
     /// Messages of one chat that were committed.
     case committed(Chat.ID, [Message])
-    /// Messages of any chat may have been missed by now; from now on all are heard again.
+    /// What was known of a principal is not true any more, and what it has open is to end.
+    case revoked(Principal)
+    /// Messages of any chat, and revocations, may have been missed by now; from now on all are heard again.
     case gap
 }
 

@@ -1,20 +1,22 @@
-/// What one tenant may see and do.
+/// One tenant, as far as who asks may see and change it.
 package struct TenantScope: Sendable {
-    package let id: Tenant.ID
-    package let token: Tenant.Token
-    /// `Backend.epoch` when the id was looked up.
-    let epoch: UInt64
-    let service: ChatService
+    package let access: Access
+
+    package var id: Tenant.ID { access.tenantID }
+    package var token: Tenant.Token { access.token }
+    var epoch: UInt64 { access.epoch }
+    var service: ChatService { access.service }
 
     /// Reads by ids. Where another server, which may have other rows, has come into use since they were looked up, what
-    /// was read may be another tenant's: then it is dropped, the token is looked up anew, and it is read again.
+    /// was read may be another tenant's: then it is dropped, the principal is looked up anew, and it is read again.
     func read<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
+        try access.require(.read)
         var scope = self
         while true {
             let result: Swift.Result<Result, any Error>
             do { result = .success(try await body(scope)) } catch { result = .failure(error) }
             if service.backend.epoch() == scope.epoch { return try result.get() }
-            scope = try await service.tenant(token)
+            scope = try await access.renewed().tenant
         }
     }
 
@@ -26,8 +28,9 @@ package struct TenantScope: Sendable {
         }
     }
 
-    /// - Throws: `ChatError.invalid` for a bad name; what `GroupCommit.submit` throws.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name; what `GroupCommit.submit` throws.
     package func rename(to name: String) async throws {
+        try access.require(.admin)
         try Text.checkName(name)
         try await service.tenantWriter.submit(.rename(id, token: token, name: name))
     }
@@ -44,12 +47,14 @@ package struct TenantScope: Sendable {
 
     /// Creates the next chat; durable when this returns.
     ///
-    /// - Throws: what `GroupCommit.submit` throws.
+    /// - Throws: `ChatError.notAllowed`; what `GroupCommit.submit` throws.
     package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
+        try access.require(.write)
         let chat = try await service.newChatWriter.submit(
             NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch)))
         if let chatID = chat.id {
-            service.chatIDs.insert(chatID, for: ChatAddress(tenant: id, number: chat.number), in: epoch)
+            service.chatIDs.insert(
+                chatID, for: ChatAddress(tenant: id, number: chat.number), at: .init(epoch: epoch))
         }
         return chat
     }
@@ -71,7 +76,7 @@ package struct TenantScope: Sendable {
         let address = ChatAddress(tenant: id, number: number)
         if let id = service.chatIDs[address] { return ChatScope(id: id, number: number, tenant: self) }
         guard let id = try await service.backend.chats.id(of: number, in: id) else { throw ChatError.notFound }
-        service.chatIDs.insert(id, for: address, in: epoch)
+        service.chatIDs.insert(id, for: address, at: .init(epoch: epoch))
         return ChatScope(id: id, number: number, tenant: self)
     }
 }

@@ -81,6 +81,9 @@ extension Problem {
         switch error {
         case .notFound:
             self = .notFound
+        case .notAllowed:
+            self.init(
+                status: .forbidden, code: error.code, detail: "These credentials do not allow this.")
         case .invalid(let errors):
             self.init(
                 status: .unprocessableContent, code: error.code, detail: errors.joined(separator: "; ") + ".",

@@ -13,6 +13,8 @@ package final class Routes: Sendable {
         static let jsonSuffix = ".json"
     }
 
+    package typealias Handler = @Sendable (Request, ChatContext) async throws -> Response
+
     nonisolated(unsafe) private let router: Router<ChatContext>
     private let registered = Mutex<[Route]>([])
 
@@ -21,22 +23,14 @@ package final class Routes: Sendable {
     package var all: [Route] { registered.withLock(\.self) }
 
     /// Registers a handler. HEAD comes with GET by itself.
-    package func on(
-        _ method: HTTPRequest.Method,
-        _ path: String,
-        _ handler: @escaping @Sendable (Request, ChatContext) async throws -> Response
-    ) {
+    package func on(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         router.on(RouterPath(path), method: method, use: handler)
         registered.withLock { $0.append(Route(method: method, path: path)) }
     }
 
     /// Registers a handler of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
     /// spell it.
-    func onJSON(
-        _ method: HTTPRequest.Method,
-        _ path: String,
-        _ handler: @escaping @Sendable (Request, ChatContext) async throws -> Response
-    ) {
+    func onJSON(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         on(method, path, handler)
         on(method, path + Route.jsonSuffix, handler)
     }

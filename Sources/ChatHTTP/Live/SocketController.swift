@@ -5,30 +5,31 @@ import NIOCore
 
 /// Live messages of many chats, and sending, over one WebSocket.
 struct SocketController {
-    let service: ChatService
+    let scopes: Scopes
     let limits: LiveLimits
     let corsOrigin: String?
     let budget: ByteBudget
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/socket", connect)
+        routes.on(.get, "/applications/{token}/socket", scopes.tenant(connect))
     }
 
     /// All that can be refused is refused as a problem.
-    private func connect(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token"))
+    private func connect(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
         let headers = try WebSocketHandshake.answer(request)
         // Browsers open a socket from any page without asking, as they ask before other requests (CORS); they only say
         // which page it is.
         let (origin, host) = (request.headers[.origin], request.head.authority)
         guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
         let (limits, metrics, budget, client) = (limits, metrics, budget, context.client)
+        let opening = try await tenant.access.open()
         let mayConnect = try await context.leaveHTTP(.upgrade) { _ in
             let intake = SocketIntake(client: client, budget: budget)
             return [
                 ByteToMessageHandler(FrameDecoder(intake: intake)),
-                WebSocketHandler(tenant: tenant, limits: limits, metrics: metrics, intake: intake),
+                WebSocketHandler(
+                    tenant: tenant, opening: opening, limits: limits, metrics: metrics, intake: intake),
             ]
         }
         guard mayConnect else { throw Problem.upgradeRequired }

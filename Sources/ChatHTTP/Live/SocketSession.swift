@@ -106,6 +106,7 @@ struct SocketSession {
         wanted[subscription.chat] = nil
         switch reason {
         case StreamEnd.slowConsumer: return [.close(.slowConsumer)]
+        case StreamEnd.revoked: return [.close(.revoked)]
         case StreamEnd.goingAway: return end(.goingAway)
         case StreamEnd.cancelled: return []
         default:

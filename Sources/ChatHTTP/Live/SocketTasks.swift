@@ -12,6 +12,8 @@ struct SocketOutlet: Sendable {
         self.handler = NIOLoopBound(handler, eventLoop: eventLoop)
     }
 
+    func close(_ closure: WebSocketClosure) { eventLoop.execute { handler.value.close(closure) } }
+
     func finished(_ sending: SocketSession.Sending, _ outcome: Result<AppendedMessage, any Error>) {
         eventLoop.execute { handler.value.finished(sending, outcome) }
     }

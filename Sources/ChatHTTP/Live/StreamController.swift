@@ -5,17 +5,16 @@ import NIOHTTP1
 
 /// Live messages as server-sent events.
 struct StreamController {
-    let service: ChatService
+    let scopes: Scopes
     let limits: LiveLimits
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", stream)
+        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(stream))
     }
 
     /// All that can be refused is refused before the answer begins.
-    private func stream(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context)
+    private func stream(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let subscription = try await chat.subscribe(after: request.streamCursor())
         context.whenClientLeaves { subscription.cancel() }
         if request.method != .head {

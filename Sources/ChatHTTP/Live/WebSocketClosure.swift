@@ -17,6 +17,7 @@ struct WebSocketClosure: Error, Equatable {
         code: .overloaded, reason: "Too much memory is held for clients that send or read slowly; try again later")
     static let slowConsumer = WebSocketClosure(
         code: .slowConsumer, reason: "Too slow for what is new; reconnect and resume")
+    static let revoked = WebSocketClosure(code: .tokenRevoked, reason: "The token was revoked")
 
     static func protocolError(_ reason: String) -> WebSocketClosure {
         WebSocketClosure(code: .protocolError, reason: reason)
@@ -26,7 +27,7 @@ struct WebSocketClosure: Error, Equatable {
     var isFailure: Bool {
         switch code {
         case .protocolError, .unsupportedData, .invalidText, .tooLarge, .overloaded: true
-        case .goingAway, .slowConsumer, .notFound: false
+        case .goingAway, .slowConsumer, .tokenRevoked, .notFound: false
         case .timedOut: self == .late
         }
     }

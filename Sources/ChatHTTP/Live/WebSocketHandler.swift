@@ -21,6 +21,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private static let longestOnLoop = 4 << 10
 
     private let tenant: TenantScope
+    /// Nil when the connection is gone.
+    private var opening: Opening?
     private let limits: LiveLimits
     private let metrics: LiveMetrics
     private var messages = WebSocketMessages()
@@ -45,7 +47,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Answers that are not handed over yet.
     private var answers = ByteBuffer()
 
-    init(tenant: TenantScope, limits: LiveLimits, metrics: LiveMetrics, intake: SocketIntake) {
+    init(
+        tenant: TenantScope, opening: Opening, limits: LiveLimits, metrics: LiveMetrics, intake: SocketIntake
+    ) {
+        self.opening = opening
         self.intake = intake
         self.tenant = tenant
         self.limits = limits
@@ -57,6 +62,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         self.context = context
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
+        opening?.whenRevoked { [outlet] in outlet?.close(.revoked) }
         let options = context.channel.syncOptions
         let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead)
         // Channels that are no sockets have none of these.
@@ -68,6 +74,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        opening = nil
         frames = []
         intake.close()
         metrics.sockets.decrement()
@@ -292,7 +299,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         flush()
     }
 
-    private func close(_ closure: WebSocketClosure) { perform(link.close(closure)) }
+    func close(_ closure: WebSocketClosure) { perform(link.close(closure)) }
 
     /// The client has a moment to say goodbye as well, once it may have heard ours.
     private func closeSoon() {

@@ -3,15 +3,16 @@ import Hummingbird
 
 struct ApplicationsController {
     let service: ChatService
+    let scopes: Scopes
 
     private static let name = TextParameter(wrapper: "application", name: "name")
 
     func add(to routes: Routes) {
         routes.onJSON(.post, "/applications", create)
-        routes.onJSON(.get, "/applications/{token}", show)
-        routes.onJSON(.patch, "/applications/{token}", update)
-        routes.onJSON(.put, "/applications/{token}", update)
-        routes.onJSON(.get, "/applications/{token}/message_count", messageCount)
+        routes.onJSON(.get, "/applications/{token}", scopes.tenant(show))
+        routes.onJSON(.patch, "/applications/{token}", scopes.tenant(update))
+        routes.onJSON(.put, "/applications/{token}", scopes.tenant(update))
+        routes.onJSON(.get, "/applications/{token}/message_count", scopes.tenant(messageCount))
     }
 
     private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
@@ -20,22 +21,20 @@ struct ApplicationsController {
         return .created(at: "/applications/\(token.text)", ApplicationAnswer(name: name, token: token))
     }
 
-    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token")).details()
-        return Response(json: ApplicationDetailsAnswer(tenant: tenant))
+    private func show(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
+        Response(json: ApplicationDetailsAnswer(tenant: try await tenant.details()))
     }
 
-    private func update(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token"))
+    private func update(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
         let name = try await Self.name.read(request.wholeBody())
         try await tenant.rename(to: name)
         return Response(json: ApplicationAnswer(name: name, token: tenant.token))
     }
 
-    private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token"))
-        return Response(
-            json: ApplicationCountAnswer(token: tenant.token, count: try await tenant.messageCount()))
+    private func messageCount(
+        _ request: Request, _ context: ChatContext, _ tenant: TenantScope
+    ) async throws -> Response {
+        Response(json: ApplicationCountAnswer(token: tenant.token, count: try await tenant.messageCount()))
     }
 }
 

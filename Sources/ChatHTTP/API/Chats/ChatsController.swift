@@ -3,17 +3,16 @@ import HTTPTypes
 import Hummingbird
 
 struct ChatsController {
-    let service: ChatService
+    let scopes: Scopes
 
     func add(to routes: Routes) {
-        routes.onJSON(.post, "/applications/{token}/chats", create)
-        routes.onJSON(.get, "/applications/{token}/chats", list)
-        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", show)
-        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", messageCount)
+        routes.onJSON(.post, "/applications/{token}/chats", scopes.tenant(create))
+        routes.onJSON(.get, "/applications/{token}/chats", scopes.tenant(list))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", scopes.chat(show))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", scopes.chat(messageCount))
     }
 
-    private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token"))
+    private func create(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
         let body = try await request.wholeBody()
         switch body {
         case .json(let json) where json.readableBytes > 0: try JSONReader.read(json) { _, reader in try reader.value() }
@@ -31,8 +30,7 @@ struct ChatsController {
         return response
     }
 
-    private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let tenant = try await service.tenant(context.parameter("token"))
+    private func list(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
         let page = try Page(QueryItems(request.uri.query))
         let chats = try await tenant.chats(page)
         var response = Response(json: chats.items.map(ChatItem.init))
@@ -41,20 +39,12 @@ struct ChatsController {
         return response
     }
 
-    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
-        Response(json: ChatAnswer(chat: try await service.chat(context).details()))
+    private func show(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
+        Response(json: ChatAnswer(chat: try await chat.details()))
     }
 
-    private func messageCount(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context)
-        return Response(json: ChatCountAnswer(number: chat.number, count: try await chat.messageCount()))
-    }
-}
-
-extension ChatService {
-    /// The chat that a path names, found through its tenant.
-    func chat(_ context: ChatContext) async throws -> ChatScope {
-        try await tenant(context.parameter("token")).chat(context.parameter("chat_number"))
+    private func messageCount(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
+        Response(json: ChatCountAnswer(number: chat.number, count: try await chat.messageCount()))
     }
 }
 

@@ -3,21 +3,20 @@ import HTTPTypes
 import Hummingbird
 
 struct MessagesController {
-    let service: ChatService
+    let scopes: Scopes
     let budget: ByteBudget
 
     private static let body = TextParameter(wrapper: "message", name: "body")
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}/messages"
-        routes.onJSON(.post, path, create)
-        routes.onJSON(.get, path, list)
-        routes.onJSON(.get, path + "/search", search)
-        routes.onJSON(.get, path + "/{message_number}", show)
+        routes.onJSON(.post, path, scopes.chat(create))
+        routes.onJSON(.get, path, scopes.chat(list))
+        routes.onJSON(.get, path + "/search", scopes.chat(search))
+        routes.onJSON(.get, path + "/{message_number}", scopes.chat(show))
     }
 
-    private func create(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context)
+    private func create(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let body = try await Self.body.read(request.wholeBody())
         let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: body.utf8) }
         let message = try await chat.send(body, key: key)
@@ -28,13 +27,12 @@ struct MessagesController {
         return response
     }
 
-    private func show(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let message = try await service.chat(context).message(context.parameter("message_number"))
+    private func show(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
+        let message = try await chat.message(context.parameter("message_number"))
         return Response(json: MessageJSON(message, as: .answer))
     }
 
-    private func list(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context)
+    private func list(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let page = try Page(QueryItems(request.uri.query))
         let (bounded, memory) = try budget.bounded(page, for: context.client)
         defer { withExtendedLifetime(memory) {} }
@@ -45,8 +43,7 @@ struct MessagesController {
         return response
     }
 
-    private func search(_ request: Request, _ context: ChatContext) async throws -> Response {
-        let chat = try await service.chat(context)
+    private func search(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let query = QueryItems(request.uri.query)
         let page = try Page(query)
         guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }

@@ -1,0 +1,68 @@
+import Synchronization
+
+/// What principals have open, streams and connections, so that a revocation can end it.
+package final class Openings: Sendable {
+    private struct Reference { weak var opening: Opening? }
+
+    private let open = Mutex<[Principal: [ObjectIdentifier: Reference]]>([:])
+
+    /// - Returns: what counts as open for as long as it is kept.
+    func add(_ principal: Principal) -> Opening {
+        let opening = Opening(principal, in: self)
+        open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
+        return opening
+    }
+
+    /// Ends everything that a principal has open.
+    func revoke(_ principal: Principal) {
+        // They may be let go of here, and must not be under the lock.
+        let openings = open.withLock { $0[principal]?.values.compactMap(\.opening) ?? [] }
+        for opening in openings { opening.revoke() }
+    }
+
+    fileprivate func remove(_ opening: ObjectIdentifier, of principal: Principal) {
+        open.withLock { open in
+            open[principal]?[opening] = nil
+            if open[principal]?.isEmpty == true { open[principal] = nil }
+        }
+    }
+
+    /// For how many principals something is open.
+    var principals: Int { open.withLock(\.count) }
+}
+
+/// Something that a principal has open.
+package final class Opening: Sendable {
+    private struct State {
+        var isRevoked = false
+        var end: (@Sendable () -> Void)?
+    }
+
+    private let principal: Principal
+    private let openings: Openings
+    private let state = Mutex(State())
+
+    fileprivate init(_ principal: Principal, in openings: Openings) {
+        self.principal = principal
+        self.openings = openings
+    }
+
+    deinit { openings.remove(ObjectIdentifier(self), of: principal) }
+
+    /// - Parameter end: called once, on any thread, when the principal is revoked; at once if it has been.
+    package func whenRevoked(_ end: @escaping @Sendable () -> Void) {
+        let isRevoked = state.withLock { state in
+            if !state.isRevoked { state.end = end }
+            return state.isRevoked
+        }
+        if isRevoked { end() }
+    }
+
+    fileprivate func revoke() {
+        let end = state.withLock { state in
+            defer { state = State(isRevoked: true) }
+            return state.end
+        }
+        end?()
+    }
+}
