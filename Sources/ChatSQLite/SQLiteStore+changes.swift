@@ -11,11 +11,6 @@ extension SQLiteStore: ChatLog {
         bus.publish(batch, results)
         return results
     }
-
-    /// Numbers are dense here: none is ever void, and one that is not there was never given.
-    package func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await message(number, in: chat)
-    }
 }
 
 /// One batch of changes in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are

@@ -38,6 +38,6 @@ extension SQLiteStore {
         LogTail(upTo: try lastNumbers(of: [chat], for: .tail)[chat] ?? 0)
     }
 
-    /// None is ever missing below another.
+    /// Numbers are dense here: none is ever void, and none missing below another.
     package func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {}
 }

@@ -143,3 +143,11 @@ extension MySQLStore {
         }
     }
 }
+
+extension MySQLStore {
+    /// - Returns: the message that the number holds from now on; nil when it is void.
+    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try await settle(number.rawValue...number.rawValue, in: chat)
+        return try await message(number, in: chat)
+    }
+}

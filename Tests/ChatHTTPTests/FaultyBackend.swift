@@ -98,9 +98,6 @@ extension FaultyBackend: TenantLog, NewChatLog, ChatLog {
     ) async throws -> [Result<ChatChange.Outcome, ChatError>] {
         try await write { try await $0.chatLog.apply(batch, at: now, within: time) }
     }
-    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await write { try await $0.chatLog.settle(number, in: chat) }
-    }
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
         try await write { try await $0.chatLog.settle(numbers, in: chat) }
     }

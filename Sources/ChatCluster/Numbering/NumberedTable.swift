@@ -1,36 +1,51 @@
 /// A table whose rows are numbered 1, 2, 3 … within their owner: messages in their chat, chats in their application.
 ///
 /// The unique index over (owner, number) is the fence: whatever Redis says, a number is stored once.
-struct NumberedTable: Sendable {
-    let name: String
-    /// The column that holds the owner's id.
-    let owner: String
-    let ownerTable: String
-    /// The unique index over (owner, number), by the name that Rails gave it.
-    let index: String
-    let scope: IdempotencyTable.Scope
-    /// The Redis key of an owner's last number.
-    let numberKey: @Sendable (Int64) -> String
+enum NumberedTable: String {
+    case messages, chats
 
     /// No number above it is given, and rows above it are no part of a log: clients read JSON's numbers as doubles, and
     /// this is the last one before two of them are alike.
     static let lastNumber: Int64 = 1 << 53 - 1
 
-    static let messages = NumberedTable(
-        name: "messages", owner: "chat_id", ownerTable: "chats",
-        index: "index_messages_on_chat_id_and_number", scope: .chat,
-        numberKey: { "chat:\($0):message_number" })
+    var name: String { rawValue }
 
-    static let chats = NumberedTable(
-        name: "chats", owner: "application_id", ownerTable: "applications",
-        index: "index_chats_on_application_id_and_number", scope: .application,
-        numberKey: { "luciq:application:\($0):chat_number" })
+    var scope: IdempotencyTable.Scope {
+        switch self {
+        case .messages: .chat
+        case .chats: .application
+        }
+    }
+
+    var ownerTable: String {
+        switch self {
+        case .messages: "chats"
+        case .chats: "applications"
+        }
+    }
+
+    /// The column that holds the owner's id.
+    var owner: String {
+        switch self {
+        case .messages: "chat_id"
+        case .chats: "application_id"
+        }
+    }
+
+    /// The Redis key of an owner's last number.
+    func numberKey(_ owner: Int64) -> String {
+        switch self {
+        case .messages: "chat:\(owner):message_number"
+        case .chats: "luciq:application:\(owner):chat_number"
+        }
+    }
 
     /// For FROM, where numbers are walked or compared.
     ///
     /// Left to itself MariaDB looks up the owner alone where an owner has much of the table, and then walks from its
-    /// first or last row to the number that was asked for; Rails' other index, over the owner alone, tempts it as well.
-    var byNumber: String { "\(name) FORCE INDEX (\(index))" }
+    /// first or last row to the number that was asked for; Rails' other index, over the owner alone, tempts it as well. This
+    /// is the unique one over both, by the name that Rails gave it.
+    var byNumber: String { "\(name) FORCE INDEX (index_\(name)_on_\(owner)_and_number)" }
 }
 
 /// Who wrote a row.

@@ -65,34 +65,6 @@ extension MySQLStore: ChatLog {
         commands.append(RedisCommand(["SADD", RedisKey.dirtyApplications] + applications.map(String.init)))
         redis.post(commands + bus.publish(stored))
     }
-
-    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        var retry = Retry(patience: messageLog.patience)
-        while true {
-            if let found = try await entry(number, in: chat) { return found.message }
-            do throws(MySQLError) {
-                try await writes.run(within: retry.remaining) { connection in
-                    try connection.transaction { connection in
-                        let place = OwnedNumber(owner: chat.rawValue, number: number.rawValue)
-                        try Self.insert(voids: [place], at: WallClock.system.now(), connection)
-                    }
-                }
-            } catch {
-                if case .foreignKey = error.kind { throw ChatError.notFound }
-                // A duplicate: its writer came first after all.
-                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
-            }
-        }
-    }
-
-    /// Nil where the number has no row.
-    private func entry(_ number: Message.Number, in chat: Chat.ID) async throws -> LogEntry? {
-        try await read { connection in
-            try connection.first(
-                "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
-                [.integer(chat.rawValue), .integer(number.rawValue)], MessageRow.entry)
-        }
-    }
 }
 
 extension Fate {

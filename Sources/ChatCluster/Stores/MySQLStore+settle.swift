@@ -48,7 +48,7 @@ extension MySQLStore {
     ) throws {
         let numbers = Dictionary(grouping: voids, by: \.owner).mapValues { $0.map(\.number).sorted() }
         // The chat first: a row's insert would share the lock that this needs alone.
-        for (chat, numbers) in numbers.sorted(by: { $0.key < $1.key }) where table.name == NumberedTable.messages.name {
+        for (chat, numbers) in numbers.sorted(by: { $0.key < $1.key }) where table == .messages {
             try connection.execute(
                 "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
                 [.integer(Int64(numbers.count)), .integer(chat)])

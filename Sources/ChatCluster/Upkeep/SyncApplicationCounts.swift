@@ -21,7 +21,7 @@ struct SyncApplicationCounts: Job {
                 let changes = try await RowChanges.scan(
                     table, after: start.position, limit: .max, stint, context
                 ) { owners in
-                    let isChats = table.name == NumberedTable.chats.name
+                    let isChats = table == .chats
                     try await set.mark(isChats ? owners : Self.applications(of: owners, context))
                 }
                 isAtEnd = isAtEnd && changes.isAtEnd

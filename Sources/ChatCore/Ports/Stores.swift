@@ -52,18 +52,13 @@ package protocol ChatLog: Sendable {
         _ batch: [ChatChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<ChatChange.Outcome, ChatError>]
 
-    /// Makes sure of a number: after this it holds its message, or is void for ever.
+    /// Makes sure of numbers: after this each of them holds its message, or is void for ever.
     ///
-    /// For whoever must know (a stream waiting for it, a repair). A writer that was merely slow takes another number.
-    /// Numbers above the chat's highest are for the caller not to ask for: they would be spent.
+    /// For whoever must know (a stream waiting for one, a repair). A writer that was merely slow takes another number. It
+    /// may be done in part when it throws.
     ///
-    /// - Returns: the message; nil when the number is void.
+    /// - Parameter numbers: at most a few thousand, none above the chat's highest: they would be spent.
     /// - Throws: `ChatError.notFound` for a chat that is gone.
-    func settle(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
-
-    /// Makes sure of all numbers of a range, as of one. It may be done in part when it throws.
-    ///
-    /// - Parameter numbers: at most a few thousand, below the chat's highest.
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws
 }
 
