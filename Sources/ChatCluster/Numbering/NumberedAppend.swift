@@ -244,6 +244,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
                         }
                     }
                     try keys.remember(traces, connection)
+                    attempt.changes = try log.recordChanges(of: plan.rows, attempt.batch.id, connection)
                 }
             } catch let held as StripeHeld {
                 attempt.failure = held.cause
@@ -260,7 +261,10 @@ struct NumberedAppend<Entry: NumberedEntry> {
         (batch, plan, heldStripe) = (tried.batch, tried.plan, tried.heldStripe)
         if !tried.areNumbersSpare { areNumbersSpare = false }
         if let failure = tried.failure { throw failure }
-        guard let tooLarge = tried.tooLarge else { return }
+        guard let tooLarge = tried.tooLarge else {
+            if let changes = tried.changes { log.changes.see(changes) }
+            return
+        }
         let sentence = "Body is too long for the database (max_allowed_packet is \(tooLarge.packet) bytes)"
         for entry in tooLarge.entries {
             fates[entry] = .refused(.invalid([sentence]))
@@ -279,6 +283,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         var areNumbersSpare = true
         var failure: MySQLError?
         var heldStripe: StripeHeld?
+        var changes: ChangeRecords.Missing?
         var tooLarge: EntriesTooLarge?
     }
 

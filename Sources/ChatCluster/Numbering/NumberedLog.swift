@@ -9,6 +9,7 @@ struct NumberedLog: Sendable {
     let numbers: NumberSource
     let known = KnownNumbers()
     let spares = SpareNumbers()
+    let changes = ChangeRecords()
     let stripes = CountStripes()
     /// How long a batch is tried.
     let patience: Duration
@@ -69,6 +70,18 @@ struct NumberedLog: Sendable {
             let floor = max(highest[owner] ?? 0, batch.highest(of: owner), 0)
             batch.give(owner, last: floor + count, count: count)
         }
+    }
+
+    /// Records the owners of new rows as changed, unless a fresh record covers them (`LogChanges`).
+    ///
+    /// - Returns: the ones recorded, for `changes` when they are committed.
+    func recordChanges(
+        of rows: [NumberedBatch.Row], _ batch: Int64, _ connection: isolated MySQLConnection
+    ) throws -> ChangeRecords.Missing {
+        let lowest = Dictionary(rows.map { ($0.place.owner, $0.place) }, uniquingKeysWith: min)
+        let missing = changes.missing(lowest.keys)
+        try LogChanges.record(missing.owners.compactMap { lowest[$0] }, of: table.scope, batch: batch, connection)
+        return missing
     }
 
     /// Which batch wrote the rows at these places; a place with no row is left out.

@@ -48,25 +48,18 @@ extension MySQLStore: ChatLog {
             case .refused(let error): .failure(error)
             }
         }
-        tell(batch, results)
+        publish(batch, results)
         return results
     }
 
-    /// What others want to know of a commit. Nobody waits for it: Redis' counts are a copy for the Rails application, the
-    /// sets save the sync a search, and a stream that was not told of a message finds it.
-    private func tell(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
+    /// Nobody waits for it: Redis' counts are a copy for the Rails application, and a stream that is not told of a message
+    /// finds it.
+    private func publish(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
         let stored = batch.stored(results)
         guard !stored.isEmpty else { return }
-        let applications = Set(batch.lazy.filter { stored[$0.chat] != nil }.map(\.tenant.rawValue))
-        var commands = stored.map {
+        let counts = stored.map {
             RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key.rawValue), String($0.value.count))
         }
-        commands.append(RedisCommand(["SADD", RedisKey.dirtyChats] + stored.keys.map { String($0.rawValue) }))
-        commands.append(RedisCommand(["SADD", RedisKey.dirtyApplications] + applications.map(String.init)))
-        redis.post(commands + bus.publish(stored))
+        redis.post(counts + bus.publish(stored))
     }
-}
-
-extension Fate {
-    var isStored: Bool { if case .stored = self { true } else { false } }
 }

@@ -1,6 +1,5 @@
 import ChatCore
 import MySQLClient
-import RedisClient
 
 extension NewChat: NumberedEntry {
     var owner: Int64 { tenant.rawValue }
@@ -106,8 +105,6 @@ extension MySQLStore: NewChatLog {
             try ApplicationCounts(stripe: stripe).add(chats: rows.map(\.place.owner), connection)
         }
         let fates = try await append.run()
-        let dirty = Set(zip(batch, fates).compactMap { new, fate in fate.isStored ? new.owner : nil })
-        if !dirty.isEmpty { redis.post([RedisCommand(["SADD", RedisKey.dirtyApplications] + dirty.map(String.init))]) }
         return fates.map { fate in
             switch fate {
             case .stored(let number):

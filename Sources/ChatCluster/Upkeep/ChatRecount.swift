@@ -29,8 +29,6 @@ struct ChatRecount: Sendable {
     private static let advanced = 16
 
     let context: JobContext
-    /// How far `counted_number` may lag behind where the count itself is right.
-    var tolerance: Int64 = 256
 
     /// - Parameter ids: at most 256.
     /// - Returns: those that are there, and which of them are not right yet.
@@ -86,7 +84,7 @@ struct ChatRecount: Sendable {
                     metadata: ["chat": "\(chat.id)"])
                 return false
             }
-            return chat.stored != .integer(chat.messages) || chat.countable - chat.counted >= tolerance
+            return chat.stored != .integer(chat.messages) || chat.countable > chat.counted
         }
         return try await context.update(wrong) { chats, connection in
             let rows = chats.padded

@@ -2,8 +2,7 @@ package import ChatJobs
 
 extension ClusterJobs {
     private static let types: [any Job.Type] = [
-        SyncChatCounts.self, SyncApplicationCounts.self, Reconcile.self, Recount.self, ExpireIdempotencyKeys.self,
-        TrimStatistics.self,
+        SyncCounts.self, Reconcile.self, Recount.self, ExpireIdempotencyKeys.self, TrimStatistics.self,
     ]
 
     /// Known without a database, for what only enqueues.

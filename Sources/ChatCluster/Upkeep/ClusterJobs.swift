@@ -33,20 +33,17 @@ package struct ClusterJobs: Sendable {
         self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }
         self.services = [store.redis, store.reads, store.writes, store.scans]
         self.jobs = [
-            SyncChatCounts(context: context), SyncApplicationCounts(context: context), Reconcile(context: context),
-            Recount(context: context), ExpireIdempotencyKeys(context: context),
+            SyncCounts(context: context), Reconcile(context: context), Recount(context: context),
+            ExpireIdempotencyKeys(context: context),
             TrimStatistics(context: context, dead: dead, clock: clock),
         ]
         self.cron = [
             CronJob(
-                name: "sync-chat-counts", expression: "* * * * *", job: SyncChatCounts.name,
-                description: "Writes messages_count of the chats that changed."),
-            CronJob(
-                name: "sync-application-counts", expression: "* * * * *", job: SyncApplicationCounts.name,
-                description: "Writes chats_count and messages_count of the applications that changed."),
+                name: "sync-chat-counts", expression: "* * * * *", job: SyncCounts.name,
+                description: "Writes the counts of what changed, closes holes, and mends Redis' counters."),
             CronJob(
                 name: "reconcile", expression: "*/5 * * * *", job: Reconcile.name,
-                description: "Recounts what changed, closes holes, and mends Redis' counters."),
+                description: "Recounts some chats and applications, whether they changed or not."),
             CronJob(
                 name: "recount", expression: "17 3 * * *", job: Recount.name,
                 description: "Recounts every chat and every application."),

@@ -31,9 +31,12 @@ struct Holes: Sendable {
 
     /// - Parameters:
     ///   - number: all numbers up to here are there.
-    /// - Returns: how many holes were closed.
-    func close(in owner: Int64, after number: Int64, _ stint: Stint) async throws -> Int {
+    /// - Returns: how many numbers became void, and whether there is nothing left that will be closed one day.
+    func close(
+        in owner: Int64, after number: Int64, _ stint: Stint
+    ) async throws -> (closed: Int, isDone: Bool) {
         let gaps = try await gaps(in: owner, after: number)
+        let missing = gaps.reduce(0) { $0 + $1.missing.count }
         let old = try await old(gaps.map(\.next), in: owner)
         var parts: [ClosedRange<Int64>] = []
         var left = Self.most
@@ -64,7 +67,7 @@ struct Holes: Sendable {
                 "Missing numbers are void now",
                 metadata: ["of": "\(table.name)", "owner": "\(owner)", "count": "\(closed)"])
         }
-        return closed
+        return (closed, closed == missing && missing < Self.most)
     }
 
     private func gaps(in owner: Int64, after number: Int64) async throws -> [Gap] {

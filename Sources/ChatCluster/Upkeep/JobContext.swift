@@ -7,9 +7,7 @@ import RedisClient
 struct JobContext: Sendable {
     let store: MySQLStore
     let logger: Logger
-    /// How long a transaction may take to commit what it has inserted: a position moves only over rows older than that.
-    var lag = Duration.seconds(120)
-    /// How long a number may be on its way before its place is made void. Less than `lag`, so that no hole is passed over.
+    /// How long a number may be on its way before its place is made void.
     var grace = Duration.seconds(60)
     /// Called between the steps of every job. A test ends a run here as a kill would.
     var interruption: @Sendable () async throws -> Void = {}

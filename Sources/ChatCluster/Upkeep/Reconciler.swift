@@ -15,15 +15,20 @@ struct Reconciler: Sendable {
     func reconcile(chats ids: [Int64], _ stint: Stint) async throws -> [ChatRecount.Chat] {
         // Before the counting: what is added to a copy meanwhile keeps it from being replaced.
         let read = try await copies.values(of: ids.map(RedisKey.messagesCount))
-        var chats = try await recount(ids)
+        var (chats, unfinished) = try await recount(ids)
         let holes = Holes(table: .messages, context: context)
         var mended: [Int64] = []
         for chat in chats where !chat.isDense {
-            if try await holes.close(in: chat.id, after: chat.counted, stint) > 0 { mended.append(chat.id) }
+            let (closed, isDone) = try await holes.close(in: chat.id, after: chat.counted, stint)
+            if closed > 0 { mended.append(chat.id) }
+            if !isDone { unfinished.insert(chat.id) }
         }
         // Counted again, so that `counted_number` goes past what was missing.
-        let again = Dictionary(uniqueKeysWithValues: try await recount(mended).map { ($0.id, $0) })
-        chats = chats.map { again[$0.id] ?? $0 }
+        let again = try await recount(mended)
+        unfinished.formUnion(again.unfinished)
+        let recounted = Dictionary(uniqueKeysWithValues: again.chats.map { ($0.id, $0) })
+        chats = chats.map { recounted[$0.id] ?? $0 }
+        try await record(unfinished.map { OwnedNumber(owner: $0, number: 0) }, of: .chat)
         try await copies.replaceCounts(
             Dictionary(uniqueKeysWithValues: chats.map { ($0.id, $0.messages) }), read: read)
         try await copies.raiseNumbers(
@@ -31,26 +36,32 @@ struct Reconciler: Sendable {
         return chats
     }
 
-    private func recount(_ ids: [Int64]) async throws -> [ChatRecount.Chat] {
+    private func recount(_ ids: [Int64]) async throws -> (chats: [ChatRecount.Chat], unfinished: Set<Int64>) {
         var chats: [ChatRecount.Chat] = []
-        try await repeated(RedisKey.dirtyChats) {
-            let (found, unwritten) = try await ChatRecount(context: context, tolerance: 1).run(ids)
+        let unfinished = try await repeated {
+            let (found, unwritten) = try await ChatRecount(context: context).run(ids)
             chats = found
             return unwritten
         }
-        return chats
+        return (chats, unfinished)
     }
 
-    /// Counts again where somebody else wrote at the same time. What cannot be written now is the next sync's: nothing
-    /// leads to it again once the position has passed.
-    private func repeated(_ marks: String, _ recount: () async throws -> Unwritten) async throws {
+    /// Counts again where somebody else wrote at the same time.
+    ///
+    /// - Returns: what could not be written.
+    private func repeated(_ recount: () async throws -> Unwritten) async throws -> Set<Int64> {
         var unwritten = Unwritten()
         for _ in 0..<Self.tries {
             unwritten = try await recount()
             if unwritten.overtaken.isEmpty { break }
         }
-        guard !unwritten.isEmpty else { return }
-        try await DirtySet(key: marks, redis: context.redis).mark(Array(unwritten.overtaken.union(unwritten.locked)))
+        return unwritten.overtaken.union(unwritten.locked)
+    }
+
+    /// What is not finished is the next run's: nothing else leads to it once the position has passed.
+    private func record(_ unfinished: [OwnedNumber], of scope: IdempotencyTable.Scope) async throws {
+        guard !unfinished.isEmpty else { return }
+        try await context.write { try LogChanges.record(unfinished, of: scope, batch: BatchID.random(), $0) }
     }
 
     /// An application to be looked at.
@@ -58,23 +69,28 @@ struct Reconciler: Sendable {
         let id: Int64
         /// Of its chats' numbers, those up to here are there; nil where no chat is new.
         let dense: Int64?
-        /// The stripes of one with more chats are left as they are.
-        let chatsAtMost: Int
+        /// The stripes of one with more chats are left as they are: they are exact, but for what somebody else stored.
+        var chatsAtMost = 0
     }
 
     /// - Parameter applications: at most 256.
     func reconcile(_ applications: [Application], _ stint: Stint) async throws {
         let holes = Holes(table: .chats, context: context)
+        var unfinished: [Int64: Int64] = [:]
         for application in applications {
-            try await stint.step()
-            _ = try await StripeRecount(context: context).run(application.id, chatsAtMost: application.chatsAtMost)
-            if let dense = application.dense {
-                _ = try await holes.close(in: application.id, after: dense, stint)
+            if application.chatsAtMost > 0 {
+                try await stint.step()
+                _ = try await StripeRecount(context: context).run(application.id, chatsAtMost: application.chatsAtMost)
+            }
+            if let dense = application.dense, try await !holes.close(in: application.id, after: dense, stint).isDone {
+                unfinished[application.id] = dense + 1
             }
         }
-        try await repeated(RedisKey.dirtyApplications) {
+        let unwritten = try await repeated {
             try await ApplicationRecount(context: context).run(applications.map(\.id))
         }
+        for id in unwritten where unfinished[id] == nil { unfinished[id] = 0 }
+        try await record(unfinished.map { OwnedNumber(owner: $0.key, number: $0.value) }, of: .application)
         let grown = applications.filter { $0.dense != nil }.map(\.id)
         let highest = try await context.store.chatLog.highestNumbers(of: grown, within: .seconds(10))
         try await copies.raiseNumbers(of: .chats, to: highest)

@@ -1,7 +1,7 @@
 import ChatJobs
 import Logging
 
-/// Looks at every chat and every application once a night: at what no mark and no new row leads to.
+/// Looks at every chat and every application once a night: at what no change leads to.
 struct Recount: Job {
     static let name = "Recount"
     static var options: JobOptions { .recurring }

@@ -4,17 +4,21 @@ import MySQLClient
 struct Walk: Sendable {
     let chats: JobPosition.Name
     let applications: JobPosition.Name
+    /// The stripes of an application with more are left as they are.
+    var chatsAtMost = Int.max
     let context: JobContext
 
+    /// - Parameter chunks: at most so many now.
     /// - Returns: whether it has come to the end.
-    func run(_ stint: Stint) async throws -> Bool {
+    func run(_ stint: Stint, chunks: Int = .max) async throws -> Bool {
         let reconciler = Reconciler(context: context)
-        let isThrough = try await walk(chats, table: "chats", chunk: 256, stint) { ids in
+        var left = chunks
+        let isThrough = try await walk(chats, table: "chats", chunk: 256, &left, stint) { ids in
             try await reconciler.reconcile(chats: ids, stint)
         }
         guard isThrough else { return false }
-        return try await walk(applications, table: "applications", chunk: 64, stint) { ids in
-            try await reconciler.reconcile(ids.map { .init(id: $0, dense: 0, chatsAtMost: .max) }, stint)
+        return try await walk(applications, table: "applications", chunk: 64, &left, stint) { ids in
+            try await reconciler.reconcile(ids.map { .init(id: $0, dense: 0, chatsAtMost: chatsAtMost) }, stint)
         }
     }
 
@@ -22,17 +26,19 @@ struct Walk: Sendable {
     func restart() async throws {
         for name in [chats, applications] {
             let position = JobPosition(name, context)
-            if let row = try await position.read() { try await position.move(from: row.position, to: 0) }
+            try await position.move(from: position.read(), to: 0)
         }
     }
 
     private func walk(
-        _ name: JobPosition.Name, table: String, chunk: Int, _ stint: Stint, each: ([Int64]) async throws -> Void
+        _ name: JobPosition.Name, table: String, chunk: Int, _ left: inout Int, _ stint: Stint,
+        each: ([Int64]) async throws -> Void
     ) async throws -> Bool {
         let progress = JobPosition(name, context)
         // Two at the same time share the way: whoever finds that the other was faster goes on from there.
-        while var last = try await Optional(progress.read(orStartAt: { 0 }).position), last < JobPosition.end {
-            guard try await stint.goesOn() else { return false }
+        while case var last = try await progress.read(), last < JobPosition.end {
+            guard left > 0, try await stint.goesOn() else { return false }
+            left -= 1
             let start = last
             let ids = try await context.read { connection in
                 try connection.rows(
