@@ -28,6 +28,7 @@ extension Backend {
             tenantLog: store,
             newChatLog: store,
             chatLog: store,
+            readers: store,
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchesAtOnce: ClusterConfiguration.scanConnections,

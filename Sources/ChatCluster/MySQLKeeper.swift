@@ -92,7 +92,7 @@ package struct MySQLKeeper: StoreKeeper {
                 try schema.checkMayMigrate(location)
                 for table in [
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "log_changes", "messages", "chats", "applications", "schema_migrations",
+                    "log_changes", "log_cursors", "messages", "chats", "applications", "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

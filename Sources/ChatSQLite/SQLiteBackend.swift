@@ -26,6 +26,7 @@ extension Backend {
             tenantLog: store,
             newChatLog: store,
             chatLog: store,
+            readers: store,
             bus: store.bus,
             writeExecutor: store.writeThread,
             probe: { try store.probe() },

@@ -5,6 +5,7 @@ package enum SQLiteMigrations {
     package static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration(Migration0001Create.identifier, migrate: Migration0001Create.migrate)
+        migrator.registerMigration(Migration0002LogCursors.identifier, migrate: Migration0002LogCursors.migrate)
         return migrator
     }
 }

@@ -111,13 +111,15 @@ import Testing
         #expect(missing.errors.contains("Create it with luciq db migrate."))
         #expect(!FileManager.default.fileExists(atPath: folder.file("data")))
 
-        #expect(try await luciq("db", "migrate").output.contains("data/luciq.sqlite is up to date: 0001-create."))
+        #expect(
+            try await luciq("db", "migrate").output.contains(
+                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
         let json = try await luciq("db", "status", "--json")
         let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
-        #expect(object?["applied"] as? [String] == ["0001-create"])
+        #expect(object?["applied"] as? [String] == ["0001-create", "0002-log-cursors"])
 
         // Nobody answers here, and no answer is no.
         let asked = try await luciq("db", "reset")

@@ -24,6 +24,7 @@ struct Migration: Sendable {
         Migration("20261128000003", PackageResources._0261128000003_hide_columns_sql, isOptional: true),
         Migration("20261128000004", PackageResources._0261128000004_create_void_runs_sql),
         Migration("20261129000001", PackageResources._0261129000001_create_log_changes_sql),
+        Migration("20261129000002", PackageResources._0261129000002_create_log_cursors_sql),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

@@ -39,7 +39,7 @@ struct LogOrder {
     private static let maxSightings = 512
     /// How many numbers of a hole wider than `LogTail.Hole.widest` are made void before the rest is gone past. Whoever has
     /// a number in hand took it within a few thousand of the highest of its time, so nobody has one of those beyond.
-    private static let settledOfWidest: Int64 = 65_536
+    static let settledOfWidest: Int64 = 65_536
 
     let patience: GapPatience
     private let bounds: StreamLimits.Size

@@ -8,6 +8,7 @@ package struct Backend: Sendable {
     package var tenantLog: any TenantLog
     package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
+    package var readers: any LogReaders
     /// Tells of the messages that the chats' log has stored, wherever it was called.
     package var bus: any MessageBus
     /// Where the logs want to be called; nil for anywhere.
@@ -36,6 +37,7 @@ package struct Backend: Sendable {
         tenantLog: any TenantLog,
         newChatLog: any NewChatLog,
         chatLog: any ChatLog,
+        readers: any LogReaders,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
@@ -52,6 +54,7 @@ package struct Backend: Sendable {
         self.tenantLog = tenantLog
         self.newChatLog = newChatLog
         self.chatLog = chatLog
+        self.readers = readers
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight

@@ -1,0 +1,98 @@
+import ChatCore
+import MySQLClient
+
+/// A sweep goes by `log_changes`, and over all chats where a reader is new or has been away for longer than these are kept.
+/// Rows that somebody else stored (the Rails application) leave no change: they are given with the chat's next message.
+extension MySQLStore: LogReaders {
+    /// The row of a reader's last sweep, in microseconds; no chat has this id.
+    private static let sweepRow = Chat.ID(0)
+    /// So much before changes are deleted they are not relied on any more, in microseconds.
+    private static let slack: Int64 = 600_000_000
+    /// Chats a page.
+    private static let sweptAtOnce = 256
+
+    func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await read { connection in
+            var cursors: [Chat.ID: Int64] = [:]
+            for some in chats.chunks(of: 256).map(\.padded) {
+                let marks = some.map { _ in "?" }.joined(separator: ", ")
+                try connection.query(
+                    "SELECT chat_id, number FROM log_cursors WHERE reader = ? AND chat_id IN (\(marks))",
+                    [.text(reader.text)] + some.map { .integer($0.rawValue) }
+                ) { row in
+                    cursors[Chat.ID(row.integer(0))] = row.integer(1)
+                    return true
+                }
+            }
+            return cursors
+        }
+    }
+
+    func advance(_ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64) async throws -> Bool {
+        let place = [MySQLValue.text(reader.text), .integer(chat.rawValue)]
+        return try await write { connection in
+            let moved = try connection.execute(
+                "UPDATE log_cursors SET number = ? WHERE reader = ? AND chat_id = ? AND number = ?",
+                [.integer(new)] + place + [.integer(old)])
+            if moved.affectedRows == 1 || old != 0 { return moved.affectedRows == 1 }
+            do {
+                try connection.execute(
+                    "INSERT INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place + [.integer(new)])
+                return true
+            } catch let error as MySQLError where error.isDuplicate {
+                return false
+            }
+        }
+    }
+
+    func beginSweep(of reader: LogReader.Name) async throws -> LogSweep {
+        let now = try await read { try LogChanges.now($0) }
+        let last = try await cursors(of: reader, in: [Self.sweepRow])[Self.sweepRow] ?? 0
+        let overlap = LogChanges.overlap.components.seconds * 1_000_000
+        // A clock that was put back is no reason to wait for it.
+        return LogSweep(of: reader, start: now, isWalk: false, place: max(0, min(last, now) - overlap))
+    }
+
+    func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
+        guard var place = sweep.place else { return nil }
+        if !sweep.isWalk, place < (try await read { try LogChanges.now($0) }) - LogChanges.kept + Self.slack {
+            // What comes next may be deleted by now.
+            (sweep.isWalk, place) = (true, 0)
+        }
+        if sweep.isWalk {
+            let chats = try await read { connection in
+                try connection.rows(
+                    "SELECT id FROM chats WHERE id > ? ORDER BY id LIMIT \(Self.sweptAtOnce)", [.integer(place)]
+                ) { Chat.ID($0.integer(0)) }
+            }
+            sweep.place = chats.count < Self.sweptAtOnce ? nil : chats.last?.rawValue
+            return chats
+        }
+        let changes = try await read { try LogChanges(from: place, $0) }
+        sweep.place = changes.isAtEnd ? nil : changes.last
+        return changes.chats.sorted().map { Chat.ID($0) }
+    }
+
+    func finish(_ sweep: LogSweep) async throws {
+        try await write { connection in
+            _ = try connection.execute(
+                """
+                INSERT INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)
+                ON DUPLICATE KEY UPDATE number = VALUES(number)
+                """, [.text(sweep.reader.text), .integer(Self.sweepRow.rawValue), .integer(sweep.start)])
+        }
+    }
+
+    private func write<Result: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        var retry = Retry(patience: messageLog.patience)
+        while true {
+            do throws(MySQLError) {
+                return try await writes.run(within: retry.remaining, body)
+            } catch {
+                guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
+            }
+        }
+    }
+}

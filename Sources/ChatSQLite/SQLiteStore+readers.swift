@@ -1,0 +1,62 @@
+package import ChatCore
+
+/// Every sweep compares all chats' last numbers with the reader's cursors, in the file: creates pay nothing for readers, and
+/// a reader that lives in this process is told of what is new by the bus.
+extension SQLiteStore: LogReaders {
+    /// Chats a page.
+    private static let sweptAtOnce = 256
+
+    package func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try read { db in
+            let query = try Query(db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?")
+            var cursors: [Chat.ID: Int64] = [:]
+            for chat in chats {
+                try query.rebind(.text(reader.text), .integer(chat.rawValue))
+                if try query.next() { cursors[chat] = query.integer(0) }
+            }
+            return cursors
+        }
+    }
+
+    package func advance(
+        _ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64
+    ) async throws -> Bool {
+        try await Task(executorPreference: writeThread) {
+            try write { db in
+                let place: [Query.Value] = [.text(reader.text), .integer(chat.rawValue)]
+                let stored = try Query(
+                    db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?", place[0], place[1])
+                guard try (stored.next() ? stored.integer(0) : 0) == old else { return false }
+                try Query(
+                    db, "INSERT OR REPLACE INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place[0],
+                    place[1], .integer(new)
+                ).run()
+                return true
+            }
+        }.value
+    }
+
+    package func beginSweep(of reader: LogReader.Name) async throws -> LogSweep { LogSweep(of: reader) }
+
+    package func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
+        guard let place = sweep.place else { return nil }
+        let reader = sweep.reader.text
+        let chats = try read { db in
+            let query = try Query(
+                db,
+                """
+                SELECT id FROM chats LEFT JOIN log_cursors AS cursors ON reader = ? AND chat_id = id
+                WHERE id > ? AND last_message_number > IFNULL(cursors.number, 0)
+                ORDER BY id LIMIT \(Self.sweptAtOnce)
+                """, .text(reader), .integer(place))
+            var chats: [Chat.ID] = []
+            while try query.next() { chats.append(Chat.ID(query.integer(0))) }
+            return chats
+        }
+        sweep.place = chats.count < Self.sweptAtOnce ? nil : chats.last?.rawValue
+        return chats
+    }
+
+    /// The cursors say it all.
+    package func finish(_ sweep: LogSweep) async throws {}
+}
