@@ -33,7 +33,7 @@ struct Bench: AsyncParsableCommand {
 
         func run() async throws {
             do {
-                let location = try await database.location()
+                let location = try database.location()
                 _ = try await location.keeper().migrate()
                 let backend = try await location.backend(logger: Logger(label: "luciq"))
                 try await fill(backend)

@@ -17,7 +17,7 @@ extension Bench {
         @Option(help: "How long.") var seconds = 5
 
         func run() async throws {
-            guard case .cluster(let cluster) = try await database.location() else {
+            guard case .cluster(let cluster) = try database.location() else {
                 throw ExitStatus.configuration("bench inserts is for a MySQL database.")
             }
             let mysql = cluster.mysql

@@ -115,7 +115,7 @@ struct DB: AsyncParsableCommand {
 
         func run() async throws {
             try await database.withKeeper { keeper in
-                let location = try await database.location().description
+                let location = try database.location().description
                 guard yes || confirm(location) else {
                     throw ExitStatus.unavailable("Nothing was deleted. Answer with yes, or pass --yes.")
                 }
@@ -135,9 +135,9 @@ struct DB: AsyncParsableCommand {
 
 extension DatabaseFlags {
     /// Where the settings say that everything is kept.
-    func location() async throws -> StoreLocation {
+    func location() throws -> StoreLocation {
         do {
-            return try await Settings(flags: values, file: config).storeLocation()
+            return try Settings(flags: values, file: config).storeLocation()
         } catch let invalid as Settings.Invalid {
             throw ExitStatus.configuration(invalid.description)
         }
@@ -145,7 +145,7 @@ extension DatabaseFlags {
 
     /// Runs a command's work; a problem becomes one sentence and an exit code.
     func withKeeper(_ body: (any StoreKeeper) async throws -> Void) async throws {
-        let keeper = try await location().keeper()
+        let keeper = try location().keeper()
         do {
             try await body(keeper)
         } catch let code as ExitCode {

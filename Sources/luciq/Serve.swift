@@ -33,7 +33,7 @@ struct Server {
     func run() async throws {
         ProcessSignals.hold()
         defer { LogQueue.standardError.flush() }
-        var plan = try await plan()
+        var plan = try plan()
         let logger = plan.logger
         plan.options.maxConnections = try FileLimit.connections(
             plan.options.maxConnections,
@@ -98,9 +98,9 @@ struct Server {
         let logger: Logger
     }
 
-    private func plan() async throws -> Plan {
+    private func plan() throws -> Plan {
         do {
-            let settings = try await Settings(
+            let settings = try Settings(
                 flags: database.values.merging(flags.values) { $1 }, file: database.config)
             let format = try settings.logFormat()
             let level = try settings.logLevel()

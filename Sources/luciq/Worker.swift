@@ -28,7 +28,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func run() async throws {
         ProcessSignals.hold([SIGTSTP, SIGTTIN])
         defer { LogQueue.standardError.flush() }
-        var plan = try await plan()
+        var plan = try plan()
         let logger = plan.logger
         // A connection to Redis for each queue, and one to the database for each job.
         plan.health.maxConnections = try FileLimit.connections(
@@ -93,9 +93,9 @@ struct WorkerCommand: AsyncParsableCommand {
         let logger: Logger
     }
 
-    private func plan() async throws -> Plan {
+    private func plan() throws -> Plan {
         do {
-            let settings = try await Settings(
+            let settings = try Settings(
                 flags: database.values.merging(flags.values) { $1 }, file: database.config)
             guard case .cluster(let cluster) = try settings.storeLocation() else {
                 throw Settings.Invalid(

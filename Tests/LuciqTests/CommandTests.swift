@@ -24,7 +24,10 @@ import Testing
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
         (["serve"], ["HOST": "no.such.host.invalid"], "HOST must be an address or a name of this machine"),
-        (["serve", "--config", "nowhere.json"], [:], "Cannot read the settings in nowhere.json"),
+        (
+            ["serve", "--config", "nowhere.json"], [:],
+            "Cannot read the settings in nowhere.json: No such file or directory."
+        ),
         (["serve"], ["SHUTDOWN_TIMEOUT": "0"], "SHUTDOWN_TIMEOUT (environment) must be a number from 1 to 3600."),
         (["verify"], ["DATABASE_URL": "x"], "DATABASE_URL must look like"),
     ])
@@ -38,17 +41,70 @@ import Testing
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
-    @Test func flagsBeatTheEnvironmentBeatsTheFile() async throws {
+    @Test(arguments: [
+        (
+            #"{"port": 8080,\n "max": {"conections": 5}}"#,
+            "Unknown setting max.conections in luciq.json, line 2: did you mean max.connections?"
+        ),
+        (
+            #"{"DATABASE_URL": "sqlite:///x"}"#,
+            "Unknown setting DATABASE_URL in luciq.json, line 1: did you mean database.url?"
+        ),
+        (#"{"--log-level": "info"}"#, "Unknown setting --log-level in luciq.json, line 1: did you mean log.level?"),
+        (
+            #"{"databse": {"pool": 4}}"#,
+            "Unknown setting databse.pool in luciq.json, line 1: did you mean database.pool?"
+        ),
+        (#"{"redis": "redis://127.0.0.1"}"#, "Unknown setting redis in luciq.json, line 1: did you mean redis.url?"),
+        (#"{"colour": null}"#, "Unknown setting colour in luciq.json, line 1; docs/configuration.md lists them all."),
+        (#"{"a\u001b[2Jb\n": 1}"#, "Unknown setting a␛[2Jb↵ in luciq.json, line 1; docs/configuration.md"),
+        (#"{"port": true}"#, "PORT (file luciq.json) must be a number from 0 to 65535."),
+        (#"{"port": {}, "host": null}"#, "HOST (file luciq.json) must be"),
+        (#"{"port": "8080"}"#, "PORT (file luciq.json) must be a number from 0 to 65535."),
+        ("{\n\"port\": 8080,\n}\n", "Cannot read the settings in luciq.json, line 3: The JSON is malformed."),
+        ("{\"port\": 8080\n\n", "Cannot read the settings in luciq.json, line 3: The JSON is cut off."),
+        ("[]", "Cannot read the settings in luciq.json: it must hold a JSON object."),
+        ("", "Cannot read the settings in luciq.json: it must hold a JSON object."),
+    ])
+    func aBadFileIsOneSentence(_ content: String, _ sentence: String) async throws {
+        let folder = try TemporaryFolder()
+        try content.write(toFile: folder.file("luciq.json"), atomically: true, encoding: .utf8)
+        let result = try await LuciqProcess.run(["serve", "--config", "luciq.json", "--ops-port", "0"], in: folder)
+        #expect(result.code == 78)
+        #expect(result.errors.hasPrefix("luciq: \(sentence)"), "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func aFolderIsNoSettingsFile() async throws {
+        let folder = try TemporaryFolder()
+        let result = try await LuciqProcess.run(["verify"], in: folder, environment: ["LUCIQ_CONFIG": folder.path])
+        #expect(result.code == 78)
+        #expect(result.errors == "luciq: Cannot read the settings in \(folder.path): Is a directory.\n")
+    }
+
+    /// A file may have what the docs list, and the docs list all of it.
+    @Test func theKeysOfAFileAreThoseInTheDocs() throws {
+        let docs = try String(
+            contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+                .appendingPathComponent("../../docs/configuration.md"), encoding: .utf8)
+        let listed = docs.matches(of: /\n\| `--[^|]*\| `[A-Z_]+` \| `([a-z._]+)` \|/).map { String($0.1) }
+        #expect(listed.count > 30)
+        // The password has no flag, and so no row.
+        #expect(Set(listed + ["db.password"]) == Setup.keys)
+    }
+
+    @Test func flagsBeatTheEnvironmentBeatsTheFile() throws {
         let folder = try TemporaryFolder()
         let file = folder.file("luciq.json")
-        try #"{"port":1,"host":"file","database":{"url":"sqlite:///file"},"max":{"pending":"x"}}"#
+        try #"{"port":1,"host":"file","database":{"url":"sqlite:///file"},"max":{"pending":"x"},"dead.days":9e1}"#
             .write(toFile: file, atomically: true, encoding: .utf8)
-        let settings = try await Settings(
+        let settings = try Settings(
             flags: ["PORT": "3"], file: file, environment: ["PORT": "2", "HOST": "environment", "LOG_LEVEL": ""])
         #expect(try settings.number(Setup.port, in: 0...9) == 3)
         #expect(try settings.text(Setup.host) == "environment")
         #expect(try settings.storeLocation().description == "/file")
         #expect(try settings.text(Setup.logLevel) == "info")
+        #expect(try settings.number(Setup.deadDays, in: 1...99) == 90)
         #expect(throws: Settings.Invalid.self) { try settings.commitLimits() }
     }
 

@@ -34,7 +34,7 @@ extension JobsFlags {
         let dead: DeadLimits
         let queue: String?
         do {
-            let settings = try await Settings(flags: values, file: config)
+            let settings = try Settings(flags: values, file: config)
             configuration = try settings.redis(for: "to the Redis that the jobs are in")
             format = try settings.sidekiqFormat()
             dead = try settings.deadLimits()

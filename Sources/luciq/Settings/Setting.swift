@@ -12,7 +12,7 @@ struct Setting<Value: Sendable>: Sendable {
         self.flag = flag ?? "--" + key.replacing(".", with: "-").replacing("_", with: "-")
     }
 
-    var variable: String { key.uppercased().replacing(".", with: "_") }
+    var variable: String { Setup.variable(of: key) }
 }
 
 /// Every setting there is; docs/configuration.md lists them and a test compares.
@@ -52,4 +52,17 @@ enum Setup {
     static let sidekiqCronFormat = Setting("sidekiq.cron_format", default: "auto")
     static let deadMaxJobs = Setting("dead.max_jobs", default: 10_000)
     static let deadDays = Setting("dead.days", default: 180)
+
+    /// What a settings file may have.
+    static let keys: Set = [
+        host.key, port.key, databaseURL.key, databasePool.key, databaseMaxAge.key, redisURL.key, dbHost.key,
+        dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
+        requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
+        opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key, corsOrigin.key,
+        allowedHosts.key, queues.key, concurrency.key, workerTag.key, workerHost.key, workerPort.key,
+        sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,
+    ]
+
+    /// The environment's name of a key.
+    static func variable(of key: String) -> String { key.uppercased().replacing(".", with: "_") }
 }
