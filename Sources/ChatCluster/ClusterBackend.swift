@@ -18,9 +18,7 @@ extension Backend {
             configuration, observer: ReadObserver(logger: logger, metrics: metrics), logger: logger)
         try await check(store.redis, configuration, logger)
         for weakness in store.weaknesses { weakness.log(to: logger) }
-        store.redis.onRefusal { cause in
-            Counter(label: "luciq_redis_refused_total", dimensions: [("cause", cause)], factory: metrics).increment()
-        }
+        let connections = ConnectionMetrics(store, factory: metrics)
         return Backend(
             tenants: store,
             chats: store,
@@ -34,6 +32,7 @@ extension Backend {
             searchesAtOnce: ClusterConfiguration.scanConnections,
             probe: { try await store.probe() },
             notes: { store.notes },
+            updateGauges: { connections.update() },
             epoch: { store.writes.epoch },
             services: [store.redis, store.bus, store.reads, store.writes, store.scans],
             close: {}

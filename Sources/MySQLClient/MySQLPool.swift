@@ -67,6 +67,8 @@ package final class MySQLPool: Service {
     package var epoch: UInt64 { watch.epoch }
     /// Connections there are, or that are being opened.
     package var open: Int { state.withLock(\.decisions.open) }
+    /// Connections that are lent.
+    package var inUse: Int { state.withLock(\.decisions.lentCount) }
     /// Connections that wait for work.
     package var idle: Int { state.withLock(\.decisions.idleCount) }
     /// Callers that wait for a connection.

@@ -89,6 +89,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     /// Connections there are or will be.
     var open: Int { idle.count + lent + opening }
     var idleCount: Int { idle.count }
+    var lentCount: Int { lent }
     var waitingCount: Int { line.count }
     /// Whether connecting failed and has not succeeded since.
     var isFailing: Bool { failures > 0 }

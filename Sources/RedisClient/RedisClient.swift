@@ -48,6 +48,9 @@ package final class RedisClient: Sendable, Service {
     /// Whether commands are taken in. A server that has just frozen is not known yet.
     package var isConnected: Bool { state.withLock(\.connection)?.isOpen ?? false }
 
+    /// Commands that are sent, or about to be, and not answered.
+    package var inFlight: Int { state.withLock(\.connection)?.inFlight ?? 0 }
+
     /// How many posted commands have failed, ever.
     package var postFailures: Int { failedPosts.load(ordering: .relaxed) }
 

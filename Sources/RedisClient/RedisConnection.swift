@@ -29,6 +29,9 @@ package final class RedisConnection: Sendable {
     /// Whether commands are taken in.
     var isOpen: Bool { closingReason == nil }
 
+    /// Commands that are queued or written.
+    var inFlight: Int { state.withLock(\.inFlight) }
+
     /// Why no commands are taken in any more; nil while they are.
     var closingReason: String? { state.withLock(\.closingReason) }
 

@@ -22,7 +22,7 @@ extension Bench {
             configuration.concurrency = concurrency
             let worker = Worker(
                 configuration, jobs: JobRegistry([BenchJob(redis: redis)]), redis: redis, logger: logger,
-                metrics: PrometheusRegistry())
+                metrics: PrometheusRegistry(version: Luciq.version))
             try await ServiceGroup(
                 services: [redis, worker], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
             ).run()

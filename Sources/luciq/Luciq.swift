@@ -2,10 +2,12 @@ import ArgumentParser
 
 @main
 struct Luciq: AsyncParsableCommand {
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
         commandName: "luciq",
         abstract: "Luciq Chat: a multi-tenant chat backend.",
-        version: "0.1.0",
+        version: version,
         subcommands: [
             Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self, Bench.self,
         ],

@@ -40,7 +40,7 @@ struct Server {
             beside: FileLimit.process(listeners: 2) + plan.location.openFiles + (plan.ops?.maxConnections ?? 0),
             setting: Setup.maxConnections.variable, logger: logger)
         FileLimit.takeTimers()
-        let metrics = PrometheusRegistry()
+        let metrics = PrometheusRegistry(version: Luciq.version)
         LogQueue.standardError.measure(in: metrics)
         let backend: Backend
         do {
@@ -48,6 +48,7 @@ struct Server {
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }
+        metrics.beforeReading(backend.updateGauges)
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
         let application = buildApplication(
             service: service,

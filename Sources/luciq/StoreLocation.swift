@@ -19,7 +19,9 @@ enum StoreLocation: CustomStringConvertible {
         }
     }
 
-    func backend(logger: Logger, metrics: PrometheusRegistry = PrometheusRegistry()) async throws -> Backend {
+    func backend(
+        logger: Logger, metrics: PrometheusRegistry = PrometheusRegistry(version: Luciq.version)
+    ) async throws -> Backend {
         switch self {
         case .sqlite(let path): try Backend.sqlite(path: path, logger: logger, metrics: metrics)
         case .cluster(let configuration): try await Backend.cluster(configuration, logger: logger, metrics: metrics)

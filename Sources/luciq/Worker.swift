@@ -41,15 +41,21 @@ struct WorkerCommand: AsyncParsableCommand {
         // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)
         let clock = RedisClock(redis, logger: logger)
+        let metrics = PrometheusRegistry(version: Luciq.version)
+        LogQueue.standardError.measure(in: metrics)
         do {
-            jobs = try await ClusterJobs(plan.cluster, dead: plan.worker.dead, clock: clock, logger: logger)
+            jobs = try await ClusterJobs(
+                plan.cluster, dead: plan.worker.dead, clock: clock, metrics: metrics, logger: logger)
             try await check(redis, plan)
             jobs.warn(logger)
         } catch let problem as StoreProblem {
             throw ExitStatus.problem(problem)
         }
-        let metrics = PrometheusRegistry()
-        LogQueue.standardError.measure(in: metrics)
+        let connection = RedisMetrics(redis, name: "worker", factory: metrics)
+        metrics.beforeReading {
+            jobs.updateGauges()
+            connection.update()
+        }
         let registry = JobRegistry(jobs.jobs)
         let worker = Worker(
             plan.worker, jobs: registry, redis: redis, clock: clock, logger: logger, metrics: metrics)

@@ -228,24 +228,25 @@ import Testing
         }
     }
 
-    /// What `promtool check metrics` asks for.
-    @Test func everyMetricHasHelpAndType() async throws {
+    /// What `promtool check metrics` asks for; and a process tells of itself.
+    @Test func metricsAreAsPrometheusWantsThem() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             _ = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#)
-            let lines = try await server.client.get("/metrics").text.split(separator: "\n")
-            var names: Set<Substring> = []
-            for (index, line) in lines.enumerated() where line.hasPrefix("# TYPE ") {
-                let words = line.split(separator: " ")
-                #expect(names.insert(words[2]).inserted, "\(line)")
-                #expect(index > 0 && lines[index - 1].hasPrefix("# HELP \(words[2]) "), "\(line)")
-                #expect((words[3] == "counter") == words[2].hasSuffix("_total"), "\(line)")
-            }
-            for line in lines where !line.hasPrefix("#") {
-                let name = line.prefix { $0 != "{" && $0 != " " }
-                let family = name.replacing(/_(bucket|sum|count)$/, with: "")
-                #expect(names.contains(name) || names.contains(family[...]), "\(line)")
-            }
+            let metrics = PrometheusText(try await server.client.get("/metrics").text)
+            #expect(metrics.problems == [])
+            #expect(metrics["luciq_build_info", ["version": "test"]] == 1)
+            let now = Date().timeIntervalSince1970
+            #expect((now - 3600...now).contains(metrics["process_start_time_seconds", [:]] ?? 0))
+            let cpu = try #require(metrics["process_cpu_seconds_total", [:]])
+            let open = try #require(metrics["process_open_fds", [:]])
+            #expect(cpu > 0 && open > 3 && open < metrics["process_max_fds", [:]] ?? 0)
+            #if os(Linux)
+                let resident = try #require(metrics["process_resident_memory_bytes", [:]])
+                #expect(resident > 1 << 20 && resident < metrics["process_virtual_memory_bytes", [:]] ?? 0)
+            #endif
+            let later = PrometheusText(try await server.client.get("/metrics").text)
+            #expect(later["process_cpu_seconds_total", [:]] ?? 0 > cpu)
         }
     }
 

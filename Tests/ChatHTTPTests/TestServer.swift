@@ -45,7 +45,7 @@ struct TestServer: Sendable {
         let log = LogRecorder()
         let logger = Logger(label: "test") { _ in log }
         var (store, file) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
-        let metrics = PrometheusRegistry()
+        let metrics = PrometheusRegistry(version: "test")
         store.searchDeadline = searchDeadline
         store.observer = ReadObserver(logger: logger, metrics: metrics)
         let faulty = FaultyBackend(

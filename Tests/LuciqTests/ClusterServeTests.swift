@@ -46,14 +46,36 @@ extension ClusterTests {
             let client = cluster.nodes[0].client
             let chat = try await client.makeChat()
             #expect(try await client.get("/readyz").text == "ok\n")
+            func metrics() async throws -> PrometheusText { PrometheusText(try await client.get("/metrics").text) }
+            let healthy = try await metrics()
+            #expect(healthy.problems == [])
+            #expect(healthy["luciq_redis_up", ["client": "store"]] == 1)
+            #expect(healthy["luciq_redis_commands_in_flight", ["client": "store"]] == 0)
+            for pool in ["reads", "writes"] {
+                #expect(healthy["luciq_mysql_connections", ["pool": pool]] ?? 0 > 0)
+                #expect(healthy["luciq_mysql_connections_in_use", ["pool": pool]] == 0)
+                #expect(healthy["luciq_mysql_waiting", ["pool": pool]] == 0)
+            }
             _ = try await redis.cli("CONFIG", "SET", "maxmemory", "1")
             #expect(try await client.post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
             let answer = try await client.get("/readyz")
             #expect(answer.status == 200)
             #expect(answer.text == "ok\nRedis refuses writes: OOM; numbers come from the database\n")
+            #expect(
+                try await metrics()["luciq_redis_refused_total", ["client": "store", "cause": "OOM"]] ?? 0 > 0)
             redis.kill()
             try await eventually("it is away") {
                 try await client.get("/readyz").text == "ok\nRedis is away; numbers come from the database\n"
+            }
+            let before = try await metrics()["luciq_redis_posts_failed_total", ["client": "store"]] ?? 0
+            #expect(try await client.post(chat + "/messages", json: #"{"body":"y"}"#).status == 201)
+            try await eventually("what could not be announced is counted") {
+                try await metrics()["luciq_redis_posts_failed_total", ["client": "store"]] ?? 0 > before
+            }
+            #expect(try await metrics()["luciq_redis_up", ["client": "store"]] == 0)
+            try await redis.restart(empty: true)
+            try await eventually("it is connected again") {
+                try await metrics()["luciq_redis_connects_total", ["client": "store"]] == 2
             }
         }
     }

@@ -201,6 +201,20 @@ import Testing
         #expect(await server.wait().code == 0)
     }
 
+    @Test func openFilesAreCounted() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        func count() async throws -> Double? {
+            PrometheusText(try await client.get("/metrics").text)["process_open_fds", [:]]
+        }
+        let before = try #require(try await count())
+        let connections = try (0..<5).map { _ in try RawConnection(port: client.port) }
+        try await eventually("five more") { try await count() ?? 0 >= before + 5 }
+        withExtendedLifetime(connections) {}
+        server.signal(SIGKILL)
+        await server.wait()
+    }
+
     @Test func logsAreOneObjectALine() async throws {
         let folder = try TemporaryFolder()
         let (server, client) = try await LuciqProcess.serve(in: folder)

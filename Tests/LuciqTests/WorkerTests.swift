@@ -21,10 +21,14 @@ import Testing
             try await place.sql("SELECT messages_count FROM chats") == "3"
         }
         try await eventually("it is counted") { try await place.stats()["processed"] as? Int ?? 0 > 0 }
-        let metrics = try await health.get("/metrics")
-        #expect(metrics.text.contains("SyncChatCounts"), "\(metrics.text)")
-        for name in metrics.text.matches(of: /# TYPE ([^ ]+)/).map(\.1) {
-            #expect(metrics.text.contains("# HELP \(name) "), "\(name)")
+        let metrics = PrometheusText(try await health.get("/metrics").text)
+        #expect(metrics.problems == [])
+        #expect(metrics["luciq_jobs_total", ["job": "SyncChatCounts", "outcome": "succeeded"]] ?? 0 > 0)
+        #expect(metrics["luciq_build_info", ["version": "0.1.0"]] == 1)
+        #expect(metrics["luciq_mysql_connections", ["pool": "reads"]] ?? 0 > 0)
+        for client in ["store", "worker"] {
+            #expect(metrics["luciq_redis_up", ["client": client]] == 1)
+            #expect(metrics["luciq_redis_connects_total", ["client": client]] == 1)
         }
 
         for process in [worker, server] {

@@ -1,5 +1,6 @@
 package import ChatJobs
 package import Logging
+package import Metrics
 package import ServiceLifecycle
 
 /// The cluster's background work, for a worker to run.
@@ -12,6 +13,8 @@ package struct ClusterJobs: Sendable {
     package let services: [any Service]
     /// As `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
+    /// As `Backend.updateGauges`.
+    package let updateGauges: @Sendable () -> Void
     /// Logs what of the database server weakens a promise: for the start.
     package let warn: @Sendable (Logger) -> Void
 
@@ -21,14 +24,19 @@ package struct ClusterJobs: Sendable {
     /// - Throws: `StoreProblem`.
     package init(
         _ configuration: ClusterConfiguration, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil,
-        logger: Logger
+        metrics: any MetricsFactory = NOOPMetricsHandler.instance, logger: Logger
     ) async throws {
         let store = try await MySQLStore(configuration, logger: logger)
-        self.init(JobContext(store: store, logger: logger), dead: dead, clock: clock)
+        self.init(JobContext(store: store, logger: logger), dead: dead, clock: clock, metrics: metrics)
     }
 
-    init(_ context: JobContext, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil) {
+    init(
+        _ context: JobContext, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil,
+        metrics: any MetricsFactory = NOOPMetricsHandler.instance
+    ) {
         let store = context.store
+        let connections = ConnectionMetrics(store, factory: metrics)
+        self.updateGauges = { connections.update() }
         self.probe = { try await store.probe() }
         self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }
         self.services = [store.redis, store.reads, store.writes, store.scans]

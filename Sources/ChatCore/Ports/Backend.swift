@@ -22,6 +22,8 @@ package struct Backend: Sendable {
     package var probe: @Sendable () async throws -> Void
     /// What is not as it should be though the store can be read: sentences for people.
     package let notes: @Sendable () -> [String]
+    /// Sets the gauges of its connections; called before they are read.
+    package let updateGauges: @Sendable () -> Void
     /// Rises before the store uses a server that may have other rows than the one before: what was learned of ids until
     /// then may not be true any more. Cheap; the same for ever where there is one server only.
     package var epoch: @Sendable () -> UInt64
@@ -44,6 +46,7 @@ package struct Backend: Sendable {
         searchesAtOnce: Int = 2,
         probe: @escaping @Sendable () async throws -> Void,
         notes: @escaping @Sendable () -> [String] = { [] },
+        updateGauges: @escaping @Sendable () -> Void = {},
         epoch: @escaping @Sendable () -> UInt64 = { 0 },
         services: [any Service] = [],
         close: @escaping @Sendable () throws -> Void
@@ -61,6 +64,7 @@ package struct Backend: Sendable {
         self.searchesAtOnce = searchesAtOnce
         self.probe = probe
         self.notes = notes
+        self.updateGauges = updateGauges
         self.epoch = epoch
         self.services = services
         self.close = close

@@ -1,6 +1,7 @@
 /// What `# HELP` says of each metric, by name. The modules that measure do not know the format, so the texts are here.
 enum MetricHelp {
     static let texts = [
+        "luciq_build_info": "Always 1, with the version of luciq.",
         "luciq_http_connections": "Open connections.",
         "luciq_http_connections_full": "1 while all connections are taken, else 0.",
         "luciq_http_connections_refused_total": "Connections that the server ended, by the problem's code.",
@@ -13,7 +14,15 @@ enum MetricHelp {
         "luciq_jobs_total": "Jobs that ended, by outcome.",
         "luciq_live_connections": "Open streams and WebSockets.",
         "luciq_log_lines_dropped_total": "Log lines that standard error did not take in time.",
+        "luciq_mysql_connections": "Connections to the database that are open or being opened, by pool.",
+        "luciq_mysql_connections_in_use": "Connections to the database that are at work, by pool.",
+        "luciq_mysql_waiting": "Callers that wait for a connection to the database, by pool.",
+        "luciq_redis_commands_in_flight": "Commands to Redis that are not answered yet.",
+        "luciq_redis_connects_total": "Connections made to Redis, the first of the process too.",
+        "luciq_redis_posts_failed_total":
+            "Failed commands to Redis for whose answer nobody waits: announcements, copies.",
         "luciq_redis_refused_total": "Commands that Redis refused, by cause.",
+        "luciq_redis_up": "1 while there is a connection to Redis, else 0.",
         "luciq_store_read_seconds": "How long reads of the store took, failed ones too.",
         "luciq_store_write_seconds": "How long batches of writes took.",
         "luciq_stream_chats": "Chats that have subscriptions.",
@@ -27,5 +36,11 @@ enum MetricHelp {
         "luciq_writer_batch_size": "Entries in a batch of writes.",
         "luciq_writer_queue_depth": "Entries that wait to be written.",
         "luciq_writer_refused_total": "Entries that were refused or given up, by code.",
+        "process_cpu_seconds_total": "Processor time of the process, user and system.",
+        "process_max_fds": "Files that the process may have open.",
+        "process_open_fds": "Files that the process has open.",
+        "process_resident_memory_bytes": "Memory of the process that is in RAM.",
+        "process_start_time_seconds": "When the process started, in seconds since 1970.",
+        "process_virtual_memory_bytes": "Address space of the process.",
     ]
 }

@@ -1,7 +1,7 @@
 import Metrics
 import Synchronization
 
-protocol PrometheusMetric: AnyObject, Sendable {
+protocol PrometheusMetric: Sendable {
     /// As the `# TYPE` line names it.
     var type: String { get }
 
@@ -36,6 +36,16 @@ final class PrometheusGauge: PrometheusMetric, MeterHandler {
 
     func write(name: String, labels: String, to text: inout String) {
         text += "\(name)\(labels.inBraces) \(value.withLock(\.self).prometheus)\n"
+    }
+}
+
+/// What is looked up when it is asked for.
+struct PrometheusReading: PrometheusMetric {
+    let type: String
+    let value: Double
+
+    func write(name: String, labels: String, to text: inout String) {
+        text += "\(name)\(labels.inBraces) \(value.prometheus)\n"
     }
 }
 

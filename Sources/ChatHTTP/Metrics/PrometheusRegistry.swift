@@ -12,8 +12,16 @@ package final class PrometheusRegistry: MetricsFactory {
     }
 
     private let metrics = Mutex<[Key: any PrometheusMetric]>([:])
+    private let process = ProcessMetrics()
+    private let observers = Mutex<[@Sendable () -> Void]>([])
 
-    package init() {}
+    /// - Parameter version: of the program.
+    package init(version: String) {
+        makeMeter(label: "luciq_build_info", dimensions: [("version", version)]).set(1.0)
+    }
+
+    /// Calls `body` before each reading: it sets what nobody sets when it changes. It must be quick.
+    package func beforeReading(_ body: @escaping @Sendable () -> Void) { observers.withLock { $0.append(body) } }
 
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         metric(label, dimensions) { PrometheusCounter() }
@@ -38,12 +46,16 @@ package final class PrometheusRegistry: MetricsFactory {
 
     /// Everything measured so far, sorted by name.
     package func text() -> String {
+        for observer in observers.withLock(\.self) { observer() }
         var text = ""
         var lastName: String?
-        let all = metrics.withLock(\.self).sorted { ($0.key.name, $0.key.labels) < ($1.key.name, $1.key.labels) }
-        for (key, metric) in all {
+        var metrics = metrics.withLock(\.self)
+        for (name, reading) in process.readings() { metrics[Key(name: name, labels: "")] = reading }
+        for (key, metric) in metrics.sorted(by: { ($0.key.name, $0.key.labels) < ($1.key.name, $1.key.labels) }) {
             if key.name != lastName {
-                if let help = MetricHelp.texts[key.name] { text += "# HELP \(key.name) \(help)\n" }
+                let help = MetricHelp.texts[key.name]
+                assert(help != nil, "\(key.name) has no line in MetricHelp.swift")
+                text += "# HELP \(key.name) \(help ?? key.name)\n"
                 text += "# TYPE \(key.name) \(metric.type)\n"
                 lastName = key.name
             }
