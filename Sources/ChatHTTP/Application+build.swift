@@ -85,6 +85,9 @@ extension HTTPOptions {
         let slots = ConnectionSlots(
             accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
             metrics: metrics.factory)
+        var frameworkLogger = logger
+        // Of where it listens `onListening` tells; what is worth a warning is heard.
+        if logger.logLevel == .info { frameworkLogger.logLevel = .notice }
         var application = Application(
             router: router,
             server: HTTPServerBuilder {
@@ -103,7 +106,7 @@ extension HTTPOptions {
                 await onListening(channel.localAddress?.port ?? givenPort)
             },
             eventLoopGroupProvider: .shared(group),
-            logger: logger
+            logger: frameworkLogger
         )
         application.addServices(departures)
         return application

@@ -223,6 +223,7 @@ import Testing
         server.signal(SIGTERM)
         await server.wait()
         let lines = server.errorText.split(separator: "\n")
+        #expect(lines.count { $0.contains("listening") } == 1)
         for line in lines {
             let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
             #expect(object?["time"] != nil && object?["level"] != nil && object?["message"] != nil)
