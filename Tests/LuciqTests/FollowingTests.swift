@@ -72,7 +72,6 @@ import Testing
 
     @Test func eachTroubleIsToldOnce() throws {
         var following = Following(after: Cursor(0))
-        #expect(following.connected() == nil)
         let refused = CallFailure(sentence: "Refused.", outlook: .passing())
         let busy = CallFailure(sentence: "Busy.", outlook: .passing(asked: .seconds(5)))
         #expect(try following.lost(refused, retry: nil, chance: 1).notice == "Refused. Trying again.")
@@ -80,8 +79,9 @@ import Testing
         let third = try following.lost(busy, retry: nil, chance: 0)
         #expect(third.notice == "Busy. Trying again.")
         #expect(third.pause == .seconds(5))
+        #expect(following.connected() == "Connected.")
+        #expect(try following.lost(busy, retry: nil, chance: 0).notice == "Busy. Trying again.")
         #expect(following.connected() == "Connected again.")
-        #expect(following.connected() == nil)
         // A connection that was there makes the next pause short again, as the stream asked.
         #expect(try following.lost(refused, retry: 400, chance: 1).pause == .milliseconds(400))
     }

@@ -209,7 +209,7 @@ import Testing
         #expect(nothing.errors == "luciq: SSL_CERT_FILE must name a file of certificates.\n")
     }
 
-    @Test func atATerminalTroubleIsTold() async throws {
+    @Test func atATerminalTheConnectionIsTold() async throws {
         let port = try FreePort.any()
         let terminal = try PseudoTerminal()
         let tail = try LuciqProcess(
@@ -221,7 +221,7 @@ import Testing
                 #"data: {"number":1,"body":"\u001b[2J!","created_at":"2026-11-22T16:57:44.194Z"}"# + "\n\n")
             try await exchange.hold()
         }
-        try await terminal.waitFor("luciq: Connected again.")
+        try await terminal.waitFor("luciq: Connected.\r\n")
         try await terminal.waitFor("1  2026-11-22 16:57:44  ␛[2J!")
         #expect(terminal.text.components(separatedBy: "refused").count == 2)
         tail.signal(SIGINT)

@@ -17,6 +17,7 @@ struct Following {
     private var newest: Int64 = 0
     private var backoff = Backoff(first: .seconds(1))
     private var trouble: String?
+    private var hasConnected = false
 
     /// - Parameter start: where to begin; nil to begin with the next message.
     init(after start: Cursor?) {
@@ -30,10 +31,10 @@ struct Following {
     mutating func begin(at id: String) { if cursor == nil, !id.isEmpty { cursor = id } }
 
     /// - Returns: what to tell a person.
-    mutating func connected() -> String? {
+    mutating func connected() -> String {
         backoff.reset()
-        defer { trouble = nil }
-        return trouble == nil ? nil : "Connected again."
+        defer { (hasConnected, trouble) = (true, nil) }
+        return hasConnected ? "Connected again." : "Connected."
     }
 
     mutating func receive(_ event: ServerSentEvent) -> Step {
