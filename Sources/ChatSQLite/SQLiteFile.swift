@@ -121,6 +121,14 @@ package final class SQLiteFile: Sendable {
     /// - Throws: `ChatError.unavailable` after a loss.
     func verify() throws(ChatError) { if check() != nil { throw Self.lost } }
 
+    /// - Throws: `ChatError.unavailable` when the operating system would let nobody write: after an error of the disk Linux
+    ///   may mount it read-only.
+    func verifyWritable() throws(ChatError) {
+        for suffix in ["", "-wal"] where access(path + suffix, W_OK) != 0 && errno != ENOENT {
+            throw .unavailable(reason: "The database file cannot be written: \(Self.reason)")
+        }
+    }
+
     static var lost: ChatError { .unavailable(reason: "The database file was moved, replaced or damaged") }
 
     private static var reason: String { String(cString: strerror(errno)) }

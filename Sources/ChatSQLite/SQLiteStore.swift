@@ -202,9 +202,13 @@ package struct SQLiteStore: Sendable {
         return result
     }
 
-    /// - Throws: `ChatError.unavailable` when the file cannot be read, or is not the one that the next start opens.
+    /// - Throws: `ChatError.unavailable` when the file cannot be read or written, or is not the one that the next start
+    ///   opens.
     func probe() throws {
-        do throws(ChatError) { try file?.verify() } catch { throw observer.begin(.probe).end(error) }
+        do throws(ChatError) {
+            try file?.verify()
+            try file?.verifyWritable()
+        } catch { throw observer.begin(.probe).end(error) }
         try read(.probe) { db in _ = try Query(db, "SELECT 1 FROM applications LIMIT 1").next() }
     }
 }

@@ -31,6 +31,33 @@ import Testing
         #expect(await again.wait().code == 0)
     }
 
+    /// As Linux mounts a disk that has errors.
+    @Test(.enabled("root has to mount it", { await getuid() == 0 ? SmallDisk.isPossible() : true }))
+    func aReadOnlyFileIsNotReady() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        #expect(try await client.get("/readyz").status == 200)
+        let path = folder.file("test.sqlite")
+        if getuid() == 0 {
+            try await runProgram(["mount", "--bind", path, path])
+            try await runProgram(["mount", "-o", "remount,bind,ro", path])
+        } else {
+            chmod(path, 0o400)
+        }
+        let answer = try await client.get("/readyz")
+        #expect(answer.status == 503)
+        #expect(answer.text.contains("The database file cannot be written"), "\(answer.text)")
+        #expect(try await client.get("/livez").status == 200)
+        if getuid() == 0 {
+            try await runProgram(["umount", path])
+        } else {
+            chmod(path, 0o600)
+        }
+        #expect(try await client.get("/readyz").status == 200)
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+    }
+
     @Test func whatIsAnotherProgramsIsSaidInOneSentence() async throws {
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")

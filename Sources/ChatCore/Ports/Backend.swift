@@ -17,8 +17,8 @@ package struct Backend: Sendable {
     package let batchesInFlight: Int
     /// How many searches may run at the same time.
     package let searchesAtOnce: Int
-    /// Answers when the store can be read; throws `ChatError.unavailable` otherwise. Cheap: it is asked every few seconds.
-    /// Whether writes succeed is told by the writers' metrics.
+    /// Answers when the store can be read and is not read-only; throws `ChatError.unavailable` otherwise. Cheap: it is asked
+    /// every few seconds. Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
     /// What is not as it should be though the store can be read: sentences for people.
     package let notes: @Sendable () -> [String]
