@@ -91,6 +91,7 @@ import Testing
             try await second.click("#drop")
             try await second.shows(4)
             try await second.until("/4 messages caught up/.test(\(PageScene.remark))")
+            #expect(try await second.text(of: "#requests-list code").contains("/stream?after="))
             try await second.until("document.querySelector('.outbox').children.length === 0")
             #expect(try await second.numbers() == [1, 2, 3, 4])
         }
@@ -153,7 +154,8 @@ import Testing
             try await tab.until("document.querySelector('#results mark')?.textContent === 'brûlée 100%'")
             #expect(try await tab.text(of: "#results-title") == "1 message with “BRULEE 100%”")
             try await tab.screenshot("search")
-            try await tab.click("#results-list a")
+            // The whole hit leads there.
+            try await tab.click("#results-list mark")
             try await tab.until("document.querySelector('#m7.pointed')?.checkVisibility()")
             #expect(try await tab.numbers() == Array(1...50))
         }
@@ -205,7 +207,35 @@ import Testing
             try await tab.until("\(fate) === 'Not sent. Body is too long (maximum is 65535 bytes).'")
             try await tab.go(to: tab.address().replacing(/\d+$/, with: "99"))
             try await tab.until("document.querySelector('#pick-title').textContent === 'There is no such chat'")
-            try await tab.complains("There is nothing here: no such path, application, chat or message.")
+            // Each is said in one place.
+            #expect(try await tab.value("document.querySelector('#alert').hidden") as? Bool == true)
+            let requests = try await tab.text(of: "#requests-list")
+            #expect(requests.contains("404") && requests.contains("422"))
+            #expect(!requests.contains("nothing here") && !requests.contains("too long"))
+        }
+    }
+
+    /// What happens in one tab, and elsewhere, is in the lists of the others.
+    @Test func theSidebarFollows() async throws {
+        try await PageScene.run { scene in
+            let first = try await scene.tab()
+            try await scene.makeChatByClicking(first)
+            let second = try await scene.tab(at: first.address())
+            try await second.isLive()
+            try await second.click("#new-chat")
+            try await second.until("document.querySelector('#chat-title').textContent === 'Chat 2'")
+            try await second.isLive()
+            try await first.until("document.querySelectorAll('#chats li').length === 2")
+            #expect(try await first.text(of: "#chats [aria-current]").contains("Chat 1"))
+            let count = "document.querySelector('#chats [data-chat=\"2\"] .count').textContent"
+            try await second.send("in the second chat")
+            try await first.until("\(count) === '1'")
+            #expect(try await first.value("document.querySelector('#messages').children.length") as? Int == 0)
+            // With no tab that shows the chat, it takes a few seconds.
+            try await second.go(to: first.address())
+            let chat = try await scene.chatPath(of: first).replacing(/1$/, with: "2")
+            #expect(try await scene.client().post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
+            try await first.until("\(count) === '2'")
         }
     }
 
@@ -220,13 +250,16 @@ import Testing
                 try await tab.send("message \(number), long enough to need more than one line on a phone")
             }
             try await tab.shows(20)
-            for (width, height) in [(1280, 800), (900, 700), (360, 640)] {
+            for (width, height) in [(1280, 800), (900, 700), (390, 844), (360, 640)] {
                 try await tab.resize(width: width, height: height)
                 try await tab.isReadable("chat at \(width)")
                 // Whoever was at the end still is.
                 try await tab.until("document.querySelector('#chat-count').textContent === '20 messages'")
                 try await tab.until("\(PageScene.bottom("#m20")) <= \(PageScene.bottom("#log"))")
                 try await tab.screenshot("chat-\(dark ? "dark" : "light")-\(width)")
+                // On a phone the time takes no width from the text.
+                let isBelow = "\(PageScene.bottom("#m20 time")) > \(PageScene.bottom("#m20 .body"))"
+                #expect(try await tab.value(isBelow) as? Bool == (width < 500))
             }
             for panel in ["sidebar", "requests"] {
                 try await tab.click("#show-\(panel)")

@@ -100,7 +100,6 @@ const requests = {
           el("span", { class: "request-title" }, request.title),
           el("span", { class: request.problem ? "status bad" : "status good" }, `${outcome}`),
           el("span", { class: "muted" }, time)),
-        request.problem ? el("p", { class: "bad" }, request.problem.message) : "",
         el("pre", {}, el("code", {}, shown)),
         el("button", {
           type: "button", class: "copy", "aria-label": `Copy the curl line: ${request.title}`,

@@ -114,28 +114,68 @@ function countAgain() {
 }
 
 async function readCounts(current) {
-  const [application, messages, chat] = await Promise.all([
+  const [application, messages, chat, chats] = await Promise.all([
     call("GET", applicationPath()), call("GET", `${applicationPath()}/message_count`),
-    open && call("GET", `${open.path}/message_count`),
+    open && call("GET", `${open.path}/message_count`), call("GET", `${applicationPath()}/chats?order=desc&limit=50`),
   ]);
   if (current !== visit) return;
-  showApplicationCounts(application.value.chats_count, messages.value.messages_count);
+  messagesCount = messages.value.messages_count;
+  showApplicationCounts(application.value.chats_count, messagesCount);
+  if (chats.value.at(-1)?.number > newestChat() + 1) {
+    // So many were made elsewhere that the page does not reach down to the list.
+    $("chats").replaceChildren();
+    showMoreChats(chats.links);
+  }
+  for (const { number, messages_count: count } of chats.value.reverse()) showCount(number, count);
   if (chat) showChatCount(chat.value.messages_count);
-  const newest = Number($("chats").firstElementChild?.dataset.chat ?? 0);
-  if (application.value.chats_count <= newest) return;
-  // Made elsewhere meanwhile.
-  const { value } = await call("GET", `${applicationPath()}/chats?after=${newest}`);
-  if (current !== visit) return;
-  for (const { number, messages_count: count } of value) $("chats").prepend(chatItem(number, count));
 }
+
+const newestChat = () => Number($("chats").firstElementChild?.dataset.chat ?? 0);
+
+// Of a chat in the list; one that was made elsewhere meanwhile comes into it.
+function showCount(number, count) {
+  const item = $("chats").querySelector(`[data-chat="${number}"] .count`);
+  // In a cluster the list is behind what was counted; no count falls.
+  if (item) {
+    item.dataset.count = Math.max(count, Number(item.dataset.count));
+    item.textContent = Number(item.dataset.count).toLocaleString();
+  } else if (number > newestChat()) {
+    $("chats").prepend(chatItem(number, count));
+    markCurrentChat();
+  }
+}
+
+// Other tabs of this browser are told at once of what happened in this one; what happened elsewhere in the application,
+// in chats that are not open here, is looked for now and then.
+const neighbours = new BroadcastChannel("luciq");
+let messagesCount = 0;
+
+function changed() {
+  neighbours.postMessage(place.token);
+  countAgain();
+}
+
+async function lookElsewhere() {
+  if (document.hidden || !place.token) return;
+  const { value } = await call("GET", `${applicationPath()}/message_count`);
+  if (value.messages_count !== messagesCount) countAgain();
+}
+
+neighbours.addEventListener("message", ({ data }) => { if (data === place.token) countAgain(); });
+// The state of the connection says already why there is no answer.
+setInterval(() => lookElsewhere().catch(() => {}), 10_000);
 
 // Chats
 
 let moreChats = null;
-async function readChats(url) {
-  const { value, links } = await call("GET", url, { title: "Listed the chats" });
+function showMoreChats(links) {
   moreChats = links.next ?? null;
   $("more-chats").hidden = !moreChats;
+}
+
+async function readChats(url) {
+  const { value, links } = await call("GET", url, { title: "Listed the chats" });
+  showMoreChats(links);
   $("chats").append(...value.map(({ number, messages_count: count }) => chatItem(number, count)));
   markCurrentChat();
 }
@@ -143,7 +183,7 @@ async function readChats(url) {
 function chatItem(number, count) {
   return el("li", { "data-chat": number },
     el("a", { href: fragment(place.token, number) },
-      el("span", {}, `Chat ${number}`), el("span", { class: "count", title: "Messages" }, count.toLocaleString())));
+      el("span", {}, `Chat ${number}`), el("span", { class: "count", title: "Messages", "data-count": count }, count.toLocaleString())));
 }
 
 function markCurrentChat() {
@@ -163,14 +203,13 @@ async function createChat() {
   if (token !== place.token) return;
   const isListed = $("chats").querySelector(`[data-chat="${value.chat_number}"]`);
   if (!isListed) $("chats").prepend(chatItem(value.chat_number, 0));
-  countAgain();
+  changed();
   location.hash = fragment(token, value.chat_number);
 }
 
 function showChatCount(count) {
   $("chat-count").textContent = plural(count, "message");
-  const item = $("chats").querySelector(`[data-chat="${place.chat}"] .count`);
-  if (item) item.textContent = count.toLocaleString();
+  showCount(Number(place.chat), count);
 }
 
 async function openChat(number, current) {
@@ -189,7 +228,7 @@ async function openChat(number, current) {
   outboxes.set(path, outbox);
   outbox.forgetSent();
   outbox.on = {
-    stored(message) { mine.add(message); log.markMine(message); countAgain(); },
+    stored(message) { mine.add(message); log.markMine(message); changed(); },
     edit(body) { $("body").value = body; $("body").focus(); },
   };
   $("outbox").replaceChildren(outbox.element);
@@ -201,14 +240,15 @@ async function openChat(number, current) {
     await log.start(number);
   } catch (problem) {
     if (current !== visit) return;
-    // A message that is not there leaves the chat as it is.
-    complain(problem);
     if (log.newest === 0) {
       leaveChat();
-      const title = problem.status === 404 ? "There is no such chat" : "The chat cannot be read now";
-      showPick(title, "Choose another one, or make a new one.");
+      if (problem.status === 404) showPick("There is no such chat", "Choose another one, or make a new one.");
+      else showPick("The chat cannot be read now", problem.message);
+      say($("pick-title").textContent);
       return;
     }
+    // A message that is not there leaves the chat as it is.
+    complain(problem);
   }
   if (current !== visit) return;
   listen(path, current);
@@ -217,7 +257,11 @@ async function openChat(number, current) {
 
 function listen(path, current) {
   const { log, outbox } = open;
-  const stream = new LiveStream(path, {
+  open.stream = new LiveStream(path, {
+    opened(url) {
+      const title = url.includes("?after=") ? "Resumed the live stream" : "Opened the live stream";
+      if (current === visit) requests.add({ method: "GET", path: url, title, isStream: true });
+    },
     begin(number) {
       if (current !== visit) return;
       outbox.begin(number);
@@ -227,13 +271,11 @@ function listen(path, current) {
       if (current !== visit) return;
       log.receive(message);
       outbox.delivered(message);
-      countAgain();
+      changed();
       if (document.hidden) { unseen += 1; showTitle(); }
     },
     state(name, details) { if (current === visit) streamChanged(name, details); },
   });
-  open.stream = stream;
-  requests.add({ method: "GET", path: stream.url, title: "Opened the live stream", isStream: true });
 }
 
 function leaveChat() {

@@ -61,14 +61,13 @@ class Search {
   #result({ number, body, created_at: createdAt }) {
     const [from, to] = findLoosely(body, this.#query);
     const start = Math.max(0, from - 200);
-    const text = el("div", { class: "body", dir: "auto" },
+    const text = el("span", { class: "body", dir: "auto" },
       (start > 0 ? "…" : "") + body.slice(start, from),
       from < to ? el("mark", {}, body.slice(from, to)) : "",
       body.slice(to, to + 400) + (body.length > to + 400 ? "…" : ""));
-    const label = `Show message ${number} in the chat`;
-    return el("li", { class: "message" },
-      el("a", { class: "number", href: this.#on.link(number), "aria-label": label }, `${number}`),
-      text, timeElement(createdAt));
+    return el("li", {},
+      el("a", { class: "message hit", href: this.#on.link(number), title: `Show message ${number} in the chat` },
+        el("span", { class: "number" }, `${number}`), text, timeElement(createdAt)));
   }
 
   #hide() {

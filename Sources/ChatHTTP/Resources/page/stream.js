@@ -24,7 +24,7 @@ class LiveStream {
   #isClosed = false;
 
   // @param path the chat's
-  // @param on begin(number), once: everything up to it is stored, everything above it comes; message(message);
+  // @param on opened(url), whenever the server has taken the connection; begin(number), once: everything up to it is stored, everything above it comes; message(message);
   // state(name, details)
   //
   // States: connecting; live; lost, with the sentence that says why; resuming; resumed, with how many messages were
@@ -84,10 +84,12 @@ class LiveStream {
     };
     waitAtMost(10_000, "The server does not answer.");
     let isOpen = false;
+    const url = this.url;
     try {
-      const response = await fetch(this.url, {
+      const response = await fetch(url, {
         headers: { Accept: "text/event-stream" }, cache: "no-store", credentials: "omit", signal: connection.signal });
       if (!response.ok) throw await problemOf(response);
+      this.#on.opened(url);
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
