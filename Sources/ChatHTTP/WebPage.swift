@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// The page for people, at `/`: one document, put together from the files in Resources/ when the server starts.
+/// A page for people: one document, put together from the files in Resources/ when the server starts.
 ///
 /// One, so that its parts are of one version whichever node answers, and so that its policy can name by their hashes
 /// the one script and the one style sheet that a browser may use with it. It can reach its own origin and nothing else,
@@ -12,16 +12,32 @@ import NIOCore
 struct WebPage {
     let response: Response
 
-    /// They share one scope, and later ones use what earlier ones declare.
-    private static let scripts: [[UInt8]] = [
-        PackageResources.dom_js, PackageResources.api_js, PackageResources.stream_js, PackageResources.outbox_js,
-        PackageResources.messages_js, PackageResources.search_js, PackageResources.shell_js, PackageResources.app_js,
-    ]
+    /// At `/`.
+    static var chat: WebPage {
+        WebPage(
+            PackageResources.index_html, styles: [PackageResources.page_css],
+            scripts: [
+                PackageResources.dom_js, PackageResources.theme_js, PackageResources.api_js, PackageResources.stream_js,
+                PackageResources.outbox_js, PackageResources.messages_js, PackageResources.search_js,
+                PackageResources.shell_js, PackageResources.app_js,
+            ])
+    }
 
-    init() {
-        let script = Self.lean(Self.scripts)
-        let style = Self.lean([PackageResources.page_css])
-        let document = String(decoding: PackageResources.index_html, as: UTF8.self)
+    /// At `/docs`.
+    static var docs: WebPage {
+        WebPage(
+            PackageResources.docs_html, styles: [PackageResources.page_css, PackageResources.docs_css],
+            scripts: [
+                PackageResources.dom_js, PackageResources.theme_js, PackageResources.yaml_js,
+                PackageResources.markdown_js, PackageResources.docs_js,
+            ])
+    }
+
+    /// - Parameter scripts: share one scope, and later ones use what earlier ones declare.
+    private init(_ document: [UInt8], styles: [[UInt8]], scripts: [[UInt8]]) {
+        let script = Self.lean(scripts)
+        let style = Self.lean(styles)
+        let document = String(decoding: document, as: UTF8.self)
             .replacing(#"<link rel="stylesheet" href="page.css">"#, with: "<style>\(style)</style>")
             .replacing(
                 #"<script type="module" src="page.js"></script>"#, with: "<script type=\"module\">\(script)</script>")

@@ -175,7 +175,9 @@ import Testing
     @Test func headIsThereWhereverGetIs() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
-            for path in ["/up", "/livez", "/readyz", "/metrics", "/openapi.yaml", "/", chat, chat + "/messages"] {
+            for path in [
+                "/up", "/livez", "/readyz", "/metrics", "/openapi.yaml", "/", "/docs", chat, chat + "/messages",
+            ] {
                 let head = try await server.client.send("HEAD", path)
                 #expect(head.status == 200, "\(path)")
                 #expect(head["X-Request-Id"] != nil)
@@ -204,7 +206,10 @@ import Testing
             #expect(try await server.client.get("/readyz").status == 200)
             let page = try await server.client.get("/")
             #expect(page["Content-Security-Policy"]?.contains("default-src 'none'") == true)
-            #expect(try await server.client.get("/openapi.yaml").text.contains("openapi: 3.1"))
+            let document = try await server.client.get("/openapi.yaml")
+            #expect(document.text.contains("openapi: 3.1"))
+            // A browser shows it, and saves no file.
+            #expect(document["Content-Type"] == "text/plain; charset=utf-8")
         }
     }
 

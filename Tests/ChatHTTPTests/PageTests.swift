@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The page at `/` as it is sent; what it does in a browser is tested with the executable.
+/// The pages at `/` and `/docs` as they are sent; what they do in a browser is tested with the executable.
 @Suite(.timeLimit(.minutes(2))) struct PageTests {
     private struct Page: Sendable {
         let answer: Answer
@@ -25,12 +25,13 @@ import Testing
         }
     }
 
-    private func page() async throws -> Page {
-        try await TestServer.run { server in Page(answer: try await server.client.get("/")) }
+    private func page(at path: String) async throws -> Page {
+        try await TestServer.run { server in Page(answer: try await server.client.get(path)) }
     }
 
-    @Test func itsPolicyNamesItsScriptAndItsStyleAndNothingElse() async throws {
-        let page = try await page()
+    @Test(arguments: ["/", "/docs"])
+    func itsPolicyNamesItsScriptAndItsStyleAndNothingElse(path: String) async throws {
+        let page = try await page(at: path)
         for (element, directive) in [("script", "script-src"), ("style", "style-src")] {
             let hash = SHA256.hash(try page.content(of: element).utf8)
             #expect(page.policy[directive] == "'sha256-\(Data(hash).base64EncodedString())'")
@@ -45,8 +46,9 @@ import Testing
         #expect(page.answer["Content-Security-Policy"]?.contains("unsafe") == false)
     }
 
-    @Test func itsHeaders() async throws {
-        let page = try await page()
+    @Test(arguments: ["/", "/docs"])
+    func itsHeaders(path: String) async throws {
+        let page = try await page(at: path)
         #expect(page.answer.status == 200)
         #expect(page.answer["Content-Type"] == "text/html; charset=utf-8")
         #expect(page.answer["X-Content-Type-Options"] == "nosniff")
@@ -56,8 +58,9 @@ import Testing
         #expect(page.answer["Cache-Control"] == "no-cache")
     }
 
-    @Test func itIsWholeAndSmall() async throws {
-        let page = try await page()
+    @Test(arguments: ["/", "/docs"])
+    func itIsWholeAndSmall(path: String) async throws {
+        let page = try await page(at: path)
         #expect(page.answer.body.count < 64_000)
         #expect(!page.answer.text.contains("page.css") && !page.answer.text.contains("page.js"))
         // The name space of SVG is an address that nobody asks.
@@ -67,8 +70,9 @@ import Testing
         #expect(page.answer.text.firstMatch(of: /\s(style|on[a-z]+)=["']/) == nil)
     }
 
-    @Test func nothingMakesMarkupOfText() async throws {
-        let script = try await page().content(of: "script")
+    @Test(arguments: ["/", "/docs"])
+    func nothingMakesMarkupOfText(path: String) async throws {
+        let script = try await page(at: path).content(of: "script")
         for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "DOMParser", "srcdoc"] {
             #expect(!script.contains(word), "\(word)")
         }
@@ -76,12 +80,13 @@ import Testing
     }
 
     /// The script finds its elements by id: each that it names is there, once.
-    @Test func theScriptAndTheDocumentFitTogether() async throws {
-        let page = try await page()
+    @Test(arguments: ["/", "/docs"])
+    func theScriptAndTheDocumentFitTogether(path: String) async throws {
+        let page = try await page(at: path)
         let ids = page.answer.text.matches(of: /\sid="([a-z-]+)"/).map { String($0.1) }
         #expect(ids.count == Set(ids).count)
         let named = Set(try page.content(of: "script").matches(of: /(?:\$|clicked)\("([a-z-]+)"/).map { String($0.1) })
-        #expect(named.count > 30)
+        #expect(named.count > (path == "/" ? 30 : 8))
         #expect(named.subtracting(ids) == [])
         // What labels and controls something names what is there.
         let references = page.answer.text.matches(

@@ -98,6 +98,12 @@ final class PageScene: Sendable {
 extension BrowserTab {
     func address() async throws -> String { try await value("location.href") as? String ?? "" }
 
+    /// Opens an operation's form at `/docs`, and sends it.
+    func sendTrial(_ operation: String) async throws {
+        try await click("#\(operation) .trial summary")
+        try await click("#\(operation) .trial .primary")
+    }
+
     func isLive() async throws { try await until(PageScene.stateIs("live")) }
 
     func send(_ text: String) async throws {

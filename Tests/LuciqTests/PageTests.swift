@@ -239,6 +239,48 @@ import Testing
         }
     }
 
+    @Test func theAPIIsToReadAndToTry() async throws {
+        try await PageScene.run { scene in
+            let tab = try await scene.tab()
+            try await tab.click("header a[href='/docs']")
+            let document = try await scene.client().get("/openapi.yaml").text
+            let count = document.matches(of: /operationId:/).count
+            #expect(count > 20)
+            try await tab.until("document.querySelectorAll('article').length === \(count)")
+            #expect(try await tab.text(of: "#getMessage h3") == "Look at a message")
+            #expect(try await tab.value("document.querySelector('#alert').hidden") as? Bool == true)
+            for operation in ["createApplication", "createChat", "createMessage"] {
+                try await tab.sendTrial(operation)
+                try await tab.until(
+                    "/^201 Created/.test(document.querySelector('#\(operation) .outcome')?.textContent)")
+            }
+            // What was made is filled in where it is needed.
+            try await tab.sendTrial("getMessage")
+            try await tab.until("document.querySelector('#getMessage .answer')?.textContent.includes('my order')")
+            let answer = try await tab.text(of: "#getMessage .answer")
+            #expect(answer.contains("content-type: application/json") && answer.contains("\n  \"number\": 1,"))
+            #expect(answer.contains("curl -sN 'http"))
+            try await tab.value("document.querySelector('#searchMessages [name=q]').value = ''")
+            try await tab.value("document.querySelector('#searchMessages form').noValidate = true")
+            try await tab.sendTrial("searchMessages")
+            try await tab.until("/^422 /.test(document.querySelector('#searchMessages .outcome')?.textContent)")
+            // A stream shows what comes, until it is stopped.
+            try await tab.value("document.querySelector('#streamMessages [name=after]').value = '0'")
+            try await tab.sendTrial("streamMessages")
+            try await tab.until("/event: message/.test(document.querySelector('#streamMessages .answer')?.textContent)")
+            try await tab.click("#streamMessages .trial button[type=button]")
+            try await tab.until("/stopped/.test(document.querySelector('#streamMessages .outcome').textContent)")
+            for (dark, width, height) in [(false, 1280, 800), (true, 1280, 800), (false, 390, 844), (true, 390, 844)] {
+                try await tab.prefer(dark: dark)
+                try await tab.resize(width: width, height: height)
+                try await tab.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+                try await tab.isReadable("the API at \(width)")
+                try await tab.value("document.querySelector('#createMessage .trial').scrollIntoView()")
+                try await tab.screenshot("docs-\(dark ? "dark" : "light")-\(width)")
+            }
+        }
+    }
+
     @Test(arguments: [true, false])
     func everybodyCanReadIt(dark: Bool) async throws {
         try await PageScene.run { scene in

@@ -6,10 +6,13 @@ import NIOCore
 struct DocumentsController {
     func add(to routes: Routes) {
         routes.on(.get, "/openapi.yaml") { _, _ in
-            .text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self), type: "application/yaml")
+            // Browsers save what is `application/yaml` (RFC 9512), and tools go by the name, not by the type.
+            .text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self))
         }
-        let page = WebPage()
-        routes.on(.get, "/") { _, _ in page.response }
+        for (path, page) in [("/", WebPage.chat), ("/docs", WebPage.docs)] {
+            let response = page.response
+            routes.on(.get, path) { _, _ in response }
+        }
     }
 }
 

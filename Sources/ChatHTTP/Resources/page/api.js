@@ -70,8 +70,6 @@ function linksOf(response) {
   return Object.fromEntries(Array.from(found, ([, url, rel]) => [rel, url]));
 }
 
-const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
 // The request as a line for a shell.
 function curlLine({ method, path, json, key, isStream }) {
   const words = [isStream ? "curl -sN" : "curl -s"];

@@ -23,6 +23,9 @@ const dayOf = (text) => dayFormat.format(new Date(text));
 const timeElement = (text) =>
   el("time", { datetime: text, title: text }, clockFormat.format(new Date(text)));
 
+// A text as one word of a shell.
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
 const wait = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
 
 // 128 random bits. (`crypto.randomUUID` is not there on plain HTTP to another machine.)

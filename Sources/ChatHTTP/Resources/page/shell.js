@@ -1,4 +1,4 @@
-// Around the chat: panels on small screens, shortcuts, light and dark.
+// Around the chat: panels on small screens, shortcuts.
 
 // Panels
 
@@ -32,25 +32,6 @@ document.addEventListener("pointerdown", (event) => {
 for (const width of ["(min-width: 46rem)", "(min-width: 74rem)"]) {
   matchMedia(width).addEventListener("change", closeDrawers);
 }
-
-// Light and dark
-
-const themes = { auto: "Auto", light: "Light", dark: "Dark" };
-
-function showTheme(name) {
-  const theme = name in themes ? name : "auto";
-  document.documentElement.dataset.theme = theme;
-  $("theme-name").textContent = themes[theme];
-  $("theme").setAttribute("aria-label", `Colours: ${themes[theme]}`);
-}
-
-$("theme").addEventListener("click", () => {
-  const names = Object.keys(themes);
-  const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
-  preferences.write("theme", next);
-  showTheme(next);
-});
-showTheme(preferences.read("theme"));
 
 // Shortcuts. Single keys can be switched off: speech input and an unlucky hand press them by accident (WCAG 2.1.4).
 
