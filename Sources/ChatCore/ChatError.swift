@@ -4,7 +4,7 @@ import Logging
 ///
 /// `code` is part of the HTTP contract: clients switch on it, so a code is never renamed.
 package enum ChatError: Error, Equatable, Sendable {
-    /// It does not exist, or it is another tenant's: nobody can tell which.
+    /// It does not exist, or it is another tenant's: clients cannot tell which.
     case notFound
     /// Whoever asks may not do this.
     case notAllowed

@@ -11,7 +11,7 @@ extension Page {
 
     /// The page that ends where this one's walk starts; nil when the walk starts at an end.
     package var behind: Page? {
-        // No row lies beyond the largest number, nor below zero.
+        // No row lies beyond the largest number or below zero.
         if walksUp { return after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) } }
         return before.map { Page(after: max($0, 1) - 1) }
     }

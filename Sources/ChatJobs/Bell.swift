@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Wakes one task that waits. Rung while nobody waits, it wakes the next who does; rung twice, it does so once.
+/// Wakes one waiting task. Rung while no task waits, it wakes the next one to wait; rung twice, it does so once.
 final class Bell: Sendable {
     private enum State {
         case silent

@@ -43,7 +43,7 @@ extension CronExpression {
         guard let zone = CronZone(String(name)) else {
             throw Invalid(
                 description:
-                    "“\(name)” is no time zone that is known here (such as Europe/Berlin), and there are no seconds")
+                    "“\(name)” is not a known time zone (such as Europe/Berlin), and there are no seconds")
         }
         var read: [CronField.Content] = []
         for (field, word) in zip(fieldNames, words) { read.append(try field.read(word)) }
@@ -66,14 +66,14 @@ extension CronExpression {
         var unit = first.dropFirst(digits.count)
         if unit.isEmpty { unit = words.popFirst() ?? "" }
         guard let count = digits.isEmpty ? 1 : Int(digits), (1...100_000).contains(count) else {
-            throw Invalid(description: "“\(first)” is no period such as 15m, 2h, 1d, “5 minutes” or “hour”")
+            throw Invalid(description: "“\(first)” is not a period such as 15m, 2h, 1d, “5 minutes” or “hour”")
         }
         let minutes =
             switch unit.lowercased() {
             case "m", "min", "mins", "minute", "minutes": count
             case "h", "hour", "hours": count * 60
             case "d", "day", "days": count * 1440
-            default: throw Invalid(description: "“\(first)” is no period such as 15m, 2h, 1d, “5 minutes” or “hour”")
+            default: throw Invalid(description: "“\(first)” is not a period such as 15m, 2h, 1d, “5 minutes” or “hour”")
             }
         return try fields(every: minutes).split(separator: " ") + words
     }

@@ -12,7 +12,7 @@ package import ChatCore
 /// - Any other is a time of day. One that is skipped runs at the first moment after the gap, once however many were
 ///   skipped; one that comes twice runs the first time. (fugit leaves out the former and runs the latter twice.)
 package struct CronExpression: Sendable, Equatable {
-    /// Why a text is none: one sentence.
+    /// Why a text is not an expression: one sentence.
     package struct Invalid: Error, CustomStringConvertible {
         package let description: String
     }

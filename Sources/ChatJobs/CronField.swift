@@ -103,6 +103,7 @@ struct CronField {
     private func refusal(_ element: Substring) -> CronExpression.Invalid {
         let names = names.isEmpty ? "" : " or \(names[0])-\(names[names.count - 1])"
         let bounds = "\(numbers.lowerBound)-\(isWeekday ? 7 : numbers.upperBound)"
-        return .init(description: "“\(element)” is no \(name) (\(bounds)\(names), with *, lists, ranges and steps)")
+        return .init(
+            description: "“\(element)” is not a valid \(name) (\(bounds)\(names), with *, lists, ranges and steps)")
     }
 }

@@ -14,9 +14,9 @@ package enum CronFormat: String, Sendable, CaseIterable {
 
     var other: CronFormat { self == .v1 ? .v2 : .v1 }
 
-    /// Which one Ruby uses, told from the jobs that are there.
+    /// Which one Ruby uses, detected from the jobs in Redis.
     ///
-    /// Jobs that are not ours tell it, where they are of one version alone. Else, ours under version 2's keys alone: when
+    /// Foreign jobs decide, if all are of one version. Else, ours under version 2's keys alone: when
     /// a Ruby process with version 2 starts, it takes over what stands under version 1's (but leaves the hashes). Else
     /// Sidekiq's version decides.
     ///

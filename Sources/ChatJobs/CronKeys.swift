@@ -11,7 +11,7 @@ struct CronKeys: Sendable {
     /// LIST of the latest job ids.
     let history: String
 
-    /// SET of the names of our jobs that somebody disabled: they stay so when their hashes are gone, as after
+    /// SET of the names of our disabled jobs: they stay disabled when their hashes are gone, as after
     /// `Sidekiq::Cron::Job.destroy_all!`.
     static let disabled = "luciq:cron:disabled"
 
@@ -23,7 +23,7 @@ struct CronKeys: Sendable {
     }
 }
 
-/// What stands in a job's hash.
+/// The fields of a job's hash.
 struct CronEntry: Sendable {
     static let fields = ["name", "klass", "cron", "description", "status", "last_enqueue_time", "message"]
 
@@ -33,13 +33,13 @@ struct CronEntry: Sendable {
     let description: String
     let isEnabled: Bool
     let lastRun: Timestamp?
-    /// What is enqueued, without an id: JSON.
+    /// The message to enqueue, without an id: JSON.
     let message: [UInt8]
 
-    /// Somebody else's may be anything.
+    /// A foreign one may be anything.
     var queue: String { (try? JobPayload(message))?.queue ?? JobOptions().queue }
 
-    /// - Parameter reply: HMGET's, of `fields`. Nil where there is no such hash.
+    /// - Parameter reply: HMGET's, of `fields`. Nil if there is no such hash.
     init?(_ reply: RedisValue) {
         guard let values = reply.array, values.count == Self.fields.count, let expression = values[2].string else {
             return nil

@@ -10,14 +10,14 @@ package struct CronReport: Sendable {
     package let queue: String
     package let description: String
     package let isEnabled: Bool
-    /// When it was enqueued last, whether by the clock or by somebody.
+    /// When it was enqueued last, by the clock or by hand.
     package let lastRun: Timestamp?
     /// Nil for one that is disabled or has a problem.
     package let nextRun: Timestamp?
     /// Why it never runs: one sentence.
     package let problem: String?
 
-    /// All that there are, whichever sidekiq-cron's, by name.
+    /// All jobs, of any version of sidekiq-cron, by name.
     ///
     /// - Throws: `RedisError`.
     package static func all(redis: RedisClient, clock: WallClock = .system) async throws -> [CronReport] {
@@ -25,7 +25,7 @@ package struct CronReport: Sendable {
         let keys = try sets.flatMap { try $0.get().array ?? [] }
         let replies = await redis.send(keys.map { RedisCommand(["HMGET", $0.string ?? ""] + CronEntry.fields) })
         return try replies.compactMap { reply in
-            // Somebody else's key may be of any type.
+            // A foreign key may be of any type.
             if case .failure(.server) = reply { return nil }
             return CronEntry(try reply.get()).map { CronReport($0, now: clock.now()) }
         }.sorted { $0.name < $1.name }

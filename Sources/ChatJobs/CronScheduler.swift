@@ -6,13 +6,13 @@ import ServiceLifecycle
 /// Enqueues jobs by the clock. Any number of processes may run one, and Ruby's sidekiq-cron beside them: each tick is
 /// enqueued once.
 ///
-/// The definitions are in the program, and are written to Redis where sidekiq-cron keeps its own, so that its web page
-/// shows them and can disable, enable and enqueue them. When a scheduler starts it overwrites what differs, except the
-/// status. While it runs, Redis counts: an expression that somebody edited there holds until the next start, so that
-/// two versions of the program do not fight during a deployment. What is lost, in a FLUSHALL or by the
-/// `Sidekiq::Cron::Job.destroy_all!` of an initializer, is written again: enabled, unless somebody had disabled it.
+/// The program has the definitions, and writes them to Redis where sidekiq-cron keeps its own, so that its web page shows,
+/// disables, enables and enqueues them. A scheduler that starts overwrites whatever differs, except the status. While it
+/// runs, Redis wins: an expression edited there holds until the next start, so that two versions of the program do not
+/// fight during a deployment. Definitions lost to a FLUSHALL or to the `Sidekiq::Cron::Job.destroy_all!` of an initializer
+/// are written again: enabled, unless they had been disabled.
 ///
-/// A tick that nobody was there for runs once when somebody is; of several missed ones, only the last.
+/// After an outage, the last missed tick runs once.
 package actor CronScheduler: Service {
     private struct Definition {
         let job: CronJob
@@ -25,7 +25,7 @@ package actor CronScheduler: Service {
     private let format: SidekiqFormat
     private let interval: Duration
     private let clock: RedisClock
-    /// Nil: told from the keys that are there.
+    /// Nil: detected from the keys in Redis.
     private let wantedCron: CronFormat?
     private let time: Timekeeper
     private let logger: Logger
@@ -90,10 +90,10 @@ package actor CronScheduler: Service {
         while !Task.isCancelled {
             do {
                 try await poll()
-                if isFailing { logger.info("Cron jobs can be enqueued again") }
+                if isFailing { logger.info("Cron resumed") }
                 isFailing = false
             } catch {
-                if !isFailing { logger.warning("Cron jobs cannot be enqueued now", metadata: ["error": "\(error)"]) }
+                if !isFailing { logger.warning("Cron paused", metadata: ["error": "\(error)"]) }
                 isFailing = true
             }
             do { try await time.sleep(time.now() + interval) } catch { return }
@@ -169,7 +169,7 @@ package actor CronScheduler: Service {
         return try await enqueue(definition, entry)
     }
 
-    /// Remembers what somebody chose on the page, for when the hash is deleted.
+    /// Remembers the choice made on the page, in case the hash is deleted.
     private func note(_ entry: CronEntry, of name: String) async throws {
         guard noted[name] != entry.isEnabled else { return }
         _ = try await redis.send(RedisCommand(entry.isEnabled ? "SREM" : "SADD", CronKeys.disabled, name))
@@ -245,7 +245,7 @@ package actor CronScheduler: Service {
         if reply.integer == 3 { return false }
         done[name] = (tick, entry.expression)
         guard reply.integer == 1 else { return false }
-        logger.debug("Enqueued by the clock", metadata: ["name": "\(name)", "tick": "\(tick.cronTick)"])
+        logger.debug("Cron job enqueued", metadata: ["name": "\(name)", "tick": "\(tick.cronTick)"])
         return true
     }
 
@@ -261,7 +261,7 @@ package actor CronScheduler: Service {
         do throws(CronExpression.Invalid) {
             read = try CronExpression(text)
         } catch {
-            logger.warning("A cron job is left out", metadata: ["name": "\(name)", "error": "\(error)"])
+            logger.warning("Cron job skipped", metadata: ["name": "\(name)", "error": "\(error)"])
         }
         expressions[name] = (text, read)
         return read

@@ -1,6 +1,6 @@
 import RedisClient
 
-/// What schedulers do together, ours and Ruby's: each as a whole or not at all, so that a crash loses no tick.
+/// The atomic changes that schedulers share, ours and Ruby's: a crash loses no tick.
 enum CronScripts {
     /// Writes a job's definition. A status that is there stays, and a job that was disabled when its hash was deleted
     /// comes back disabled. What is due by now counts as done where the expression is a new one:
@@ -23,7 +23,7 @@ enum CronScripts {
         return 1
         """)
 
-    /// Replaces what is enqueued, unless somebody has. KEYS: job. ARGV: the old message, the new one.
+    /// Replaces the enqueued message, unless another process has. KEYS: job. ARGV: the old message, the new one.
     static let setMessage = RedisScript(
         """
         if redis.call('HGET', KEYS[1], 'message') ~= ARGV[1] then return 0 end
@@ -43,8 +43,8 @@ enum CronScripts {
         return 1
         """)
 
-    /// Enqueues for a tick, unless somebody has. The tick counts as done as well where the job is disabled, where its
-    /// expression is a new one (somebody edited it), and where it is not wanted.
+    /// Enqueues for a tick, unless another process has. The tick also counts as done if the job is disabled, if its
+    /// expression is new (edited), and if the tick is not wanted.
     ///
     /// KEYS: job, enqueued, history, queues, queue. ARGV: expression, the tick's score and member, the least score that
     /// is kept, 1 if it is wanted, payload, queue's name, time, entry of the history and how many are kept. Returns 0

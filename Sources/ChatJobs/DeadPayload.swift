@@ -1,10 +1,10 @@
 import ChatCore
 import Cryptography
 
-/// What can never be performed, in a form that Sidekiq's Dead page shows and people can find again.
+/// A payload that can never run, in a form that Sidekiq's Dead page shows and people can find.
 ///
-/// The page answers 500, for all its entries, when one of them is JSON and no object. So what is no job is the only
-/// argument of one whose class nobody has.
+/// The page answers 500 for all its entries when one of them is JSON but not an object. So the payload becomes the only
+/// argument of a job whose class does not exist.
 enum DeadPayload {
     static let job = "Malformed"
 
@@ -17,7 +17,7 @@ enum DeadPayload {
             payload = object
             if payload.jid == nil { payload.set("jid", string: JobPayload.newJID()) }
         } else {
-            // Tried again by somebody, it is dead again at once.
+            // A retry by hand sends it back to the dead set at once.
             var options = JobOptions()
             options.retries = 0
             let text = String(decoding: bytes, as: UTF8.self)

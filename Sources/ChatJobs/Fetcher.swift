@@ -3,10 +3,10 @@ import Logging
 import RedisClient
 import Synchronization
 
-/// Takes jobs from the queues, starts them, and tells Redis which are done: one script does all three in one round trip.
+/// Fetches jobs, starts them, and acknowledges finished ones: one script does all three in one round trip.
 ///
-/// `WorkerState` decides; this is the only task that asks it what is next, so there is never more than one fetch or audit
-/// in flight, and what the held lists contain can be told from what is in hand.
+/// `WorkerState` decides. Only this task asks it for the next step, so at most one fetch or audit is in flight, and the
+/// held lists can be compared with the running jobs.
 final class Fetcher: Sendable {
     private let context: WorkerContext
     private let runner: JobRunner
@@ -17,7 +17,7 @@ final class Fetcher: Sendable {
     private let bell = Bell()
     /// Rung while there is nothing to do: one for each queue's `Peeker`.
     let idleBells: [Bell]
-    /// Rung when Redis says that nobody sees us.
+    /// Rung when our heartbeat has expired in Redis.
     let beatBell = Bell()
 
     init(_ context: WorkerContext, runner: JobRunner) {
@@ -35,7 +35,7 @@ final class Fetcher: Sendable {
     var inHand: [HeldJob] { state.withLock(\.inHand) }
     var isQuiet: Bool { state.withLock(\.isQuiet) }
 
-    /// Tells the state something and has it looked at again.
+    /// Changes the state and wakes the loop.
     func tell(_ change: (inout WorkerState) -> Void) {
         state.withLock { change(&$0) }
         bell.ring()
@@ -74,10 +74,10 @@ final class Fetcher: Sendable {
         }
     }
 
-    /// Acknowledges what is left to be, and puts back what was not finished.
+    /// Acknowledges the rest, and puts unfinished jobs back.
     ///
     /// - Returns: how many were put back.
-    /// - Throws: `RedisError`; then it is all left to the rescue.
+    /// - Throws: `RedisError`; then rescuers put the jobs back.
     func release() async throws -> Int {
         let done = state.withLock(\.unacknowledged)
         if !done.isEmpty { _ = try await exchange(upTo: 0, acknowledging: done) }
@@ -131,9 +131,9 @@ final class Fetcher: Sendable {
         return FetchedJob(queue: Int(number) - 1, payload: payload)
     }
 
-    /// Puts back what the held lists contain and we have never seen, as the reply was lost that brought it.
+    /// Puts back jobs in the held lists that we have never seen, because their reply was lost.
     private func audit() async {
-        // Before: what happens from now on is suspect again.
+        // First: changes from now on are suspect again.
         state.withLock { $0.audited() }
         do throws(RedisError) {
             var held: [FetchedJob] = []
@@ -149,10 +149,10 @@ final class Fetcher: Sendable {
                     keys: [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.queues],
                     [job.payload, Array(queue.utf8)])
             }
-            // No end of an outage: a Redis that refuses to write may still be read.
+            // This does not end an outage: a Redis that refuses writes may still serve reads.
             if !strays.isEmpty {
                 context.logger.warning(
-                    "Jobs whose arrival was lost are queued again", metadata: ["jobs": "\(strays.count)"])
+                    "Put back jobs whose fetch reply was lost", metadata: ["jobs": "\(strays.count)"])
                 state.withLock { $0.wake() }
             }
         } catch {

@@ -3,8 +3,8 @@ import Logging
 import RedisClient
 import Synchronization
 
-/// Shows to Sidekiq's web page and to our rescuers that this process lives and what it does, takes orders, and writes
-/// the statistics.
+/// The heartbeat of this process, for Sidekiq's web page and our rescuers: writes what it does and the statistics, and
+/// receives orders.
 final class Heartbeat: Sendable {
     /// An order that was left for this process.
     enum Order: String {
@@ -30,7 +30,7 @@ final class Heartbeat: Sendable {
         self.metrics = metrics
     }
 
-    /// - Returns: what was ordered since the last one.
+    /// - Returns: the orders since the last one.
     func beat() async -> [Order] {
         do throws(RedisError) {
             let elapsed = try await context.clock.measure()
@@ -53,7 +53,7 @@ final class Heartbeat: Sendable {
                 let words = commands[refusal.place].arguments.prefix(2).map { String(decoding: $0, as: UTF8.self) }
                 context.outage.begins(
                     .server("\(refusal.error) (\(words.joined(separator: " ")))"), in: .beat)
-                // Who is not seen takes no jobs; the next beat tries again.
+                // Without a heartbeat it takes no jobs; the next beat retries.
                 if refusal.place < presence.count { return [] }
             } else {
                 context.outage.isOver(in: .beat)
@@ -69,12 +69,12 @@ final class Heartbeat: Sendable {
             try await measureQueues()
             return try await orders()
         } catch {
-            context.outage.begins(error, in: .beat)  // The next beat tries again.
+            context.outage.begins(error, in: .beat)  // The next beat retries.
             return []
         }
     }
 
-    /// Takes this process off the lists, and writes what is left of the statistics.
+    /// Deregisters this process, and writes the rest of the statistics.
     func leave() async {
         let commands =
             statistics.take().commands(format: context.format, now: context.clock.now()) + [
@@ -85,7 +85,7 @@ final class Heartbeat: Sendable {
             _ = try await write(commands)
         } catch {
             context.logger.warning(
-                "A worker could not say goodbye; it is forgotten in a minute", metadata: ["error": "\(error)"])
+                "Worker not deregistered: its heartbeat expires in a minute", metadata: ["error": "\(error)"])
         }
     }
 
@@ -115,7 +115,7 @@ final class Heartbeat: Sendable {
         return commands
     }
 
-    /// All at once, and even by a Redis that is full: a worker that is not seen could not empty it.
+    /// In one script, which even a full Redis runs: without a heartbeat a worker could not empty it.
     ///
     /// - Returns: which command was refused first.
     private func write(_ commands: [RedisCommand]) async throws(RedisError) -> (place: Int, error: String)? {

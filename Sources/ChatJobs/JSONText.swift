@@ -11,7 +11,7 @@ enum JSONText {
 
     static func strings(_ texts: [String]) -> String { "[" + texts.map { string($0) }.joined(separator: ",") + "]" }
 
-    /// Reads an array of strings; what is none of that is left out.
+    /// Reads an array of strings, and skips other elements.
     static func readStrings(_ json: ArraySlice<UInt8>) -> [String] {
         // Nil for an array of something else.
         (try? JSONDecoder().decode([String].self, from: Data(json))) ?? []

@@ -38,7 +38,7 @@ package struct IgnoredArguments: Codable, Sendable {
     package func encode(to encoder: any Encoder) throws { _ = encoder.unkeyedContainer() }
 }
 
-/// What a job is enqueued with unless it is said otherwise.
+/// The defaults of an enqueued job.
 package struct JobOptions: Sendable {
     package var queue = "default"
     /// How often it is tried again, as Sidekiq does it; 0 sends it to the dead set at once.

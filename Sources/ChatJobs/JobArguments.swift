@@ -3,11 +3,11 @@ import Synchronization
 
 /// A job's arguments, as they are read from and written to the array `args`.
 ///
-/// What encodes as an array is that array, and anything else is its only element. A type does not say which of the two it
-/// is, so one is tried and then the other, beginning with what was right the last time.
+/// A value that encodes as an array is that array; any other value is its only element. A type does not say which of the
+/// two it is, so try both, beginning with the one that worked last.
 final class JobArguments<J: Job>: Sendable {
     private let isElement = Atomic(false)
-    // Made once, as that costs more than reading a few numbers.
+    // Created once: creating one costs more than reading a few numbers.
     private let decoder = JSONDecoder()
 
     /// - Parameter json: an array.
@@ -25,7 +25,7 @@ final class JobArguments<J: Job>: Sendable {
         do {
             return try decode(json, asElement: first)
         } catch let reason {
-            // The first failure says more than that it is not the other either.
+            // The first failure says more than the second.
             guard let value = try? decode(json, asElement: !first) else {
                 throw WrongArguments(
                     job: J.name, expected: "\(J.Arguments.self)", reason: WrongArguments.reason(reason))
@@ -44,7 +44,7 @@ final class JobArguments<J: Job>: Sendable {
     }
 
     private func decode(_ json: ArraySlice<UInt8>, asElement: Bool) throws -> J.Arguments {
-        // What is between the brackets is one value, or no JSON.
+        // The text between the brackets is one value, or malformed.
         try decoder.decode(J.Arguments.self, from: Data(asElement ? json.dropFirst().dropLast() : json))
     }
 

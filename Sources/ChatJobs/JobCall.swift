@@ -11,7 +11,7 @@ struct JobCall {
         "Sidekiq::ActiveJob::Wrapper", "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper",
     ]
 
-    /// - Throws: `JobPayload.Malformed` for what can be no job at all.
+    /// - Throws: `JobPayload.Malformed` for a payload that cannot be a job.
     init(_ payload: JobPayload) throws(JobPayload.Malformed) {
         guard let job = payload.job else { throw JobPayload.Malformed(description: "the job has no class") }
         guard let arguments = payload.raw("args"), arguments.first == UInt8(ascii: "[") else {

@@ -5,7 +5,7 @@ package struct JobEntry: Sendable {
     package let kind: JobSets.Kind
     /// When it is due, or when it died.
     package let at: Timestamp
-    /// What stands there; not always a job.
+    /// The entry's bytes; not always a job.
     package let bytes: [UInt8]
     package let payload: JobPayload?
 
@@ -13,12 +13,12 @@ package struct JobEntry: Sendable {
         self.kind = kind
         self.at = at
         self.bytes = bytes
-        // Nil for what is no JSON object: such entries can still be looked at and deleted.
+        // Nil unless it is a JSON object: other entries can still be listed and deleted.
         payload = try? JobPayload(bytes)
     }
 
     package var jid: String? { payload?.jid }
-    /// The class, that of an ActiveJob unwrapped; what stands there if it is no job.
+    /// The class, of an ActiveJob the inner one; the raw text if it is not a job.
     package var job: String { call?.job ?? payload?.job ?? "(malformed)" }
     package var queue: String { payload?.queue ?? "" }
     /// A JSON array.

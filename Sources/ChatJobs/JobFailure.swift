@@ -27,7 +27,7 @@ struct JobFailure: Sendable {
         var job = job
         job.set("queue", string: job.string("retry_queue") ?? queue)
         let name = Self.describe(error, in: &job)
-        // A count that is no number is none.
+        // A count that is not a number counts as missing.
         var count: Int64 = 0
         let firstFailure = job.time("failed_at")
         if let before = job.integer("retry_count") {

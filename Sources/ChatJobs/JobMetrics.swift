@@ -1,6 +1,6 @@
 import Metrics
 
-/// What jobs tell of themselves. The names of jobs that nobody knows are not a dimension: anyone may make some up.
+/// Metrics of jobs. Unknown names are not a dimension: clients could make up any number of them.
 struct JobMetrics: Sendable {
     enum Outcome: String, CaseIterable {
         case succeeded, failed
@@ -39,7 +39,7 @@ struct JobMetrics: Sendable {
         busy = Meter(label: "luciq_jobs_busy", factory: factory)
     }
 
-    /// - Parameter job: nil where nobody knows it.
+    /// - Parameter job: nil for an unknown class.
     func ended(_ job: String?, _ outcome: Outcome, _ elapsed: Duration) {
         let meters = job.flatMap { byJob[$0] } ?? unknown
         meters.counters[outcome]?.increment()

@@ -2,10 +2,10 @@ package import ChatCore
 
 /// A job as it stands in Redis: one JSON object.
 ///
-/// Members are kept as the bytes they came as, in their order, and only what we set ourselves is written anew: Ruby
-/// wrote the rest, and finds its big numbers, its `1.0` and the keys of its plugins again.
+/// Keeps Ruby's members byte for byte and in order (big numbers, `1.0`, keys of plugins), and rewrites only those that we
+/// set.
 package struct JobPayload: Sendable {
-    /// Why the bytes are no job.
+    /// Why the bytes are not a job.
     package struct Malformed: Error, Equatable, CustomStringConvertible {
         package let description: String
     }
@@ -36,9 +36,9 @@ package struct JobPayload: Sendable {
                 }
             }
         } catch let failure as JSONReader.Failure where failure.offset == 0 && bytes.first != UInt8(ascii: "{") {
-            throw Malformed(description: "the job is no JSON object")
+            throw Malformed(description: "the job is not a JSON object")
         } catch let failure as JSONReader.Failure {
-            throw Malformed(description: "the job is no JSON: \(failure.reason), at byte \(failure.offset)")
+            throw Malformed(description: "the job is not JSON: \(failure.reason), at byte \(failure.offset)")
         } catch {
             throw error as? Malformed ?? Malformed(description: "the job cannot be read: \(error)")
         }
@@ -57,7 +57,7 @@ package struct JobPayload: Sendable {
         set("created_at", raw: format.timestamp(now))
     }
 
-    /// As it goes to Redis: what came, byte for byte, if nothing was changed.
+    /// As it goes to Redis: the original bytes, if nothing was changed.
     package var bytes: [UInt8] {
         if let original { return original }
         var bytes: [UInt8] = []
@@ -77,7 +77,7 @@ package struct JobPayload: Sendable {
     package var jid: String? { string("jid") }
     package var queue: String? { string("queue") }
 
-    /// The bytes of a value; nil where there is none, or null.
+    /// The bytes of a value; nil if it is missing or null.
     package func raw(_ key: String) -> ArraySlice<UInt8>? {
         guard let value = members.last(where: { $0.key.isSame(key) })?.value, !value.elementsEqual("null".utf8) else {
             return nil
@@ -85,7 +85,7 @@ package struct JobPayload: Sendable {
         return value
     }
 
-    /// Nil for what is no string.
+    /// Nil unless it is a string.
     package func string(_ key: String) -> String? {
         guard let raw = raw(key), raw.first == UInt8(ascii: "\"") else { return nil }
         return raw.withUnsafeBufferPointer { buffer in
@@ -94,12 +94,12 @@ package struct JobPayload: Sendable {
         }
     }
 
-    /// Nil for what is no whole number.
+    /// Nil unless it is an integer.
     package func integer(_ key: String) -> Int64? { raw(key).flatMap { Int64(String(decoding: $0, as: UTF8.self)) } }
 
     package func number(_ key: String) -> Double? { raw(key).flatMap { Double(String(decoding: $0, as: UTF8.self)) } }
 
-    /// Nil for what is neither true nor false.
+    /// Nil unless it is true or false.
     package func bool(_ key: String) -> Bool? {
         guard let raw = raw(key) else { return nil }
         return raw.elementsEqual("true".utf8) ? true : raw.elementsEqual("false".utf8) ? false : nil

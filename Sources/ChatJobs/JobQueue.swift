@@ -2,7 +2,7 @@ package import ChatCore
 import Cryptography
 package import RedisClient
 
-/// Puts jobs into queues, for a worker of ours or one in Ruby.
+/// Enqueues jobs, for our workers or Ruby's.
 ///
 /// All methods throw `RedisError`: after `.unavailable` nothing was enqueued, after `.outcomeUnknown` something may be.
 package struct JobQueue: Sendable {
@@ -31,7 +31,7 @@ package struct JobQueue: Sendable {
             uniqueFor: uniqueFor)
     }
 
-    /// Writes JSON as Ruby would write it anew, without blanks: Sidekiq's page moves an entry that it can write as it is.
+    /// Writes JSON as Ruby does, without blanks: Sidekiq's page can move only entries that Ruby would write the same way.
     ///
     /// - Parameter arguments: JSON.
     package static func compact(_ arguments: String) -> [UInt8] {

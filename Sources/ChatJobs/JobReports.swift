@@ -48,7 +48,7 @@ package struct ProcessReport: Sendable {
             fields[hash[index].string ?? ""] = hash[index + 1]
         }
         func number(_ name: String) -> Int { Int(fields[name]?.integer ?? 0) }
-        let info = fields["info"]?.bytes.flatMap { try? JobPayload($0) }  // What cannot be read is left blank.
+        let info = fields["info"]?.bytes.flatMap { try? JobPayload($0) }  // Unreadable parts stay blank.
         self.identity = identity
         hostname = info?.string("hostname") ?? ""
         pid = Int(info?.integer("pid") ?? 0)

@@ -2,7 +2,7 @@ import ChatCore
 import Logging
 import RedisClient
 
-/// Performs one job and sees to what becomes of it when it fails.
+/// Performs one job, and moves it on when it fails.
 struct JobRunner: Sendable {
     let context: WorkerContext
     let jobs: JobRegistry
@@ -32,7 +32,7 @@ struct JobRunner: Sendable {
             log(.debug, "done", payload, call, elapsed)
             return true
         } catch {
-            // One that was cancelled has not failed: it is put back as it was.
+            // A cancelled job has not failed: it goes back unchanged.
             if Task.isCancelled { return false }
             let elapsed = ContinuousClock.now - start
             statistics.failed(registered == nil ? nil : call.job)
@@ -47,10 +47,10 @@ struct JobRunner: Sendable {
         }
     }
 
-    /// What can never be performed goes to the dead at once.
+    /// A job that can never run goes to the dead set at once.
     private func bury(_ job: HeldJob, _ error: JobPayload.Malformed) async -> Bool {
         context.logger.warning(
-            "A job is malformed and goes to the dead set",
+            "Malformed job moved to the dead set",
             metadata: ["error": "\(error)", "queue": "\(context.queues[job.queue])"])
         metrics.ended(nil, .failed, .zero)
         let bytes = DeadPayload.make(

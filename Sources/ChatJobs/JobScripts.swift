@@ -1,19 +1,19 @@
 import RedisClient
 
-/// What must happen to jobs as a whole or not at all.
+/// The atomic changes of jobs.
 ///
-/// Those that move a job look whether it is there, put it where it goes, and only then take it away. So they may be sent
-/// again when the reply was lost; a job that somebody has rescued meanwhile is left to its rescuer; and since a script
-/// that fails is not undone, an error (a key of a wrong type) leaves the job where it was.
+/// A script that moves a job checks that it is there, adds it to its new place, and only then removes it. So a script may
+/// be repeated when its reply was lost; a job that was rescued meanwhile stays with its rescuer; and because Redis does not
+/// undo a failed script, an error (a key of a wrong type) leaves the job where it was.
 ///
-/// A Redis that is full refuses scripts that write, except those that say they help (`allow-oom`): ours empty queues.
+/// A full Redis refuses scripts that write, except those marked `allow-oom`, as ours are: they empty queues.
 enum JobScripts {
     /// Acknowledges finished jobs and takes new ones.
     ///
     /// KEYS: the presence; then for each queue its held list and itself. ARGV: how many to take; how many are finished;
     /// for each of these the queue's number and the payload; then the queues' numbers in the order to look at.
-    /// Returns the queue's number and the payload of each job taken, or ABSENT: a process that nobody sees alive must
-    /// take nothing, for what it holds would be rescued, or worse, not be if it has no holder's entry.
+    /// Returns the queue's number and the payload of each job taken, or ABSENT: a process without a heartbeat must take
+    /// nothing, because its jobs would be rescued at once, or, without its entry among the holders, never.
     static let fetch = RedisScript(
         """
         #!lua flags=allow-oom

@@ -28,7 +28,7 @@ extension JobSets {
         return reports
     }
 
-    /// What all processes have in hand, in whatever format they tell it; the oldest first.
+    /// The running jobs of all processes, in whatever format each writes them; the oldest first.
     package func work() async throws -> [WorkReport] {
         var reports: [WorkReport] = []
         for identity in try await members(SidekiqKey.processes) {

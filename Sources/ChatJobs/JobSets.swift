@@ -1,12 +1,12 @@
 package import ChatCore
 package import RedisClient
 
-/// What a person may see and do: the sets of jobs, the queues, the processes.
+/// What `luciq jobs` shows and changes: the sets of jobs, the queues, the processes.
 ///
-/// All methods throw `RedisError`. What is done to an entry is done once, whoever else does something to it meanwhile.
+/// All methods throw `RedisError`. Each change of an entry happens once, whatever others do to it at the same time.
 package struct JobSets: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
-        /// Failed, and to be tried again.
+        /// Failed, waiting for a retry.
         case retry
         case schedule
         /// Given up on.
@@ -41,11 +41,11 @@ package struct JobSets: Sendable {
         return Self.entries(kind, reply.array ?? [])
     }
 
-    /// Looks through the whole set.
+    /// Searches the whole set.
     ///
     /// - Parameter id: `JobEntry.id`.
     package func find(_ id: String, in kind: Kind) async throws -> Entry? {
-        // What a pattern means is taken literally; an id has none of it. One that is made of the bytes is not in them.
+        // The id is a literal pattern: ids have no wildcards. An id that is made of the bytes is not in them.
         let pattern = id.hasPrefix("sha256-") ? "*" : "*" + id.filter(Self.isLiteral) + "*"
         var cursor = "0"
         repeat {
@@ -68,9 +68,9 @@ package struct JobSets: Sendable {
         try await redis.send(RedisCommand("ZREM", entry.kind.rawValue, bytes: [entry.bytes])).integer == 1
     }
 
-    /// Puts it into its queue now; of its tries this one counts as none.
+    /// Puts it into its queue now; this does not count as one of its tries.
     ///
-    /// - Returns: false when it was gone, or is no job.
+    /// - Returns: false if it was gone, or is not a job.
     @discardableResult
     package func requeue(_ entry: Entry) async throws -> Bool {
         guard var payload = entry.payload else { return false }
@@ -84,7 +84,7 @@ package struct JobSets: Sendable {
         return reply.integer == 1
     }
 
-    /// Moves it to the dead.
+    /// Moves it to the dead set.
     ///
     /// - Returns: false when it was gone, or is dead.
     @discardableResult

@@ -5,7 +5,7 @@ import Synchronization
 /// Logs each change of state between a worker and Redis once, whichever parts of the worker meet it.
 ///
 /// Each part reports its failures and successes. While any part fails, a cause is logged when it is new; when none does,
-/// the recovery is. What Redis refuses for one key only (`WRONGTYPE`) is kept apart, and logged for each part that meets
+/// the recovery is. A refusal that concerns one key only (`WRONGTYPE`) is kept apart, and logged for each part that meets
 /// it: such a key may stay as it is for months and must not hide an outage.
 final class Outage: Sendable {
     enum Part: Hashable {

@@ -1,11 +1,11 @@
 import ChatCore
 import RedisClient
 
-/// Looks out for jobs of one queue while the worker has nothing to do.
+/// Waits for jobs in one queue while the worker is idle.
 ///
-/// It blocks on a move of the queue's last job to where it stands already, which changes nothing: unlike a blocking pop
-/// it takes no job into the hands of a process that may die in that moment, and unlike a blocking move into a held list
-/// it works for any number of queues, in whatever order. What it finds is fetched by the script.
+/// It blocks on a move of the queue's last job to its own place, which changes nothing. Unlike a blocking pop, that gives
+/// no job to a process that may die at that moment; unlike a blocking move into a held list, it works for any number of
+/// queues, in any order. The script then fetches the job.
 struct Peeker: Sendable {
     let context: WorkerContext
     let queue: String
@@ -28,7 +28,7 @@ struct Peeker: Sendable {
                     }
                 }
             } catch {
-                // The fetcher looks every second all the same, and says what is wrong with Redis.
+                // The fetcher still polls every second, and reports what is wrong with Redis.
                 try? await context.time.sleep(context.time.now() + .seconds(1))
                 bell.ring()
             }

@@ -38,7 +38,7 @@ struct Poller: Sendable {
             .seconds(30))
     }
 
-    /// Moves all that is due. What Redis refuses to move (into a queue that is no list, say) holds up nothing else.
+    /// Moves all due jobs. One that Redis refuses to move (into a queue that is not a list, say) does not hold up others.
     func poll() async throws(RedisError) {
         try await context.clock.measure()
         var refusal: RedisError?
@@ -83,7 +83,7 @@ struct Poller: Sendable {
             payload = try JobPayload(entry)
         } catch {
             context.logger.warning(
-                "A job is malformed and goes to the dead set", metadata: ["error": "\(error)", "set": "\(set)"])
+                "Malformed job moved to the dead set", metadata: ["error": "\(error)", "set": "\(set)"])
             _ = try await context.redis.run(
                 JobScripts.kill, keys: [set, SidekiqKey.dead],
                 [

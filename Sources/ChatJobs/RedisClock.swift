@@ -5,12 +5,12 @@ import Synchronization
 
 /// The time that jobs go by: Redis' own, which all processes share, whatever this machine's clock says.
 ///
-/// Redis is asked at each beat and each look for what is due; in between, the time that has passed since counts, which no
-/// change of the system's clock touches. A machine whose clock is days ahead or a year back therefore neither fires jobs
-/// early or late nor trims what others still need.
+/// It asks Redis at each heartbeat and each poll; in between it adds the elapsed time, which no change of the system's
+/// clock touches. So a machine whose clock is days ahead or a year behind neither fires jobs early or late, nor trims what
+/// others still need.
 ///
-/// When Redis' clock itself jumps, and the two others (the system's and the time that has passed) agree, those are
-/// believed. Each disagreement is logged once.
+/// When Redis' clock itself jumps, and the other two (the system's and the elapsed time) agree, those win. Each
+/// disagreement is logged once.
 package final class RedisClock: Sendable {
     private struct State {
         /// A time that was established, and when on the steady clock.
@@ -21,11 +21,11 @@ package final class RedisClock: Sendable {
 
     /// Clocks that differ by less agree.
     static let tolerance = Duration.seconds(5)
-    /// For how long a base is good. More time between two measurements says that this process stood still, or that its
-    /// steady clock jumped as well.
+    /// For how long a base is good. More time between two measurements means that this process was frozen, or that its
+    /// steady clock jumped too.
     static let lifetime = Duration.seconds(60)
 
-    /// Nil where the system's clock is believed.
+    /// Nil where the system's clock counts.
     private let measured: (@Sendable () async throws(RedisError) -> Timestamp?)?
     private let system: WallClock
     private let time: Timekeeper
@@ -40,7 +40,7 @@ package final class RedisClock: Sendable {
         }
     }
 
-    /// - Parameter measure: what Redis says; nil for no time at all.
+    /// - Parameter measure: asks Redis; nil if it has no time.
     init(
         system: WallClock, time: Timekeeper, logger: Logger,
         measure: @escaping @Sendable () async throws(RedisError) -> Timestamp?
@@ -48,7 +48,7 @@ package final class RedisClock: Sendable {
         (self.measured, self.system, self.time, self.logger) = (measure, system, time, logger)
     }
 
-    /// A clock that is believed without asking Redis.
+    /// A clock that does not ask Redis.
     package init(trusting clock: WallClock) {
         (measured, system, time) = (nil, clock, .continuous)
         logger = Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }
@@ -63,7 +63,7 @@ package final class RedisClock: Sendable {
     /// For what takes any clock.
     package var wall: WallClock { WallClock { self.now() } }
 
-    /// Asks Redis. A user that may not run `TIME` has the system's clock.
+    /// Asks Redis. For a user without the right to `TIME` the system's clock counts.
     ///
     /// - Returns: how long the answer took.
     @discardableResult

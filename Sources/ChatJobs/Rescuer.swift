@@ -25,7 +25,7 @@ struct Rescuer: Sendable {
     }
 
     func look() async throws(RedisError) {
-        // Shorter than anybody's pause: whoever holds it has let it go when it looks again.
+        // Shorter than any pause: the holder has released it by its next look.
         let lock = context.configuration.intervals.rescue.from.milliseconds * 3 / 4
         let reply = try await context.redis.send(
             RedisCommand("SET", SidekiqKey.rescue, context.identity, "NX", "PX", "\(max(lock, 1))"))
@@ -39,7 +39,7 @@ struct Rescuer: Sendable {
             do throws(RedisError) {
                 try await rescue(holder, identity: parts[0], queue: parts[1])
             } catch {
-                // What Redis refuses for one (a queue that is no list, say) holds up no other.
+                // A refusal for one (a queue that is not a list, say) does not hold up others.
                 guard case .server = error else { throw error }
                 refusal = error
             }
@@ -64,7 +64,7 @@ struct Rescuer: Sendable {
         _ bytes: [UInt8], of identity: String, held: String, queue: String
     ) async throws(RedisError) {
         let now = context.clock.now()
-        let jid = (try? JobPayload(bytes))?.jid  // None where it is no job.
+        let jid = (try? JobPayload(bytes))?.jid  // Nil for a malformed job.
         let dead = DeadPayload.make(
             of: bytes, error: Poisonous(deaths: Self.deaths), queue: queue, format: context.format, now: now)
         let deaths = try await context.redis.run(

@@ -18,7 +18,7 @@ package enum SidekiqKey {
 
     /// SET of `<identity> <queue>`: whose lists there may be.
     package static let holders = "luciq:holders"
-    /// The lock of whoever looks for the dead.
+    /// The rescuers' lock.
     package static let rescue = "luciq:rescue"
 
     /// How often a job's process died while it ran.

@@ -6,11 +6,11 @@ import ServiceLifecycle
 
 /// Performs jobs: a process of Sidekiq's kind, among Ruby's or alone.
 ///
-/// What it promises: a job that is in Redis is performed at least once, whatever dies. It stands in a queue, in a set, or
-/// in the held list of a process, and moves from one to the other by one script. When this process dies, others put back
-/// what it held (`Rescuer`); when a reply is lost, it finds out itself (`Fetcher`). It may be performed twice.
+/// The promise: a job in Redis is performed at least once, whatever dies, and perhaps twice. It is in a queue, in a set, or
+/// in the held list of a process, and one script moves it from one to the other. When this process dies, others put its
+/// jobs back (`Rescuer`); when a reply is lost, the process finds out itself (`Fetcher`).
 ///
-/// It needs a `RedisClient` that somebody else runs, for longer than the worker.
+/// The caller runs its `RedisClient`, for longer than the worker.
 package final class Worker: Service {
     package let identity: String
     private let context: WorkerContext
@@ -41,23 +41,23 @@ package final class Worker: Service {
         heartbeat = Heartbeat(context, fetcher: fetcher, statistics: statistics, metrics: metrics)
     }
 
-    /// Whether it takes nothing new: it was told to be quiet, or to stop.
+    /// Whether it takes no more jobs: it is quiet, or stopping.
     package var isQuiet: Bool { fetcher.isQuiet }
 
-    /// Takes nothing new from now on; what is in hand goes on (TSTP).
+    /// Takes no more jobs; running ones go on (TSTP).
     package func quiet() { fetcher.tell { $0.quiet() } }
 
-    /// Takes nothing new, and makes `run` return when what is in hand is done, or put back after the timeout (TERM).
+    /// Takes no more jobs, and makes `run` return when the running ones are done, or put back after the timeout (TERM).
     package func stop() { stop(within: context.configuration.shutdownTimeout) }
 
-    /// Logs what is in hand, and since when (TTIN).
+    /// Logs the running jobs, and since when they run (TTIN).
     package func dump() {
         let inHand = fetcher.inHand
-        context.logger.warning("In hand", metadata: ["jobs": "\(inHand.count)"])
+        context.logger.warning("Jobs running", metadata: ["jobs": "\(inHand.count)"])
         for job in inHand {
-            let payload = try? JobPayload(job.payload)  // Nil for what is no job; it is on its way to the dead set.
+            let payload = try? JobPayload(job.payload)  // Nil for a malformed job, which goes to the dead set.
             context.logger.warning(
-                "A job in hand",
+                "Job running",
                 metadata: [
                     "jid": "\(payload?.jid ?? "none")", "job": "\(payload?.job ?? "none")",
                     "queue": "\(context.queues[job.queue])", "since": "\(job.since.rfc3339)",
@@ -92,7 +92,7 @@ package final class Worker: Service {
                 "concurrency": "\(context.configuration.concurrency)",
             ])
         context.redis.onReconnect { [weak fetcher] in
-            // Replies may have been lost, and time may have passed in which nobody saw us.
+            // Replies may be lost, and our heartbeat may have expired.
             fetcher?.tell { state in
                 state.suspect()
                 state.wake()
@@ -118,13 +118,13 @@ package final class Worker: Service {
             group.cancelAll()
         }
         await leave()
-        context.logger.info("The work is over", metadata: ["identity": "\(identity)"])
+        context.logger.info("Worker stopped", metadata: ["identity": "\(identity)"])
     }
 
     private func beat() async {
         await context.time.repeating(every: { [context] in context.configuration.beat }, or: fetcher.beatBell) {
             for order in await heartbeat.beat() {
-                context.logger.info("An order has come", metadata: ["order": "\(order.rawValue)"])
+                context.logger.info("Order received", metadata: ["order": "\(order.rawValue)"])
                 switch order {
                 case .quiet: quiet()
                 case .stop, .interrupt: stop()
@@ -134,22 +134,22 @@ package final class Worker: Service {
         }
     }
 
-    /// Puts back what is not done, and says goodbye. Without Redis that is left to the rescue.
+    /// Puts unfinished jobs back, and deregisters. Without Redis a rescuer does that.
     private func leave() async {
         for isLast in [false, true] {
             do {
                 let count = try await fetcher.release()
                 if count > 0 {
-                    context.logger.warning("Jobs that were not done are queued again", metadata: ["jobs": "\(count)"])
+                    context.logger.warning("Unfinished jobs put back into their queues", metadata: ["jobs": "\(count)"])
                 }
                 break
             } catch {
                 if isLast {
                     context.logger.warning(
-                        "Jobs in hand could not be put back; another worker rescues them in a minute",
+                        "Running jobs not put back: another worker rescues them in a minute",
                         metadata: ["error": "\(error)"])
                 }
-                // The second try says what is wrong.
+                // The second try reports the error.
                 try? await context.redis.waitUntilConnected(timeout: .seconds(2))
             }
         }

@@ -1,4 +1,4 @@
-/// What a worker is told.
+/// A worker's settings.
 package struct WorkerConfiguration: Sendable {
     /// A queue to work on.
     package struct Queue: Sendable, Equatable {
@@ -26,7 +26,7 @@ package struct WorkerConfiguration: Sendable {
         package let description: String
     }
 
-    /// What nobody needs to change but a test that cannot wait.
+    /// For tests that cannot wait.
     package struct Intervals: Sendable {
         /// Between two beats; nil: as the format has it.
         package var beat: Duration?
@@ -34,7 +34,7 @@ package struct WorkerConfiguration: Sendable {
         package var presence = Duration.seconds(60)
         /// Between two looks for processes that died: the shortest time and the longest.
         package var rescue = (from: Duration.seconds(20), to: Duration.seconds(25))
-        /// Between two comparisons of what Redis says we hold with what we do.
+        /// Between two comparisons of our held lists in Redis with the running jobs.
         package var audit = Duration.seconds(60)
         /// Between two looks at what may have changed unnoticed, and so how late a deadline may be noticed.
         package var tick = Duration.milliseconds(500)

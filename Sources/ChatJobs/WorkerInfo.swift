@@ -1,6 +1,6 @@
 import ChatCore
 
-/// What `info` in a process' hash tells about it: a JSON object, in the shapes of Sidekiq 6, 7 and 8 at once.
+/// `info` in a process' hash: a JSON object, in the shapes of Sidekiq 6, 7 and 8 at once.
 enum WorkerInfo {
     static let version = "luciq"
 

@@ -2,10 +2,9 @@ import ChatCore
 
 /// A worker's decisions, without Redis, a task or a clock (`Worker` acts on them).
 ///
-/// The contract: a job that was fetched stands in Redis in our held list until it is acknowledged, put into another set,
-/// or put back. `held` here is what we know of that list; it may hold more than we know when a reply was lost
-/// (`isSuspect`), and then it is audited before anything else is fetched. At no time are more jobs taken than there are
-/// free slots: what is held is being run.
+/// The contract: a fetched job stays in our held list in Redis until it is acknowledged, moved to another set, or put back.
+/// `held` is what we know of that list. After a lost reply the list may hold more (`isSuspect`), and is audited before the
+/// next fetch. The worker never fetches more jobs than it has free slots: every held job runs.
 struct WorkerState: Sendable {
     /// What the fetcher has to do next.
     enum Step: Sendable {
@@ -23,10 +22,10 @@ struct WorkerState: Sendable {
 
     private enum Phase {
         case running
-        /// Takes nothing new.
+        /// Takes no more jobs.
         case quiet
         case stopping(deadline: Duration)
-        /// The jobs were told to end.
+        /// The jobs were cancelled.
         case cancelling(deadline: Duration, isTold: Bool)
     }
 
@@ -44,12 +43,12 @@ struct WorkerState: Sendable {
     private let lastGrace: Duration
     private var phase = Phase.running
     private var running: [UInt64: HeldJob] = [:]
-    /// Done, and Redis does not know it yet, or we do not know that it knows.
+    /// Finished, but not known to be acknowledged.
     private var finished: [HeldJob] = []
     private var lastID: UInt64 = 0
     private var supply = Supply.open
     private var isSuspect = false
-    /// Whether others see that we live.
+    /// Whether our heartbeat is in Redis.
     private var isPresent = false
 
     init(concurrency: Int, lastGrace: Duration) {
@@ -57,19 +56,19 @@ struct WorkerState: Sendable {
         self.lastGrace = lastGrace
     }
 
-    /// What is being run, oldest first.
+    /// The running jobs, oldest first.
     var inHand: [HeldJob] { running.values.sorted { $0.id < $1.id } }
     var busy: Int { running.count }
-    /// All that the held lists contain, as far as we know.
+    /// The held lists, as far as we know.
     var held: [HeldJob] { inHand + finished }
-    /// What is done and not acknowledged.
+    /// Finished and not acknowledged.
     var unacknowledged: [HeldJob] { finished }
 
-    /// From now on jobs end that stay in the held lists, to be put back all together.
+    /// Jobs that end from now on stay in the held lists, and go back together.
     private var isCancelling: Bool { if case .cancelling = phase { true } else { false } }
 
     var isQuiet: Bool { if case .running = phase { false } else { true } }
-    /// Whether somebody should look out for jobs.
+    /// Whether the peeker should wait for jobs.
     var isIdle: Bool { supply == .dry && !isQuiet && running.count < concurrency && isPresent }
 
     mutating func next(now: Duration) -> Step {
@@ -82,7 +81,7 @@ struct WorkerState: Sendable {
         if case .cancelling(let deadline, let isTold) = phase {
             phase = .cancelling(deadline: deadline, isTold: true)
             if !isTold { return .cancel }
-            // What is not acknowledged by now is tried once more at the very end.
+            // The last step acknowledges the rest.
             if running.isEmpty || now >= deadline { return .end }
         }
         if supply == .away { return .wait }
@@ -111,7 +110,7 @@ struct WorkerState: Sendable {
         if isUnknown { isSuspect = true }
     }
 
-    /// Redis says that nobody sees us: a beat must come first.
+    /// Our heartbeat has expired in Redis: a beat must come first.
     mutating func absent(acknowledged: Int) {
         finished.removeFirst(acknowledged)
         isPresent = false
@@ -121,7 +120,7 @@ struct WorkerState: Sendable {
 
     mutating func audited() { isSuspect = false }
 
-    /// What is in the held lists and not in `held`.
+    /// Jobs in the held lists that are not in `held`.
     func strays(among jobs: [FetchedJob]) -> [FetchedJob] {
         var known: [[UInt8]: Int] = [:]
         for job in held { known[job.payload, default: 0] += 1 }
@@ -141,10 +140,10 @@ struct WorkerState: Sendable {
         finished.append(job)
     }
 
-    /// Something has changed outside: a job may have come, Redis may be back.
+    /// Something has changed outside: there may be a job, Redis may be back.
     mutating func wake() { supply = .open }
 
-    /// The held lists may contain what we do not know of.
+    /// The held lists may contain jobs that we do not know of.
     mutating func suspect() { isSuspect = true }
 
     mutating func quiet() { if case .running = phase { phase = .quiet } }

@@ -33,7 +33,7 @@ final class WorkerStatistics: Sendable {
         }
     }
 
-    /// - Parameter job: nil where nobody knows it.
+    /// - Parameter job: nil for an unknown class.
     func failed(_ job: String?) {
         gathered.withLock { gathered in
             gathered.processed += 1

@@ -5,8 +5,8 @@ import GRDB
 /// and so is whole only together with its `-wal`, the same negated after an orderly end, 0 for a file that no run has
 /// marked.
 ///
-/// Whoever copies the database file alone from under a server leaves out what is in the log, and nothing inside the file
-/// would tell: it is a whole database, of some moments ago.
+/// A copy of the database file alone, taken under a running server, lacks the log, and nothing else in the file shows
+/// that: it is a whole database, of some moments ago.
 enum FileMark {
     static func random() -> Int32 { .random(in: 1...Int32.max) }
 
@@ -20,7 +20,7 @@ enum FileMark {
     ///
     /// - Returns: what is wrong, and what to do, where the file needs a log and has none.
     static func missingLog(of path: String) -> String? {
-        // Whoever only reads makes an empty log and leaves it behind; that of a run has its mark at least.
+        // A mere reader leaves an empty log behind; a server's log has at least its mark.
         var log = stat()
         guard stat(path + "-wal", &log) != 0 || log.st_size == 0 else { return nil }
         guard let file = FileHandle(forReadingAtPath: path) else { return nil }

@@ -2,13 +2,13 @@ import ChatCore
 import Foundation
 import GRDB
 
-/// Whose an SQLite file is. SQLite opens any, and its tables would be added to or deleted.
+/// Whose database a SQLite file is. SQLite opens any, and we would add tables to it or delete them.
 enum FileOwner {
     /// Ours, with our `PRAGMA application_id`.
     case luciq
     /// Ours, of a version that set none.
     case earlierLuciq
-    /// Nobody's: it is not there, or holds nothing.
+    /// Unowned: missing, or empty.
     case nobody
 
     /// `LUCQ`, as file(1) would show it (docs/decisions/0014-sqlite-file.md).
@@ -16,7 +16,7 @@ enum FileOwner {
 
     /// Looks at a file that may be there, and changes nothing in it.
     ///
-    /// - Throws: `StoreProblem` for what is another program's, or cannot be told.
+    /// - Throws: `StoreProblem` for another program's, or when it cannot be read.
     init(path: String) throws {
         var status = stat()
         guard stat(path, &status) == 0 else { self = .nobody; return }
@@ -42,7 +42,7 @@ enum FileOwner {
 
     private static func noDatabase(_ path: String) -> StoreProblem {
         StoreProblem(
-            "\(path) is no SQLite database, or an encrypted one; nothing was changed. Choose another DATABASE_URL.")
+            "\(path) is not a SQLite database, or is encrypted; nothing was changed. Choose another DATABASE_URL.")
     }
 
     /// - Throws: `StoreProblem` for another program's; `DatabaseError`.

@@ -2,7 +2,7 @@ import ChatCore
 import Logging
 import ServiceLifecycle
 
-/// Compares the open files with those at the path, so that a loss is noticed where nobody writes, and tells of it.
+/// Compares the open files with those at the path, to notice a loss without a write, and logs it.
 struct FileWatch: Service {
     /// Well below the second within which a loss is to be known.
     static let interval = Duration.milliseconds(400)
@@ -19,7 +19,7 @@ struct FileWatch: Service {
                 if Task.isCancelled { return }
             }
         }
-        // Said once; there is nothing left to watch.
+        // Logged once; there is nothing left to watch.
         try? await gracefulShutdown()
     }
 

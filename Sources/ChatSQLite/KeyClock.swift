@@ -4,9 +4,9 @@ import Synchronization
 
 /// The time by which idempotency keys age: it goes on from the newest key's and advances only while this process runs.
 ///
-/// The system's clock may be wrong by years, for a moment or from the start, and no other clock is at hand to tell. The
-/// time that a process has run is never wrong, so by this clock a key is never older than it is. It is younger by what the
-/// server was down: keys are then recognised for longer than promised, which harms nobody.
+/// The system's clock may be wrong by years, for a moment or from the start, and there is no second clock to check it. The
+/// time that a process has run is never wrong, so by this clock a key is never older than in truth. Downtime makes it
+/// younger: keys are then recognised for longer than promised, which does no harm.
 final class KeyClock: Sendable {
     private let time: Timekeeper
     /// What it shows at the timekeeper's origin; nil until it is first asked.

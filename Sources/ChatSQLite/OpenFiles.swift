@@ -1,14 +1,14 @@
 import ChatCore
 import Foundation
 
-/// What is wrong with the files that SQLite has open. What is written into them now may be gone at the next start.
+/// What is wrong with the files that SQLite has open. Writes to them may be gone at the next start.
 enum FileLoss: String, Sendable {
     case moved, replaced
     case logGone = "log_gone"
     case logCut = "log_cut"
     case overwritten
 
-    /// Whether what is open is still whole, so that all of it can be brought into the database file.
+    /// Whether the open files are still whole, so that the log can be folded into the database file.
     var leavesContentWhole: Bool {
         switch self {
         case .moved, .replaced, .logGone: true
@@ -41,10 +41,10 @@ enum FileLoss: String, Sendable {
     }
 }
 
-/// The database file, its log and the log's index as SQLite has them open, to be compared with what is at the path.
+/// The database file, its log and the log's index as SQLite has them open, compared with the files at the path.
 ///
-/// SQLite looks at paths when it opens files, and never again. A file that is removed, moved away or replaced under it
-/// takes commits as before, and they are gone with the process.
+/// SQLite looks at paths only when it opens files. A file that is removed, moved away or replaced under it still takes
+/// commits, which are gone with the process.
 struct OpenFiles {
     private(set) var loss: FileLoss?
     private let path: String
@@ -66,7 +66,7 @@ struct OpenFiles {
         log = open(path + "-wal", O_RDONLY | O_CLOEXEC)
         index = open(path + "-shm", O_RDONLY | O_CLOEXEC)
         identities = [database, log, index].map { FileIdentity(descriptor: $0) }
-        // Where a reader kept the log from being folded in, the file still has an older mark.
+        // If a reader kept the log from being folded in, the file still has an older mark.
         let (mark, before) = (UInt32(bitPattern: mark), UInt32(bitPattern: before))
         let shown = Self.number(at: 60, of: database) ?? mark
         marks = shown == mark ? [mark] : [mark, before, shown]
@@ -84,9 +84,9 @@ struct OpenFiles {
 
     private static let suffixes = ["", "-wal", "-shm"]
 
-    /// Sets `loss` where there is one.
+    /// Sets `loss` if there is one.
     mutating func compare() {
-        // SQLite may be at work between one look and the next, so what was found inside the files is looked at again.
+        // SQLite may write between two looks, so check the contents again.
         guard let first = compareOnce() else { return }
         loss = first.leavesContentWhole ? first : compareOnce()
     }
@@ -102,7 +102,7 @@ struct OpenFiles {
         guard let mark = Self.number(at: 60, of: database), marks.contains(mark),
             let pages = Self.number(at: 28, of: database), let size = Self.size(of: database)
         else { return .overwritten }
-        // SQLite shortens a file too, after a VACUUM, and then says so in the header first.
+        // SQLite too shortens a file, after a VACUUM, and writes the header first.
         if size < databaseSize, size < off_t(pages) * off_t(Self.pageSize(of: database)) { return .overwritten }
         databaseSize = size
         return nil

@@ -39,12 +39,12 @@ struct Query: ~Copyable {
 
     deinit { sqlite3_reset(handle) }
 
-    /// Starts anew with other arguments.
+    /// Restarts with other arguments.
     func rebind(_ arguments: Value...) throws { try Self.rebind(arguments, to: handle) }
 
     /// Moves to the next row.
     ///
-    /// - Returns: false when there is none.
+    /// - Returns: false after the last one.
     /// - Throws: `DatabaseError`.
     func next() throws -> Bool {
         switch sqlite3_step(handle) {

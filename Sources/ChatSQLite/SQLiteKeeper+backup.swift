@@ -3,13 +3,13 @@ import Foundation
 import GRDB
 
 extension SQLiteKeeper {
-    /// Copies in one snapshot, beside a running server, into a file of its own that needs no log beside it.
+    /// Copies in one snapshot, beside a running server, into a new file that needs no log.
     package func backup(
         to copy: String, progress: @escaping @Sendable (Int64, Int64) -> Void
     ) async throws {
         try checkExists()
         guard case .luciq = try FileOwner(path: path) else {
-            throw StoreProblem("\(path) is not up to date. Mend it with luciq db migrate.")
+            throw StoreProblem("\(path) is not up to date. Run luciq db migrate.")
         }
         if let missing = FileMark.missingLog(of: path) { throw StoreProblem(missing) }
         guard !FileManager.default.fileExists(atPath: copy) else {
@@ -26,7 +26,7 @@ extension SQLiteKeeper {
         }
     }
 
-    /// Puts a backup in the database's place. What was there is kept beside it, as `….before-restore`.
+    /// Puts a backup in the database's place, and keeps the old database as `….before-restore`.
     package func restore(
         from copy: String, progress: @escaping @Sendable (Int64, Int64) -> Void
     ) async throws {
@@ -35,7 +35,7 @@ extension SQLiteKeeper {
             throw StoreProblem("\(copy) is the database itself.")
         }
         guard case .luciq = try FileOwner(path: copy) else {
-            throw StoreProblem("\(copy) is no backup of an up-to-date database; nothing was changed.")
+            throw StoreProblem("\(copy) is not a backup of an up-to-date database; nothing was changed.")
         }
         if let missing = FileMark.missingLog(of: copy) { throw StoreProblem("\(missing) Nothing was changed.") }
         _ = try FileOwner(path: path)
@@ -43,13 +43,13 @@ extension SQLiteKeeper {
         guard !FileManager.default.fileExists(atPath: kept) else {
             throw StoreProblem("\(kept) is there already, from an earlier restore. Move it away; nothing was changed.")
         }
-        // The lock first: a server that runs keeps it, and none starts meanwhile.
+        // The lock first: a running server holds it, and none can start meanwhile.
         let old = try SQLiteFile(path: path)
         do {
             let held = FileIdentity(path: path)
             let fresh = try old.replaced { fresh in
                 try Self.copy(copy, to: fresh, progress: progress)
-                // What was there is brought into one file, which then has two names until the new one takes the first.
+                // Fold the old database into one file, which has two names until the new one takes the first.
                 if Self.isDatabase(path) {
                     let store = try SQLiteStore(path: path, file: old)
                     try store.close()
@@ -82,8 +82,7 @@ extension SQLiteKeeper {
         let from = try DatabaseQueue(path: source, configuration: reading)
         let to = try DatabaseQueue(path: target)
         try from.read { from in
-            // The snapshot begins here and lasts for all the steps. Without it SQLite would begin anew after each write
-            // of a server.
+            // The snapshot begins here and lasts for all steps. Without it SQLite would restart after each write of a server.
             _ = try Int.fetchOne(from, sql: "SELECT COUNT(*) FROM sqlite_master")
             try to.writeWithoutTransaction { to in
                 try to.execute(sql: "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")
@@ -91,7 +90,7 @@ extension SQLiteKeeper {
                 try from.backup(to: to, pagesPerStep: 1024) { step in
                     progress(Int64(step.completedPageCount), Int64(step.totalPageCount))
                 }
-                // A file that is whole by itself: no log beside it, and a mark that says so.
+                // A file that is whole without a log, and marked so.
                 try to.execute(sql: "PRAGMA journal_mode = DELETE; PRAGMA user_version = 0")
             }
         }
@@ -113,7 +112,7 @@ extension SQLiteKeeper {
     }
 
     private static func put(_ partial: String, at copy: String) throws {
-        // A link, unlike a renaming, takes no name that somebody else took meanwhile. Some file systems have none.
+        // A link, unlike a rename, never replaces a file that appeared meanwhile. Some file systems have no links.
         if link(partial, copy) == 0 {
             unlink(partial)
         } else if errno == EEXIST {

@@ -12,7 +12,7 @@ package struct SQLiteKeeper: StoreKeeper {
     package func migrate() async throws -> [String] {
         let before = FileManager.default.fileExists(atPath: path) ? try await status().applied : []
         let (store, file) = try SQLiteStore.openExclusively(path: path)
-        // The work is done; an unclean close is mended at the next opening.
+        // The work is done; the next opening recovers from an unclean close.
         defer { withExtendedLifetime(file) { try? store.close() } }
         return try await store.status().applied.filter { !before.contains($0) }
     }
@@ -26,7 +26,7 @@ package struct SQLiteKeeper: StoreKeeper {
 
     package func reset() async throws {
         _ = try FileOwner(path: path)
-        // Held until the new database is there, so that no server opens what is being deleted.
+        // Held until the new database is there, so that no server opens the one that is being deleted.
         let old = try SQLiteFile(path: path)
         let file = try old.replaced()
         let store = try SQLiteStore(path: path, file: file)
@@ -38,16 +38,16 @@ package struct SQLiteKeeper: StoreKeeper {
     package func verify(
         mends: Bool, progress: @escaping @Sendable (Int64, Int64) -> Void
     ) async throws -> StoreReport {
-        // One transaction holds a message and every count of it: what is off here is damage, for a person to look at.
+        // A message and its counts share one transaction: a mismatch is damage, and needs a person.
         guard !mends else {
-            throw StoreProblem("--mend is for the cluster; an embedded database has nothing that mends itself.")
+            throw StoreProblem("--mend is for the cluster; an embedded database has nothing to repair.")
         }
         try checkExists()
         let missingLog = FileMark.missingLog(of: path)
         let store = try SQLiteStore(path: path, file: nil)
         defer { try? store.close() }  // Nothing was written.
         guard try await store.status().pending.isEmpty else {
-            throw StoreProblem("\(path) is not up to date. Mend it with luciq db migrate.")
+            throw StoreProblem("\(path) is not up to date. Run luciq db migrate.")
         }
         var report = try await store.verify(progress: progress)
         if let missingLog { report.add(missingLog) }

@@ -27,7 +27,7 @@ final class SQLiteReaders: Sendable {
         self.verify = verify
     }
 
-    /// Runs `body` on a connection of its own. Every statement in it is a snapshot by itself.
+    /// Runs `body` on a connection that no other thread uses meanwhile. Every statement in it is its own snapshot.
     ///
     /// - Throws: `DatabaseError`, or what `body` throws.
     func read<Result>(_ body: (Reader) throws -> Result) throws -> Result {
@@ -46,7 +46,7 @@ final class SQLiteReaders: Sendable {
         return reader
     }
 
-    /// Closes what is idle; what is in use closes when it is done.
+    /// Closes idle connections; those in use close when they are done.
     func close() {
         state.withLock { state in
             state.isClosed = true

@@ -82,7 +82,7 @@ extension SQLiteStore: NewChatLog {
         }
     }
 
-    /// Takes the next chat number of a tenant; nil when there is no such tenant.
+    /// Takes the next chat number of a tenant; nil if there is no such tenant.
     private static func nextNumber(in tenant: Tenant.ID, _ now: Timestamp, _ db: Database) throws -> Int64? {
         let last = try Query(db, "SELECT last_chat_number FROM applications WHERE id = ?", .integer(tenant.rawValue))
         guard try last.next() else { return nil }

@@ -3,7 +3,7 @@ import Foundation
 /// The one thread of a connection: it runs the actor's jobs in order, and waits in the library's blocking calls so that
 /// no shared thread has to.
 ///
-/// It ends with its actor, whose `deinit` says so; nothing can be enqueued after that.
+/// Its actor's `deinit` ends it; nothing can be enqueued after that.
 final class ConnectionThread: SerialExecutor, @unchecked Sendable {
     private let condition = NSCondition()
     // All three are guarded by `condition`.
@@ -27,7 +27,7 @@ final class ConnectionThread: SerialExecutor, @unchecked Sendable {
         }
     }
 
-    /// Ends the thread when it has run what is enqueued, and `farewell` last.
+    /// Ends the thread after the enqueued jobs and, last, `farewell`.
     func stop(farewell: @escaping @Sendable () -> Void) {
         condition.withLock {
             isStopped = true

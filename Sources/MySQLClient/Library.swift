@@ -1,6 +1,6 @@
 import CMariaDB
 
-/// What the library wants to hear once a process and once a thread.
+/// The library's initialisation, once a process and once a thread.
 enum Library {
     private static let isStarted: Bool = mysql_server_init(0, nil, nil) == 0
 

@@ -1,6 +1,6 @@
 /// Where the database is and how to talk to it.
 package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible {
-    /// What is wrong with a URL, in one sentence that holds nothing of it that could be a secret.
+    /// What is wrong with a URL, in one sentence that quotes no secret.
     package struct Invalid: Error, CustomStringConvertible, Equatable {
         package let description: String
 
@@ -9,7 +9,7 @@ package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible 
 
     /// How much is asked of the encryption.
     ///
-    /// Only `verifyIdentity` withstands somebody in the middle who says that the server has no TLS: the library sends
+    /// Only `verifyIdentity` stops a man in the middle who pretends that the server has no TLS: the library sends
     /// the (hashed) password before the other modes can look. It is what to use across a network that is not trusted.
     package enum TLSMode: String, Sendable {
         case disabled

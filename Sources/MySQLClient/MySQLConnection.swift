@@ -1,4 +1,4 @@
-/// One connection to the database, on a thread of its own.
+/// One connection to the database, on its own thread.
 ///
 /// A call from elsewhere hops to that thread and back; `perform` does so once for as many statements as its body has,
 /// and the body then runs without suspension. Statements are prepared once and kept by their text, 128 a connection, so
@@ -26,7 +26,7 @@ package actor MySQLConnection {
     /// As the server says it: `10.11.6-MariaDB-0+deb12u1`, `8.4.3`.
     package nonisolated var serverVersion: String { session.serverVersion }
 
-    /// What the server said when the connection was made.
+    /// The server's facts when the connection was made.
     package nonisolated var facts: ServerFacts { session.facts }
 
     package nonisolated var isMariaDB: Bool { serverVersion.contains("MariaDB") }
@@ -34,7 +34,7 @@ package actor MySQLConnection {
     /// False after the connection was lost or closed: it never recovers.
     package var isUsable: Bool { session.isUsable }
 
-    /// Whether the server has refused a statement for what it is, so that the pool should leave it.
+    /// Whether the server has refused a statement as read-only or not ready, so that the pool should leave it.
     var isRefused: Bool { session.isRefused }
 
     /// Has the pool leave the server, as if it had refused a statement.
@@ -67,8 +67,8 @@ package actor MySQLConnection {
     ///
     /// - Parameters:
     ///   - sql: as for `execute`.
-    ///   - each: gets one row after the other; false ends it. The server sends the rest all the same, and it is thrown
-    ///     away: a query that needs few rows has a `LIMIT`.
+    ///   - each: gets one row after the other; false ends it. The server still sends the rest, which is discarded: use a
+    ///     `LIMIT` for a query that needs few rows.
     /// - Throws: `MySQLError`, also after some rows; and what `each` throws.
     package func query(
         _ sql: String, _ parameters: [MySQLValue] = [], each: (borrowing MySQLRow) throws -> Bool
@@ -119,8 +119,7 @@ package actor MySQLConnection {
         }
     }
 
-    /// What the caller has to know is why; so a rollback that fails only ends the connection, and with it the
-    /// transaction.
+    /// The caller needs the first error, so a failed rollback only ends the connection, and with it the transaction.
     private func rollBack() {
         guard session.isUsable else { return }
         do throws(MySQLError) { try run("ROLLBACK") } catch { session.setBroken() }
@@ -138,7 +137,7 @@ package actor MySQLConnection {
         do throws(MySQLError) {
             try run("SET SESSION innodb_lock_wait_timeout = \(Self.lockWait)")
         } catch {
-            // Nobody else may get it as it is.
+            // The next borrower must not get it in this state.
             close()
         }
         return try result.get()

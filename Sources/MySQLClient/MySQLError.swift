@@ -1,18 +1,18 @@
 /// What went wrong at the server, on the way to it, or in the pool.
 package struct MySQLError: Error, CustomStringConvertible, Sendable {
-    /// What a caller may want to tell apart.
+    /// The cases that callers treat differently.
     package enum Kind: Sendable, Equatable {
-        /// The row is there already; the key's name as the server says it, without the table's.
+        /// A duplicate row; the key's name as the server gives it, without the table's.
         case duplicateKey(index: String)
         case foreignKey
-        /// The transaction was rolled back so that another could go on: the same again may succeed.
+        /// The transaction was rolled back in favour of another: a retry may succeed.
         case deadlock
         case lockTimeout
         /// The server, or the transaction, takes no writes: a replica, or a primary that was demoted.
         case readOnly
-        /// A node that takes no part in its cluster at the moment (Galera): it did not carry out the statement.
+        /// A node outside its cluster at the moment (Galera): it did not run the statement.
         case notReady
-        /// The server could not finish a commit, and does not say whether the transaction is stored.
+        /// The server failed during a commit: the transaction may be stored or not.
         case commitFailed
         /// A statement is larger than the server takes (`max_allowed_packet`), or a row than the library does.
         case packetTooLarge
@@ -28,7 +28,7 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         case cannotConnect
         /// The connection broke after a statement may have been sent: whether it had its effect is unknown.
         case connectionLost
-        /// Too many wait for a connection of the pool, or this one waited too long.
+        /// Too many callers wait for a connection of the pool, or this one waited too long.
         case poolExhausted
         /// The connection or the pool was closed by its owner.
         case closed
@@ -38,7 +38,7 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
     package let kind: Kind
     /// The server's number (1000 to 1999 and from 3000) or the library's (2000 to 2999 and 5000 to 5999); 0 for none.
     package let number: Int
-    /// What the server or the library says. It may hold a value that was to be stored, never a password.
+    /// The server's or the library's text. It may contain a value of the statement, never a password.
     package let message: String
     /// Whether a transaction's `COMMIT` was answered with it. Before that, nothing of the transaction is stored.
     package private(set) var isOfCommit = false
@@ -58,14 +58,13 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         return error
     }
 
-    /// An error as it came from the server or the library, on an open connection: a handshake cannot fail any more, so
-    /// what breaks leaves the statement in doubt.
+    /// An error on an open connection. The handshake is over, so a broken connection leaves the statement's outcome open.
     init(number: Int, message: String) {
         let kind = Kind(number: number, message: message)
         self.init(kind == .cannotConnect ? .connectionLost : kind, message, number: number)
     }
 
-    /// The same, met before there was a connection: nothing was sent, so nothing is in doubt.
+    /// The same before there was a connection: nothing was sent, so no outcome is open.
     init(connecting number: Int, message: String) {
         let kind = Kind(number: Self.refusal(in: message) ?? number, message: message)
         let isLibrarys = (2000...2999).contains(number) || (5000...5999).contains(number)
@@ -120,7 +119,7 @@ extension MySQLError.Kind {
     var isFatal: Bool {
         switch self {
         case .connectionLost, .shuttingDown, .cannotConnect, .packetTooLarge: true
-        // The server may take long to come back, and there are others.
+        // The server may be down for long, and there are others.
         case .notReady, .commitFailed: true
         default: false
         }

@@ -33,7 +33,7 @@ final class ParameterBuffer {
             try fill(&bindings[index], with: value, at: offset)
             offset += Self.room(for: value)
         }
-        // It takes a copy of the bindings, so they are given anew each time. It fails for types it does not know.
+        // The library copies the bindings, so bind them each time. It fails for unknown types.
         guard mysql_stmt_bind_param(statement, bindings.baseAddress) == 0 else {
             throw MySQLError(.other, "The parameters cannot be bound", number: Int(mysql_stmt_errno(statement)))
         }

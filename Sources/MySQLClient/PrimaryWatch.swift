@@ -7,9 +7,9 @@ package final class PrimaryWatch: Sendable {
     private typealias Server = ServerFacts.Server
 
     private struct State {
-        /// Where the newest connection leads that may write; nil while there is none.
+        /// The server of the newest connection that may write; nil while there is none.
         var primary: Server?
-        /// Where the newest connection leads, whatever it may do.
+        /// The server of the newest connection, for reading or writing.
         var newest: Server?
     }
 
@@ -20,8 +20,7 @@ package final class PrimaryWatch: Sendable {
 
     package init(logger: Logger) { self.logger = logger }
 
-    /// Rises before any connection is used that leads to other rows than the one before: what was learned of ids until
-    /// then may not be true there. Cheap.
+    /// Rises before any connection to a server with other rows is used: cached ids may be wrong there. Cheap.
     package var epoch: UInt64 { epochs.load(ordering: .acquiring) }
 
     /// Whose rows the server in use has (`ServerFacts.Server.data`); empty before there was one.
@@ -42,12 +41,12 @@ package final class PrimaryWatch: Sendable {
         let (refusal, former) = state.withLock { state -> (MySQLError?, Server?) in
             if facts.isReadOnly {
                 if writes { return (MySQLError(.readOnly, "The database server is read-only"), nil) }
-                // A replica is as good as any while nobody knows a primary, and stale where there is one.
+                // While no primary is known, a replica will do; beside a primary it is stale.
                 if let primary = state.primary, primary.data != facts.server.data {
                     return (MySQLError(.readOnly, "The server is read-only, and writes go to another"), nil)
                 }
             }
-            // One that was found where it was says nothing of where the address leads by now.
+            // An old connection to the same server does not show where the address leads now.
             guard before != facts.server else { return (nil, nil) }
             if !facts.isReadOnly, state.primary?.data != facts.server.data {
                 state.primary = facts.server

@@ -25,7 +25,7 @@ extension Session {
         }
         open(handle)
         do throws(MySQLError) {
-            // Where the server has no TLS the library goes on without, whatever it was told.
+            // If the server has no TLS, the library goes on without, whatever its options say.
             if configuration.needsTLS, mysql_get_ssl_cipher(handle) == nil {
                 throw MySQLError(.cannotConnect, "The server offers no TLS, and the configuration requires it")
             }

@@ -31,7 +31,7 @@ final class Session: @unchecked Sendable {
     func close() {
         guard let handle else { return }
         self.handle = nil
-        // In this order the server need not be told of each statement.
+        // In this order no statement needs a message to the server.
         mysql_close(handle)
         statements.removeAll()
     }
@@ -104,7 +104,7 @@ final class Session: @unchecked Sendable {
         } catch let error as MySQLError where error.kind.isFatal {
             throw error
         } catch {
-            // What the reader says counts; a connection lost while skipping the rest is noted and told the next time.
+            // The reader's error wins; a connection lost while skipping the rest is noted, and reported by the next call.
             try? discardRows(handle, statement)
             throw error
         }
@@ -122,7 +122,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// Reads and forgets the rows that nobody wants: without a cursor the server sends them all.
+    /// Skips the unwanted rows: without a cursor the server sends them all.
     private func discardRows(_ handle: UnsafeMutablePointer<MYSQL>, _ statement: Statement) throws(MySQLError) {
         mysql_stmt_free_result(statement.handle)
         if mysql_errno(handle) != 0 { throw failure(handle) }
@@ -136,7 +136,7 @@ final class Session: @unchecked Sendable {
         try statement.parameters.bind(parameters, to: statement.handle)
         guard mysql_stmt_execute(statement.handle) == 0 else {
             let error = failure(handle, statement.handle)
-            // The statement and its tables have parted; the next one is prepared anew.
+            // The tables have changed under the statement: prepare it again.
             if [1243, 1615, 2057].contains(error.number) { statements.remove(sql) }
             throw error
         }

@@ -17,7 +17,7 @@ final class Statement {
     /// Tells the server, or after `mysql_close` only frees the memory.
     deinit { mysql_stmt_close(handle) }
 
-    /// Whether the execution gave rows, be they none.
+    /// Whether the execution has a result set, empty or not.
     var hasRows: Bool { mysql_stmt_field_count(handle) > 0 }
 
     /// Makes ready to fetch what the execution gave.

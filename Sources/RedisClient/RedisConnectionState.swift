@@ -21,7 +21,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         let bytes: ByteBuffer
     }
 
-    /// What to tell a waiter.
+    /// The result for a waiter.
     struct Outcome: Sendable {
         let waiter: Waiter
         let replies: [RedisReply]
@@ -51,7 +51,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
 
     let limits: Limits
     private var phase = Phase.open
-    /// Set when it was closed because there is no Redis to be used: a request that comes late must hear that as well.
+    /// Set when it was closed because Redis is unusable: late requests get that error too.
     private var unusable: RedisError?
     private var queued: [Request] = []
     private var written = Deque<Pending>()
@@ -78,7 +78,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
 
     /// Takes a request in.
     ///
-    /// - Returns: whether somebody must call `write` now; otherwise that is on its way.
+    /// - Returns: whether the caller must call `write` now; otherwise a call is on its way.
     /// - Throws: `.unavailable`; `.unusable` when that is how it was closed.
     mutating func enqueue(_ request: Request) throws(RedisError) -> Bool {
         if let reason = closingReason { throw unusable ?? .unavailable(reason: reason) }
@@ -150,7 +150,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
     /// stay what they are.
     ///
     /// - Parameter next: what became of the command whose reply was being read; of all, if it is `.unusable`.
-    /// - Returns: everybody who still waits; nobody the second time.
+    /// - Returns: all waiters; none the second time.
     mutating func close(reason: String, next: RedisError? = nil) -> [Outcome] {
         if case .closed = phase { return [] }
         // Why it drained says more than that it is closed now.

@@ -33,7 +33,7 @@ struct RedisConnector: Sendable {
     private func ask(_ sentinel: RedisConfiguration.Endpoint, forPrimary name: String) async throws(RedisError)
         -> RedisConfiguration.Endpoint
     {
-        // Sentinels have nothing else to do: one that is slow is not asked for long, as there are others.
+        // Do not wait long for a slow sentinel: there are others.
         let deadline = NIODeadline.now() + TimeAmount(min(configuration.commandTimeout, configuration.connectTimeout))
         let connection = try await open(sentinel, tls: nil, by: deadline)
         defer { connection.close(reason: "done") }
@@ -55,7 +55,7 @@ struct RedisConnector: Sendable {
     {
         let deadline = NIODeadline.now() + TimeAmount(configuration.connectTimeout)
         let connection = try await open(endpoint, tls: configuration.tls, by: deadline)
-        // Until the replies are in nobody else knows the connection, so a shutdown must not wait for it.
+        // Until the replies are in, only this task has the connection, so a shutdown must not wait for it.
         let failure = await withTaskCancellationHandler {
             await greet(connection, mustBePrimary: mustBePrimary, by: deadline)
         } onCancel: {
@@ -66,12 +66,12 @@ struct RedisConnector: Sendable {
         throw failure.of(endpoint)
     }
 
-    /// Errors of a server that will be fine in a while.
+    /// Errors that go away by themselves.
     private static let passing = [
         "LOADING", "MASTERDOWN", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients",
     ]
 
-    /// - Returns: why the connection is of no use; nil when it is ready.
+    /// - Returns: why the connection is unusable; nil if it is ready.
     private func greet(_ connection: RedisConnection, mustBePrimary: Bool, by deadline: NIODeadline) async
         -> RedisError?
     {
@@ -103,7 +103,7 @@ struct RedisConnector: Sendable {
         _ endpoint: RedisConfiguration.Endpoint, tls: RedisConfiguration.TLS?, by deadline: NIODeadline
     ) async throws(RedisError) -> RedisConnection {
         do {
-            // Read anew each time, so that renewed certificates are used.
+            // Read each time, to pick up renewed certificates.
             let context = try tls.map { try $0.context() }
             return try await ClientBootstrap(group: group)
                 .connectTimeout(deadline - .now())

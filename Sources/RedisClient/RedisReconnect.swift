@@ -18,7 +18,7 @@ extension RedisConnector {
     /// Keeps one connection up until the task is cancelled: connects, lets it be used, and when it is down does it again.
     ///
     /// - Parameters:
-    ///   - down: told why there is no connection, after each failure.
+    ///   - down: called with the reason after each failure.
     ///   - use: gets each new connection, and returns when that is closed.
     func keepConnected(
         logger: Logger, down: (_ reason: String) -> Void, use: (RedisConnection) async -> Void
@@ -37,11 +37,11 @@ extension RedisConnector {
                 down(reason)
                 if Task.isCancelled { return }
                 logger.warning("The connection to Redis is lost", metadata: ["reason": "\(reason)"])
-                // One that is lost at once, time and again, is no success.
+                // A connection that is lost at once does not count as a success.
                 if .now - start > .seconds(1) { backoff.reset() }
             } catch {
                 down(error.text)
-                // It is tried every second: said once for each reason.
+                // Retried every second, logged once for each reason.
                 if logged != error.text, !Task.isCancelled {
                     logger.warning("Cannot connect to Redis", metadata: ["reason": "\(error.text)"])
                     logged = error.text

@@ -55,7 +55,7 @@ final class RedisRefusals: Sendable {
             logger.warning(
                 "Redis refuses commands", metadata: ["cause": "\(refusal.cause)", "error": "\(refusal.text)"])
         }
-        if isOver { logger.notice("Redis refuses nothing any more") }
+        if isOver { logger.notice("Redis accepts commands again") }
         guard isAnyRefused else { return }
         let observers = observers.withLock { $0 }
         for cause in replies.lazy.compactMap(\.refusal) { for observer in observers { observer(cause) } }

@@ -4,7 +4,7 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
-/// Published messages, over a connection of its own that subscribes again to everything when it had to reconnect.
+/// Published messages, over its own connection, which subscribes to everything again after a reconnect.
 ///
 /// The server confirms each (un)subscription in order, like any command, so the connection's deadline guards them too;
 /// and a `PING` now and then finds out that a silent server is dead.
@@ -68,7 +68,7 @@ package final class RedisSubscriber: Sendable, Service {
     package func subscribe(_ channel: String) async throws(RedisError) {
         var call = 0
         let reply = await withCheckedContinuation { (waiter: Confirmation) in
-            // What is kept and what is sent change together, so that the server sees the same in the same order.
+            // Kept and sent together, so that the server sees the same changes in the same order.
             let refusal: String? = state.withLock { state in
                 guard let connection = state.connection else { return state.downReason }
                 guard state.channels.count < maxChannels || state.channels[channel] != nil else {
@@ -123,12 +123,12 @@ package final class RedisSubscriber: Sendable, Service {
             state.connection = connection
             return (!state.hasConnected, Array(state.channels.keys))
         }
-        // In portions, each with a deadline of its own.
+        // In portions, each with its own deadline.
         for start in stride(from: 0, to: channels.count, by: 1000) {
             let portion = channels[start..<min(start + 1000, channels.count)]
             let replies = await withCheckedContinuation { (waiter: CheckedContinuation<[RedisReply], Never>) in
                 state.withLock { state in
-                    // Some may have been left meanwhile, and the server has been told so already.
+                    // Some may be unsubscribed meanwhile, and the server knows it.
                     let commands = portion.filter { state.channels[$0] != nil }.map { RedisCommand("SUBSCRIBE", $0) }
                     connection.submit([RedisCommand("PING")] + commands, by: deadline(), .batch(waiter))
                 }

@@ -89,7 +89,7 @@ struct Send: AsyncParsableCommand {
         do throws(StandardOutput.Failure) {
             try StandardOutput.write("\(number)\n")
         } catch {
-            // A reader of the numbers who leaves is no reason to stop sending.
+            // Keep sending when the reader of the numbers leaves.
             guard error == .closed else { throw error }
         }
     }

@@ -83,7 +83,7 @@ struct Tail: AsyncParsableCommand {
             }
             following.begin(at: parser.lastID)
         } catch {
-            failure = CallFailure(sentence: "The server sent something that is no message.", outlook: .final)
+            failure = CallFailure(sentence: "The server sent something that is not a message.", outlook: .final)
         }
         if !lines.isEmpty { try StandardOutput.write(lines) }
         if let failure { throw failure }

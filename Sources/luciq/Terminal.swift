@@ -5,13 +5,13 @@ enum Terminal {
     static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
     static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
 
-    /// Says something to a person at a terminal, who may have stopped it (Ctrl-S): then it comes later, and nobody waits.
+    /// Prints to a terminal without waiting for it: the user may have stopped it (Ctrl-S).
     static func greet(_ text: String) {
         guard isStandardOutput else { return }
         Thread.detachNewThread { print(text) }
     }
 
-    /// Of standard output, in characters; nil where that is no terminal, or one of unknown size.
+    /// Of standard output, in characters; nil unless that is a terminal of known size.
     static var width: Int? {
         var size = winsize()
         guard isStandardOutput, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
@@ -19,7 +19,7 @@ enum Terminal {
     }
 }
 
-/// A progress bar on standard error; a line every ten per cent where that is no terminal.
+/// A progress bar on standard error; a line every ten per cent unless that is a terminal.
 final class ProgressBar: @unchecked Sendable {
     private let what: String
     private let lock = NSLock()

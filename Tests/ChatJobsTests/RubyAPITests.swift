@@ -61,7 +61,7 @@ import Testing
                     end.sort_by(&:to_s)
                     """,
                     is: #"[["Fails",[1],"it is broken: “<b>ä</b>”","Array"],["Malformed",["no JSON {"],"#
-                        + #""the job is no JSON: The JSON is malformed, at byte 1","NilClass"]]"#
+                        + #""the job is not JSON: The JSON is malformed, at byte 1","NilClass"]]"#
                 )
                 // Sidekiq's page takes what is no job.
                 #expect(try await bench.web().page("/morgue").contains("no JSON {"))

@@ -107,7 +107,7 @@ import Testing
                 try await eventually("it is in hand") { try await bench.held() == 1 }
                 try await bench.sets.signal(worker.identity, "TTIN")
                 try await eventually("it is told") {
-                    lines.withLock { $0.contains { $0.contains("A job in hand") && $0.contains(jid) } }
+                    lines.withLock { $0.contains { $0.contains("Job running") && $0.contains(jid) } }
                 }
                 gate.withLock { $0 = true }
             }

@@ -139,7 +139,7 @@ import Testing
         try text.write(toFile: path, atomically: true, encoding: .utf8)
         let opening = #expect(throws: StoreProblem.self) { _ = try SQLiteStore.openExclusively(path: path) }
         let reset = await #expect(throws: StoreProblem.self) { try await SQLiteKeeper(path: path).reset() }
-        for error in [opening, reset] { #expect(error?.description.contains("is no SQLite database") == true) }
+        for error in [opening, reset] { #expect(error?.description.contains("is not a SQLite database") == true) }
         #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
     }
 }

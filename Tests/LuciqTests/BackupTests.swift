@@ -124,7 +124,7 @@ import Testing
         #expect(kept.code == 0 && kept.output.contains("messages:     1"), "\(kept)")
     }
 
-    /// What is no backup leaves the database as it was.
+    /// What is not a backup leaves the database as it was.
     @Test func whatIsNoBackupIsRefused() async throws {
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")
@@ -133,7 +133,7 @@ import Testing
         let text = folder.file("text")
         try Data("This is a text that is long enough to be a file.".utf8).write(to: URL(fileURLWithPath: text))
         for (file, reason) in [
-            (folder.file("nothing"), "There is no file"), (text, "is no SQLite database"),
+            (folder.file("nothing"), "There is no file"), (text, "is not a SQLite database"),
             (path, "is the database itself"),
         ] {
             let result = try await luciq(["db", "restore", file], path, in: folder)

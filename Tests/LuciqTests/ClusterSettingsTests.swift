@@ -45,7 +45,7 @@ import Testing
             $0.mysql.port = try FreePort.any()
         },
         Mistake("no MySQL", says: "Cannot connect to the database", code: 69) { $0.mysql.port = $0.redis.port },
-        Mistake("not migrated", says: "Mend it with luciq db migrate", code: 69) { $0.isMigrated = false },
+        Mistake("not migrated", says: "Run luciq db migrate", code: 69) { $0.isMigrated = false },
         Mistake("from a newer luciq", says: "that this luciq does not know (20991231000000)", code: 69) {
             $0.statements = "INSERT INTO schema_migrations (version) VALUES ('20991231000000');"
         },

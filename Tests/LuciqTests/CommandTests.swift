@@ -195,7 +195,7 @@ import Testing
             let url = "sqlite://" + folder.file(path)
             let reset = try await LuciqProcess.run(["db", "reset", "--yes", "--database-url", url], in: folder)
             #expect(reset.code == 69)
-            #expect(reset.errors.contains("is no SQLite database, or an encrypted one; nothing was changed."))
+            #expect(reset.errors.contains("is not a SQLite database, or is encrypted; nothing was changed."))
         }
         #expect(try String(contentsOfFile: folder.file("precious/letters"), encoding: .utf8) == "letters")
     }

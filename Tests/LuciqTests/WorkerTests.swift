@@ -66,7 +66,7 @@ import Testing
         try await eventually("it logs what it does") {
             // Until it listens to signals this one is ignored.
             worker.signal(SIGTTIN)
-            return worker.errorText.contains("In hand")
+            return worker.errorText.contains("Jobs running")
         }
         #expect(try await health.get("/livez").status == 200)
         worker.signal(SIGINT)

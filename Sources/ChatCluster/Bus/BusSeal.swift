@@ -2,13 +2,13 @@ import Cryptography
 import Foundation
 import Synchronization
 
-/// Seals what goes over the bus, so that Redis and whoever reaches it can neither read, nor alter, nor make it, nor move it
-/// to another chat. What they can do is to send it again, which readers notice by its numbers, and to hold it back.
+/// Seals payloads of the bus, so that an attacker in Redis can neither read, alter or forge them, nor move them to another
+/// chat. Such an attacker can replay them, which readers notice by the numbers, and hold them back.
 ///
 /// A sealed payload is a version, `1`, then eight hexadecimal digits that stand for the database server in use, and in
 /// Base64, so that every client of Redis can show it, 16 bytes that the sender has drawn at its start, its count of
 /// payloads in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's name are authenticated
-/// with it: a chat's id is a server's own, so what is said of it where another one is in use may be of another chat.
+/// with it: a chat's id belongs to one server, and may mean another chat on another server.
 /// The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no
 /// nonce is used twice, however many senders there are and however long they live, and nothing is derived or drawn for
 /// a message.
@@ -18,14 +18,14 @@ final class BusSeal: Sendable {
     private static let version = UInt8(ascii: "1")
     private static let senderLength = 16
     private static let countLength = 8
-    /// Senders whose keys are remembered; past it all are derived anew.
+    /// Senders whose keys are cached; past it the cache starts over.
     private static let capacity = 1024
 
     private let key: SecretKey
     private let sender: Sender
     private let ownKey: SecretKey
     private let count = Atomic<UInt64>(0)
-    /// Of those who have proven that they have the deployment's.
+    /// Of senders that have proven to have the deployment's.
     private let keys = Mutex<[Sender: SecretKey]>([:])
 
     init(key: SecretKey) {
@@ -75,14 +75,14 @@ final class BusSeal: Sendable {
     /// How many senders' keys are remembered.
     var rememberedSenders: Int { keys.withLock(\.count) }
 
-    /// Whether it says that it was sealed with another server in use.
+    /// Whether it claims to be sealed with another server in use.
     func isElsewhere(_ sealed: [UInt8], than server: String) -> Bool {
         sealed.first == Self.version && !sealed.starts(with: Self.head(server))
     }
 
     private static var prefixLength: Int { senderLength + countLength }
 
-    /// FNV-1a: it tells servers apart, and proves nothing; what is authenticated does.
+    /// FNV-1a: it tells servers apart; only the authenticated data proves anything.
     private static func head(_ server: String) -> [UInt8] {
         let hash = server.utf8.reduce(0x811C_9DC5 as UInt32) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
         let digits = String(hash, radix: 16)

@@ -4,10 +4,10 @@ import RedisClient
 import ServiceLifecycle
 import Synchronization
 
-/// Tells the processes of a cluster of messages and of revocations, over Redis' PUBLISH and SUBSCRIBE. Readers of the process that stored a
-/// message hear of it without Redis, and so when it is away too.
+/// Publishes messages and revocations to the processes of a cluster, over Redis' PUBLISH and SUBSCRIBE. Readers of the
+/// process that stored a message get it without Redis, and so during an outage too.
 ///
-/// Redis is not believed: payloads are sealed (`BusSeal`) and the channels' names carry the deployment's id, so deployments
+/// Redis is not trusted: payloads are sealed (`BusSeal`), and the channels' names carry the deployment's id, so deployments
 /// that share a Redis neither hear nor read each other.
 final class RedisBus: MessageBus, Service {
     private let local = LocalBus()
@@ -22,7 +22,7 @@ final class RedisBus: MessageBus, Service {
     private let isRefused = Atomic(false)
 
     /// - Parameters:
-    ///   - maxChats: heard at the same time.
+    ///   - maxChats: chats subscribed to at the same time.
     ///   - post: sends commands whose answers nobody waits for.
     init(
         _ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int,
@@ -44,10 +44,10 @@ final class RedisBus: MessageBus, Service {
                     return local.tell(BusPayload.revoked(plain).map(BusEvent.revoked) ?? .gap)
                 }
                 guard let chat = channels.chat(of: channel) else { return }
-                // A message lost in what is dropped here will be missed and looked for.
+                // Readers notice a dropped message as a gap, and find it in the database.
                 let server = server()
                 guard let plain = seal.open(payload, from: channel, at: server) else {
-                    // One of us, in the middle of a switch-over, or nobody.
+                    // From one of our servers in the middle of a switch-over, or forged.
                     if !seal.isElsewhere(payload, than: server) { stranger.spoke(on: channel) }
                     return
                 }
@@ -68,9 +68,9 @@ final class RedisBus: MessageBus, Service {
             isRefused.store(false, ordering: .relaxed)
             return true
         } catch {
-            // Said once, though it is tried every second for each chat. That there is no connection has been said.
+            // Logged once, though retried every second for each chat. A lost connection is logged elsewhere.
             if case .server = error, !isRefused.exchange(true, ordering: .relaxed) {
-                logger.warning("Redis does not let messages be heard", metadata: ["error": "\(error)"])
+                logger.warning("Redis refused SUBSCRIBE", metadata: ["error": "\(error)"])
             }
             return false
         }
@@ -81,9 +81,9 @@ final class RedisBus: MessageBus, Service {
         await subscriber.unsubscribe(channels.name(of: chat))
     }
 
-    /// Tells the readers of this process.
+    /// Publishes to the readers of this process.
     ///
-    /// - Returns: what tells the others: one command a chat.
+    /// - Returns: the commands for the others, one a chat.
     func publish(_ stored: [Chat.ID: [Message]]) -> [RedisCommand] {
         local.publish(stored)
         return stored.map { chat, messages in
@@ -122,7 +122,7 @@ final class RedisBus: MessageBus, Service {
     }
 }
 
-/// Says once that something else publishes on our channels: who does so could fill the log otherwise.
+/// Logs foreign publishers on our channels once, so that they cannot fill the log.
 private final class Stranger: Sendable {
     private let logger: Logger
     private let hasSpoken = Atomic(false)
@@ -131,7 +131,7 @@ private final class Stranger: Sendable {
 
     func spoke(on channel: String) {
         guard !hasSpoken.exchange(true, ordering: .relaxed) else { return }
-        logger.warning("Published on our channel, and not by us: dropped", metadata: ["channel": "\(channel)"])
+        logger.warning("Foreign message on our channel dropped", metadata: ["channel": "\(channel)"])
     }
 }
 

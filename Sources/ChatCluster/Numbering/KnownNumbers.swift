@@ -2,10 +2,10 @@ import Synchronization
 
 /// The highest number that this process knows the database to hold, of the owners used last.
 ///
-/// Stored numbers never go away, so what is known stays true; it may be behind, because other processes append too. So
-/// it saves asking the database before each batch, and is asked of the database again where it matters.
+/// Stored numbers never go away, so a known number stays true; it may be behind, because other processes append too. It
+/// saves a query before each batch; where it matters, the database is asked again.
 ///
-/// Two generations stand in for an LRU list: what is used moves to the young one; when that is full the old one is
+/// Two generations stand in for an LRU list: a used entry moves to the young one; when that is full, the old one is
 /// dropped.
 final class KnownNumbers: Sendable {
     private struct Generations {
@@ -22,7 +22,7 @@ final class KnownNumbers: Sendable {
     /// - Parameter capacity: owners, at about 50 bytes each.
     init(capacity: Int = 65_536) { self.capacity = capacity }
 
-    /// 0 where none is known.
+    /// 0 if none is known.
     subscript(owner: Int64) -> Int64 { generations.withLock { $0[owner] } }
 
     /// Numbers that the database holds.

@@ -3,8 +3,8 @@ import RedisClient
 
 /// Where numbers come from: a counter in Redis for each owner.
 ///
-/// Redis may be wiped, behind, far ahead or away at any time, and somebody else may write to it. What it answers is a
-/// proposal: it is taken only within `reach` of what the database is known to hold, and the database's unique index
+/// Redis may be wiped, behind, far ahead or down at any time, and others may write to it. Its answer is a
+/// proposal: it counts only within `reach` of the highest number known to be stored, and the database's unique index
 /// decides.
 struct NumberSource: Sendable {
     /// What one owner wants.
@@ -13,7 +13,7 @@ struct NumberSource: Sendable {
         let count: Int64
         /// A number that the database, or the batch, is known to hold: the wanted ones are above it.
         let floor: Int64
-        /// What the counter held when it was refused, and `floor` is fresh: if it still holds that, it is put right.
+        /// The refused value of the counter, and `floor` is fresh: if it still holds that value, correct it.
         var refused: String?
 
         /// The last number that may be given.
@@ -27,21 +27,21 @@ struct NumberSource: Sendable {
         }
     }
 
-    /// What Redis has to say to a wish.
+    /// Redis' answer to a request for numbers.
     enum Answer {
         case last(Int64)
         /// The counter holds no number within bounds, and was left so; the empty text when it is not there. Ask the
         /// database for the highest number.
         case refused(String)
-        /// Redis is away, or does not do its part.
+        /// Redis is down, or refuses the command.
         case none
     }
 
-    /// How far beyond the highest known number a counter is believed: more than all processes have on their way.
+    /// How far above the highest known number a counter may be: more than all processes have in flight.
     static let reach: Int64 = 4096
 
-    /// A counter that is behind is raised, whoever else is raising it. One that is not there, is too far ahead or is no
-    /// number is put right only when told so, and only while it still holds what it was refused for.
+    /// Raises a counter that is behind, whoever else raises it. Corrects one that is missing, too far ahead or not a number
+    /// only on request, and only while it still holds the refused value.
     ///
     /// Numbers are doubles here: texts of up to 15 digits are exact.
     private static let take = RedisScript(
@@ -79,12 +79,12 @@ struct NumberSource: Sendable {
         }
     }
 
-    /// Forgets the counters of some owners. Where Redis does not do it the numbers go on from what it has, within bounds.
+    /// Deletes the counters of some owners. If Redis does not, numbers continue from them, within bounds.
     func forget(_ owners: [Int64]) async {
         for owner in owners { _ = try? await redis.send(RedisCommand("DEL", table.numberKey(owner))) }
     }
 
-    /// Forgets every counter of the table's.
+    /// Deletes every counter of the table.
     ///
     /// - Throws: `RedisError`.
     func forgetAll() async throws { try await redis.forget(like: table.numberKey(0)) }

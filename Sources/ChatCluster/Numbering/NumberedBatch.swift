@@ -1,9 +1,9 @@
-/// The numbers of one batch on its way into the database: who wants some, who holds which, what is left over. It
-/// decides; `NumberedAppend` acts.
+/// The numbers of one batch on its way into the database: which owners need some, which hold which, which are left over.
+/// It decides; `NumberedAppend` acts.
 ///
 /// An entry is *open* until it is settled some other way (an earlier request with its key stored it, its owner is
 /// gone). The open entries of an owner get the numbers it holds, lowest first, in the order of the batch. A number that
-/// is held and no longer wanted is stored as void, so that no hole is left behind.
+/// is held and no longer needed is stored as void, so that it leaves no gap.
 struct NumberedBatch: Sendable {
     struct Row: Sendable {
         /// The entry's place in the batch.
@@ -11,7 +11,7 @@ struct NumberedBatch: Sendable {
         let place: OwnedNumber
     }
 
-    /// Written in each row, so that a writer whose connection died can tell whether its rows are there.
+    /// Written in each row, so that after a lost connection a writer finds out whether its rows are stored.
     let id = BatchID.random()
     /// By entry.
     let owners: [Int64]

@@ -4,8 +4,8 @@
 enum NumberedTable: String {
     case messages, chats
 
-    /// No number above it is given, and rows above it are no part of a log: clients read JSON's numbers as doubles, and
-    /// this is the last one before two of them are alike.
+    /// The highest number that is given; rows above it do not belong to a log. Clients read JSON's numbers as doubles, and
+    /// this is the last one before two integers become the same double.
     static let lastNumber: Int64 = 1 << 53 - 1
 
     var name: String { rawValue }
@@ -50,7 +50,7 @@ enum NumberedTable: String {
 
 /// Who wrote a row.
 enum BatchID {
-    /// A row that holds a number nobody may have any more.
+    /// A void row: its number is never given again.
     static let void: Int64 = -1
 
     /// Unlike any other append's.

@@ -14,14 +14,14 @@ struct NumberedWalk {
 
     let table: NumberedTable
     let owner: Int64
-    /// What is selected of every row, before what is wanted of it.
+    /// The first columns of every row.
     static let columns = "number, batch_id"
     /// They begin with `Self.columns`.
     let columns: String
     let upwards: Bool
-    /// What has come of void numbers that no run tells of: called with one.
+    /// Called with an unrecorded void number.
     let metVoids: (Int64) -> Void
-    /// Numbers that one statement is let walk past void rows that no run tells of, in some 100 ms.
+    /// Numbers that one statement may walk past unrecorded void rows, in some 100 ms.
     var blindStretch: Int64 = 1 << 17
     /// Exclusive.
     private var lower: Int64

@@ -1,10 +1,10 @@
 import ChatCore
 import MySQLClient
 
-/// Gives rows whose numbers are no numbers (older builds took whatever Redis said) new ones at the end of their log.
+/// Gives rows with invalid numbers (older builds took whatever Redis said) new ones at the end of their log.
 ///
-/// The owner's row is locked meanwhile, as an append without Redis does; the unique index keeps out whoever has taken the
-/// same number before.
+/// Locks the owner's row meanwhile, as an append without Redis does; the unique index refuses writers that took the same
+/// number before.
 struct Renumbering: Sendable {
     /// Rows a transaction.
     private static let part = 256
@@ -13,7 +13,7 @@ struct Renumbering: Sendable {
     let pool: MySQLPool
 
     /// - Parameter owner: whose rows get new numbers, in the order of their old ones.
-    /// - Returns: what became of which number.
+    /// - Returns: the old and the new numbers.
     func run(_ owner: Int64) async throws -> [(old: Int64, new: Int64)] {
         var changes: [(old: Int64, new: Int64)] = []
         var retry = Retry(patience: .seconds(30))
@@ -53,7 +53,7 @@ struct Renumbering: Sendable {
                 """, [.integer(owner)]
             ) { ($0.integer(0), $0.integer(1)) }
         }
-        // Where the numbers have come to their end, rows stay where they are.
+        // When the numbers are used up, rows stay where they are.
         let changes = zip(strays.prefix(Self.part), highest + 1...highest + Int64(Self.part))
             .filter { $0.1 <= last }.map { (id: $0.0.id, old: $0.0.number, new: $0.1) }
         for change in changes {

@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Numbers that this process took and certainly did not store: another transaction held their owners' rows, or the
-/// database was away. The next batches of the owner use them; else each try would leave a hole.
+/// Numbers that this process took and certainly did not store, because another transaction held their owners' rows or the
+/// database was down. The next batches of the owner use them; otherwise each try would leave a gap.
 final class SpareNumbers: Sendable {
-    /// Owners, and numbers of each; past it numbers are let go, and stay holes until somebody closes them.
+    /// Owners, and numbers of each; past it numbers are dropped, and stay gaps until a reader or the worker closes them.
     private static let capacity = 1024
 
     private let numbers = Mutex<[Int64: [Int64]]>([:])
@@ -21,14 +21,14 @@ final class SpareNumbers: Sendable {
         numbers.withLock { numbers in numbers.isEmpty ? [] : owners.filter { numbers[$0] != nil } }
     }
 
-    /// Forgets all: the owners may be others by now.
+    /// Forgets all: the ids may mean other owners now.
     func forget() { numbers.withLock { $0 = [:] } }
 
     /// Hands out an owner's lowest ones.
     ///
     /// - Parameters:
     ///   - count: at most.
-    ///   - highest: of the numbers that are stored; what is not above it is forgotten.
+    ///   - highest: of the stored numbers; those not above it are forgotten.
     func take(_ count: Int64, of owner: Int64, above highest: Int64) -> [Int64] {
         numbers.withLock { numbers in
             guard let spare = numbers.removeValue(forKey: owner)?.filter({ $0 > highest }) else { return [] }

@@ -1,9 +1,9 @@
 import MySQLClient
 
-/// Where many void numbers of an owner lie side by side, so that nobody need look at each.
+/// Where many void numbers of an owner lie side by side, so that readers can skip them in one step.
 ///
-/// A void number stays void for ever, so what is recorded stays true. It may be missing anywhere: an older server voids
-/// numbers and records nothing. A reader then walks over the rows, and has it recorded (`VoidScout`).
+/// A void number stays void for good, so a record stays true. Records may be missing: an older server voids numbers without
+/// recording them. A reader then walks over the rows and records the run (`VoidScout`).
 struct VoidRuns: Sendable {
     /// Void rows side by side that are worth a record.
     static let least: Int64 = 256
@@ -54,7 +54,7 @@ struct VoidRuns: Sendable {
         }
     }
 
-    /// Records those of these numbers that many of lie side by side.
+    /// Records the long runs among these numbers.
     ///
     /// - Parameter numbers: ascending; their rows are stored by the same transaction.
     func recordRuns(of numbers: [Int64], of owner: Int64, _ connection: isolated MySQLConnection) throws {

@@ -1,7 +1,7 @@
 import MySQLClient
 import Synchronization
 
-/// Finds out how far the void numbers reach that a reader has met and that no run tells of, and records them.
+/// Finds the extent of unrecorded void numbers that a reader has met, and records it as a run.
 final class VoidScout: Sendable {
     private struct Place: Hashable {
         let scope: IdempotencyTable.Scope

@@ -48,7 +48,7 @@ struct Schema: Sendable {
         try checkMayMigrate(location)
         if !pending.isEmpty {
             throw StoreProblem(
-                "The database \(location) is not up to date. Mend it with luciq db migrate, or start with --migrate.")
+                "The database \(location) is not up to date. Run luciq db migrate, or start with --migrate.")
         }
     }
 }

@@ -240,7 +240,7 @@ package struct JSONReader {
 ///
 /// Names are the same when their bytes are (RFC 8259, 8.3). Swift's strings are the same when they look the same, and
 /// finding that out takes seconds for some names of 256 KiB; so this one cannot be compared as a string by mistake, and
-/// is not made into one where nobody wants it.
+/// does not become one needlessly.
 package struct JSONName {
     /// Between the quotes.
     fileprivate let raw: UnsafeBufferPointer<UInt8>

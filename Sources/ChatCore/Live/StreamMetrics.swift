@@ -9,7 +9,7 @@ struct StreamMetrics: Sendable {
     let delivered: Counter
     /// Reads for what was not told of in time.
     let gaps: Counter
-    /// Numbers that had to be made sure of.
+    /// Missing numbers that were settled: found, or made void.
     let settled: Counter
     /// Bytes that readers have in hand.
     let held: Meter

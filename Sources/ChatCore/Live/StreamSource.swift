@@ -65,7 +65,7 @@ final class StreamSource: Sendable {
                 return .rows(rows)
             case .settle(let numbers):
                 logger.notice(
-                    "Numbers are missing, and made sure of",
+                    "Settling missing message numbers",
                     metadata: ["chat_id": "\(chat.id.rawValue)", "numbers": "\(numbers)"])
                 try await log.settle(numbers, in: chat.id)
                 metrics.settled.increment(by: numbers.count)

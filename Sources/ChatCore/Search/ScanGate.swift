@@ -2,9 +2,9 @@ import Synchronization
 
 /// Lets a few searches run at a time, by turns of their tenants.
 ///
-/// A tenant with many searches waits for its own: whoever has had a turn comes after those who have not, and no tenant
-/// has the last free place of several. The line is bounded. Where it is full, who has the most in it gives way to who
-/// has less.
+/// A tenant with many searches waits for its own: a tenant that has had a turn comes after those that have not, and none
+/// takes the last free place of several. The line is bounded. When it is full, the tenant with the most searches in it
+/// gives way to one with fewer.
 package final class ScanGate: Sendable {
     private typealias Waiter = CheckedContinuation<ScanLine.Outcome, Never>
 
@@ -158,7 +158,7 @@ struct ScanLine {
     }
     private func lastTurn(of tenant: Tenant.ID) -> UInt64 { lastTurns[tenant] ?? 0 }
 
-    /// Whoever is forgotten is taken for one who was never served.
+    /// A forgotten tenant counts as never served.
     private mutating func forgetSome() {
         guard lastTurns.count > 16 * bound else { return }
         let present = Set((running + line).map(\.tenant))

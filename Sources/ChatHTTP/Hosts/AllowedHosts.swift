@@ -3,7 +3,7 @@
 package struct AllowedHosts: Sendable {
     private enum Rule {
         case any
-        /// Those that nobody outside can make mean this machine.
+        /// Names that no outsider can point at this machine.
         case local
         case listed(Set<String>, suffixes: [String])
     }

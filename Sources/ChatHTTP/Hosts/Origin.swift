@@ -35,8 +35,7 @@ struct Origin: Equatable, CustomStringConvertible {
         return host.port.map { $0 == port } ?? hasDefaultPort
     }
 
-    /// Whether a page may use this server as a page of its own or of `CORS_ORIGIN` may. What is no browser says no
-    /// origin.
+    /// Whether the origin is this server's own, or `CORS_ORIGIN`. Clients other than browsers send none.
     ///
     /// - Parameters:
     ///   - text: of the `Origin` header.

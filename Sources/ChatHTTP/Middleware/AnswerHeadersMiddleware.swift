@@ -31,7 +31,7 @@ extension HTTPFields {
     /// Adds what an answer with a tenant's data needs, where it says nothing else: no cache keeps it, no browser takes it
     /// for another type, and no page of another origin embeds it.
     ///
-    /// - Parameter hasCORS: whether the answer may depend on the request's `Origin`. It says so to one who has none too.
+    /// - Parameter hasCORS: whether the answer may depend on the request's `Origin`. `Vary` says so on every answer.
     mutating func addProtection(hasCORS: Bool) {
         if hasCORS { self[.vary] = "Origin" }
         for field in [Self.noStore, Self.noSniff, Self.sameOrigin] where !contains(field.name) { append(field) }

@@ -42,7 +42,7 @@ struct ProblemMiddleware: RouterMiddleware {
         case let error as ChatError: return Problem(error)
         case is HTTPParserError: return .notHTTP
         case is ByteBudget.Spent: return .slowClients
-        // The client went away in the middle of its request: nobody reads the answer.
+        // The client left in the middle of its request: no one reads the answer.
         case is IOError, is ChannelError, is NIOAsyncWriterError: return .notHTTP
         case is CancellationError: return Problem(.shuttingDown)
         case let error as HTTPError where error.status == .notFound:

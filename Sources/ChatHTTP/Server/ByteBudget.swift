@@ -9,7 +9,7 @@ import Synchronization
 /// A client that holds much gets small pages of messages; one that has as much as is left is refused what would need more,
 /// until it reads or is closed (`ConnectionLimits`). What is small is never refused.
 package final class ByteBudget: Sendable {
-    /// Ends who reads a body for which there is no room, as an error.
+    /// Thrown to the reader of a body for which there is no room.
     struct Spent: Error {}
 
     /// Bytes of a connection that are let through whatever is held.

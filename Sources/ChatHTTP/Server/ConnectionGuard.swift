@@ -6,8 +6,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
-/// Stands between a socket and the requests on it: closes clients that are too slow, answers what is no HTTP, counts
-/// connections, tells long answers when nobody is there to hear them. `ConnectionState` decides.
+/// Stands between a socket and the requests on it: closes clients that are too slow, answers malformed HTTP, counts
+/// connections, and ends long answers whose client has left. `ConnectionState` decides.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -36,7 +36,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var slot: ConnectionSlots.Slot?
     /// Counts the connections that have left HTTP.
     private let departures: Departures
-    /// Whether the connection has left HTTP: other handlers have it, and those who served its requests have no say.
+    /// Whether the connection has left HTTP: from then on only other handlers drive it.
     private(set) var hasLeft = false
     /// What has arrived since the last part of a request was understood.
     var unparsedBytes = 0
@@ -224,7 +224,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// A shutdown closes as soon as the last answer is handed over; what of it is not with the kernel yet would be lost.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        // Who served the requests has done with them. The connection is closed by those who have it now.
+        // HTTP is done with the connection. The handlers that drive it now close it.
         if hasLeft { return promise?.succeed() ?? () }
         guard mode == .all, unwrittenAnswers > 0 else { return context.close(mode: mode, promise: promise) }
         let close = delayedClose ?? context.eventLoop.makePromise()

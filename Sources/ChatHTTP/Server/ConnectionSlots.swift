@@ -6,10 +6,10 @@ import Synchronization
 
 /// The connections of one server: how many there may be, of one address, and of them streams.
 ///
-/// At the bound, or at an address' share of it, the connection that idles longest makes room, first of those that never
-/// asked for anything: no request can be on its way to a server that closes, and a flood of connections pushes out itself
-/// before it does anybody else. Where none idles, a new connection is a *spare* one: it may ask for health and
-/// metrics once, and is answered 503 for all else, so that a full server says so and is never silent.
+/// At the bound, or at an address' share of it, the longest idle connection makes room, first among those that never sent
+/// a request: no request can be on its way on them, and a flood of connections evicts itself before others. If none is
+/// idle, a new connection is a *spare* one: it may ask for health and metrics once, and is answered 503 for anything else,
+/// so that a full server is never silent.
 final class ConnectionSlots: Sendable {
     /// The place of one connection.
     final class Slot: Sendable {

@@ -162,7 +162,7 @@ struct ConnectionState {
         }
     }
 
-    /// The server goes away. Streams are told, and end; one that cannot be told is not waited for.
+    /// The server shuts down. Streams end with a last event; it does not wait for one that cannot write it.
     mutating func quiesce(now: Duration) { quiescingSince = now }
 
     /// Whether the request in hand is the last one, and read to its end.

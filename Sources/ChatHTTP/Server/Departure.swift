@@ -2,12 +2,12 @@ import NIOCore
 import ServiceLifecycle
 import Synchronization
 
-/// Whether one of a connection's requests is answered by leaving HTTP. Then nobody waits for another request: the task that
-/// did, with all it keeps, takes more memory than an idle stream or WebSocket itself.
+/// Whether a connection answers a request by leaving HTTP. Then no task waits for the next request: that task, with all it
+/// keeps, would take more memory than an idle stream or WebSocket.
 final class Departure: Sendable {
     enum Kind: Sendable { case upgrade, stream }
 
-    /// Ends who waits for requests, as an error.
+    /// Thrown to the task that waits for requests.
     struct HasLeft: Error {}
 
     /// Of the connection whose request is being answered.

@@ -9,7 +9,7 @@ final class ChatClient {
     private let tls: TLSContext?
     private let silence: Duration
     private var connection: HTTPConnection?
-    /// Whether the server has ever answered: then its name is no mistake.
+    /// Whether the server has ever answered: then its name is right.
     private var wasThere = false
 
     /// - Parameter silence: how long a server may say nothing before its connection counts as dead.

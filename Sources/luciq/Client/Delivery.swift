@@ -11,7 +11,7 @@ struct Delivery {
     private var trouble: String?
     private var mayBeStored = false
 
-    /// - Parameter deadline: after it there is no new try.
+    /// - Parameter deadline: the last moment to start a try.
     init(_ body: String, until deadline: ContinuousClock.Instant) {
         self.body = body
         self.deadline = deadline
@@ -19,7 +19,7 @@ struct Delivery {
 
     /// - Parameter chance: 0 to 1.
     /// - Returns: how long to wait before the next try, and what to tell a person: each trouble once.
-    /// - Throws: the failure that a person is told, when there is no next try.
+    /// - Throws: the failure to print, when there is no next try.
     mutating func failed(
         _ failure: CallFailure, at now: ContinuousClock.Instant, chance: Double
     ) throws(CallFailure) -> (pause: Duration, notice: String?) {

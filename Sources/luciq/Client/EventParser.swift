@@ -29,7 +29,7 @@ struct EventParser {
     private var hasData = false
     private var id = ""
 
-    /// - Returns: the events that these bytes complete. What the stream ends in the middle of is no event.
+    /// - Returns: the events that these bytes complete. A stream that ends inside an event drops it.
     mutating func read(_ bytes: some Sequence<UInt8>) throws(TooLarge) -> [ServerSentEvent] {
         var events: [ServerSentEvent] = []
         for byte in bytes {

@@ -41,7 +41,7 @@ struct Following {
         switch event.type {
         case "message":
             guard let message = ReceivedMessage(json: event.data) else {
-                return .fail(CallFailure(sentence: "The server sent something that is no message.", outlook: .final))
+                return .fail(CallFailure(sentence: "The server sent something that is not a message.", outlook: .final))
             }
             if !event.id.isEmpty { cursor = event.id }
             // Each comes once, whatever is sent again.
@@ -81,7 +81,7 @@ struct Following {
     ///   - retry: milliseconds to wait at first, as the stream asked.
     ///   - chance: 0 to 1.
     /// - Returns: how long to wait before connecting again, and what to tell a person: each trouble once.
-    /// - Throws: the failure, when trying again is no use.
+    /// - Throws: the failure, when a retry is useless.
     mutating func lost(
         _ failure: CallFailure, retry: Int?, chance: Double
     ) throws(CallFailure) -> (pause: Duration, notice: String?) {

@@ -18,7 +18,7 @@ struct ReceivedMessage: Equatable {
         var createdAt: String?
         let isRead: Void? = json.withUTF8 { utf8 in
             var reader = JSONReader(utf8: utf8)
-            // What is wrong does not matter here: it is no message.
+            // The reason does not matter: it is not a message.
             return try? reader.document { name, reader in
                 switch name {
                 case "number": number = Int64(digits: try reader.number())

@@ -3,7 +3,7 @@ import Foundation
 /// What a command writes for the next one in a pipe.
 enum StandardOutput {
     enum Failure: Error, Equatable {
-        /// Nobody reads any more.
+        /// The reader has left.
         case closed
         case error(String)
     }
@@ -94,7 +94,7 @@ enum StandardStreams {
     }
 }
 
-/// What is told to a person beside a command's output: nothing where nobody looks.
+/// Messages to a person beside a command's output; silent unless standard error is a terminal.
 enum Notice {
     static func tell(_ sentence: String?) {
         guard let sentence, Terminal.isStandardError else { return }

@@ -37,8 +37,8 @@ struct TextInput {
         return lines
     }
 
-    /// - Returns: what the end of the input completes. Of a whole text, the last line's end is no part: `echo` and
-    ///   editors add one.
+    /// - Returns: what the end of the input completes. A whole text loses its last line break: `echo` and editors add
+    ///   one.
     mutating func end() throws(Invalid) -> String? {
         if !isLines, pending.last == UInt8(ascii: "\n") { pending.removeLast() }
         return try take()

@@ -1,8 +1,8 @@
 import ChatCore
 import Foundation
 
-/// Where a client has the application's token from: whoever knows it may do everything with the application, and an
-/// argument is seen by everybody on the machine.
+/// Where a client gets the application's token. The token opens the whole application, and everybody on the machine can
+/// see an argument.
 enum TokenSource: Equatable {
     case text(String)
     /// Given as `@path`.

@@ -1,8 +1,8 @@
 import Foundation
 import Metrics
 
-/// The lines on their way to standard error. A thread of its own writes them, in order, so that nobody who logs waits for
-/// the program at the other end of the pipe.
+/// The lines on their way to standard error. Its own thread writes them, in order, so that logging never waits for the
+/// program at the other end of the pipe.
 ///
 /// The queue is bounded: while it is full, or while standard error takes nothing (closed, disk full), lines are dropped
 /// and counted. As soon as a write succeeds again, a line says how many are missing.
