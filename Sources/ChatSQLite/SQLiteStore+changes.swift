@@ -44,7 +44,7 @@ private struct ChangeBatch {
                 numbers[new.chat] = number + 1
                 added[new.tenant, default: 0] += 1
                 try insert.rebind(
-                    .integer(new.chat.rawValue), .integer(number), .text(new.body), .integer(now.microseconds))
+                    .integer(new.chat.rawValue), .integer(number), .text(new.content.body), .integer(now.microseconds))
                 try insert.run()
                 try keys.remember(new.key, in: new.chat.rawValue, number: number)
                 results[index] = .success(

@@ -106,7 +106,9 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for index in 0..<count {
                 let key = try key.map { try IdempotencyKey("\($0)\(index)", content: []) }
-                tasks.addTask { _ = try await chats[index % chats.count].send("m\(index)", key: key) }
+                tasks.addTask {
+                    _ = try await chats[index % chats.count].send(MessageContent(body: "m\(index)"), key: key)
+                }
             }
             try await tasks.waitForAll()
         }
@@ -118,7 +120,7 @@ import Testing
                 for _ in 0..<40 {
                     let tenant = try await place.service.access(Credentials(pathToken: chats[0].tenant.token.text[...]))
                         .tenant
-                    _ = try await tenant.chat("1").send("hello")
+                    _ = try await tenant.chat("1").send(MessageContent(body: "hello"))
                 }
             }
             // Once before, for each connection to prepare what it needs.
@@ -173,7 +175,8 @@ import Testing
         try await run { place, chats in
             let costs = try await place.costs {
                 for index in 0..<20 {
-                    _ = try await chats[0].send("hello", key: IdempotencyKey("one \(index)", content: []))
+                    _ = try await chats[0].send(
+                        MessageContent(body: "hello"), key: IdempotencyKey("one \(index)", content: []))
                 }
             }
             #expect(costs.batches == 20 && costs.mariadb["Com_select"] == 20)
@@ -193,7 +196,9 @@ import Testing
         try await run { place, chats in
             let tenant = chats[0].tenant
             let chat = try await tenant.chat("\(tenant.createChat().number.rawValue)")
-            let costs = try await place.costs { for _ in 0..<10 { _ = try await chat.send("hello") } }
+            let costs = try await place.costs {
+                for _ in 0..<10 { _ = try await chat.send(MessageContent(body: "hello")) }
+            }
             #expect(costs.batches == 10 && costs.mariadb["Com_select"] == 1)
             let chatCosts = try await place.costs { for _ in 0..<10 { _ = try await tenant.createChat() } }
             #expect(chatCosts.batches == 10 && chatCosts.mariadb["Com_select"] == nil)

@@ -14,7 +14,7 @@ struct WebSocketSessionTests {
             case .subscribe(_, let chat, let after): "subscribe \(chat.rawValue) \(after.map { "\($0)" } ?? "-")"
             case .cancel: "cancel"
             case .send(let sending):
-                "send \(sending.chat.rawValue) \(sending.body) \(sending.ref ?? "-")"
+                "send \(sending.chat.rawValue) \(sending.content.body) \(sending.ref ?? "-")"
                     + (sending.key.map { " key \($0)" } ?? "")
             case .close(let closure): "close \(closure.code.rawValue)"
             case .closeBack(let code): "close back \(code.map { "\($0)" } ?? "-")"
@@ -33,7 +33,7 @@ struct WebSocketSessionTests {
     }
 
     private func sending(_ chat: Int64, _ body: String, _ ref: String? = nil) -> SocketSession.Sending {
-        SocketSession.Sending(chat: Chat.Number(chat), body: body, ref: ref)
+        SocketSession.Sending(chat: Chat.Number(chat), content: MessageContent(body: body), ref: ref)
     }
 
     private func stored(_ number: Int64, isReplay: Bool = false) -> Result<AppendedMessage, any Error> {

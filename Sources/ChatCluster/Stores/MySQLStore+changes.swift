@@ -13,12 +13,12 @@ extension MySQLStore: ChatLog {
         var append = NumberedAppend(batch, to: messageLog, at: now, within: time) {
             rows, voids, id, stripe, connection in
             let packet = connection.facts.maxPacket
-            let body = { (row: NumberedBatch.Row) in
+            let content = { (row: NumberedBatch.Row) in
                 switch batch[row.entry] {
-                case .message(let new): new.body
+                case .message(let new): new.content
                 }
             }
-            let bytes = { (row: NumberedBatch.Row) in body(row).utf8.count }
+            let bytes = { (row: NumberedBatch.Row) in content(row).size }
             let tooLarge = rows.filter { StatementSize.fixed + StatementSize.row(bytes($0)) > packet }
             guard tooLarge.isEmpty else { throw EntriesTooLarge(entries: tooLarge.map(\.entry), packet: packet) }
             try Self.insert(voids: voids, at: now, connection)
@@ -30,7 +30,7 @@ extension MySQLStore: ChatLog {
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
-                            .integer(row.place.owner), .integer(row.place.number), .text(body(row)),
+                            .integer(row.place.owner), .integer(row.place.number), .text(content(row).body),
                             .timestamp(now.microseconds), .timestamp(now.microseconds), .integer(id),
                         ]
                     })

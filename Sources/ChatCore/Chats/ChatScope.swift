@@ -31,12 +31,12 @@ package struct ChatScope: Sendable {
 
     /// Appends a message; durable when this returns.
     ///
-    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad body; what `GroupCommit.submit` throws.
-    package func send(_ body: String, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad content; what `GroupCommit.submit` throws.
+    package func send(_ content: MessageContent, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
         try tenant.access.require(.write)
-        try Text.checkBody(body)
+        try content.check()
         let new = NewMessage(
-            tenant: tenant.id, chat: id, body: body, key: key,
+            tenant: tenant.id, chat: id, content: content, key: key,
             origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch))
         switch try await tenant.service.chatWriter.submit(.message(new)) {
         case .message(let appended): return appended

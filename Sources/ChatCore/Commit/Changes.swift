@@ -12,19 +12,23 @@ package enum ChatChange: Sendable {
 package struct NewMessage: Sendable {
     package let tenant: Tenant.ID
     package let chat: Chat.ID
-    package let body: String
+    package let content: MessageContent
     package let key: IdempotencyKey?
     /// Nil: the ids are taken as they are.
     package let origin: Origin?
 
     package init(
-        tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil, origin: Origin? = nil
+        tenant: Tenant.ID, chat: Chat.ID, content: MessageContent, key: IdempotencyKey? = nil, origin: Origin? = nil
     ) {
         self.tenant = tenant
         self.chat = chat
-        self.body = body
+        self.content = content
         self.key = key
         self.origin = origin
+    }
+
+    package init(tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil) {
+        self.init(tenant: tenant, chat: chat, content: MessageContent(body: body), key: key)
     }
 }
 
@@ -108,7 +112,7 @@ extension ChatChange: CommitEntry {
 
     package var bytes: Int {
         switch self {
-        case .message(let new): new.body.utf8.count + (new.key?.text.utf8.count ?? 0)
+        case .message(let new): new.content.size + (new.key?.text.utf8.count ?? 0)
         }
     }
 

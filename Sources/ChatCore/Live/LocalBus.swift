@@ -54,7 +54,7 @@ extension [ChatChange] {
             switch (change, result) {
             case (.message(let new), .success(.message(let appended))) where !appended.isReplay:
                 messages[new.chat, default: []].append(
-                    Message(number: appended.number, body: new.body, createdAt: appended.createdAt))
+                    Message(number: appended.number, content: new.content, createdAt: appended.createdAt))
             case (.message, _): break
             }
         }

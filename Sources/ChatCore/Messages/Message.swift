@@ -8,13 +8,18 @@ package struct Message: Equatable, Sendable {
     }
 
     package let number: Number
-    /// The text, byte for byte as it was sent.
-    package let body: String
+    package let content: MessageContent
     package let createdAt: Timestamp
 
-    package init(number: Number, body: String, createdAt: Timestamp) {
+    package var body: String { content.body }
+
+    package init(number: Number, content: MessageContent, createdAt: Timestamp) {
         self.number = number
-        self.body = body
+        self.content = content
         self.createdAt = createdAt
+    }
+
+    package init(number: Number, body: String, createdAt: Timestamp) {
+        self.init(number: number, content: MessageContent(body: body), createdAt: createdAt)
     }
 }

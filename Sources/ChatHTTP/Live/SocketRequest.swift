@@ -8,7 +8,7 @@ struct SocketRequest: Equatable {
         /// Nil: from the next message on.
         case subscribe(Chat.Number, after: Cursor?)
         case unsubscribe(Chat.Number)
-        case send(Chat.Number, body: String, key: String?)
+        case send(Chat.Number, MessageContent, key: String?)
     }
 
     let command: Command
@@ -36,7 +36,7 @@ struct SocketRequest: Equatable {
             command = .subscribe(chat, after: after)
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
-            command = .send(chat, body: body, key: members.key)
+            command = .send(chat, MessageContent(body: body), key: members.key)
         default:
             command = .unsubscribe(chat)
         }

@@ -15,7 +15,7 @@ struct SocketSession {
 
     struct Sending: Equatable, Sendable {
         let chat: Chat.Number
-        let body: String
+        let content: MessageContent
         let ref: String?
         /// The idempotency key.
         var key: String?
@@ -86,8 +86,8 @@ struct SocketSession {
             switch request.command {
             case .subscribe(let chat, let after): return subscribe(to: chat, after: after, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
-            case .send(let chat, let body, let key):
-                return send(Sending(chat: chat, body: body, ref: request.ref, key: key))
+            case .send(let chat, let content, let key):
+                return send(Sending(chat: chat, content: content, ref: request.ref, key: key))
             }
         } catch {
             return [.answer(error)]
@@ -119,7 +119,7 @@ struct SocketSession {
 
     mutating func finished(_ sending: Sending, _ outcome: Result<AppendedMessage, any Error>) -> [Action] {
         sendingCount -= 1
-        sendingBytes -= sending.body.utf8.count
+        sendingBytes -= sending.content.size
         _ = sendings[sending.chat]?.popFirst()
         var actions: [Action] = []
         switch outcome {
@@ -171,7 +171,7 @@ struct SocketSession {
 
     private mutating func send(_ sending: Sending) -> [Action] {
         sendingCount += 1
-        sendingBytes += sending.body.utf8.count
+        sendingBytes += sending.content.size
         sendings[sending.chat, default: CircularBuffer()].append(sending)
         return sendings[sending.chat]?.count == 1 ? [.send(sending)] : []
     }

@@ -23,8 +23,8 @@ extension SocketSession.Sending {
     /// Stores the message, and tells what came of it.
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
-            let key = try key.map { try IdempotencyKey($0, content: body.utf8) }
-            outlet.finished(self, .success(try await tenant.chat("\(chat.rawValue)").send(body, key: key)))
+            let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
+            outlet.finished(self, .success(try await tenant.chat("\(chat.rawValue)").send(content, key: key)))
         } catch {
             outlet.finished(self, .failure(error))
         }

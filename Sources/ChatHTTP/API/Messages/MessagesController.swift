@@ -17,12 +17,12 @@ struct MessagesController {
     }
 
     private func create(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let body = try await Self.body.read(request.wholeBody())
-        let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: body.utf8) }
-        let message = try await chat.send(body, key: key)
+        let content = MessageContent(body: try await Self.body.read(request.wholeBody()))
+        let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
+        let message = try await chat.send(content, key: key)
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",
-            MessageJSON(Message(number: message.number, body: body, createdAt: message.createdAt), as: .answer))
+            MessageJSON(Message(number: message.number, content: content, createdAt: message.createdAt), as: .answer))
         if message.isReplay { response.headers[.idempotentReplayed] = "true" }
         return response
     }
