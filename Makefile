@@ -3,11 +3,12 @@
 #   make run ARGS="--port 8080"      ARGS goes to `luciq serve`, or to scripts/bench
 #   make bench BACKEND=cluster      on a MariaDB and a Redis that are started for it
 #   make bench BENCH=jobs           background jobs, next to Ruby's Sidekiq
-#   make bench BENCH=streams        live streams: latency, connections, readers (ARGS="--backend cluster")
+#   make bench BENCH=streams        live streams: latency, connections, readers
 #   make test FILTER=GroupCommit     FILTER is a part of a suite's or a test's name
 
 ARGS   ?=
 BACKEND ?= embedded
+BENCH  ?= requests
 FILTER ?=
 LUCIQ  := .build/release/luciq
 SWIFT_SOURCES := Sources Tests Package.swift
@@ -52,7 +53,8 @@ smoke: release ## Drive the release build as a user would: start, curl, stop, ki
 
 bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs or streams, ARGS="--only rates --seconds 2" …)
 	@scripts/setup bench
-	@scripts/$(if $(BENCH),bench-$(BENCH),bench --backend $(BACKEND)) $(ARGS)
+	swift build -c release --product luciq-bench
+	@scripts/bench $(BENCH) --backend $(BACKEND) $(ARGS)
 
 format: ## Rewrite the sources in the project's format
 	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)

@@ -157,6 +157,15 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // What scripts/bench measures with. Built on demand; no product.
+        .executableTarget(
+            name: "luciq-bench",
+            dependencies: [
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
+                argumentParser, httpTypes, hummingbird, logging, nioCore, nioPosix, serviceLifecycle, unixSignals,
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
@@ -219,7 +228,10 @@ let package = Package(
         ),
         .testTarget(
             name: "LuciqTests",
-            dependencies: ["ChatCore", "JobsTestWorker", "luciq", "TestSupport", grdb, nioCore, nioPosix],
+            dependencies: [
+                "ChatCore", "JobsTestWorker", "luciq", "TestSupport",
+                grdb, logging, nioCore, nioPosix, serviceLifecycle,
+            ],
             swiftSettings: settings
         ),
     ],

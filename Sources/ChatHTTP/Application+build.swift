@@ -30,7 +30,7 @@ package struct HTTPOptions: Sendable {
 /// Builds the server: the one composition that the executable and the tests share.
 ///
 /// - Parameters:
-///   - extraRoutes: for the benchmark's ceiling; the product has none.
+///   - extraRoutes: for benchmarks and tests; the product has none.
 ///   - onListening: called with the port once connections are accepted.
 package func buildApplication(
     service: ChatService,

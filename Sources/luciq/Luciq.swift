@@ -9,7 +9,7 @@ struct Luciq: AsyncParsableCommand {
         abstract: "Luciq Chat: a multi-tenant chat backend.",
         version: version,
         subcommands: [
-            Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self, Bench.self,
+            Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self,
         ],
         defaultSubcommand: nil
     )

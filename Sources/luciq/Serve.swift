@@ -20,17 +20,6 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var flags: ServeFlags
 
     func run() async throws {
-        try await Server(database: database, flags: flags).run()
-    }
-}
-
-/// What `serve` runs, and `bench ceiling` with two routes more.
-struct Server {
-    let database: DatabaseFlags
-    let flags: ServeFlags
-    var extraRoutes: @Sendable (Routes) -> Void = { _ in }
-
-    func run() async throws {
         ProcessSignals.hold()
         defer { LogQueue.standardError.flush() }
         var plan = try plan()
@@ -55,7 +44,6 @@ struct Server {
             options: plan.options,
             metrics: metrics,
             logger: logger,
-            extraRoutes: extraRoutes,
             onListening: { [plan] port in announce(port: port, plan) }
         )
         defer {

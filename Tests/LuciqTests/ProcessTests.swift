@@ -1,4 +1,7 @@
 import Foundation
+import Logging
+import ServiceLifecycle
+import Synchronization
 import TestSupport
 import Testing
 
@@ -92,20 +95,12 @@ import Testing
 
     /// The same with all of Swift's threads blocked for ever: the limit holds whatever hangs.
     @Test func theWatchdogEndsWhatHangs() async throws {
-        let (server, client) = try await LuciqProcess.listening(
-            ["bench", "ceiling", "--port", "0", "--shutdown-timeout", "1"], in: folder, environment: database)
-        var hanging: [RawConnection] = []
-        for _ in 0..<ProcessInfo.processInfo.activeProcessorCount {
-            let connection = try RawConnection(port: client.port)
-            await connection.send("GET /noop/hang HTTP/1.1\r\nHost: x\r\n\r\n")
-            hanging.append(connection)
+        let result = try await #require(processExitsWith: .exitCode(70), observing: [\.standardErrorContent]) {
+            ProcessSignals.hold()
+            let logger = Logger(label: "test") { _ in LineLogHandler(format: .json, level: .info) }
+            try await ProcessSignals.run([.init(service: HangingService())], limit: .zero, logger: logger)
         }
-        try await eventually("all hang") {
-            server.errorText.split(separator: "A thread hangs.").count > hanging.count
-        }
-        server.signal(SIGTERM)
-        #expect(await server.wait().code == 70)
-        #expect(server.errorText.contains("\"message\":\"Shutdown took too long\""))
+        #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("Shutdown took too long"))
     }
 
     /// What was closed at the start is not taken by the database, which would get the log.
@@ -167,5 +162,21 @@ import Testing
         var bytes = Array(argument.utf8)
         for index in ArgumentSecrets.secret(in: bytes) { bytes[index] = UInt8(ascii: "*") }
         #expect(String(decoding: bytes, as: UTF8.self) == shown)
+    }
+}
+
+/// Gives none of Swift's threads back, then has the process ended.
+private struct HangingService: Service {
+    private static let hanging = Atomic(0)
+
+    func run() async throws {
+        let threads = ProcessInfo.processInfo.activeProcessorCount
+        for _ in 0..<threads {
+            Task.detached {
+                if Self.hanging.add(1, ordering: .relaxed).newValue == threads { raise(SIGTERM) }
+                while true { sleep(1_000) }
+            }
+        }
+        try await gracefulShutdown()
     }
 }

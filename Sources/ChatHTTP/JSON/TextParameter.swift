@@ -6,14 +6,19 @@ import NIOCore
 ///
 /// Other types are taken as Rails takes them: a number as it prints, `true` as `1`, `false` as `0`; an array, an
 /// object or null counts as blank. Of a repeated name the last one counts, as in Ruby.
-struct TextParameter {
+package struct TextParameter: Sendable {
     /// `message` in the example.
     let wrapper: String
     /// `body` in the example.
     let name: String
 
+    package init(wrapper: String, name: String) {
+        self.wrapper = wrapper
+        self.name = name
+    }
+
     /// - Throws: a `Problem` (400) for anything but one JSON object, or a form, that has the parameter.
-    func read(_ body: RequestBody) throws -> String {
+    package func read(_ body: RequestBody) throws -> String {
         let text =
             switch body {
             case .json(let json): try read(json: json)

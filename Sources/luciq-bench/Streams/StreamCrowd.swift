@@ -7,7 +7,7 @@ final class StreamCrowd {
     /// Connections on their way at the same time.
     private static let opening = 64
 
-    private let plan: Bench.Streams
+    private let plan: Streams
     private let eventLoop: any EventLoop
     private let writer: StreamWriter
     private var stalled: [any Channel] = []
@@ -17,7 +17,7 @@ final class StreamCrowd {
     /// Succeeds when all readers have the message they wait for.
     let goal: EventLoopPromise<Void>
 
-    init(_ plan: Bench.Streams, eventLoop: any EventLoop) {
+    init(_ plan: Streams, eventLoop: any EventLoop) {
         self.plan = plan
         self.eventLoop = eventLoop
         self.writer = StreamWriter(plan, tally: tally)

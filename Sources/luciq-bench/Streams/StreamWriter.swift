@@ -2,14 +2,14 @@ import NIOCore
 
 /// Posts messages when they are due, each on a connection that is free; one that finds none waits, and its time counts.
 final class StreamWriter {
-    private let plan: Bench.Streams
+    private let plan: Streams
     private let tally: StreamTally
     private var free: [StreamWriterConnection] = []
     /// Counts up to all messages: which is due next, and which is sent next.
     private var due = 0
     private var next = 0
 
-    init(_ plan: Bench.Streams, tally: StreamTally) {
+    init(_ plan: Streams, tally: StreamTally) {
         self.plan = plan
         self.tally = tally
     }

@@ -22,7 +22,7 @@ final class StreamReader: ChannelInboundHandler {
     private var isWriting: Bool { !tally.dueAt.isEmpty }
 
     init(
-        _ plan: Bench.Streams, chat: Int, tally: StreamTally, opened: EventLoopPromise<Void>, stalls: Bool,
+        _ plan: Streams, chat: Int, tally: StreamTally, opened: EventLoopPromise<Void>, stalls: Bool,
         onMessage: ((Int64) -> Void)?
     ) {
         scanner = StreamScanner(plan.stream)

@@ -1,0 +1,50 @@
+import ArgumentParser
+import ChatCore
+import ChatHTTP
+import ChatSQLite
+import HTTPTypes
+import Hummingbird
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// The product's server with two routes more: what they reach is the most that this HTTP stack can do.
+struct Ceiling: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Serve /noop, which has nothing behind it.")
+
+    @Option(help: "Port to listen on, at 127.0.0.1.") var port: Int
+    @Option(help: "A file for the store, which nobody asks.") var file: String
+
+    func run() async throws {
+        let logger = Logger(label: "luciq-bench") { _ in SwiftLogNoOpLogHandler() }
+        let metrics = PrometheusRegistry(version: "bench")
+        let backend = try Backend.sqlite(path: file, logger: logger)
+        let service = ChatService(backend: backend, logger: logger, metrics: metrics)
+        var options = HTTPOptions()
+        options.port = port
+        let application = buildApplication(
+            service: service, options: options, metrics: metrics, logger: logger, extraRoutes: Self.addNoopRoutes)
+        try await ServiceGroup(
+            services: service.services(around: application), gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
+        ).run()
+        try backend.close()
+    }
+
+    /// A create and a look-up, with the paths, the bodies and the answers of the product's own.
+    static func addNoopRoutes(to routes: Routes) {
+        let parameter = TextParameter(wrapper: "message", name: "body")
+        let createdAt = WallClock.system.now()
+        let path = "/noop/{token}/chats/{chat_number}/messages"
+        routes.on(.post, path) { request, _ in
+            let body = try await parameter.read(request.wholeBody())
+            let message = Message(number: Message.Number(1), body: body, createdAt: createdAt)
+            var response = Response(status: .created, json: MessageJSON(message, as: .answer))
+            response.headers[.location] = request.uri.path + "/1"
+            return response
+        }
+        let message = Message(
+            number: Message.Number(1), body: String(repeating: "message text ", count: 8), createdAt: createdAt)
+        routes.on(.get, path + "/{message_number}") { _, _ in Response(json: MessageJSON(message, as: .answer)) }
+    }
+}

@@ -1,0 +1,83 @@
+import ArgumentParser
+import Foundation
+import NIOCore
+import NIOPosix
+
+/// Readers of live streams and a writer at a steady pace: what `scripts/bench streams` measures with.
+///
+/// One thread, its own scanners, nothing allocated for a message: it competes for the server's processors. Prints a line
+/// of JSON when all readers are there, and another at the end.
+struct Streams: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Read live streams, and write to them.")
+
+    @Option(help: "The server's port on this machine.") var port: Int
+    @Option(help: "The token of an application that has the chats 1, 2 …") var application: String
+    @Option(help: "Chats that are read and written to.") var chats = 1
+    @Option(help: "Readers of each chat.") var readers = 1
+    @Option(help: "sse or websocket.") var stream = StreamKind.sse
+    @Option(help: "Begin after this message. Default: with the next one.") var after: Int64?
+    @Option(help: "End when all readers have this message. Default: at the end of the standard input.") var until:
+        Int64?
+    @Option(help: "Messages to write a second, the chats in turn.") var rate = 0
+    @Option(help: "How long to write, after two seconds that do not count.") var seconds = 10
+    @Option(help: "Bytes of a written message, 10 at least.") var size = 100
+    @Option(
+        help: "More readers of chat 1, which do not read before the end of the standard input, and a line of JSON.")
+    var stalled = 0
+
+    func run() async throws {
+        raiseFileLimit()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let eventLoop = group.next()
+        let plan = self
+        let crowd = try await eventLoop.submit {
+            NIOLoopBound(StreamCrowd(plan, eventLoop: eventLoop), eventLoop: eventLoop)
+        }.get()
+        try await eventLoop.flatSubmit { crowd.value.open() }.get()
+        say(["open": chats * readers + stalled])
+        let began = ContinuousClock.now
+        if rate > 0 {
+            let pace = StreamPace(rate: rate, warmUp: 2, seconds: seconds)
+            try await eventLoop.flatSubmit { crowd.value.write(pace) }.get()
+        } else if until != nil {
+            try await eventLoop.flatSubmit { crowd.value.goal.futureResult }.get()
+        } else {
+            while readLine() != nil {}
+        }
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        if stalled > 0 {
+            say(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
+            while readLine() != nil {}
+            try await eventLoop.flatSubmit { crowd.value.letStalledRead() }.get()
+        }
+        say(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
+        try await group.shutdownGracefully()
+    }
+
+    private func say(_ value: some Encodable) {
+        let data = try? JSONEncoder().encode(value)  // Numbers and names.
+        FileHandle.standardOutput.write((data ?? Data()) + Data("\n".utf8))
+    }
+
+    private func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(.init(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(.init(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+enum StreamKind: String, ExpressibleByArgument { case sse, websocket }
+
+struct StreamPace {
+    /// Messages a second.
+    let rate: Int
+    /// Seconds that do not count.
+    let warmUp: Int
+    let seconds: Int
+
+    var count: Int { rate * (warmUp + seconds) }
+    var uncounted: Int { rate * warmUp }
+    /// Nanoseconds after the start.
+    func moment(of index: Int) -> Int64 { Int64(index) * 1_000_000_000 / Int64(rate) }
+}

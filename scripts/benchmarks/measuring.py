@@ -1,0 +1,126 @@
+"""What the benchmarks have in common: luciq's servers, wrk's load, rounds and rows."""
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import pathlib
+
+from benchmarks.programs import BACKENDS, NGINX, fail, free_port, say, serving
+
+CONNECTIONS = 64
+TEXT = "The quick brown fox jumps over the lazy dog, then sleeps until the morning, and dreams of white hens"
+BODY = json.dumps({"body": TEXT})
+CHATS = 100
+# All requests are made before the clock runs; then wrk only picks the next one.
+LUA = """
+local requests, at = {}, 0
+function init()
+    for path in io.lines(PATHS) do requests[#requests + 1] = wrk.format(METHOD, path, HEADERS, BODY) end
+end
+function request() at = at % #requests + 1; return requests[at] end
+function done(all, latency, _)
+    local e = all.errors
+    local errors = e.status + e.connect + e.read + e.write + e.timeout
+    print(string.format('RESULT {"rate":%f,"p50_ms":%f,"p99_ms":%f,"errors":%d}',
+        all.requests / all.duration * 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, errors))
+end
+"""
+
+
+def median(runs, key):
+    return statistics.median(run[key] for run in runs)
+
+
+def median_ratio(these, those, key="rate"):
+    return statistics.median(this[key] / that[key] for this, that in zip(these, those))
+
+
+class Measuring:
+    SECTIONS = ()  # Methods.
+    COLUMNS = ()  # Figures of a row: key, heading, digits.
+    BESIDE = [("wrk", "--version"), (NGINX, "-v")]
+    LOAD = f"{CONNECTIONS} connections, {len(TEXT)}-byte messages"
+
+    def __init__(self, options, environment, folder, rows):
+        self.options, self.environment, self.folder, self.rows = options, environment, folder, rows
+
+    @classmethod
+    def sections(cls, backend):
+        """Those that are measured if none are named."""
+        return list(cls.SECTIONS)
+
+    @staticmethod
+    def add_arguments(parser):
+        """Options of its own."""
+
+    @staticmethod
+    def store(options, folder):
+        """Starts what the databases need."""
+        return BACKENDS[options.backend](options, folder)
+
+    def add(self, case, measured=None, unit="", at_most=None, at_least=None, is_right=True, runs=(), **figures):
+        """Adds a row: what the runs say, and the one figure that may have a target."""
+        row = dict(case=case, measured=measured, unit=unit, at_most=at_most, at_least=at_least)
+        if runs:
+            row |= {key: median(runs, key) for key, _, _ in self.COLUMNS if key in runs[0]} | {"rounds": runs}
+        if runs and "errors" in runs[0]:
+            row["errors"] = sum(run["errors"] for run in runs)
+        row |= figures
+        if at_most or at_least or not is_right:
+            is_met = measured <= at_most if at_most else measured >= at_least if at_least else True
+            row["met"] = is_met and is_right and not row.get("errors")
+        self.rows.append(row)
+
+    def server(self, database, *flags):
+        """The product's server."""
+        port = free_port()
+        command = [self.options.binary, "serve", "--host", "127.0.0.1", "--port", port, *flags]
+        return serving(command, port, environment=self.environment(database))
+
+    def tool(self, database, *arguments):
+        """What a command of luciq-bench prints."""
+        command = [self.options.tools, *map(str, arguments)]
+        return subprocess.check_output(command, text=True, env=os.environ | self.environment(database)).strip()
+
+    def fill(self, messages, chats):
+        """Makes a database; returns its name and the token of its application."""
+        say(f"filling a database with {messages:,} messages in {chats} chats")
+        name = f"filled_{messages}"
+        return name, self.tool(name, "fill", "--messages", messages, "--chats", chats)
+
+    def load(self, method, paths, body=None):
+        """Writes wrk's script for one kind of request, the paths in turn."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "paths").write_text("".join(path + "\n" for path in paths))
+        # A JSON string of ASCII is a Lua string.
+        body, headers = (json.dumps(body), '{["Content-Type"]="application/json"}') if body else ("nil", "nil")
+        variables = f'local PATHS, METHOD, BODY, HEADERS = "{folder}/paths", "{method}", {body}, {headers}\n'
+        (folder / "load.lua").write_text(variables + LUA)
+        return folder / "load.lua"
+
+    @staticmethod
+    def wrk(load, port, seconds):
+        """Returns requests per second, latencies, and how many answers were errors or did not come."""
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", load]
+        output = subprocess.run(command + [f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True).stdout
+        return json.loads(output.partition("RESULT")[2] or fail("wrk failed"))
+
+    def alternate(self, cases):
+        """Runs each of the cases (by name, functions that return a run) in turn, round after round; returns their runs."""
+        runs = {name: [] for name in cases}
+        for number in range(1, self.options.rounds + 1):
+            for name, run in cases.items():
+                runs[name].append(run())
+                last = runs[name][-1]
+                figures = (f"{heading} {last[key]:,.{digits}f}" for key, heading, digits in self.COLUMNS if key in last)
+                say(f"round {number}: {name}: {', '.join(figures)}")
+        return runs
+
+    def alternate_loads(self, loads):
+        """The same with wrk, by (name, load, port)."""
+        cases = {}
+        for name, load, port in loads:
+            cases[name] = lambda load=load, port=port: self.wrk(load, port, self.options.seconds)
+        return self.alternate(cases)
