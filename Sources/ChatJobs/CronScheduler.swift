@@ -183,8 +183,8 @@ package actor CronScheduler: Service {
         guard !entry.queue.isSame(queue), !entry.message.isEmpty else { return }
         let workers = try await JobSets(redis: redis, format: format).processes().filter { $0.isOurs && !$0.isQuiet }
         guard !workers.contains(where: { $0.queues.contains(where: entry.queue.isSame) }) else { return }
-        _ = try await redis.run(
-            CronScripts.setMessage, keys: [keys(definition).job], [entry.message, message(definition).bytes])
+        _ = try await redis.eval(
+            CronScripts.setMessage, keys: [keys(definition).job], bytes: [entry.message, message(definition).bytes])
         logger.info(
             "Cron job moved to a queue that is served",
             metadata: ["name": "\(definition.job.name)", "from": "\(entry.queue)", "to": "\(queue)"])

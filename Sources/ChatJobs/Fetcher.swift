@@ -84,8 +84,8 @@ final class Fetcher: Sendable {
         var count = 0
         for queue in context.queues {
             let keys = [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.holders]
-            let reply = try await context.redis.run(
-                JobScripts.release, keys: keys, [Array(context.holder(queue).utf8)])
+            let reply = try await context.redis.eval(
+                JobScripts.release, keys: keys, bytes: [Array(context.holder(queue).utf8)])
             count += Int(reply.integer ?? 0)
         }
         return count
@@ -115,7 +115,7 @@ final class Fetcher: Sendable {
     /// One call of the script.
     private func exchange(upTo count: Int, acknowledging done: [HeldJob]) async throws(RedisError) -> RedisValue {
         let numbers = count > 0 ? order.next() : []
-        return try await context.redis.run(JobScripts.fetch, keys: keys) { command in
+        return try await context.redis.eval(JobScripts.fetch, keys: keys) { command in
             command.append(Int64(count))
             command.append(Int64(done.count))
             for job in done {
@@ -144,10 +144,10 @@ final class Fetcher: Sendable {
             let strays = state.withLock { $0.strays(among: held) }
             for job in strays {
                 let queue = context.queues[job.queue]
-                _ = try await context.redis.run(
+                _ = try await context.redis.eval(
                     JobScripts.putBack,
                     keys: [context.heldKey(queue), SidekiqKey.queue(queue), SidekiqKey.queues],
-                    [job.payload, Array(queue.utf8)])
+                    bytes: [job.payload, Array(queue.utf8)])
             }
             // This does not end an outage: a Redis that refuses writes may still serve reads.
             if !strays.isEmpty {

@@ -119,7 +119,7 @@ final class Heartbeat: Sendable {
     ///
     /// - Returns: which command was refused first.
     private func write(_ commands: [RedisCommand]) async throws(RedisError) -> (place: Int, error: String)? {
-        let reply = try await context.redis.run(JobScripts.all, keys: []) { script in
+        let reply = try await context.redis.eval(JobScripts.all, keys: []) { script in
             for command in commands {
                 let arguments = command.arguments
                 script.append(Int64(arguments.count))

@@ -76,12 +76,12 @@ package struct JobQueue: Sendable {
             return payload.jid
         }
         let digest = hex(SHA256.hash(Array(job.utf8) + [0] + arguments))
-        let reply = try await redis.run(
+        let reply = try await redis.eval(
             JobScripts.pushUnique,
             keys: [
                 SidekiqKey.unique(digest), SidekiqKey.queues, at == nil ? SidekiqKey.queue(queue) : SidekiqKey.schedule,
             ],
-            [
+            bytes: [
                 Array((payload.jid ?? "").utf8), Array(String(max(1, uniqueFor.milliseconds)).utf8),
                 Array((at.map { String($0.seconds) } ?? "").utf8), Array(queue.utf8), payload.bytes,
             ])

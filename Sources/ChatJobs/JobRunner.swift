@@ -69,15 +69,15 @@ struct JobRunner: Sendable {
             do throws(RedisError) {
                 switch failure.fate {
                 case .retry(let at):
-                    _ = try await context.redis.run(
+                    _ = try await context.redis.eval(
                         JobScripts.fail, keys: [held, SidekiqKey.retry],
-                        [job.payload, failure.payload, Array(String(at.seconds).utf8)])
+                        bytes: [job.payload, failure.payload, Array(String(at.seconds).utf8)])
                 case .dead:
-                    _ = try await context.redis.run(
+                    _ = try await context.redis.eval(
                         JobScripts.fail, keys: [held, SidekiqKey.dead],
-                        [job.payload, failure.payload, Array(String(now.seconds).utf8)]
+                        bytes: [job.payload, failure.payload, Array(String(now.seconds).utf8)]
                             + context.configuration.dead.bounds(now: now))
-                case .dropped: _ = try await context.redis.run(JobScripts.fail, keys: [held], [job.payload])
+                case .dropped: _ = try await context.redis.eval(JobScripts.fail, keys: [held], bytes: [job.payload])
                 }
                 context.outage.isOver(in: .settle)
                 return

@@ -78,9 +78,9 @@ package struct JobSets: Sendable {
         payload.remove("at")
         payload.set("enqueued_at", raw: format.timestamp(clock.now()))
         let queue = payload.queue ?? JobOptions().queue
-        let reply = try await redis.run(
+        let reply = try await redis.eval(
             JobScripts.promote, keys: [entry.kind.rawValue, SidekiqKey.queue(queue), SidekiqKey.queues],
-            [entry.bytes, payload.bytes, Array(queue.utf8)])
+            bytes: [entry.bytes, payload.bytes, Array(queue.utf8)])
         return reply.integer == 1
     }
 
@@ -91,9 +91,9 @@ package struct JobSets: Sendable {
     package func kill(_ entry: Entry) async throws -> Bool {
         guard entry.kind != .dead else { return false }
         let now = clock.now()
-        let reply = try await redis.run(
+        let reply = try await redis.eval(
             JobScripts.kill, keys: [entry.kind.rawValue, SidekiqKey.dead],
-            [entry.bytes, buried(entry, now), Array(String(now.seconds).utf8)] + dead.bounds(now: now))
+            bytes: [entry.bytes, buried(entry, now), Array(String(now.seconds).utf8)] + dead.bounds(now: now))
         return reply.integer == 1
     }
 

@@ -84,9 +84,9 @@ struct Poller: Sendable {
         } catch {
             context.logger.warning(
                 "Malformed job moved to the dead set", metadata: ["error": "\(error)", "set": "\(set)"])
-            _ = try await context.redis.run(
+            _ = try await context.redis.eval(
                 JobScripts.kill, keys: [set, SidekiqKey.dead],
-                [
+                bytes: [
                     entry,
                     DeadPayload.make(of: entry, error: error, queue: nil, format: context.format, now: now),
                     Array(String(now.seconds).utf8),
@@ -96,8 +96,8 @@ struct Poller: Sendable {
         payload.remove("at")
         payload.set("enqueued_at", raw: context.format.timestamp(now))
         let queue = payload.queue ?? JobOptions().queue
-        _ = try await context.redis.run(
+        _ = try await context.redis.eval(
             JobScripts.promote, keys: [set, SidekiqKey.queue(queue), SidekiqKey.queues],
-            [entry, payload.bytes, Array(queue.utf8)])
+            bytes: [entry, payload.bytes, Array(queue.utf8)])
     }
 }

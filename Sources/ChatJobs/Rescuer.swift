@@ -56,8 +56,8 @@ struct Rescuer: Sendable {
         for case .text(let payload) in list.array ?? [] {
             try await rescue(payload, of: identity, held: held, queue: queue)
         }
-        _ = try await context.redis.run(
-            JobScripts.forget, keys: [identity, held, SidekiqKey.holders], [Array(holder.utf8)])
+        _ = try await context.redis.eval(
+            JobScripts.forget, keys: [identity, held, SidekiqKey.holders], bytes: [Array(holder.utf8)])
     }
 
     private func rescue(
@@ -67,13 +67,13 @@ struct Rescuer: Sendable {
         let jid = (try? JobPayload(bytes))?.jid  // Nil for a malformed job.
         let dead = DeadPayload.make(
             of: bytes, error: Poisonous(deaths: Self.deaths), queue: queue, format: context.format, now: now)
-        let deaths = try await context.redis.run(
+        let deaths = try await context.redis.eval(
             JobScripts.rescue,
             keys: [
                 identity, held, SidekiqKey.queue(queue), SidekiqKey.queues,
                 SidekiqKey.deaths(jid ?? hex(SHA256.hash(bytes))), SidekiqKey.dead,
             ],
-            [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)]
+            bytes: [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)]
                 + context.configuration.dead.bounds(now: now)
                 + [Array(String(Self.deaths).utf8)])
         guard let deaths = deaths.integer, deaths > 0 else { return }

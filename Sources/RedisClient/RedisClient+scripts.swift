@@ -1,29 +1,52 @@
 extension RedisClient {
-    /// One run of a script over one key.
+    /// One run of a script.
     package struct ScriptCall: Sendable {
-        package let key: String
-        package let arguments: [String]
+        /// How many keys, the keys, and the arguments.
+        fileprivate var words: RedisCommand
+
+        fileprivate init(keys: [String]) { words = RedisCommand([String(keys.count)] + keys) }
 
         package init(key: String, arguments: [String]) {
-            self.key = key
-            self.arguments = arguments
+            self.init(keys: [key])
+            for argument in arguments { words.append(argument) }
         }
     }
 
     /// Runs a script over many keys in one write, as `send` does: one result each, in order. Where the server does not
     /// know the script yet, those it refused are sent again with its source.
     package func eval(_ script: RedisScript, _ calls: [ScriptCall]) async -> [RedisReply] {
-        func commands(_ calls: [ScriptCall], isKnown: Bool) -> [RedisCommand] {
-            calls.map { script.command(isKnown: isKnown, keys: [$0.key], arguments: $0.arguments) }
-        }
-        var replies = await send(commands(calls, isKnown: true))
+        var replies = await send(calls.map { RedisCommand(["EVALSHA", script.sha1], then: $0.words) })
         let refused = replies.indices.filter { index in
             if case .failure(let error) = replies[index] { error.prefix == "NOSCRIPT" } else { false }
         }
         guard !refused.isEmpty else { return replies }
-        for (index, reply) in zip(refused, await send(commands(refused.map { calls[$0] }, isKnown: false))) {
-            replies[index] = reply
-        }
+        let again = await send(refused.map { RedisCommand(["EVAL", script.source], then: calls[$0].words) })
+        for (index, reply) in zip(refused, again) { replies[index] = reply }
         return replies
+    }
+
+    /// Runs a script once.
+    ///
+    /// - Parameter arguments: appends them.
+    package func eval(
+        _ script: RedisScript, keys: [String], _ arguments: (inout RedisCommand) -> Void
+    ) async throws(RedisError) -> RedisValue {
+        var call = ScriptCall(keys: keys)
+        arguments(&call.words)
+        return try await eval(script, [call])[0].get()
+    }
+
+    /// Runs a script once.
+    package func eval(
+        _ script: RedisScript, keys: [String], arguments: [String]
+    ) async throws(RedisError) -> RedisValue {
+        try await eval(script, keys: keys) { call in for argument in arguments { call.append(argument) } }
+    }
+
+    /// Runs a script once, whose arguments are any bytes, as payloads may be.
+    package func eval(
+        _ script: RedisScript, keys: [String], bytes arguments: [[UInt8]]
+    ) async throws(RedisError) -> RedisValue {
+        try await eval(script, keys: keys) { call in for argument in arguments { call.append(argument) } }
     }
 }

@@ -91,18 +91,6 @@ package final class RedisClient: Sendable, Service {
             })
     }
 
-    /// Runs a script by its SHA-1, or by its source where the server does not know it yet.
-    package func eval(
-        _ script: RedisScript, keys: [String], arguments: [String]
-    ) async throws(RedisError) -> RedisValue {
-        do throws(RedisError) {
-            return try await send(script.command(isKnown: true, keys: keys, arguments: arguments))
-        } catch {
-            guard error.prefix == "NOSCRIPT" else { throw error }
-            return try await send(script.command(isKnown: false, keys: keys, arguments: arguments))
-        }
-    }
-
     /// Makes a connection for blocking commands, which closes when `body` ends.
     ///
     /// - Throws: `RedisError.unavailable`, or what `body` throws.

@@ -15,6 +15,13 @@ package struct RedisCommand: Sendable, Equatable {
         for argument in arguments { append(argument) }
     }
 
+    /// - Parameter rest: more arguments; its name, too.
+    init(_ arguments: [String], then rest: RedisCommand) {
+        self.init(arguments)
+        bytes += rest.bytes
+        lengths += rest.lengths
+    }
+
     /// - Parameter arguments: the name first.
     package init(bytes arguments: [[UInt8]]) { for argument in arguments { append(argument) } }
 

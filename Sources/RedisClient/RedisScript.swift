@@ -11,10 +11,4 @@ package struct RedisScript: Sendable {
         self.sha1 = SHA1.hash(source.utf8)
             .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
-
-    /// `EVALSHA` with the SHA-1, or `EVAL` with the source.
-    func command(isKnown: Bool, keys: [String], arguments: [String]) -> RedisCommand {
-        let script = isKnown ? ["EVALSHA", sha1] : ["EVAL", source]
-        return RedisCommand(script + [String(keys.count)] + keys + arguments)
-    }
 }

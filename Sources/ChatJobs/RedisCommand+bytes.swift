@@ -1,0 +1,9 @@
+import RedisClient
+
+extension RedisCommand {
+    /// A command whose last arguments are any bytes.
+    init(_ name: String, _ texts: String..., bytes: [[UInt8]]) {
+        self.init([name] + texts)
+        for argument in bytes { append(argument) }
+    }
+}
