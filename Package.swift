@@ -55,6 +55,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        .target(name: "Scheduling", swiftSettings: settings),
         .target(
             name: "ChatCore",
             dependencies: ["Cryptography", dequeModule, logging, metrics, nioCore, serviceLifecycle],
@@ -62,7 +63,7 @@ let package = Package(
         ),
         .target(
             name: "ChatSQLite",
-            dependencies: ["ChatCore", grdb, grdbSQLite, logging, metrics, serviceLifecycle],
+            dependencies: ["ChatCore", "Scheduling", grdb, grdbSQLite, logging, metrics, serviceLifecycle],
             swiftSettings: settings
         ),
         // libmariadb-dev and mariadb-connector-c bring it along.
@@ -79,13 +80,13 @@ let package = Package(
             providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]),
         .target(
             name: "MySQLClient",
-            dependencies: ["CMariaDB", logging, serviceLifecycle],
+            dependencies: ["CMariaDB", "Scheduling", logging, serviceLifecycle],
             swiftSettings: settings
         ),
         .target(
             name: "RedisClient",
             dependencies: [
-                "CHiredis", "Cryptography", "TLSClient",
+                "CHiredis", "Cryptography", "Scheduling", "TLSClient",
                 dequeModule, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings,
@@ -100,7 +101,7 @@ let package = Package(
         .target(
             name: "ChatCluster",
             dependencies: [
-                "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient",
+                "ChatCore", "ChatJobs", "Cryptography", "MySQLClient", "RedisClient", "Scheduling",
                 logging, metrics, nioPosix, serviceLifecycle,
             ],
             resources: [
@@ -152,7 +153,7 @@ let package = Package(
             name: "luciq",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
-                "TLSClient",
+                "Scheduling", "TLSClient",
                 argumentParser, hummingbird, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
@@ -189,7 +190,7 @@ let package = Package(
         ),
         .testTarget(
             name: "MySQLClientTests",
-            dependencies: ["CMariaDB", "MySQLClient", "TestSupport", logging, serviceLifecycle],
+            dependencies: ["CMariaDB", "MySQLClient", "Scheduling", "TestSupport", logging, serviceLifecycle],
             swiftSettings: settings
         ),
         .testTarget(
@@ -229,7 +230,7 @@ let package = Package(
         .testTarget(
             name: "LuciqTests",
             dependencies: [
-                "ChatCore", "JobsTestWorker", "luciq", "TestSupport",
+                "ChatCore", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
                 grdb, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings

@@ -1,10 +1,11 @@
 import ChatCore
 import MySQLClient
+import Scheduling
 
 /// How often and how long something is tried again.
 struct Retry {
     private let deadline: ContinuousClock.Instant
-    private var pause = Duration.milliseconds(5)
+    private var backoff = Backoff(first: .milliseconds(5), longest: .milliseconds(250))
 
     init(patience: Duration) { self.deadline = .now + patience }
 
@@ -17,11 +18,8 @@ struct Retry {
     mutating func mayGoOn(after error: MySQLError) async -> Bool {
         guard error.mayPass, remaining > .zero else { return false }
         if error.passesAtOnce { return true }
-        // Half of it by chance, so that those who failed together do not come back together.
-        let wait = min(pause * Double.random(in: 0.5...1), remaining)
         // Whoever is cancelled wants no other attempt.
-        do { try await Task.sleep(for: wait) } catch { return false }
-        pause = min(pause * 2, .milliseconds(250))
+        do { try await Task.sleep(for: min(backoff.pause(), remaining)) } catch { return false }
         return true
     }
 }

@@ -1,13 +1,14 @@
 import ChatCore
 import Foundation
 import GRDB
+import Scheduling
 
 /// The embedded store: one SQLite file in WAL mode, one writer, a few readers.
 package struct SQLiteStore: Sendable {
     /// The writer, and reads of its own for what is not hot.
     let pool: DatabasePool
     /// Where batches are written.
-    let writeThread = ThreadExecutor(name: "luciq-writer")
+    let writeThread = ThreadExecutor(name: "luciq-writer", for: .tasks)
     let readers: SQLiteReaders
     let bus = LocalBus()
     /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.

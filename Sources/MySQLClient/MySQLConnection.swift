@@ -1,3 +1,5 @@
+import Scheduling
+
 /// One connection to the database, on its own thread.
 ///
 /// A call from elsewhere hops to that thread and back; `perform` does so once for as many statements as its body has,
@@ -5,14 +7,19 @@
 /// a text must not have values in it. There is one statement at a time: while rows are being read, no other can run.
 /// Settings of the session stay with the connection, so whoever changes one changes it back.
 package actor MySQLConnection {
-    nonisolated let thread = ConnectionThread()
+    nonisolated let thread = ThreadExecutor(name: "mysql", for: .actor, begin: Library.enterThread)
     private nonisolated let session = Session()
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
     private init() {}
 
-    deinit { thread.stop { [session] in session.close() } }
+    deinit {
+        thread.stop { [session] in
+            session.close()
+            Library.leaveThread()
+        }
+    }
 
     /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, and rarely others.
     package static func connect(_ configuration: MySQLConfiguration) async throws(MySQLError) -> MySQLConnection {

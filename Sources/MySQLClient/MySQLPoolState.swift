@@ -1,3 +1,5 @@
+import Scheduling
+
 /// The bounds and times of a pool.
 struct MySQLPoolLimits: Sendable {
     /// Connections, those being opened counted.
@@ -14,9 +16,8 @@ struct MySQLPoolLimits: Sendable {
     /// A connection that is older is not lent again: the address may lead to another server by now. Each one's own age is
     /// by up to a quarter less, so that they do not end together.
     var maxAge = Duration.seconds(60)
-    /// How long after a failure nobody tries to connect: doubled from the first to the second with each failure, and
-    /// spread over the upper half.
-    var backOff = (first: Duration.milliseconds(50), last: Duration.seconds(1))
+    /// How long after a failure nobody tries to connect.
+    var backoff = Backoff(first: .milliseconds(50), longest: .seconds(1))
 }
 
 /// The pool's decisions, without a thread, a clock or a server (`MySQLPool` acts on them).
@@ -78,13 +79,16 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     private var opening = 0
     private var lent = 0
     private var closing = 0
-    private var failures = 0
+    private var backoff: Backoff
     private var failure: MySQLError?
     private var retryAt = Duration.zero
     private var scheduled: Duration?
     private(set) var isClosed = false
 
-    init(limits: MySQLPoolLimits) { self.limits = limits }
+    init(limits: MySQLPoolLimits) {
+        self.limits = limits
+        self.backoff = limits.backoff
+    }
 
     /// Connections there are or will be.
     var open: Int { idle.count + lent + opening }
@@ -92,7 +96,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     var lentCount: Int { lent }
     var waitingCount: Int { line.count }
     /// Whether connecting failed and has not succeeded since.
-    var isFailing: Bool { failures > 0 }
+    var isFailing: Bool { backoff.failures > 0 }
     /// Whether the pool is closed and every connection as well.
     var isDrained: Bool { isClosed && open == 0 && closing == 0 }
 
@@ -112,7 +116,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         }
         if let failure = failureToTell(now) { return actions + [.refuse(waiter, failure)] }
         // A connection may be made ready for this one alone; else it counts among those that wait.
-        let isExpected = line.count <= opening && lent + opening < limits.size && (failures == 0 || opening == 0)
+        let isExpected = line.count <= opening && lent + opening < limits.size && (!isFailing || opening == 0)
         guard isExpected || line.count - opening < limits.waiting else {
             return actions + [.refuse(waiter, MySQLError(.poolExhausted, "Too many wait for a database connection"))]
         }
@@ -141,7 +145,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
             server: server, expires: known?.expires ?? now + limits.maxAge * (1 - jitter / 4), checked: now,
             generation: known?.generation ?? generation)
         opening -= 1
-        failures = 0
+        backoff.reset()
         failure = nil
         retryAt = .zero
         return place(connection, now)
@@ -150,10 +154,8 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     /// - Parameter jitter: from 0 to 1, at random.
     mutating func openFailed(_ error: MySQLError, jitter: Double, now: Duration) -> [Action] {
         opening -= 1
-        failures += 1
         failure = error
-        let backOff = min(limits.backOff.last, limits.backOff.first * (1 << min(failures - 1, 16)))
-        retryAt = now + backOff * (0.5 + jitter / 2)
+        retryAt = now + backoff.pause(chance: jitter)
         return refuseLine(now) + serveLine(now)
     }
 
@@ -212,7 +214,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     /// - Returns: when `wake` has to be called, where nobody was told yet.
     mutating func schedule() -> Duration? {
         guard var next = line.lazy.map(\.deadline).min() else { return nil }
-        if failures > 0, opening == 0, open < limits.size { next = min(next, retryAt) }
+        if isFailing, opening == 0, open < limits.size { next = min(next, retryAt) }
         if let scheduled, scheduled <= next { return nil }
         scheduled = next
         return next
@@ -259,7 +261,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
                     continue
                 }
                 actions.append(.check(old.connection))
-            } else if open < limits.size, failures == 0 || (opening == 0 && now >= retryAt) {
+            } else if open < limits.size, !isFailing || (opening == 0 && now >= retryAt) {
                 actions.append(.open)
             } else {
                 break

@@ -1,18 +1,5 @@
 import Logging
-
-/// How long to wait before the next try: from 20 ms doubled up to 1 s, with jitter, so that many clients of a server
-/// that comes back do not come at the same moment.
-struct RedisBackoff {
-    private var step = Duration.milliseconds(20)
-
-    /// Starts over, as a connection has held.
-    mutating func reset() { step = .milliseconds(20) }
-
-    mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
-        defer { step = min(step * 2, .seconds(1)) }
-        return step * Double.random(in: 0.5...1, using: &generator)
-    }
-}
+import Scheduling
 
 extension RedisConnector {
     /// Keeps one connection up until the task is cancelled: connects, lets it be used, and when it is down does it again.
@@ -23,8 +10,7 @@ extension RedisConnector {
     func keepConnected(
         logger: Logger, down: (_ reason: String) -> Void, use: (RedisConnection) async -> Void
     ) async {
-        var backoff = RedisBackoff()
-        var generator = SystemRandomNumberGenerator()
+        var backoff = Backoff(first: .milliseconds(20), longest: .seconds(1))
         var logged: String?
         while !Task.isCancelled {
             do throws(RedisError) {
@@ -47,7 +33,7 @@ extension RedisConnector {
                     logged = error.text
                 }
             }
-            try? await Task.sleep(for: backoff.next(using: &generator))  // Cut short by a shutdown.
+            try? await Task.sleep(for: backoff.pause())  // Cut short by a shutdown.
         }
     }
 }

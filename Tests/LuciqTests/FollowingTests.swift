@@ -1,5 +1,6 @@
 import ChatCore
 import Foundation
+import Scheduling
 import Testing
 
 @testable import luciq

@@ -1,4 +1,5 @@
 import Foundation
+import Scheduling
 import TestSupport
 import Testing
 
@@ -196,7 +197,7 @@ struct ConnectionTests {
 
     @Test func threadsEnd() async throws {
         let server = try await MariaDBServer.shared()
-        struct Weak { weak var thread: ConnectionThread? }
+        struct Weak { weak var thread: ThreadExecutor? }
         let before = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count
         var threads: [Weak] = []
         for number in 0..<200 {

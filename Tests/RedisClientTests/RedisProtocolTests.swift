@@ -88,15 +88,4 @@ import Testing
     @Test func knowsAScriptsSHA1() {
         #expect(RedisScript("return 1").sha1 == "e0e1f9fabfc9d4800c877a703b823ac0578ff8db")
     }
-
-    @Test func backsOffWithJitter() {
-        var generator = SystemRandomNumberGenerator()
-        var backoff = RedisBackoff()
-        for limit in [20, 40, 80, 160, 320, 640, 1000, 1000] {
-            let pause = backoff.next(using: &generator)
-            #expect(pause <= .milliseconds(limit) && pause >= .milliseconds(limit) / 2)
-        }
-        backoff.reset()
-        #expect(backoff.next(using: &generator) <= .milliseconds(20))
-    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Scheduling
 
 /// One message on its way: how often it is tried, and when that ends. Its key is the same each time, so that it is
 /// stored once whatever becomes of the answers.

@@ -1,5 +1,6 @@
 import ChatCore
 import Foundation
+import Scheduling
 
 /// What `luciq tail` makes of what it hears, without a socket: which messages are new, and what follows a loss.
 struct Following {
