@@ -1,5 +1,6 @@
 import Cryptography
 import MySQLClient
+import RedisClient
 
 /// Which deployment this is: all processes on one database, known by a random id and a secret key that are kept in it.
 ///
@@ -35,12 +36,8 @@ struct Deployment: Sendable {
 
     private static func stored(_ connection: isolated MySQLConnection) throws -> Deployment? {
         try connection.first("SELECT name, bus_key FROM deployment WHERE place = 1") { row in
-            Deployment(id: hexadecimal(row.bytes(0)), key: SecretKey(Array(row.bytes(1))))
+            Deployment(id: row.bytes(0).hexadecimal, key: SecretKey(Array(row.bytes(1))))
         }
-    }
-
-    private static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     private static func random(_ count: Int) -> [UInt8] { (0..<count).map { _ in .random(in: 0...255) } }

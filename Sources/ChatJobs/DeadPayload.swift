@@ -1,5 +1,6 @@
 import ChatCore
 import Cryptography
+import RedisClient
 
 /// A payload that can never run, in a form that Sidekiq's Dead page shows and people can find.
 ///
@@ -35,6 +36,6 @@ enum DeadPayload {
 extension JobEntry {
     /// What people call it by: its job's id, or one made of its bytes where it has none.
     package var id: String {
-        jid ?? "sha256-" + hex(SHA256.hash(bytes)).prefix(24)
+        jid ?? "sha256-" + SHA256.hash(bytes).hexadecimal.prefix(24)
     }
 }

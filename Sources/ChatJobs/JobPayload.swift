@@ -1,4 +1,5 @@
 package import ChatCore
+import RedisClient
 
 /// A job as it stands in Redis: one JSON object.
 ///
@@ -135,14 +136,5 @@ package struct JobPayload: Sendable {
 func randomHex(bytes count: Int) -> String {
     // One call into the kernel for eight of them.
     let words = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
-    return hex((0..<count).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> (UInt64($0 % 8) * 8)) })
-}
-
-/// Two digits a byte.
-func hex(_ bytes: some Sequence<UInt8>) -> String {
-    var text: [UInt8] = []
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
-    }
-    return String(decoding: text, as: UTF8.self)
+    return (0..<count).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> (UInt64($0 % 8) * 8)) }.hexadecimal
 }

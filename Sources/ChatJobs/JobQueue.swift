@@ -75,7 +75,7 @@ package struct JobQueue: Sendable {
             try await push([payload.bytes], queue: queue, at: at)
             return payload.jid
         }
-        let digest = hex(SHA256.hash(Array(job.utf8) + [0] + arguments))
+        let digest = SHA256.hash(Array(job.utf8) + [0] + arguments).hexadecimal
         let reply = try await redis.eval(
             JobScripts.pushUnique,
             keys: [

@@ -11,13 +11,6 @@ extension JobSets {
         return reports
     }
 
-    /// Deletes a queue with all its jobs.
-    package func clearQueue(_ name: String) async throws {
-        for reply in await redis.send([
-            RedisCommand("UNLINK", SidekiqKey.queue(name)), RedisCommand("SREM", SidekiqKey.queues, name),
-        ]) { _ = try reply.get() }
-    }
-
     /// Those that live.
     package func processes() async throws -> [ProcessReport] {
         var reports: [ProcessReport] = []

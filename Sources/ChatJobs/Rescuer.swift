@@ -71,7 +71,7 @@ struct Rescuer: Sendable {
             JobScripts.rescue,
             keys: [
                 identity, held, SidekiqKey.queue(queue), SidekiqKey.queues,
-                SidekiqKey.deaths(jid ?? hex(SHA256.hash(bytes))), SidekiqKey.dead,
+                SidekiqKey.deaths(jid ?? SHA256.hash(bytes).hexadecimal), SidekiqKey.dead,
             ],
             bytes: [bytes, dead, Array(queue.utf8), Array(String(now.seconds).utf8)]
                 + context.configuration.dead.bounds(now: now)

@@ -8,7 +8,6 @@ package struct RedisScript: Sendable {
 
     package init(_ source: String) {
         self.source = source
-        self.sha1 = SHA1.hash(source.utf8)
-            .map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        self.sha1 = SHA1.hash(source.utf8).hexadecimal
     }
 }

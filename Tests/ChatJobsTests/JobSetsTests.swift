@@ -40,9 +40,7 @@ import Testing
             #expect(queues.map(\.name) == ["default"])
             #expect(queues[0].size == 1 && queues[0].latency < .seconds(60))
             try await sets.clear(.schedule)
-            try await sets.clearQueue("default")
             #expect(try await sets.size(of: .schedule) == 0)
-            #expect(try await sets.queues().isEmpty)
         }
     }
 
