@@ -7,7 +7,7 @@ extension SQLiteStore: LogReaders {
     private static let sweptAtOnce = 256
 
     package func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        try read { db in
+        try read(.logReaders) { db in
             let query = try Query(db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?")
             var cursors: [Chat.ID: Int64] = [:]
             for chat in chats {
@@ -41,7 +41,7 @@ extension SQLiteStore: LogReaders {
     package func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
         guard let place = sweep.place else { return nil }
         let reader = sweep.reader.text
-        let chats = try read { db in
+        let chats = try read(.logReaders) { db in
             let query = try Query(
                 db,
                 """

@@ -11,7 +11,7 @@ import Testing
             let token = try #require(await test.store.tenant(test.tenant)).token
             func message(_ token: Tenant.Token, _ number: Int64) -> NewMessage {
                 NewMessage(
-                    tenant: test.tenant, chat: test.chat, body: "x",
+                    tenant: test.tenant, chat: test.chat, content: MessageContent(body: "x"),
                     origin: Origin(token: token, chat: Chat.Number(number), epoch: 7))
             }
             let plain = NewMessage(tenant: test.tenant, chat: test.chat, body: "x")

@@ -88,12 +88,14 @@ import Testing
             let reader = tenant(.read)
             let chat = try await reader.chat("1")
             #expect(try await chat.messages(Page()).items.isEmpty)
-            await #expect(throws: ChatError.notAllowed) { try await chat.send("hi") }
+            await #expect(throws: ChatError.notAllowed) { try await chat.send(MessageContent(body: "hi")) }
             await #expect(throws: ChatError.notAllowed) { try await reader.createChat() }
             await #expect(throws: ChatError.notAllowed) { try await tenant([.read, .write]).rename(to: "b") }
             await #expect(throws: ChatError.notAllowed) { try await tenant([.write, .admin]).details() }
             await #expect(throws: ChatError.notAllowed) { try await tenant([.write, .admin]).chat("1") }
-            #expect(try await tenant([.read, .write]).chat("1").send("hi").number == Message.Number(1))
+            #expect(
+                try await tenant([.read, .write]).chat("1").send(MessageContent(body: "hi")).number == Message.Number(1)
+            )
             #expect(Problem(.notAllowed).status == .forbidden)
         }
     }

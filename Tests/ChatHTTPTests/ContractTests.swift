@@ -248,7 +248,7 @@ import Testing
             #expect(cpu > 0 && open > 3 && open < metrics["process_max_fds", [:]] ?? 0)
             #if os(Linux)
                 let resident = try #require(metrics["process_resident_memory_bytes", [:]])
-                #expect(resident > 1 << 20 && resident < metrics["process_virtual_memory_bytes", [:]] ?? 0)
+                #expect(resident > 1_048_576 && resident < metrics["process_virtual_memory_bytes", [:]] ?? 0)
             #endif
             let later = PrometheusText(try await server.client.get("/metrics").text)
             #expect(later["process_cpu_seconds_total", [:]] ?? 0 > cpu)

@@ -180,7 +180,8 @@ import Testing
     /// A driver has other names for it.
     @Test func aReadThatIsCancelledIsNoFailureOfTheStore() async throws {
         let log = LogRecorder()
-        let observer = ReadObserver(logger: Logger(label: "test") { _ in log }, metrics: PrometheusRegistry(version: "test"))
+        let observer = ReadObserver(
+            logger: Logger(label: "test") { _ in log }, metrics: PrometheusRegistry(version: "test"))
         let read = Task {
             try await observer.observe(.probe) {
                 try? await Task.sleep(for: .seconds(3600))

@@ -12,7 +12,7 @@ extension MySQLStore: LogReaders {
     private static let sweptAtOnce = 256
 
     func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        try await read { connection in
+        try await read(.logReaders) { connection in
             var cursors: [Chat.ID: Int64] = [:]
             for some in chats.chunks(of: 256).map(\.padded) {
                 let marks = some.map { _ in "?" }.joined(separator: ", ")
@@ -46,7 +46,7 @@ extension MySQLStore: LogReaders {
     }
 
     func beginSweep(of reader: LogReader.Name) async throws -> LogSweep {
-        let now = try await read { try LogChanges.now($0) }
+        let now = try await read(.logReaders) { try LogChanges.now($0) }
         let last = try await cursors(of: reader, in: [Self.sweepRow])[Self.sweepRow] ?? 0
         let overlap = LogChanges.overlap.components.seconds * 1_000_000
         // A clock that was put back is no reason to wait for it.
@@ -54,13 +54,15 @@ extension MySQLStore: LogReaders {
     }
 
     func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
-        guard var place = sweep.place else { return nil }
-        if !sweep.isWalk, place < (try await read { try LogChanges.now($0) }) - LogChanges.kept + Self.slack {
+        guard var next = sweep.place else { return nil }
+        if !sweep.isWalk {
+            let kept = try await read(.logReaders) { try LogChanges.now($0) } - LogChanges.kept + Self.slack
             // What comes next may be deleted by now.
-            (sweep.isWalk, place) = (true, 0)
+            if next < kept { (sweep.isWalk, next) = (true, 0) }
         }
+        let place = next
         if sweep.isWalk {
-            let chats = try await read { connection in
+            let chats = try await read(.logReaders) { connection in
                 try connection.rows(
                     "SELECT id FROM chats WHERE id > ? ORDER BY id LIMIT \(Self.sweptAtOnce)", [.integer(place)]
                 ) { Chat.ID($0.integer(0)) }
@@ -68,7 +70,7 @@ extension MySQLStore: LogReaders {
             sweep.place = chats.count < Self.sweptAtOnce ? nil : chats.last?.rawValue
             return chats
         }
-        let changes = try await read { try LogChanges(from: place, $0) }
+        let changes = try await read(.logReaders) { try LogChanges(from: place, $0) }
         sweep.place = changes.isAtEnd ? nil : changes.last
         return changes.chats.sorted().map { Chat.ID($0) }
     }

@@ -14,6 +14,7 @@ package struct ReadObserver: Sendable {
         case chatMessageCount = "chat_message_count"
         case entries
         case lastNumbers = "last_numbers"
+        case logReaders = "log_readers"
         case message, messages, search, tail, probe
     }
 
