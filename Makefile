@@ -53,7 +53,7 @@ smoke: release ## Drive the release build as a user would: start, curl, stop, ki
 
 bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs or streams, ARGS="--only rates --seconds 2" …)
 	@scripts/setup bench
-	swift build -c release --product luciq-bench
+	@scripts/release luciq-bench
 	@scripts/bench $(BENCH) --backend $(BACKEND) $(ARGS)
 
 format: ## Rewrite the sources in the project's format
