@@ -61,7 +61,7 @@ import Testing
     @Test(arguments: ["/", "/docs"])
     func itIsWholeAndSmall(path: String) async throws {
         let page = try await page(at: path)
-        #expect(page.answer.body.count < 64_000)
+        #expect(page.answer.body.count < 65_536)
         #expect(!page.answer.text.contains("page.css") && !page.answer.text.contains("page.js"))
         // The name space of SVG is an address that nobody asks.
         let outside = page.answer.text.replacing("http://www.w3.org/2000/svg", with: "").matches(

@@ -115,8 +115,8 @@ import Testing
         try await TestServer.run(options: options) { server in
             let place = try await server.seed()
             func check(_ answer: Answer, _ what: String) {
-                // The page may be kept, and is asked about each time.
-                let caching = ["GET /", "HEAD /"].contains(what) ? "no-cache" : "no-store"
+                // The pages may be kept, and are asked about each time.
+                let caching = ["GET /", "HEAD /", "GET /docs", "HEAD /docs"].contains(what) ? "no-cache" : "no-store"
                 #expect(answer["Cache-Control"]?.hasPrefix(caching) == true, "\(what)")
                 #expect(answer["X-Content-Type-Options"] == "nosniff", "\(what)")
                 #expect(answer["Cross-Origin-Resource-Policy"] == "same-origin", "\(what)")
