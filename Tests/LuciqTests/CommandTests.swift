@@ -43,7 +43,7 @@ import Testing
 
     @Test(arguments: [
         (
-            #"{"port": 8080,\n "max": {"conections": 5}}"#,
+            "{\"port\": 8080,\n \"max\": {\"conections\": 5}}",
             "Unknown setting max.conections in luciq.json, line 2: did you mean max.connections?"
         ),
         (

@@ -14,9 +14,9 @@ import Testing
         #expect(none.output.hasPrefix("The clock starts no job yet"))
         let (worker, _) = try await place.worker()
         var list: [[String: Any]] = []
-        try await eventually("the six are there") {
+        try await eventually("the five are there") {
             list = try await place.json("jobs", "list") as? [[String: Any]] ?? []
-            return list.count == 6
+            return list.count == 5
         }
         let sync = try #require(list.first { $0["job"] as? String == "SyncChatCounts" })
         #expect(sync["cron"] as? String == "* * * * *")

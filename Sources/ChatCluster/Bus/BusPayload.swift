@@ -22,7 +22,7 @@ enum BusPayload {
     /// - Returns: who was revoked; nil for what another version may have said.
     static func revoked(_ json: [UInt8]) -> Principal? {
         var (version, kind, token): (Int64?, String?, Tenant.Token?)
-        try? json.withUnsafeBufferPointer { json in
+        let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
                 switch name {
@@ -33,7 +33,8 @@ enum BusPayload {
                 }
             }
         }
-        return version == Self.version && kind == "revoked" ? token.map { .pathToken($0) } : nil
+        guard isWhole != nil, version == Self.version, kind == "revoked" else { return nil }
+        return token.map { .pathToken($0) }
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {
