@@ -8,11 +8,19 @@ struct Luciq: AsyncParsableCommand {
         commandName: "luciq",
         abstract: "Luciq Chat: a multi-tenant chat backend.",
         version: version,
-        subcommands: [
-            Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self,
-        ],
+        subcommands: commands + testCommands,
         defaultSubcommand: nil
     )
+
+    private static let commands: [any ParsableCommand.Type] = [
+        Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self,
+    ]
+
+    #if DEBUG
+        private static let testCommands: [any ParsableCommand.Type] = [Hang.self]
+    #else
+        private static let testCommands: [any ParsableCommand.Type] = []
+    #endif
 
     static func main() async {
         StandardStreams.keepOpen()

@@ -1,7 +1,4 @@
 import Foundation
-import Logging
-import ServiceLifecycle
-import Synchronization
 import TestSupport
 import Testing
 
@@ -95,12 +92,14 @@ import Testing
 
     /// The same with all of Swift's threads blocked for ever: the limit holds whatever hangs.
     @Test func theWatchdogEndsWhatHangs() async throws {
-        let result = try await #require(processExitsWith: .exitCode(70), observing: [\.standardErrorContent]) {
-            ProcessSignals.hold()
-            let logger = Logger(label: "test") { _ in LineLogHandler(format: .json, level: .info) }
-            try await ProcessSignals.run([.init(service: HangingService())], limit: .zero, logger: logger)
+        let server = try LuciqProcess(["hang"], in: folder)
+        try await eventually("all hang") {
+            server.errorText.split(separator: "A thread hangs.").count
+                >= ProcessInfo.processInfo.activeProcessorCount
         }
-        #expect(String(decoding: result.standardErrorContent, as: UTF8.self).contains("Shutdown took too long"))
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 70)
+        #expect(server.errorText.contains("Shutdown took too long"))
     }
 
     /// What was closed at the start is not taken by the database, which would get the log.
@@ -162,22 +161,5 @@ import Testing
         var bytes = Array(argument.utf8)
         for index in ArgumentSecrets.secret(in: bytes) { bytes[index] = UInt8(ascii: "*") }
         #expect(String(decoding: bytes, as: UTF8.self) == shown)
-    }
-}
-
-/// Gives none of Swift's threads back, then has the process ended.
-private struct HangingService: Service {
-    private static let hanging = Atomic(0)
-
-    func run() async throws {
-        let threads = ProcessInfo.processInfo.activeProcessorCount
-        for _ in 0..<threads {
-            Task.detached {
-                // Not `raise`: these threads block signals of their own.
-                if Self.hanging.add(1, ordering: .relaxed).newValue == threads { kill(getpid(), SIGTERM) }
-                while true { sleep(1_000) }
-            }
-        }
-        try await gracefulShutdown()
     }
 }
