@@ -258,7 +258,7 @@ import Testing
             try await tab.sendTrial("getMessage")
             try await tab.until("document.querySelector('#getMessage .answer')?.textContent.includes('my order')")
             let answer = try await tab.text(of: "#getMessage .answer")
-            #expect(answer.contains("content-type: application/json") && answer.contains("\n  \"number\": 1,"))
+            #expect(answer.contains("content-type: application/json") && answer.contains("\n  \"message_number\": 1,"))
             #expect(answer.contains("curl -sN 'http"))
             try await tab.value("document.querySelector('#searchMessages [name=q]').value = ''")
             try await tab.value("document.querySelector('#searchMessages form').noValidate = true")
