@@ -70,7 +70,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: settings),
-        .target(name: "TLSClient", dependencies: ["COpenSSL", nioCore], swiftSettings: settings),
+        .target(name: "TLSClient", dependencies: ["COpenSSL", dequeModule, nioCore], swiftSettings: settings),
         .systemLibrary(
             name: "CMariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"]), .brew(["mariadb-connector-c"])]),

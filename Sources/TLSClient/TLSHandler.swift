@@ -1,4 +1,5 @@
 import COpenSSL
+import DequeModule
 package import NIOCore
 
 /// TLS on a channel, as a client: OpenSSL between two buffers, one of what comes and one of what goes.
@@ -19,7 +20,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private let outgoing: OpaquePointer
     private let agreed: EventLoopPromise<Void>?
     private var state = State.agreeing
-    private var unsent: [(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)] = []
+    private var unsent: Deque<(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)> = []
     /// How many of `unsent` may be sent.
     private var flushable = 0
 
