@@ -23,14 +23,10 @@ let dequeModule = Target.Dependency.product(name: "DequeModule", package: "swift
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
-let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
-let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -48,9 +44,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -125,8 +119,7 @@ let package = Package(
             name: "ChatHTTP",
             dependencies: [
                 "ChatCore", "Cryptography",
-                dequeModule, httpTypes, hummingbird, hummingbirdCore, logging, metrics, nioCore, nioHTTP1, nioHTTPTypes,
-                nioHTTPTypesHTTP1, nioWebSocket, serviceLifecycle,
+                dequeModule, httpTypes, logging, metrics, nioCore, nioPosix, nioWebSocket, serviceLifecycle,
             ],
             resources: [
                 .embedInCode("Resources/docs.html"),
@@ -154,7 +147,7 @@ let package = Package(
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
                 "Scheduling", "TLSClient",
-                argumentParser, hummingbird, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
+                argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -163,7 +156,7 @@ let package = Package(
             name: "luciq-bench",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
-                argumentParser, httpTypes, hummingbird, logging, nioCore, nioPosix, serviceLifecycle, unixSignals,
+                argumentParser, logging, nioCore, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -216,7 +209,7 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
-                grdb, httpTypes, hummingbird, logging, nioCore, nioHTTPTypes, nioWebSocket, serviceLifecycle, yams,
+                grdb, httpTypes, logging, nioCore, nioWebSocket, serviceLifecycle, yams,
             ],
             swiftSettings: settings
         ),

@@ -4,7 +4,7 @@ package import ServiceLifecycle
 
 /// The use cases. Everything is reached through what owns it: a chat through its tenant, a message through its chat,
 /// so that no call can be written that forgets whose data it touches.
-package struct ChatService: Sendable {
+package final class ChatService: Sendable {
     package let backend: Backend
     let chatWriter: ChatWriter
     let newChatWriter: NewChatWriter
@@ -86,6 +86,16 @@ package struct ChatService: Sendable {
     package func access(_ credentials: Credentials) async throws -> Access {
         guard let token = Tenant.Token(credentials.pathToken) else { throw ChatError.notFound }
         return try await access(.pathToken(token))
+    }
+
+    /// The same, where nothing has to be looked up.
+    ///
+    /// - Returns: nil where it has.
+    package func knownAccess(_ credentials: Credentials) -> Access? {
+        guard let token = Tenant.Token(credentials.pathToken) else { return nil }
+        let epoch = backend.epoch()
+        guard let id = tenantIDs[token] else { return nil }
+        return Access(.pathToken(token), to: id, token, epoch: epoch, abilities: .all, service: self)
     }
 
     /// The same for a principal that is known, as of now.

@@ -1,7 +1,5 @@
 import Cryptography
 import Foundation
-import HTTPTypes
-import Hummingbird
 import NIOCore
 
 /// A page for people: one document, put together from the files in Resources/ when the server starts.
@@ -46,19 +44,13 @@ struct WebPage {
             "connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
             "require-trusted-types-for 'script'", "trusted-types 'none'",
         ]
-        response = Response(
-            status: .ok,
-            headers: [
-                .contentType: "text/html; charset=utf-8",
-                // After an update the old script must not meet the new server.
-                .cacheControl: "no-cache",
-                .contentSecurityPolicy: policy.joined(separator: "; "),
-                .xContentTypeOptions: "nosniff",
-                .crossOriginResourcePolicy: "same-origin",
-                .crossOriginOpenerPolicy: "same-origin",
-                .referrerPolicy: "no-referrer",
-            ],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: document)))
+        var response = Response(contentType: "text/html; charset=utf-8", body: ByteBuffer(string: document))
+        // After an update the old script must not meet the new server.
+        response.cacheControl = "no-cache"
+        response.add("Content-Security-Policy", policy.joined(separator: "; "))
+        response.add("Cross-Origin-Opener-Policy", "same-origin")
+        response.add("Referrer-Policy", "no-referrer")
+        self.response = response
     }
 
     /// Without indentation and lines of comment, which are for readers of the repository. A line of CSS never begins
@@ -74,9 +66,4 @@ struct WebPage {
     private static func source(_ text: String) -> String {
         "'sha256-\(Data(SHA256.hash(text.utf8)).base64EncodedString())'"
     }
-}
-
-extension HTTPField.Name {
-    fileprivate static let crossOriginOpenerPolicy = HTTPField.Name("Cross-Origin-Opener-Policy")!
-    fileprivate static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
 }

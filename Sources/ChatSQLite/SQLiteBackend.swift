@@ -23,6 +23,7 @@ extension Backend {
             tenants: store,
             chats: store,
             messages: store,
+            local: store,
             tenantLog: store,
             newChatLog: store,
             chatLog: store,

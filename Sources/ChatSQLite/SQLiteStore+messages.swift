@@ -1,8 +1,17 @@
 package import ChatCore
 import GRDB
 
-extension SQLiteStore: MessageStore {
+extension SQLiteStore: MessageStore, LocalReads {
     package func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
+        try storedMessage(number, in: chat)
+    }
+
+    package func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message? {
+        guard let message = try storedMessage(number, in: chat) else { throw ChatError.notFound }
+        return message
+    }
+
+    private func storedMessage(_ number: Message.Number, in chat: Chat.ID) throws -> Message? {
         try read(.message) { db in
             let query = try Query(
                 db, "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
@@ -12,6 +21,16 @@ extension SQLiteStore: MessageStore {
     }
 
     package func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try storedMessages(in: chat, page: page).messages
+    }
+
+    package func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>? {
+        let (messages, isCut) = try storedMessages(in: chat, page: page)
+        return isCut ? nil : messages
+    }
+
+    /// - Returns: the page, and whether it ends early because its bodies are long.
+    private func storedMessages(in chat: Chat.ID, page: Page) throws -> (messages: PageOf<Message>, isCut: Bool) {
         try read(.messages) { db in
             let query = try Self.walk(chat, page, limit: page.limit + 1, db)
             var messages: [Message] = []
@@ -20,10 +39,11 @@ extension SQLiteStore: MessageStore {
                 messages.append(MessageRow.message(query))
                 bytes += MessageRow.body(query).lengthInJSON
             }
-            let page = page.cut(to: messages)
-            return PageOf(
-                walked: messages, page: page,
-                isPrecededBy: try page.isPreceded(in: "messages", where: "chat_id", is: chat.rawValue, db))
+            let cut = page.cut(to: messages)
+            let found = PageOf(
+                walked: messages, page: cut,
+                isPrecededBy: try cut.isPreceded(in: "messages", where: "chat_id", is: chat.rawValue, db))
+            return (found, bytes > page.bytes)
         }
     }
 

@@ -3,7 +3,6 @@ import ChatCore
 import ChatHTTP
 import ChatSQLite
 import HTTPTypes
-import Hummingbird
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -22,10 +21,10 @@ struct Ceiling: AsyncParsableCommand {
         let service = ChatService(backend: backend, logger: logger, metrics: metrics)
         var options = HTTPOptions()
         options.port = port
-        let application = buildApplication(
+        let server = buildServer(
             service: service, options: options, metrics: metrics, logger: logger, extraRoutes: Self.addNoopRoutes)
         try await ServiceGroup(
-            services: service.services(around: application), gracefulShutdownSignals: [.sigterm, .sigint],
+            services: service.services(around: server), gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         ).run()
         try backend.close()
@@ -36,15 +35,15 @@ struct Ceiling: AsyncParsableCommand {
         let parameter = TextParameter(wrapper: "message", name: "body")
         let createdAt = WallClock.system.now()
         let path = "/noop/{token}/chats/{chat_number}/messages"
-        routes.on(.post, path) { request, _ in
-            let body = try await parameter.read(request.wholeBody())
+        routes.on(.post, path, takesBody: true) { call in
+            let body = try parameter.read(call.request.typedBody())
             let message = Message(number: Message.Number(1), body: body, createdAt: createdAt)
             var response = Response(status: .created, json: MessageJSON(message, as: .answer))
-            response.headers[.location] = request.uri.path + "/1"
-            return response
+            response.add("Location", call.request.path + "/1")
+            return .now(response)
         }
         let message = Message(
             number: Message.Number(1), body: String(repeating: "message text ", count: 8), createdAt: createdAt)
-        routes.on(.get, path + "/{message_number}") { _, _ in Response(json: MessageJSON(message, as: .answer)) }
+        routes.on(.get, path + "/{message_number}") { _ in .now(Response(json: MessageJSON(message, as: .answer))) }
     }
 }

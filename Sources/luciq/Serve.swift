@@ -3,7 +3,6 @@ import ChatCluster
 import ChatCore
 import ChatHTTP
 import Foundation
-import Hummingbird
 import Logging
 import ServiceLifecycle
 
@@ -39,7 +38,7 @@ struct Serve: AsyncParsableCommand {
         }
         metrics.beforeReading(backend.updateGauges)
         let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
-        let application = buildApplication(
+        let server = buildServer(
             service: service,
             options: plan.options,
             metrics: metrics,
@@ -54,7 +53,7 @@ struct Serve: AsyncParsableCommand {
         }
         do {
             // Health is the last to be stopped: it answers while the others drain.
-            let services = health(backend, plan, metrics) + service.services(around: application)
+            let services = health(backend, plan, metrics) + service.services(around: server)
             try await ProcessSignals.run(
                 services.map { .init(service: $0) }, limit: plan.shutdownTimeout, logger: logger)
         } catch let code as ExitCode {
@@ -70,12 +69,12 @@ struct Serve: AsyncParsableCommand {
     private func health(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
         guard let ops = plan.ops else { return [] }
         let logger = plan.logger
-        let application = buildHealthApplication(
+        let server = buildHealthServer(
             probe: backend.probe, options: ops, metrics: metrics, logger: logger,
             onListening: { port in
                 logger.info("listening for health and metrics", metadata: ["url": .string(ops.url(port: port))])
             })
-        return [OpsListener(application: application, options: ops)]
+        return [OpsListener(server: server, options: ops)]
     }
 
     private struct Plan {
@@ -132,13 +131,13 @@ struct Serve: AsyncParsableCommand {
 }
 
 /// The listener for health and metrics; it says which one it is when it cannot listen.
-private struct OpsListener<Application: ApplicationProtocol>: Service {
-    let application: Application
+private struct OpsListener: Service {
+    let server: HTTPServer
     let options: HTTPOptions
 
     func run() async throws {
         do {
-            try await application.run()
+            try await server.run()
         } catch {
             throw ExitStatus.listening(error, on: options, called: Setup.opsHost.variable) ?? error
         }

@@ -4,7 +4,6 @@ import ChatCore
 import ChatHTTP
 import ChatJobs
 import Foundation
-import Hummingbird
 import Logging
 import MySQLClient
 import RedisClient
@@ -62,7 +61,7 @@ struct WorkerCommand: AsyncParsableCommand {
         let scheduler = try CronScheduler(
             jobs.cron.map { $0.moved(to: plan.worker.queues[0].name) }, jobs: registry, redis: redis,
             format: plan.worker.format, cron: plan.cron, clock: clock, logger: logger)
-        let health = buildHealthApplication(
+        let health = buildHealthServer(
             probe: { try await probe(jobs, redis) }, options: plan.health, metrics: metrics,
             logger: logger,
             onListening: { [plan] port in announce(port: port, worker.identity, plan) })

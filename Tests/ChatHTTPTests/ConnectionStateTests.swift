@@ -1,15 +1,9 @@
-import HTTPTypes
-import NIOHTTPTypes
 import Testing
 
 @testable import ChatHTTP
 
 /// The decisions alone, with no socket.
 @Suite(.timeLimit(.minutes(3))) struct ConnectionStateTests {
-    private let head = HTTPRequestPart.head(.init(method: .get, scheme: nil, authority: nil, path: "/"))
-    private let answer = HTTPResponsePart.head(.init(status: .ok))
-    private let closingAnswer = HTTPResponsePart.head(.init(status: .ok, headerFields: [.connection: "close"]))
-
     private var limits: ConnectionLimits {
         var limits = ConnectionLimits()
         limits.idle = .seconds(60)
@@ -21,59 +15,61 @@ import Testing
     @Test func deadlinesFollowThePhases() {
         var state = ConnectionState(limits: limits, now: .zero)
         #expect(state.deadline == .seconds(60))
-        _ = state.read(head, now: .seconds(10))
+        state.begin(isLast: false, awaitsBody: true, now: .seconds(10))
         #expect(state.deadline == .seconds(40))
-        _ = state.read(.end(nil), now: .seconds(11))
+        state.hasBody()
         #expect(state.deadline == nil)
         state.setWritable(false, now: .seconds(12))
         #expect(state.deadline == .seconds(32))
         state.setWritable(true, now: .seconds(13))
-        _ = state.write(answer, now: .seconds(14))
-        _ = state.write(.end(nil), now: .seconds(15))
+        #expect(state.answered(isLast: false, isWhole: true, now: .seconds(15)) == .request)
         #expect(state.deadline == .seconds(75))
+        // Whoever does not read is closed before whoever does not ask.
+        state.setWritable(false, now: .seconds(16))
+        #expect(state.deadline == .seconds(36))
     }
 
     @Test func aClosingAnswerIsTheLast() {
         var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        #expect(state.write(closingAnswer, now: .zero) == .write)
-        #expect(state.write(.end(nil), now: .zero) == .writeAndLinger)
-        #expect(state.write(answer, now: .zero) == .drop)
+        state.begin(isLast: false, awaitsBody: false, now: .zero)
+        #expect(!state.isLastAnswer)
+        #expect(state.answered(isLast: true, isWhole: true, now: .zero) == .linger)
+        #expect(state.isLingering)
         #expect(state.deadline == ConnectionState.linger)
     }
 
-    @Test func nonsenseIsAnsweredAfterWhatCameBefore() {
+    @Test func theLastRequestHasTheLastAnswer() {
         var state = ConnectionState(limits: limits, now: .zero)
-        for _ in 0..<2 {
-            _ = state.read(head, now: .zero)
-            _ = state.read(.end(nil), now: .zero)
-        }
-        #expect(state.breakOff(now: .zero) == .wait)
-        #expect(state.breakOff(now: .zero) == .wait)
-        #expect(state.write(.end(nil), now: .zero) == .write)
-        #expect(state.write(.end(nil), now: .zero) == .writeAndRefuse)
-        #expect(state.breakOff(now: .zero) == .wait)
+        state.begin(isLast: true, awaitsBody: false, now: .zero)
+        #expect(state.isLastAnswer)
+        #expect(state.answered(isLast: false, isWhole: true, now: .zero) == .linger)
     }
 
-    @Test func nonsenseAloneIsAnsweredAtOnce() {
+    @Test func aShutdownMakesTheNextAnswerTheLast() {
         var state = ConnectionState(limits: limits, now: .zero)
-        #expect(state.breakOff(now: .zero) == .refuse)
-        #expect(state.write(answer, now: .zero) == .drop)
+        state.begin(isLast: false, awaitsBody: false, now: .zero)
+        state.quiesce()
+        #expect(state.isLastAnswer)
+        #expect(state.answered(isLast: false, isWhole: true, now: .zero) == .linger)
     }
 
     @Test func aBodyThatEndsAfterTheAnswerStartsTheIdleTime() {
         var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        _ = state.write(answer, now: .seconds(1))
-        #expect(state.write(.end(nil), now: .seconds(1)) == .write)
-        #expect(state.deadline == .seconds(30))
-        _ = state.read(.end(nil), now: .seconds(2))
+        state.begin(isLast: false, awaitsBody: false, now: .zero)
+        #expect(state.answered(isLast: false, isWhole: false, now: .seconds(1)) == .request)
+        #expect(!state.isIdle)
+        #expect(state.deadline == .seconds(31))
+        state.hasDiscardedBody(now: .seconds(2))
+        #expect(state.isIdle)
         #expect(state.deadline == .seconds(62))
     }
 
-    @Test func nonsenseInABodyIsLeftToItsRequest() {
+    @Test func whatHasLeftHTTPIsWaitedForOnlyWhileItDoesNotRead() {
         var state = ConnectionState(limits: limits, now: .zero)
-        _ = state.read(head, now: .zero)
-        #expect(state.breakOff(now: .zero) == .pass)
+        state.begin(isLast: true, awaitsBody: false, now: .zero)
+        state.depart()
+        #expect(state.hasDeparted && state.deadline == nil)
+        state.setWritable(false, now: .seconds(100))
+        #expect(state.deadline == .seconds(120))
     }
 }

@@ -14,6 +14,7 @@ struct FaultyBackend: Sendable {
         backend.tenants = self
         backend.chats = self
         backend.messages = self
+        backend.local = self
         backend.tenantLog = self
         backend.newChatLog = self
         backend.chatLog = self
@@ -79,6 +80,16 @@ extension FaultyBackend: MessageStore {
     }
     func tail(of chat: Chat.ID) async throws -> LogTail {
         try await read(.tail) { try await $0.messages.tail(of: chat) }
+    }
+}
+
+/// What the gate would hold up or fail has to be asked for.
+extension FaultyBackend: LocalReads {
+    func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message? {
+        reads.isOpen ? try inner.local?.messageNow(number, in: chat) : nil
+    }
+    func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>? {
+        reads.isOpen ? try inner.local?.messagesNow(in: chat, page: page) : nil
     }
 }
 

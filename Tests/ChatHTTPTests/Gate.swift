@@ -22,6 +22,9 @@ final class Gate: Sendable {
         if let failure = state.withLock(\.failure) { throw failure }
     }
 
+    /// Whether calls pass at once.
+    var isOpen: Bool { state.withLock { !$0.isHeld && $0.failure == nil } }
+
     /// Calls wait from now on.
     func hold() { state.withLock { $0.isHeld = true } }
 

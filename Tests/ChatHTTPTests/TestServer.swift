@@ -2,7 +2,6 @@ import ChatCore
 import ChatHTTP
 import Foundation
 import GRDB
-import Hummingbird
 import Logging
 import ServiceLifecycle
 import TestSupport
@@ -56,7 +55,7 @@ struct TestServer: Sendable {
         options.port = 0
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
         nonisolated(unsafe) var registered: Routes?
-        let application = buildApplication(
+        let application = buildServer(
             service: service, options: options, metrics: metrics, logger: logger,
             extraRoutes: { registered = $0 }, onListening: { port.yield($0) })
         let group = ServiceGroup(

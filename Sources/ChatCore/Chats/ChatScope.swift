@@ -1,3 +1,5 @@
+package import NIOCore
+
 /// One chat of one tenant, as far as who asks may see and change it.
 package struct ChatScope: Sendable {
     package let id: Chat.ID
@@ -33,14 +35,56 @@ package struct ChatScope: Sendable {
     ///
     /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad content; what `GroupCommit.submit` throws.
     package func send(_ content: MessageContent, key: IdempotencyKey? = nil) async throws -> AppendedMessage {
-        try tenant.access.require(.write)
-        try content.check()
-        let new = NewMessage(
-            tenant: tenant.id, chat: id, content: content, key: key,
-            origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch))
-        switch try await tenant.service.chatWriter.submit(.message(new)) {
+        switch try await tenant.service.chatWriter.submit(change(content, key)) {
         case .message(let appended): return appended
         }
+    }
+
+    /// The same for a caller that does not wait.
+    ///
+    /// - Parameter done: called once, on the event loop. With what came of a whole batch at once, so that it costs one wake-up.
+    package func send(
+        _ content: MessageContent, key: IdempotencyKey?, on eventLoop: any EventLoop,
+        _ done: @escaping @Sendable (Result<AppendedMessage, ChatError>) -> Void
+    ) {
+        do throws(ChatError) {
+            let change = try change(content, key)
+            tenant.service.chatWriter.submit(change, on: eventLoop) { result in
+                done(
+                    result.map { outcome in
+                        switch outcome {
+                        case .message(let appended): appended
+                        }
+                    })
+            }
+        } catch {
+            done(.failure(error))
+        }
+    }
+
+    private func change(_ content: MessageContent, _ key: IdempotencyKey?) throws(ChatError) -> ChatChange {
+        try tenant.access.require(.write)
+        try content.check()
+        return .message(
+            NewMessage(
+                tenant: tenant.id, chat: id, content: content, key: key,
+                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch)))
+    }
+
+    /// A message, where it can be read at once.
+    ///
+    /// - Returns: nil where it must be asked for.
+    /// - Throws: as `message(_:)`.
+    package func messageNow(_ number: Substring) throws -> Message? {
+        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
+        return try tenant.readNow { try $0.messageNow(number, in: id) }
+    }
+
+    /// A page, where it can be read at once: one whose bodies are no more than `page.bytes`.
+    ///
+    /// - Returns: nil where it must be asked for.
+    package func messagesNow(_ page: Page) throws -> PageOf<Message>? {
+        try tenant.readNow { try $0.messagesNow(in: id, page: page) }
     }
 
     /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.

@@ -1,5 +1,6 @@
 package import Logging
 package import Metrics
+package import NIOCore
 import ServiceLifecycle
 import Synchronization
 
@@ -26,7 +27,13 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     /// all that wait for it can still be told which.
     package typealias Write = @Sendable ([Entry], _ within: Duration) async throws -> [Result<Outcome, ChatError>]
 
-    private typealias Waiter = CheckedContinuation<Result<Outcome, ChatError>, Never>
+    private enum Waiter {
+        case task(CheckedContinuation<Result<Outcome, ChatError>, Never>)
+        case loop(any EventLoop, Done)
+    }
+
+    /// Takes the outcome of an entry.
+    package typealias Done = @Sendable (Result<Outcome, ChatError>) -> Void
 
     private struct State {
         var queue: CommitQueue<Entry>
@@ -79,33 +86,73 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     /// - Throws: `.overloaded`, `.shuttingDown`, `.keyInFlight` at once; `.timedOut` or `.outcomeUnknown` at the deadline;
     ///   or what the store answered for this entry.
     package func submit(_ entry: Entry) async throws(ChatError) -> Outcome {
-        let result = await withCheckedContinuation { (waiter: Waiter) in
-            var refusal: ChatError?
-            var needsCommitter = false
-            var needsWatch = false
-            var needsWake = false
-            state.withLock { state in
-                do throws(ChatError) {
-                    let ticket = try state.queue.enqueue(entry, now: time.now())
-                    state.waiters[ticket] = waiter
-                    needsCommitter = startsCommitter(&state)
-                    needsWake = Self.awaitsStart(&state)
-                    needsWatch = !state.isWatched
-                    state.isWatched = true
-                    metrics.depth.set(state.queue.pendingCount)
-                } catch {
-                    refusal = error
-                }
-            }
-            if let refusal {
-                metrics.refused(refusal)
-                waiter.resume(returning: .failure(refusal))
-            }
-            if needsCommitter { startCommitter() }
-            if needsWake { awaitStart() }
-            if needsWatch { Task.detached { await self.watchDeadlines() } }
+        let result = await withCheckedContinuation { continuation in
+            enqueue(entry, .task(continuation)) { continuation.resume(returning: .failure($0)) }
         }
         return try result.get()
+    }
+
+    /// The same for a caller that does not wait.
+    ///
+    /// - Parameters:
+    ///   - eventLoop: where the outcome is wanted. All of a batch that one loop wants are handed over together, so that the loop
+    ///     is woken once.
+    ///   - done: called once, on the event loop; where the entry is refused at once, and this is that loop, before this
+    ///     returns.
+    package func submit(_ entry: Entry, on eventLoop: any EventLoop, _ done: @escaping Done) {
+        enqueue(entry, .loop(eventLoop, done)) { refusal in
+            if eventLoop.inEventLoop { done(.failure(refusal)) } else { eventLoop.execute { done(.failure(refusal)) } }
+        }
+    }
+
+    private func enqueue(_ entry: Entry, _ waiter: Waiter, refused: (ChatError) -> Void) {
+        var refusal: ChatError?
+        var needsCommitter = false
+        var needsWatch = false
+        var needsWake = false
+        let now = time.now()
+        state.withLock { state in
+            do throws(ChatError) {
+                let ticket = try state.queue.enqueue(entry, now: now)
+                state.waiters[ticket] = waiter
+                needsCommitter = startsCommitter(&state)
+                needsWake = Self.awaitsStart(&state)
+                needsWatch = !state.isWatched
+                state.isWatched = true
+                metrics.depth.set(state.queue.pendingCount)
+            } catch {
+                refusal = error
+            }
+        }
+        if let refusal {
+            metrics.refused(refusal)
+            refused(refusal)
+        }
+        if needsCommitter { startCommitter() }
+        if needsWake { awaitStart() }
+        if needsWatch { Task.detached { await self.watchDeadlines() } }
+    }
+
+    /// Hands outcomes to those who wait for them: one wake-up for each event loop.
+    private static func handOut(_ outcomes: [(Waiter, Result<Outcome, ChatError>)]) {
+        var loops: [(loop: any EventLoop, outcomes: [(Done, Result<Outcome, ChatError>)])] = []
+        for (waiter, result) in outcomes {
+            switch waiter {
+            case .task(let continuation): continuation.resume(returning: result)
+            case .loop(let loop, let done):
+                if let index = loops.firstIndex(where: { $0.loop === loop }) {
+                    loops[index].outcomes.append((done, result))
+                } else {
+                    var first: [(Done, Result<Outcome, ChatError>)] = []
+                    first.reserveCapacity(outcomes.count)
+                    first.append((done, result))
+                    loops.append((loop, first))
+                }
+            }
+        }
+        for (loop, outcomes) in loops {
+            loop.execute { for (done, result) in outcomes { done(result) } }
+        }
     }
 
     /// Runs until shutdown, then refuses new entries and returns when the last accepted one has its outcome.
@@ -206,15 +253,18 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
 
     /// Hands out the results.
     private func finish(_ batch: CommitQueue<Entry>.Batch, _ results: [Result<Outcome, ChatError>]) {
-        var waiters: [Waiter?] = []
+        var outcomes: [(Waiter, Result<Outcome, ChatError>)] = []
+        outcomes.reserveCapacity(results.count)
         var drained: [CheckedContinuation<Void, Never>] = []
         state.withLock { state in
             state.queue.finish(batch, held: results.indices.filter { results[$0].isHeld })
-            // Nil where the deadline has passed and the request has its answer already, and where it waits on.
-            waiters = zip(batch.tickets, results).map { $1.isHeld ? nil : state.waiters.removeValue(forKey: $0) }
+            for (ticket, result) in zip(batch.tickets, results) where !result.isHeld {
+                // None where the deadline has passed and the request has its answer already.
+                if let waiter = state.waiters.removeValue(forKey: ticket) { outcomes.append((waiter, result)) }
+            }
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
-        for (waiter, result) in zip(waiters, results) { waiter?.resume(returning: result) }
+        Self.handOut(outcomes)
         for done in drained { done.resume() }
     }
 
@@ -241,10 +291,8 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
             metrics.depth.set(state.queue.pendingCount)
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }
         }
-        for (waiter, error) in late {
-            metrics.refused(error)
-            waiter.resume(returning: .failure(error))
-        }
+        for (_, error) in late { metrics.refused(error) }
+        Self.handOut(late.map { ($0, .failure($1)) })
         for done in drained { done.resume() }
     }
 }

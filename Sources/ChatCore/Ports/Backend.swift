@@ -5,6 +5,8 @@ package struct Backend: Sendable {
     package var tenants: any TenantStore
     package var chats: any ChatStore
     package var messages: any MessageStore
+    /// Nil where reading means asking a server.
+    package var local: (any LocalReads)?
     package var tenantLog: any TenantLog
     package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
@@ -36,6 +38,7 @@ package struct Backend: Sendable {
         tenants: any TenantStore,
         chats: any ChatStore,
         messages: any MessageStore,
+        local: (any LocalReads)? = nil,
         tenantLog: any TenantLog,
         newChatLog: any NewChatLog,
         chatLog: any ChatLog,
@@ -54,6 +57,7 @@ package struct Backend: Sendable {
         self.tenants = tenants
         self.chats = chats
         self.messages = messages
+        self.local = local
         self.tenantLog = tenantLog
         self.newChatLog = newChatLog
         self.chatLog = chatLog

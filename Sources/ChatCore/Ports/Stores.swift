@@ -37,6 +37,15 @@ package protocol MessageStore: Sendable {
     func tail(of chat: Chat.ID) async throws -> LogTail
 }
 
+/// Short reads of a store in this process, for a caller that may not wait: a few microseconds, on its own thread.
+package protocol LocalReads: Sendable {
+    /// - Returns: nil where it must be read by the `MessageStore`.
+    /// - Throws: `ChatError.notFound` when there is none.
+    func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message?
+    /// - Returns: nil where it must be read by the `MessageStore`: the bodies are more than `page.bytes`.
+    func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>?
+}
+
 /// What changes chats, a batch at a time.
 package protocol ChatLog: Sendable {
     /// Stores the batch in one durable transaction: when this returns, every `success` is on disk.

@@ -71,6 +71,26 @@ package struct TenantScope: Sendable {
         return try await read { try await $0.chat(number) }
     }
 
+    /// The chat with that number, where its id is known.
+    package func knownChat(_ number: Substring) -> ChatScope? {
+        guard let number = Chat.Number(digits: number),
+            let id = service.chatIDs[ChatAddress(tenant: id, number: number)], service.backend.epoch() == epoch
+        else { return nil }
+        return ChatScope(id: id, number: number, tenant: self)
+    }
+
+    /// Reads at once, on this thread.
+    ///
+    /// - Returns: nil where it has to be read in the other way: the store has none of this, or another server has come into
+    ///   use since the ids were looked up.
+    func readNow<Result>(_ body: (any LocalReads) throws -> Result?) throws -> Result? {
+        guard let local = service.backend.local else { return nil }
+        try access.require(.read)
+        let result = Swift.Result { try body(local) }
+        guard service.backend.epoch() == epoch else { return nil }
+        return try result.get()
+    }
+
     /// By the ids that are known: for `read`.
     func chat(_ number: Chat.Number) async throws -> ChatScope {
         let address = ChatAddress(tenant: id, number: number)

@@ -18,30 +18,39 @@ package struct Timestamp: Hashable, Comparable, Sendable {
 
     /// RFC 3339 with milliseconds (cut, not rounded) and `Z`: `2026-11-22T16:57:44.194Z`.
     package var rfc3339: String {
+        String(unsafeUninitializedCapacity: Self.rfc3339Length) { buffer in
+            writeRFC3339(to: buffer)
+            return Self.rfc3339Length
+        }
+    }
+
+    package static let rfc3339Length = 24
+
+    /// - Parameter buffer: takes `rfc3339Length` bytes.
+    package func writeRFC3339(to buffer: UnsafeMutableBufferPointer<UInt8>) {
         let (days, microsecondOfDay) = min(
             max(microseconds, Self.years0To9999.lowerBound), Self.years0To9999.upperBound
         )
         .flooredDivision(by: 86_400_000_000)
         let (year, month, day) = Self.civilDate(daysSince1970: days)
         let milliseconds = microsecondOfDay / 1000
-        let parts: [(value: Int64, width: Int, mark: UInt8)] = [
-            (year, 4, UInt8(ascii: "-")), (month, 2, UInt8(ascii: "-")), (day, 2, UInt8(ascii: "T")),
-            (milliseconds / 3_600_000, 2, UInt8(ascii: ":")), (milliseconds / 60_000 % 60, 2, UInt8(ascii: ":")),
-            (milliseconds / 1000 % 60, 2, UInt8(ascii: ".")), (milliseconds % 1000, 3, UInt8(ascii: "Z")),
-        ]
-        return String(unsafeUninitializedCapacity: 24) { buffer in
-            var end = 0
-            for part in parts {
-                var value = part.value
-                for index in (end..<end + part.width).reversed() {
-                    buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10)
-                    value /= 10
-                }
-                buffer[end + part.width] = part.mark
-                end += part.width + 1
+        var end = 0
+        func write(_ value: Int64, _ width: Int, _ mark: UInt8) {
+            var value = value
+            for index in stride(from: end + width - 1, through: end, by: -1) {
+                buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10)
+                value /= 10
             }
-            return end
+            buffer[end + width] = mark
+            end += width + 1
         }
+        write(year, 4, UInt8(ascii: "-"))
+        write(month, 2, UInt8(ascii: "-"))
+        write(day, 2, UInt8(ascii: "T"))
+        write(milliseconds / 3_600_000, 2, UInt8(ascii: ":"))
+        write(milliseconds / 60_000 % 60, 2, UInt8(ascii: ":"))
+        write(milliseconds / 1000 % 60, 2, UInt8(ascii: "."))
+        write(milliseconds % 1000, 3, UInt8(ascii: "Z"))
     }
 
     /// The proleptic Gregorian date, by Howard Hinnant's `civil_from_days`

@@ -1,28 +1,16 @@
 import HTTPTypes
-import Hummingbird
 import NIOCore
 
 /// What people and their tools read.
 struct DocumentsController {
     func add(to routes: Routes) {
-        routes.on(.get, "/openapi.yaml") { _, _ in
+        routes.on(.get, "/openapi.yaml") { _ in
             // Browsers save what is `application/yaml` (RFC 9512), and tools go by the name, not by the type.
-            .text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self))
+            .now(.text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self)))
         }
         for (path, page) in [("/", WebPage.chat), ("/docs", WebPage.docs)] {
             let response = page.response
-            routes.on(.get, path) { _, _ in response }
+            routes.on(.get, path) { _ in .now(response) }
         }
-    }
-}
-
-extension Response {
-    static func text(
-        _ text: String,
-        type: String = "text/plain; charset=utf-8",
-        status: HTTPResponse.Status = .ok
-    ) -> Response {
-        Response(
-            status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
     }
 }

@@ -1,5 +1,5 @@
 import HTTPTypes
-import Hummingbird
+
 
 /// For load balancers, orchestrators and Prometheus. None of these needs a token.
 struct HealthController {
@@ -12,28 +12,28 @@ struct HealthController {
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
 
     /// Whether a request is for one of these.
-    static func answers(_ head: HTTPRequest) -> Bool {
-        let path = head.path.map { $0.prefix { $0 != "?" } } ?? ""
-        return [.get, .head].contains(head.method) && paths.contains(String(path))
+    static func answers(_ request: Request) -> Bool {
+        [.get, .head].contains(request.method) && paths.contains(request.path)
     }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/up", up)
-        routes.on(.get, "/livez") { _, _ in .text("ok\n") }
-        routes.on(.get, "/readyz", ready)
-        routes.on(.get, "/metrics") { _, _ in
-            .text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8")
+        routes.on(.get, "/up") { _ in .task(up) }
+        routes.on(.get, "/livez") { _ in .now(.text("ok\n")) }
+        routes.on(.get, "/readyz") { _ in .task(ready) }
+        routes.on(.get, "/metrics") { _ in
+            // It is some work.
+            .task { .text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
         }
     }
 
     /// As Rails answers it: a page that is green, or red.
-    private func up(_ request: Request, _ context: ChatContext) async throws -> Response {
+    @Sendable private func up() async throws -> Response {
         var response = Response.text(Self.page("green"), type: "text/html; charset=utf-8")
         do {
             try await probe()
         } catch {
             response = .text(Self.page("red"), type: "text/html; charset=utf-8", status: .serviceUnavailable)
-            response.headers[.retryAfter] = "2"
+            response.add("Retry-After", "2")
         }
         return response
     }
@@ -42,7 +42,7 @@ struct HealthController {
         "<!DOCTYPE html><html><body style=\"background-color: \(color)\"></body></html>"
     }
 
-    private func ready(_ request: Request, _ context: ChatContext) async throws -> Response {
+    @Sendable private func ready() async throws -> Response {
         try await probe()
         return .text((["ok"] + notes()).joined(separator: "\n") + "\n")
     }

@@ -1,6 +1,4 @@
 import ChatCore
-import HTTPTypes
-import Hummingbird
 
 extension Page {
     /// Reads `limit`, `after`, `before` and `order`.

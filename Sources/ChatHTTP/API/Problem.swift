@@ -1,6 +1,5 @@
 package import ChatCore
 package import HTTPTypes
-import Hummingbird
 import NIOCore
 
 /// An error answer, as RFC 9457 (`application/problem+json`) writes it.
@@ -133,25 +132,18 @@ extension Problem {
         return writer.buffer
     }
 
-    static let mediaType = "application/problem+json"
+    static let mediaType: StaticString = "application/problem+json"
 
     /// - Parameter mediaType: another name for the same, for a client that does not know that one.
-    func headers(as mediaType: String = mediaType) -> HTTPFields {
-        var headers: HTTPFields = [.contentType: mediaType]
-        if let retryAfter { headers[.retryAfter] = String(retryAfter) }
-        if !allow.isEmpty { headers[.allow] = allow.map(\.rawValue).joined(separator: ", ") }
+    func response(requestID: String, as mediaType: StaticString = mediaType) -> Response {
+        var response = Response(status: status, contentType: mediaType, body: document(requestID: requestID))
+        response.add("Retry-After", retryAfter.map { String($0) })
+        if !allow.isEmpty { response.add("Allow", allow.map(\.rawValue).joined(separator: ", ")) }
         if let upgrade {
-            headers[.upgrade] = upgrade
-            headers[.connection] = "upgrade"
-            headers[.secWebSocketVersion] = "13"
+            response.add("Upgrade", upgrade)
+            response.add("Sec-WebSocket-Version", "13")
         }
-        if closesConnection { headers[.connection] = "close" }
-        return headers
-    }
-
-    func response(requestID: String, as mediaType: String = mediaType) -> Response {
-        Response(
-            status: status, headers: headers(as: mediaType),
-            body: ResponseBody(byteBuffer: document(requestID: requestID)))
+        response.closesConnection = closesConnection
+        return response
     }
 }

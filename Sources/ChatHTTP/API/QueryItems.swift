@@ -1,5 +1,3 @@
-import Hummingbird
-
 /// The parameters of a query string, read as forms write them: `+` is a space, the last of a repeated name counts.
 ///
 /// Names are the same when their bytes are; for Swift's strings, which are the same when they look the same, finding that out
@@ -8,7 +6,7 @@ struct QueryItems {
     private var items: [(name: [UInt8], value: String?)] = []
 
     /// - Parameter query: what follows the `?`.
-    init(_ query: String?) {
+    init(_ query: Substring?) {
         for item in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
             let parts = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = String(formEncoded: parts[0]) else { continue }

@@ -1,10 +1,10 @@
 package import HTTPTypes
-package import Hummingbird
-import Synchronization
 
-/// The router, and a list of what was registered with it: for 405 answers, and for the test that compares the routes
-/// with openapi.yaml.
-package final class Routes: Sendable {
+/// Which endpoint answers a method and a path.
+///
+/// Paths are compared byte for byte, in the one spelling that each has: `//metrics` is not `/metrics`, for a proxy that bars
+/// `/metrics`. It is built before the server starts, and then only read.
+package final class Routes: @unchecked Sendable {
     package struct Route: Hashable, Sendable {
         package let method: HTTPRequest.Method
         /// With parameters in braces: `/applications/{token}`.
@@ -13,48 +13,141 @@ package final class Routes: Sendable {
         static let jsonSuffix = ".json"
     }
 
-    package typealias Handler = @Sendable (Request, ChatContext) async throws -> Response
+    /// What a route does.
+    final class Entry: Sendable {
+        let route: Route
+        /// Whether the endpoint is called when the body is there, or at once.
+        let takesBody: Bool
+        let endpoint: Endpoint
 
-    nonisolated(unsafe) private let router: Router<ChatContext>
-    private let registered = Mutex<[Route]>([])
-
-    init(router: Router<ChatContext>) { self.router = router }
-
-    package var all: [Route] { registered.withLock(\.self) }
-
-    /// Registers a handler. HEAD comes with GET by itself.
-    package func on(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
-        router.on(RouterPath(path), method: method, use: handler)
-        registered.withLock { $0.append(Route(method: method, path: path)) }
+        init(_ route: Route, takesBody: Bool, endpoint: @escaping Endpoint) {
+            self.route = route
+            self.takesBody = takesBody
+            self.endpoint = endpoint
+        }
     }
 
-    /// Registers a handler of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
-    /// spell it.
-    func onJSON(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
-        on(method, path, handler)
-        on(method, path + Route.jsonSuffix, handler)
-    }
+    /// What a path leads to.
+    struct Match {
+        /// Of the path, one a method.
+        let entries: [Entry]
+        let parameters: PathParameters
 
-    /// The pattern that `path` matches, and its methods; of two patterns the more literal one, as for the router.
-    func match(_ path: String) -> (path: String, methods: [HTTPRequest.Method])? {
-        let parts = path.split(separator: "/")
-        let matches = all.filter { $0.matches(parts) }
-        guard let pattern = matches.min(by: { $0.openness < $1.openness })?.path else { return nil }
-        let methods = matches.filter { $0.path == pattern }.map(\.method)
-        return (pattern, methods.contains(.get) ? methods + [.head] : methods)
-    }
-}
+        var path: String { entries[0].route.path }
+        var methods: [HTTPRequest.Method] {
+            let methods = entries.map(\.route.method)
+            return methods.contains(.get) ? methods + [.head] : methods
+        }
 
-extension Routes.Route {
-    /// Lower for a more literal pattern.
-    fileprivate var openness: Int { path.count { $0 == "{" } * 2 - (path.hasSuffix(Self.jsonSuffix) ? 1 : 0) }
-
-    fileprivate func matches(_ parts: [Substring]) -> Bool {
-        let pattern = path.split(separator: "/")
-        return pattern.count == parts.count
-            && zip(pattern, parts).allSatisfy { pattern, part in
-                guard pattern.hasPrefix("{") else { return pattern == part }
-                return !pattern.hasSuffix(Self.jsonSuffix) || part.hasSuffix(Self.jsonSuffix)
+        /// HEAD is answered as GET is, without the body.
+        func entry(for method: HTTPRequest.Method) -> Entry? {
+            for entry in entries
+            where entry.route.method == method || method == .head && entry.route.method == .get {
+                return entry
             }
+            return nil
+        }
+    }
+
+    /// One place in the paths, between two slashes.
+    private final class Node {
+        var literals: [(text: String, node: Node)] = []
+        var parameter: Node?
+        /// Of the path that ends here, and of the one that ends here with `.json`.
+        var entries: [Entry] = []
+        var jsonEntries: [Entry] = []
+
+        func child(_ part: Substring) -> Node {
+            if part.hasPrefix("{") {
+                if parameter == nil { parameter = Node() }
+                return parameter!
+            }
+            if let known = literals.first(where: { $0.text == part }) { return known.node }
+            let node = Node()
+            literals.append((String(part), node))
+            return node
+        }
+    }
+
+    private let root = Node()
+    private var routes: [Route] = []
+
+    package var all: [Route] { routes }
+
+    /// Registers an endpoint. HEAD comes with GET by itself.
+    package func on(
+        _ method: HTTPRequest.Method, _ path: String, takesBody: Bool = false, _ endpoint: @escaping Endpoint
+    ) {
+        add(method, path, isJSON: false, takesBody: takesBody, endpoint)
+    }
+
+    /// Registers an endpoint of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
+    /// spell it.
+    func onJSON(
+        _ method: HTTPRequest.Method, _ path: String, takesBody: Bool = false, _ endpoint: @escaping Endpoint
+    ) {
+        add(method, path, isJSON: false, takesBody: takesBody, endpoint)
+        add(method, path, isJSON: true, takesBody: takesBody, endpoint)
+    }
+
+    private func add(
+        _ method: HTTPRequest.Method, _ path: String, isJSON: Bool, takesBody: Bool, _ endpoint: @escaping Endpoint
+    ) {
+        let parts = path.split(separator: "/")
+        let names = parts.filter { $0.hasPrefix("{") }
+        precondition(zip(names, PathParameters.names).allSatisfy { $0 == $1 }, "parameters stand in one order")
+        let node = parts.reduce(root) { $0.child($1) }
+        let route = Route(method: method, path: isJSON ? path + Route.jsonSuffix : path)
+        let entry = Entry(route, takesBody: takesBody, endpoint: endpoint)
+        if isJSON { node.jsonEntries.append(entry) } else { node.entries.append(entry) }
+        routes.append(route)
+    }
+
+    /// - Returns: nil when no route has the path.
+    func match(_ path: String) -> Match? {
+        var path = path
+        path.makeContiguousUTF8()
+        var (node, parameters, depth) = (root, PathParameters(), 0)
+        let utf8 = path.utf8
+        guard utf8.first == UInt8(ascii: "/") else { return nil }
+        var start = utf8.index(after: utf8.startIndex)
+        if start == utf8.endIndex { return root.entries.isEmpty ? nil : Match(entries: root.entries, parameters: parameters) }
+        while true {
+            let end = utf8[start...].firstIndex(of: UInt8(ascii: "/")) ?? utf8.endIndex
+            let part = path[start..<end]
+            let isEnd = end == utf8.endIndex
+            guard !part.isEmpty else { return nil }
+            if isEnd, let match = Self.jsonMatch(part, node, parameters, depth) { return match }
+            if let literal = Self.literal(part, node) {
+                node = literal
+            } else if let parameter = node.parameter {
+                node = parameter
+                parameters.append(part, depth: depth)
+                depth += 1
+            } else {
+                return nil
+            }
+            if isEnd { return node.entries.isEmpty ? nil : Match(entries: node.entries, parameters: parameters) }
+            start = utf8.index(after: end)
+        }
+    }
+
+    private static func literal(_ part: Substring, _ node: Node) -> Node? {
+        for (text, child) in node.literals where text.utf8.elementsEqual(part.utf8) { return child }
+        return nil
+    }
+
+    private static func jsonMatch(
+        _ part: Substring, _ node: Node, _ parameters: PathParameters, _ depth: Int
+    ) -> Match? {
+        guard part.utf8.last == UInt8(ascii: "n"), part.hasSuffix(Route.jsonSuffix) else { return nil }
+        let name = part.dropLast(Route.jsonSuffix.count)
+        if let child = literal(name, node), !child.jsonEntries.isEmpty {
+            return Match(entries: child.jsonEntries, parameters: parameters)
+        }
+        guard !name.isEmpty, let child = node.parameter, !child.jsonEntries.isEmpty else { return nil }
+        var parameters = parameters
+        parameters.append(name, depth: depth)
+        return Match(entries: child.jsonEntries, parameters: parameters)
     }
 }

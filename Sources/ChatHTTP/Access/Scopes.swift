@@ -1,26 +1,38 @@
 import ChatCore
-import Hummingbird
 
-/// Who asks, the application and the chat of a request: found here for all routes, before their handlers are called.
+/// Who asks, the application and the chat of a request: found here for all routes, before their endpoints are called. What
+/// is known already is found at once; what is not is looked up by a task.
 struct Scopes {
     let service: ChatService
 
-    /// A handler for a path with an application's token.
-    func tenant(
-        _ handler: @escaping @Sendable (Request, ChatContext, TenantScope) async throws -> Response
-    ) -> Routes.Handler {
-        { [service] request, context in
-            let access = try await service.access(Credentials(pathToken: context.parameter("token")))
-            return try await handler(request, context, access.tenant)
+    /// An endpoint for a path with an application's token.
+    func tenant(_ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult) -> Endpoint {
+        { [service] call in
+            let credentials = Credentials(pathToken: call.parameters.token)
+            if let access = service.knownAccess(credentials) { return try endpoint(call, access.tenant) }
+            return .task { try await endpoint(call, service.access(credentials).tenant).response() }
         }
     }
 
-    /// A handler for a path with a chat's number as well.
-    func chat(
-        _ handler: @escaping @Sendable (Request, ChatContext, ChatScope) async throws -> Response
-    ) -> Routes.Handler {
-        tenant { request, context, tenant in
-            try await handler(request, context, tenant.chat(context.parameter("chat_number")))
+    /// An endpoint for a path with a chat's number as well.
+    func chat(_ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult) -> Endpoint {
+        tenant { call, tenant in
+            if let chat = tenant.knownChat(call.parameters.chatNumber) { return try endpoint(call, chat) }
+            return .task { try await endpoint(call, tenant.chat(call.parameters.chatNumber)).response() }
+        }
+    }
+}
+
+extension EndpointResult {
+    /// Waits for it, in a task.
+    func response() async throws -> Response {
+        switch self {
+        case .now(let response): response
+        case .task(let body): try await body()
+        case .later(let start):
+            try await withCheckedThrowingContinuation { continuation in
+                start { continuation.resume(with: $0) }
+            }
         }
     }
 }

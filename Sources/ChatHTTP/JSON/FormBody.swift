@@ -63,17 +63,6 @@ extension String {
     }
 }
 
-extension UInt8 {
-    fileprivate var hexValue: UInt8? {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
-}
-
 extension Problem {
     fileprivate static func malformedForm(_ detail: String) -> Problem {
         Problem(status: .badRequest, code: "malformed_form", detail: "The form is malformed. \(detail)")

@@ -1,6 +1,5 @@
 import ChatCore
 import HTTPTypes
-import Hummingbird
 import NIOCore
 
 /// Live messages of many chats, and sending, over one WebSocket.
@@ -16,23 +15,30 @@ struct SocketController {
     }
 
     /// All that can be refused is refused as a problem.
-    private func connect(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
-        let headers = try WebSocketHandshake.answer(request)
+    @Sendable private func connect(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
+        let request = call.request
+        let accept = try WebSocketHandshake.accept(request)
         // Browsers open a socket from any page without asking, as they ask before other requests (CORS); they only say
         // which page it is.
-        let (origin, host) = (request.headers[.origin], request.head.authority)
-        guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
-        let (limits, metrics, budget, client) = (limits, metrics, budget, context.client)
-        let opening = try await tenant.access.open()
-        let mayConnect = try await context.leaveHTTP(.upgrade) { _ in
-            let intake = SocketIntake(client: client, budget: budget)
-            return [
-                ByteToMessageHandler(FrameDecoder(intake: intake)),
-                WebSocketHandler(
-                    tenant: tenant, opening: opening, limits: limits, metrics: metrics, intake: intake),
-            ]
+        guard Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin) else {
+            throw Problem.foreignOrigin
         }
-        guard mayConnect else { throw Problem.upgradeRequired }
-        return Response(status: .switchingProtocols, headers: headers)
+        let (limits, metrics, budget, client) = (limits, metrics, budget, call.client)
+        return .task {
+            let opening = try await tenant.access.open()
+            var response = Response(status: .switchingProtocols)
+            response.add("Upgrade", "websocket")
+            response.add("Connection", "upgrade")
+            response.add("Sec-WebSocket-Accept", accept)
+            response.departure = .upgrade {
+                let intake = SocketIntake(client: client, budget: budget)
+                return [
+                    ByteToMessageHandler(FrameDecoder(intake: intake)),
+                    WebSocketHandler(
+                        tenant: tenant, opening: opening, limits: limits, metrics: metrics, intake: intake),
+                ]
+            }
+            return response
+        }
     }
 }

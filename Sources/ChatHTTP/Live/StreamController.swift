@@ -1,7 +1,5 @@
 import ChatCore
 import HTTPTypes
-import Hummingbird
-import NIOHTTP1
 
 /// Live messages as server-sent events.
 struct StreamController {
@@ -14,27 +12,21 @@ struct StreamController {
     }
 
     /// All that can be refused is refused before the answer begins.
-    private func stream(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let subscription = try await chat.subscribe(after: request.streamCursor())
-        context.whenClientLeaves { subscription.cancel() }
-        if request.method != .head {
-            let (limits, metrics) = (limits, metrics)
-            let mayStream = try await context.leaveHTTP(.stream) { version in
-                let isChunked = version != .http1_0
-                return [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
+    @Sendable private func stream(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let cursor = try call.request.streamCursor()
+        return .task { [limits, metrics] in
+            let subscription = try await chat.subscribe(after: cursor)
+            call.whenClientLeaves { subscription.cancel() }
+            var response = Response(contentType: "text/event-stream")
+            // Not even compressed: what changes a stream also holds it back.
+            response.cacheControl = "no-store, no-transform"
+            response.add("X-Accel-Buffering", "no")
+            // A stream has its connection to itself, and takes it along.
+            response.departure = .stream { isChunked in
+                [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
             }
-            guard mayStream else { throw ChatError.invalid(["A request for a stream has no body"]) }
+            return response
         }
-        return Response(
-            status: .ok,
-            headers: [
-                .contentType: "text/event-stream",
-                // Not even compressed: what changes a stream also holds it back.
-                .cacheControl: "no-store, no-transform",
-                .xAccelBuffering: "no",
-                // A stream has its connection to itself, and takes it along.
-                .connection: "close",
-            ])
     }
 }
 
@@ -44,16 +36,11 @@ extension Request {
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
     fileprivate func streamCursor() throws(ChatError) -> Cursor? {
         var errors: [String] = []
-        let after = QueryItems(uri.query)["after"].flatMap { Cursor.read($0, "After", &errors) }
+        let after = QueryItems(query)["after"].flatMap { Cursor.read($0, "After", &errors) }
         // An empty one is how a client says that it has seen none.
         let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
         let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
         guard errors.isEmpty else { throw .invalid(errors) }
         return lastEventID ?? after
     }
-}
-
-extension HTTPField.Name {
-    static let lastEventID = HTTPField.Name("Last-Event-ID")!
-    fileprivate static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

@@ -1,13 +1,12 @@
 import Cryptography
 import Foundation
 import HTTPTypes
-import Hummingbird
 
 /// The opening handshake of RFC 6455, 4.2, of version 13 and with no extension and no subprotocol.
 enum WebSocketHandshake {
-    /// - Returns: the headers of the 101.
+    /// - Returns: the `Sec-WebSocket-Accept` of the 101.
     /// - Throws: a `Problem`: 426 for a request that does not ask for this, 400 for one that asks wrongly.
-    static func answer(_ request: Request) throws(Problem) -> HTTPFields {
+    static func accept(_ request: Request) throws(Problem) -> String {
         let headers = request.headers
         guard request.method == .get, headers.list(.upgrade, has: "websocket"),
             headers.list(.connection, has: "upgrade"), headers[.secWebSocketVersion]?.isName("13") == true
@@ -15,22 +14,8 @@ enum WebSocketHandshake {
         guard let key = headers[.secWebSocketKey], let bytes = Data(base64Encoded: key), bytes.count == 16 else {
             throw .badHandshake("Sec-WebSocket-Key must be 16 bytes in base64.")
         }
-        guard headers[.transferEncoding] == nil, (headers[.contentLength] ?? "0").isName("0") else {
-            throw .badHandshake("A handshake has no body.")
-        }
-        let hash = SHA1.hash((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)
-        return [
-            .upgrade: "websocket", .connection: "upgrade", .secWebSocketAccept: Data(hash).base64EncodedString(),
-        ]
-    }
-}
-
-extension HTTPFields {
-    /// Whether a comma-separated header has that element.
-    fileprivate func list(_ name: HTTPField.Name, has element: StaticString) -> Bool {
-        (self[name] ?? "").utf8.split(separator: UInt8(ascii: ",")).contains {
-            Substring($0).trimmingCharacters(in: CharacterSet(charactersIn: " \t")).isName(element)
-        }
+        guard request.framing == .none else { throw .badHandshake("A handshake has no body.") }
+        return Data(SHA1.hash((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)).base64EncodedString()
     }
 }
 

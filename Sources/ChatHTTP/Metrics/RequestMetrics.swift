@@ -33,7 +33,7 @@ package final class RequestMetrics: Sendable {
     /// A connection was ended with this problem's code, or for being too slow, outside of any request's own measurement.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
-    func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, duration: Duration) {
+    func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, nanoseconds: Int64) {
         // A client may invent methods; a metric's labels must not grow with them.
         let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
         let key = Key(method: method, route: route, status: status.code)
@@ -47,7 +47,7 @@ package final class RequestMetrics: Sendable {
             timers[key] = timer
             return timer
         }
-        timer.record(duration: duration)
+        timer.recordNanoseconds(nanoseconds)
     }
 }
 

@@ -56,6 +56,7 @@ final class HeldBytes: Sendable {
     private let bytes: Int
     private let client: ClientAddress
     private let budget: ByteBudget
+    private let isReleased = Atomic(false)
 
     /// - Parameter bytes: that are counted already.
     fileprivate init(held bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
@@ -64,10 +65,10 @@ final class HeldBytes: Sendable {
         self.budget = budget
     }
 
-    convenience init(_ bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
-        budget.change(by: bytes, of: client)
-        self.init(held: bytes, of: client, in: budget)
-    }
+    deinit { release() }
 
-    deinit { budget.change(by: -bytes, of: client) }
+    /// Gives them back before this ends. Doing so again does nothing.
+    func release() {
+        if !isReleased.exchange(true, ordering: .relaxed) { budget.change(by: -bytes, of: client) }
+    }
 }

@@ -53,6 +53,7 @@ final class ConnectionSlots: Sendable {
         var spares = 0
         var streams = 0
         var isFull = false
+        var isQuiescing = false
     }
 
     /// All that may be open.
@@ -129,6 +130,25 @@ final class ConnectionSlots: Sendable {
             state.streams += 1
             slot.isStream.store(true, ordering: .relaxed)
             return true
+        }
+    }
+
+    /// Whether the server shuts down.
+    var isQuiescing: Bool { state.withLock(\.isQuiescing) }
+
+    /// Tells all connections that the server shuts down, and waits until they have closed. Streams and WebSockets that do not
+    /// hear of it are not waited for.
+    func quiesce() async {
+        let slots = state.withLock { state in
+            state.isQuiescing = true
+            return Array(state.slots.values)
+        }
+        for slot in slots { slot.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        let end = ContinuousClock.now.advanced(by: ConnectionState.linger * 2)
+        while !Task.isCancelled {
+            let (open, streams) = state.withLock { ($0.slots.count, $0.streams) }
+            if open == streams, streams == 0 || ContinuousClock.now >= end { return }
+            try? await Task.sleep(for: .milliseconds(5))  // Cut short by a cancellation.
         }
     }
 

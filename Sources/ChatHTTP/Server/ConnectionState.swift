@@ -1,6 +1,3 @@
-import HTTPTypes
-import NIOHTTPTypes
-
 /// How long a connection may take, and what it may send.
 package struct ConnectionLimits: Sendable {
     /// From the start, or from the end of an answer, until the head of the next request is complete.
@@ -13,174 +10,95 @@ package struct ConnectionLimits: Sendable {
     package init() {}
 }
 
-/// One connection's decisions, without a socket or a clock (`ConnectionGuard` acts on them).
+/// One connection's decisions, without a socket or a clock (`HTTPConnection` acts on them).
 ///
-/// A client that sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is
-/// one that does not read. What comes after a malformed request is never read as a request.
+/// There is one request in hand at a time; what a client pipelines waits, unread, until that one is answered. A client that
+/// sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is one that does not
+/// read. What comes after a malformed request is never read as a request.
 struct ConnectionState {
-    /// Where the connection is, and how many requests are in hand: read and not answered yet. A client that pipelines has
-    /// more than one.
-    private enum Phase {
-        /// None is in hand.
+    enum Phase: Equatable {
         case awaitingHead(since: Duration)
-        /// The newest may have been answered already.
-        case readingBody(since: Duration, unanswered: Int)
-        /// All of them have come whole.
-        case answering(unanswered: Int)
+        /// The body of the request in hand is on its way, and waited for.
+        case awaitingBody(since: Duration)
+        /// The request in hand is to be answered.
+        case answering
+        /// It was answered; the rest of its body is thrown away.
+        case discardingBody(since: Duration)
         /// The connection has left HTTP.
-        case switched
+        case departed
         /// Everything was said; what still arrives is thrown away until the client closes.
         case lingering(since: Duration)
     }
 
-    /// An answer whose head was written, and its end was not.
-    private struct Answer {
-        enum Kind {
-            case plain
-            /// It goes on until somebody ends it.
-            case stream
-            /// A 101.
-            case switching
-        }
-
-        let kind: Kind
-        /// Whether the client was told that none follows.
-        let isLast: Bool
-    }
-
-    /// After the last answer the socket stays open this long: closing it with unread input would reset the
-    /// connection, and the client might never see the answer.
+    /// After the last answer the socket stays open this long: closing it with unread input would reset the connection, and
+    /// the client might never see the answer.
     static let linger = Duration.seconds(2)
 
     let limits: ConnectionLimits
-    private var phase: Phase
-    private var answer: Answer?
+    private(set) var phase: Phase
     private var blockedSince: Duration?
-    private var quiescingSince: Duration?
+    /// Whether the request in hand is the last one that is read.
     private var hasLastRequest = false
-    private(set) var isBroken = false
-
-    /// Requests read and not answered yet.
-    var unanswered: Int {
-        switch phase {
-        case .readingBody(_, let unanswered), .answering(let unanswered): unanswered
-        case .awaitingHead, .switched, .lingering: 0
-        }
-    }
-
-    /// Whether there is no request in hand.
-    var isIdle: Bool { if case .awaitingHead = phase { true } else { false } }
-
-    var isStreaming: Bool { answer?.kind == .stream }
-
-    var isSwitching: Bool { answer?.kind == .switching }
-
-    var isLingering: Bool { if case .lingering = phase { true } else { false } }
+    /// The server shuts down: the next answer is the last.
+    private var isQuiescing = false
 
     init(limits: ConnectionLimits, now: Duration) {
         self.limits = limits
         self.phase = .awaitingHead(since: now)
     }
 
-    /// Whether the head to be written is that of the last answer: it must say so.
-    var isLastAnswer: Bool { hasLastRequest && unanswered == 1 }
+    /// Whether there is no request in hand.
+    var isIdle: Bool { if case .awaitingHead = phase { true } else { false } }
 
+    var isLingering: Bool { if case .lingering = phase { true } else { false } }
+
+    var hasDeparted: Bool { phase == .departed }
+
+    /// Whether an answer that is written now is the connection's last: it must say so.
+    var isLastAnswer: Bool { hasLastRequest || isQuiescing }
+
+    /// A head has come.
+    ///
     /// - Parameters:
-    ///   - isLast: for a head: the client wants no other request on this connection, or cannot be understood after it.
-    /// - Returns: false when the part is to be dropped, for it comes after the last request.
-    mutating func read(_ part: HTTPRequestPart, isLast: Bool = false, now: Duration) -> Bool {
-        if hasLastRequest, case .answering = phase { return false }
-        switch part {
-        case .head:
-            hasLastRequest = isLast
-            phase = .readingBody(since: now, unanswered: unanswered + 1)
-        case .body: break
-        // A request may be answered before its body is read to the end.
-        case .end: phase = unanswered == 0 ? .awaitingHead(since: now) : .answering(unanswered: unanswered)
-        }
-        return true
+    ///   - isLast: the client wants no other request on this connection, or cannot be understood after it.
+    ///   - awaitsBody: whether it is answered only when its body is there.
+    mutating func begin(isLast: Bool, awaitsBody: Bool, now: Duration) {
+        hasLastRequest = isLast
+        phase = awaitsBody ? .awaitingBody(since: now) : .answering
     }
 
-    enum WriteAction: Equatable {
-        case write
-        /// Write it, then close the sending side and linger.
-        case writeAndLinger
-        /// Write it, then the answer for what could not be read, then close the sending side and linger.
-        case writeAndRefuse
-        /// The client was told that this is the end: nothing may follow.
-        case drop
-    }
+    /// The body that was waited for has come to its end.
+    mutating func hasBody() { phase = .answering }
 
-    mutating func write(_ part: HTTPResponsePart, now: Duration) -> WriteAction {
-        if isLingering { return .drop }
-        switch part {
-        case .head(let head):
-            let kind: Answer.Kind =
-                head.isEventStream ? .stream : head.status == .switchingProtocols ? .switching : .plain
-            answer = Answer(kind: kind, isLast: head.headerFields[.connection] == "close")
-            return .write
-        case .body:
-            return .write
-        case .end:
-            let isLast = answer?.isLast == true
-            answer = nil
-            switch phase {
-            case .readingBody(let since, let count): phase = .readingBody(since: since, unanswered: count - 1)
-            case .answering(let count) where count > 1: phase = .answering(unanswered: count - 1)
-            case .answering: phase = .awaitingHead(since: now)
-            case .awaitingHead, .switched, .lingering: break
-            }
-            if isLast || hasLastRequest && unanswered == 0 { return end(.writeAndLinger, now) }
-            return isBroken && unanswered == 0 ? end(.writeAndRefuse, now) : .write
-        }
-    }
-
-    enum BreakAction: Equatable {
-        /// Answer for it now, then close the sending side and linger.
-        case refuse
-        /// The request in hand will find out and answer.
-        case pass
-        /// The request in hand was answered already: close the sending side and linger.
+    enum Next: Equatable {
+        /// The next request may come.
+        case request
+        /// Close the sending side and linger.
         case linger
-        /// Other requests are answered first.
-        case wait
     }
 
-    /// What arrived is not HTTP, or too large to be read.
-    mutating func breakOff(now: Duration) -> BreakAction {
-        if isLingering { return .wait }
-        defer { isBroken = true }
-        switch phase {
-        case .readingBody(_, unanswered: 1...): return .pass
-        case .readingBody where !isBroken:
+    /// The request in hand was answered.
+    ///
+    /// - Parameters:
+    ///   - isLast: whether the client was told that this is the end.
+    ///   - isWhole: whether its body has been read to the end.
+    mutating func answered(isLast: Bool, isWhole: Bool, now: Duration) -> Next {
+        if isLast || isLastAnswer {
             phase = .lingering(since: now)
             return .linger
-        case .awaitingHead where !isBroken:
-            phase = .lingering(since: now)
-            return .refuse
-        case .awaitingHead, .readingBody, .answering, .switched, .lingering: return .wait
         }
+        phase = isWhole ? .awaitingHead(since: now) : .discardingBody(since: now)
+        return .request
     }
 
-    /// The server shuts down. Streams end with a last event; it does not wait for one that cannot write it.
-    mutating func quiesce(now: Duration) { quiescingSince = now }
+    /// The rest of a body that was thrown away has come to its end.
+    mutating func hasDiscardedBody(now: Duration) { phase = .awaitingHead(since: now) }
 
-    /// Whether the request in hand is the last one, and read to its end.
-    var mayLeaveHTTP: Bool {
-        if case .answering(unanswered: 1) = phase { hasLastRequest && !isBroken } else { false }
-    }
+    mutating func linger(now: Duration) { phase = .lingering(since: now) }
 
-    /// Whether the request in hand may be answered by a stream, which has the connection to itself: whether it was read to
-    /// its end. What the client has sent after it is of no interest.
-    var mayStream: Bool {
-        switch phase {
-        case .readingBody(_, let unanswered): unanswered > 1
-        case .answering: true
-        case .awaitingHead, .switched, .lingering: false
-        }
-    }
+    mutating func depart() { phase = .departed }
 
-    mutating func leaveHTTP() { phase = .switched }
+    mutating func quiesce() { isQuiescing = true }
 
     mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
 
@@ -189,21 +107,12 @@ struct ConnectionState {
         let phaseDeadline: Duration? =
             switch phase {
             case .awaitingHead(let since): since + limits.idle
-            case .readingBody(let since, _): since + limits.body
-            case .answering, .switched: nil
+            case .awaitingBody(let since), .discardingBody(let since): since + limits.body
+            case .answering, .departed: nil
             case .lingering(let since): since + Self.linger
             }
-        let streamDeadline = isStreaming ? quiescingSince.map { $0 + Self.linger } : nil
-        return [phaseDeadline, blockedSince.map { $0 + limits.write }, streamDeadline].compactMap(\.self).min()
+        guard let blockedSince else { return phaseDeadline }
+        let blockedDeadline = blockedSince + limits.write
+        return phaseDeadline.map { min($0, blockedDeadline) } ?? blockedDeadline
     }
-
-    private mutating func end(_ action: WriteAction, _ now: Duration) -> WriteAction {
-        phase = .lingering(since: now)
-        return action
-    }
-}
-
-extension HTTPResponse {
-    /// Whether the answer is one that goes on until somebody ends it.
-    var isEventStream: Bool { headerFields[.contentType] == "text/event-stream" }
 }

@@ -7,8 +7,8 @@ struct LineLogHandler: LogHandler {
 
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
-    private let format: Format
-    private let queue: LogQueue
+    let format: Format
+    let queue: LogQueue
 
     init(format: Format, level: Logger.Level, queue: LogQueue = .standardError) {
         self.format = format
@@ -28,10 +28,10 @@ struct LineLogHandler: LogHandler {
         queue.append(Self.line(event.level, event.message.description, fields(of: event), as: format))
     }
 
-    /// By name, without the framework's own request id: ours is among them.
+    /// By name.
     private func fields(of event: LogEvent) -> [Logger.Metadata.Element] {
         var all = event.metadata ?? [:]
-        for (key, value) in metadata where key != "hb.request.id" && all[key] == nil { all[key] = value }
+        for (key, value) in metadata where all[key] == nil { all[key] = value }
         return all.sorted { $0.key < $1.key }
     }
 
@@ -46,6 +46,16 @@ struct LineLogHandler: LogHandler {
         }
         line.append("\n")
         return line
+    }
+
+    /// A value as a line has it.
+    static func quoted(_ text: String, as format: Format) -> String {
+        var quoted = ""
+        switch format {
+        case .human: quoted.appendField(text)
+        case .json: quoted.appendQuoted(text)
+        }
+        return quoted
     }
 
     private static func appendHuman(

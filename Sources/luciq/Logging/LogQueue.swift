@@ -49,10 +49,17 @@ final class LogQueue: @unchecked Sendable {
     }
 
     /// Queues a line, which ends with a line break. Never waits for the reader.
-    func append(_ line: String) {
+    func append(_ line: String) { append { $0.append(contentsOf: line.utf8) } }
+
+    /// The same for a line that is written straight into the queue.
+    func append(_ write: (inout [UInt8]) -> Void) {
         condition.withLock {
-            guard waiting.bytes.count + line.utf8.count <= capacity else { return drop(1) }
-            waiting.bytes.append(contentsOf: line.utf8)
+            let start = waiting.bytes.count
+            write(&waiting.bytes)
+            guard waiting.bytes.count <= capacity else {
+                waiting.bytes.removeLast(waiting.bytes.count - start)
+                return drop(1)
+            }
             waiting.count += 1
             if !hasThread {
                 hasThread = true

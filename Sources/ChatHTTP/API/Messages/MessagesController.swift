@@ -1,6 +1,5 @@
 import ChatCore
 import HTTPTypes
-import Hummingbird
 
 struct MessagesController {
     let scopes: Scopes
@@ -8,54 +7,81 @@ struct MessagesController {
 
     private static let body = TextParameter(wrapper: "message", name: "body")
 
+    /// Bodies of a page that is read on the event loop, in bytes: larger pages would hold up other connections.
+    private static let shortPage = 64 << 10
+
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}/messages"
-        routes.onJSON(.post, path, scopes.chat(create))
+        routes.onJSON(.post, path, takesBody: true, scopes.chat(create))
         routes.onJSON(.get, path, scopes.chat(list))
         routes.onJSON(.get, path + "/search", scopes.chat(search))
         routes.onJSON(.get, path + "/{message_number}", scopes.chat(show))
     }
 
-    private func create(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let content = MessageContent(body: try await Self.body.read(request.wholeBody()))
-        let key = try request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
-        let message = try await chat.send(content, key: key)
+    @Sendable private func create(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let content = MessageContent(body: try Self.body.read(call.request.typedBody()))
+        let key = try call.request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
+        return .later { reply in
+            chat.send(content, key: key, on: call.eventLoop) { result in
+                reply(result.map { Self.created($0, content, in: chat) }.mapError { $0 })
+            }
+        }
+    }
+
+    private static func created(
+        _ message: AppendedMessage, _ content: MessageContent, in chat: ChatScope
+    ) -> Response {
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",
             MessageJSON(Message(number: message.number, content: content, createdAt: message.createdAt), as: .answer))
-        if message.isReplay { response.headers[.idempotentReplayed] = "true" }
+        if message.isReplay { response.add("Idempotent-Replayed", "true") }
         return response
     }
 
-    private func show(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let message = try await chat.message(context.parameter("message_number"))
-        return Response(json: MessageJSON(message, as: .answer))
+    @Sendable private func show(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let number = call.parameters.messageNumber
+        if let message = try chat.messageNow(number) { return .now(Response(json: MessageJSON(message, as: .answer))) }
+        return .task { Response(json: MessageJSON(try await chat.message(number), as: .answer)) }
     }
 
-    private func list(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let page = try Page(QueryItems(request.uri.query))
-        let (bounded, memory) = try budget.bounded(page, for: context.client)
-        defer { withExtendedLifetime(memory) {} }
-        let messages = try await chat.messages(bounded)
+    @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let page = try Page(QueryItems(call.request.query))
+        let (bounded, memory) = try budget.bounded(page, for: call.client)
+        var short = bounded
+        short.bytes = min(short.bytes, Self.shortPage)
+        if let messages = try chat.messagesNow(short) {
+            memory.release()
+            return .now(Self.list(messages, page, of: chat))
+        }
+        return .task {
+            defer { memory.release() }
+            return Self.list(try await chat.messages(bounded), page, of: chat)
+        }
+    }
+
+    private static func list(_ messages: PageOf<Message>, _ page: Page, of chat: ChatScope) -> Response {
         var response = Response(json: messages.items.map { MessageJSON($0) })
-        response.headers[.link] = messages.links(
-            path: "\(chat.path)/messages", page: page, number: \.number.rawValue)
+        response.add("Link", messages.links(path: "\(chat.path)/messages", page: page, number: \.number.rawValue))
         return response
     }
 
-    private func search(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
-        let query = QueryItems(request.uri.query)
+    @Sendable private func search(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let query = QueryItems(call.request.query)
         let page = try Page(query)
         guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
         let text = try SearchText(q)
-        let (bounded, memory) = try budget.bounded(page, for: context.client)
-        defer { withExtendedLifetime(memory) {} }
-        let messages = try await context.whileClientStays { try await chat.search(text, bounded) }
-        var response = Response(json: messages.items.map { MessageJSON($0) })
-        response.headers[.link] = messages.links(
-            path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",
-            number: \.number.rawValue)
-        return response
+        let (bounded, memory) = try budget.bounded(page, for: call.client)
+        return .task {
+            defer { memory.release() }
+            let messages = try await call.whileClientStays { try await chat.search(text, bounded) }
+            var response = Response(json: messages.items.map { MessageJSON($0) })
+            response.add(
+                "Link",
+                messages.links(
+                    path: "\(chat.path)/messages/search", page: page, extra: "&q=\(q.percentEncoded)",
+                    number: \.number.rawValue))
+            return response
+        }
     }
 }
 

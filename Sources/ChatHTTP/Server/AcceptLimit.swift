@@ -2,21 +2,47 @@ import Foundation
 import Logging
 import NIOCore
 
-/// Stops accepting for a second when the system has no file or no memory for another connection.
+/// Accepts no connection while there are as many as may be, and none for a second when the system has no file or no memory
+/// for another.
 ///
 /// NIO tells of such an error and goes on waiting for the same event, which is still there: it spins on a whole core (2.101;
 /// its `AcceptBackoffHandler` delays the next read, but not the one that failed).
-final class AcceptPause: ChannelInboundHandler, @unchecked Sendable {
+final class AcceptLimit: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
+    typealias InboundOut = any Channel
+    typealias OutboundIn = any Channel
 
     private static let pause = TimeAmount.seconds(1)
     /// Of one trouble there is one log line, as long as it lasts.
     private static let calm = TimeAmount.seconds(60)
 
+    private let bound: Int
+    private var open = 0
     private let logger: Logger
     private var lastPause: NIODeadline?
+    private var isReadHeld = false
 
-    init(logger: Logger) { self.logger = logger }
+    /// - Parameter bound: of open connections.
+    init(_ bound: Int, logger: Logger) {
+        self.bound = bound
+        self.logger = logger
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        open += 1
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        unwrapInboundIn(data).closeFuture.hop(to: context.eventLoop).whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.open -= 1
+            if handler.isReadHeld { handler.read(context: context) }
+        }
+        context.fireChannelRead(data)
+    }
+
+    func read(context: ChannelHandlerContext) {
+        isReadHeld = open >= bound
+        if !isReadHeld { context.read() }
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         defer { context.fireErrorCaught(error) }

@@ -1,0 +1,138 @@
+import ChatCore
+import HTTPTypes
+import Logging
+import NIOCore
+
+/// The way from a request to its answer: what every request is checked for, the endpoint, and what every answer has.
+final class API: Sendable {
+    /// Where a request goes, as its head tells.
+    enum Destination: Sendable {
+        case endpoint(Routes.Entry, PathParameters)
+        /// What CORS asks before a page may send a request.
+        case preflight
+        /// - Parameter route: the pattern of a path that is there, for the log.
+        case refused(Problem, route: String?)
+    }
+
+    let routes: Routes
+    private let hosts: AllowedHosts
+    private let corsOrigin: String?
+    /// What answers to a page of another origin say, as lines.
+    private let corsAnswer: String
+    private let corsPreflight: [(name: StaticString, value: String)]
+    private let metrics: RequestMetrics
+    private let log: any RequestLog
+    private let logger: Logger
+
+    init(_ routes: Routes, options: HTTPOptions, metrics: RequestMetrics, logger: Logger) {
+        self.routes = routes
+        self.hosts = AllowedHosts(options.allowedHosts, listeningOn: options.host)
+        self.corsOrigin = options.corsOrigin
+        self.metrics = metrics
+        self.logger = logger
+        self.log = (logger.handler as? any RequestLog) ?? LoggedRequests(logger: logger)
+        // Browsers compare it byte for byte with what they would write.
+        let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
+        let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed"
+        corsAnswer = "\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
+        corsPreflight = [
+            (
+                "Access-Control-Allow-Headers",
+                "accept, content-type, origin, idempotency-key, x-request-id, last-event-id"
+            ),
+            ("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, HEAD, OPTIONS"),
+        ]
+    }
+
+    /// - Parameter port: that the connection came to.
+    func destination(of request: Request, port: @autoclosure () -> Int?) -> Destination {
+        if corsOrigin != nil, request.method == .options, request.headers.has(.origin) { return .preflight }
+        if request.path.utf8.count + (request.query.map { $0.utf8.count + 1 } ?? 0) > RequestLimits.uri {
+            return .refused(.uriTooLong, route: nil)
+        }
+        if request.headers.size > RequestLimits.headers { return .refused(.headersTooLarge, route: nil) }
+        let match = routes.match(request.path)
+        let isHandshake = request.headers.has(.upgrade)
+        if !hosts.allowsAny, !hosts.allows(request.headers[.host], isHandshake: isHandshake, port: port()) {
+            return .refused(.misdirected, route: match?.path)
+        }
+        // `Origin` first: most requests have none.
+        if request.headers.has(.origin), request.isForm,
+            !Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin)
+        {
+            return .refused(.foreignOrigin, route: match?.path)
+        }
+        guard let match else { return .refused(.notFound, route: nil) }
+        guard let entry = match.entry(for: request.method) else {
+            return .refused(.methodNotAllowed(request.method, allow: match.methods), route: match.path)
+        }
+        return .endpoint(entry, match.parameters)
+    }
+
+    func answer(_ call: Call, _ destination: Destination) -> Result<EndpointResult, any Error> {
+        switch destination {
+        case .endpoint(let entry, _): Result { try entry.endpoint(call) }
+        case .refused(let problem, _): .failure(problem)
+        case .preflight:
+            .success(
+                .now({
+                    var response = Response(status: .noContent)
+                    response.headers = corsPreflight
+                    return response
+                }()))
+        }
+    }
+
+    func response(for call: Call, failedWith error: any Error) -> Response {
+        problem(error, call).response(requestID: call.requestID.description, as: call.request.problemType)
+    }
+
+    private func problem(_ error: any Error, _ call: Call) -> Problem {
+        switch error {
+        case let problem as Problem: return problem
+        case let error as ChatError: return Problem(error)
+        case is CancellationError: return Problem(.shuttingDown)
+        default:
+            logger.error(
+                "Unexpected error",
+                metadata: [
+                    "request_id": .string(call.requestID.description), "error": "\(String(reflecting: error))",
+                ])
+            return .internalError
+        }
+    }
+
+    /// What CORS adds to an answer, as lines. `Vary` is in every answer, for it may depend on the request's `Origin`.
+    func corsLines(for request: Request?) -> String {
+        guard corsOrigin != nil else { return "" }
+        guard let request, request.headers.has(.origin) else { return "\r\nVary: Origin" }
+        return "\r\nVary: Origin" + corsAnswer
+    }
+
+    /// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
+    func observe(
+        _ call: Call, _ destination: Destination, _ status: HTTPResponse.Status, _ duration: TimeAmount
+    ) {
+        let route: String
+        switch destination {
+        case .endpoint(let entry, _): route = entry.route.path
+        case .refused(_, let path): route = path ?? "NotFound"
+        case .preflight: route = "NotFound"
+        }
+        metrics.record(method: call.request.method, route: route, status: status, nanoseconds: duration.nanoseconds)
+        log.log(
+            RequestLine(
+                requestID: call.requestID, method: call.request.method, route: route, status: status.code,
+                microseconds: duration.nanoseconds / 1000))
+    }
+}
+
+extension Request {
+    /// Clients that know `application/json` only (HTTParty) have to be told that a problem is that.
+    fileprivate var problemType: StaticString {
+        let accept = headers[.accept]?.lowercased() ?? ""
+        if accept.contains("application/problem+json") { return Problem.mediaType }
+        let isWanted = accept.contains("application/json") || path.hasSuffix(Routes.Route.jsonSuffix)
+        return isWanted ? "application/json" : Problem.mediaType
+    }
+}

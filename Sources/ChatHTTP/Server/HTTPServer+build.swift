@@ -1,0 +1,96 @@
+package import ChatCore
+package import Logging
+import NIOCore
+import NIOPosix
+
+/// How the server listens.
+package struct HTTPOptions: Sendable {
+    package var host = "127.0.0.1"
+    /// 0 for any free one.
+    package var port = 3000
+    package var connections = ConnectionLimits()
+    package var live = LiveLimits()
+    /// Open connections (`ConnectionSlots`).
+    package var maxConnections = 10_000
+    /// Of those, from one address; nil for three quarters.
+    package var connectionsPerAddress: Int?
+    /// Of what has not arrived to its end and answers that are not read, of all connections together (`ByteBudget`).
+    package var heldBytes = 256 << 20
+    /// The origin that browsers may call from; `*` for any; nil for none.
+    package var corsOrigin: String?
+    /// The host names that it answers to (`AllowedHosts`); empty for the default.
+    package var allowedHosts: [String] = []
+
+    package init() {}
+}
+
+/// Builds the server: the one composition that the executable and the tests share.
+///
+/// - Parameters:
+///   - extraRoutes: for benchmarks and tests; the product has none.
+///   - onListening: called with the port once connections are accepted.
+package func buildServer(
+    service: ChatService,
+    options: HTTPOptions = HTTPOptions(),
+    metrics: PrometheusRegistry,
+    logger: Logger,
+    extraRoutes: (Routes) -> Void = { _ in },
+    onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> HTTPServer {
+    let budget = ByteBudget(bound: options.heldBytes, factory: metrics)
+    let liveMetrics = LiveMetrics(factory: metrics)
+    let routes = Routes()
+    let scopes = Scopes(service: service)
+    ApplicationsController(service: service, scopes: scopes).add(to: routes)
+    ChatsController(scopes: scopes).add(to: routes)
+    MessagesController(scopes: scopes, budget: budget).add(to: routes)
+    StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
+    SocketController(
+        scopes: scopes, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics
+    ).add(to: routes)
+    HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
+    DocumentsController().add(to: routes)
+    extraRoutes(routes)
+    return options.server(
+        routes, metrics: metrics, budget: budget, logger: logger, group: MultiThreadedEventLoopGroup.singleton,
+        onListening: onListening)
+}
+
+/// Builds a server without the API: `/up`, `/livez`, `/readyz` and `/metrics`, and problems for all else. It has a thread
+/// and connections of its own, so that it answers whatever the API's clients do.
+///
+/// - Parameters:
+///   - probe: answers when the process can do its work; throws `ChatError.unavailable` otherwise.
+///   - onListening: called with the port once connections are accepted.
+package func buildHealthServer(
+    probe: @escaping @Sendable () async throws -> Void,
+    options: HTTPOptions,
+    metrics: PrometheusRegistry,
+    logger: Logger,
+    onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+) -> HTTPServer {
+    let routes = Routes()
+    HealthController(probe: probe, metrics: metrics).add(to: routes)
+    var options = options
+    options.corsOrigin = nil
+    return options.server(
+        routes, metrics: metrics, budget: ByteBudget(bound: options.heldBytes, factory: metrics), logger: logger,
+        group: MultiThreadedEventLoopGroup(numberOfThreads: 1), onListening: onListening)
+}
+
+extension HTTPOptions {
+    fileprivate func server(
+        _ routes: Routes, metrics: PrometheusRegistry, budget: ByteBudget, logger: Logger,
+        group: any EventLoopGroup, onListening: @escaping @Sendable (Int) async -> Void
+    ) -> HTTPServer {
+        let requestMetrics = RequestMetrics(factory: metrics)
+        let slots = ConnectionSlots(
+            accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
+            metrics: metrics)
+        let api = API(routes, options: self, metrics: requestMetrics, logger: logger)
+        return HTTPServer(
+            HTTPServer.Shared(
+                api: api, limits: connections, metrics: requestMetrics, slots: slots, budget: budget),
+            host: host, port: port, group: group, logger: logger, onListening: onListening)
+    }
+}

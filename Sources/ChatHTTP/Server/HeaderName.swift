@@ -1,0 +1,55 @@
+/// The header fields of requests that the server reads. Others are checked and passed over.
+package enum HeaderName: UInt8, CaseIterable, Sendable {
+    case accept, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID, origin, requestID
+    case secWebSocketKey, secWebSocketVersion, transferEncoding, upgrade
+
+    /// In lower case.
+    var text: StaticString {
+        switch self {
+        case .accept: "accept"
+        case .connection: "connection"
+        case .contentLength: "content-length"
+        case .contentType: "content-type"
+        case .expect: "expect"
+        case .host: "host"
+        case .idempotencyKey: "idempotency-key"
+        case .lastEventID: "last-event-id"
+        case .origin: "origin"
+        case .requestID: "x-request-id"
+        case .secWebSocketKey: "sec-websocket-key"
+        case .secWebSocketVersion: "sec-websocket-version"
+        case .transferEncoding: "transfer-encoding"
+        case .upgrade: "upgrade"
+        }
+    }
+
+    /// - Parameter name: in any letters.
+    init?(_ name: UnsafeRawBufferPointer) {
+        guard let candidates = Self.byLength[safely: name.count] else { return nil }
+        for candidate in candidates where candidate.isSpelled(name) {
+            self = candidate
+            return
+        }
+        return nil
+    }
+
+    private func isSpelled(_ name: UnsafeRawBufferPointer) -> Bool {
+        let letters = text.utf8Start
+        for index in 0..<name.count where name[index].lowercased != letters[index] { return false }
+        return true
+    }
+
+    /// At a length, the names that have it.
+    private static let byLength: [[HeaderName]] = {
+        let longest = allCases.map(\.text.utf8CodeUnitCount).max() ?? 0
+        return (0...longest).map { length in allCases.filter { $0.text.utf8CodeUnitCount == length } }
+    }()
+}
+
+extension Array {
+    fileprivate subscript(safely index: Int) -> Element? { index < count ? self[index] : nil }
+}
+
+extension UInt8 {
+    var lowercased: UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self }
+}

@@ -1,0 +1,149 @@
+package import HTTPTypes
+package import NIOCore
+
+/// A request of HTTP/1.1 or 1.0.
+package struct Request: Sendable {
+    package let method: HTTPRequest.Method
+    /// As it was sent: nothing is decoded. It begins with a slash, but for targets that no route has.
+    package let path: String
+    /// What follows the `?`.
+    package let query: Substring?
+    package let headers: RequestHeaders
+    let isHTTP10: Bool
+    /// How the body that follows is framed, as the head says.
+    let framing: BodyFraming
+    /// Empty where it was not waited for.
+    package var body = ByteBuffer()
+
+    /// - Parameter target: a path with or without a query, or a whole URI.
+    init(
+        method: HTTPRequest.Method, target: String, headers: RequestHeaders, isHTTP10: Bool, framing: BodyFraming
+    ) {
+        self.method = method
+        self.headers = headers
+        self.isHTTP10 = isHTTP10
+        self.framing = framing
+        var target = target[...]
+        if target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") {
+            target = target[scheme.upperBound...].drop { $0 != "/" && $0 != "?" }
+        }
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
+        let path = target[..<(mark ?? target.endIndex)]
+        self.path = path.isEmpty ? "/" : String(path)
+        query = mark.map { target[target.utf8.index(after: $0)...] }
+    }
+
+    /// Whether an HTTP/1.1 client offers to leave HTTP. In HTTP/1.0 the offer is to be ignored (RFC 9110, 7.8).
+    var offersUpgrade: Bool { !isHTTP10 && headers.has(.upgrade) }
+
+    /// Whether no other request is read after it: the client wants none, or might not speak HTTP then.
+    var isLast: Bool {
+        if headers.has(.upgrade) || method == .connect { return true }
+        guard headers.has(.connection) else { return isHTTP10 }
+        return headers.list(.connection, has: "close") || isHTTP10 && !headers.list(.connection, has: "keep-alive")
+    }
+}
+
+/// Where a body ends (RFC 9112, 6.3).
+enum BodyFraming: Equatable, Sendable {
+    case none
+    /// In bytes, more than zero.
+    case length(Int)
+    case chunked
+}
+
+/// The header fields of one request, as they stand in its head.
+package struct RequestHeaders: Sendable {
+    struct Field: Sendable {
+        /// Nil for a name that nobody here reads.
+        let name: HeaderName?
+        /// Where its value lies in the head, without the white space around it.
+        let start: Int32
+        let end: Int32
+    }
+
+    private let head: ByteBuffer
+    private let fields: [Field]
+    /// Names and values together, in bytes.
+    let size: Int
+
+    init(head: ByteBuffer, fields: [Field], size: Int) {
+        self.head = head
+        self.fields = fields
+        self.size = size
+    }
+
+    /// The value; where the field is there more than once, all of them with commas between (RFC 9110, 5.3).
+    package subscript(name: HeaderName) -> String? {
+        var value: String?
+        for field in fields where field.name == name {
+            if value == nil { value = text(of: field) } else { value! += ", " + text(of: field) }
+        }
+        return value
+    }
+
+    package func values(of name: HeaderName) -> [String] {
+        fields.filter { $0.name == name }.map(text)
+    }
+
+    func has(_ name: HeaderName) -> Bool { fields.contains { $0.name == name } }
+
+    func count(of name: HeaderName) -> Int {
+        var count = 0
+        for field in fields where field.name == name { count += 1 }
+        return count
+    }
+
+    /// Whether the field is there once and its value is that text, byte for byte.
+    func isOnly(_ name: HeaderName, _ value: String) -> Bool {
+        guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return false }
+        var value = value
+        return value.withUTF8 { value in
+            withBytes(of: field) { $0.elementsEqual(value) }
+        }
+    }
+
+    /// Whether a comma-separated field has that element, in any letters.
+    func list(_ name: HeaderName, has element: StaticString) -> Bool {
+        fields.contains { field in
+            field.name == name
+                && withBytes(of: field) { bytes in
+                    bytes.split(separator: UInt8(ascii: ",")).contains { $0.trimmed.isName(element) }
+                }
+        }
+    }
+
+    /// The value of a field that is there once, up to a mark and without white space at its end.
+    ///
+    /// - Returns: whether it is that name, in any letters; nil where there is no such field.
+    func essence(of name: HeaderName, upTo mark: UInt8, isName essence: StaticString) -> Bool? {
+        guard let field = fields.first(where: { $0.name == name }) else { return nil }
+        return withBytes(of: field) { bytes in bytes.prefix { $0 != mark }.trimmed.isName(essence) }
+    }
+
+    private func text(of field: Field) -> String { withBytes(of: field) { String(decoding: $0, as: UTF8.self) } }
+
+    private func withBytes<Result>(of field: Field, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        head.withUnsafeReadableBytes { body(UnsafeRawBufferPointer(rebasing: $0[Int(field.start)..<Int(field.end)])) }
+    }
+}
+
+extension UnsafeRawBufferPointer.SubSequence {
+    fileprivate var trimmed: Self {
+        var rest = self
+        while let first = rest.first, first == 0x20 || first == 0x09 { rest = rest.dropFirst() }
+        while let last = rest.last, last == 0x20 || last == 0x09 { rest = rest.dropLast() }
+        return rest
+    }
+
+    /// - Parameter name: in lower case.
+    fileprivate func isName(_ name: StaticString) -> Bool {
+        guard count == name.utf8CodeUnitCount else { return false }
+        var letter = name.utf8Start
+        for byte in self {
+            if byte.lowercased != letter.pointee { return false }
+            letter += 1
+        }
+        return true
+    }
+}

@@ -1,0 +1,354 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+import ChatCore
+import HTTPTypes
+import NIOCore
+
+/// Reads requests from the bytes of a connection (RFC 9112), and refuses whatever two readers could understand in two ways:
+/// a line that ends with a bare line feed, a folded header, white space before a colon, two lengths, a length beside a
+/// coding.
+///
+/// A head is read line by line as it comes, so that nonsense is refused at its first line, and so that a client that sends
+/// a byte now and then has no byte looked at twice.
+struct RequestParser {
+    /// Header fields in a head. Each takes memory beside its bytes.
+    private static let mostFields = 1000
+    /// No method is longer; what has no blank by then is no request.
+    private static let longestMethod = 32
+
+    private struct RequestLine {
+        let method: HTTPRequest.Method
+        let target: Range<Int>
+        let isHTTP10: Bool
+    }
+
+    /// Bytes of the unfinished head that were looked at, and where its last line begins.
+    private var scanned = 0
+    private var lineStart = 0
+    private var line: RequestLine?
+    private var fields: [RequestHeaders.Field] = []
+    /// Names and values together, in bytes.
+    private var size = 0
+    /// The last `Host` that was well-formed: a connection has the same in all its requests.
+    private var goodHost = ""
+
+    /// Takes a head off the front of what has arrived.
+    ///
+    /// - Parameter bytes: what is not read yet. The same bytes, and more, come with the next call.
+    /// - Returns: nil until the head is there to its end.
+    /// - Throws: a `Problem`; what follows cannot be read as a request.
+    mutating func readHead(_ bytes: inout ByteBuffer) throws(Problem) -> Request? {
+        let end: Int?
+        do {
+            end = try bytes.withUnsafeReadableBytes { try scan($0) }
+        } catch let problem as Problem {
+            throw problem
+        } catch {
+            throw .notHTTP
+        }
+        guard let end, let line, let head = bytes.readSlice(length: end) else { return nil }
+        defer { restart() }
+        let headers = RequestHeaders(head: head, fields: fields, size: size)
+        let target = head.withUnsafeReadableBytes {
+            String(decoding: UnsafeRawBufferPointer(rebasing: $0[line.target]), as: UTF8.self)
+        }
+        try checkHost(headers, target: target, line)
+        return Request(
+            method: line.method, target: target, headers: headers, isHTTP10: line.isHTTP10,
+            framing: try Self.framing(headers, line))
+    }
+
+    /// How much of an unfinished head was looked at: none of it is looked at again.
+    var scannedBytes: Int { scanned }
+
+    private mutating func restart() {
+        (scanned, lineStart, line, size) = (0, 0, nil, 0)
+        fields = []
+    }
+
+    /// - Returns: where the head ends, if it is there.
+    private mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(Problem) -> Int? {
+        while true {
+            guard scanned < bytes.count, let start = bytes.baseAddress,
+                let found = memchr(start + scanned, 0x0A, bytes.count - scanned)
+            else { break }
+            let end = UnsafeRawPointer(found) - start
+            guard end < RequestLimits.unparsed else { throw .headersTooLarge }
+            guard end > lineStart, bytes[end - 1] == 0x0D else { throw .notHTTP }
+            let text = lineStart..<end - 1
+            scanned = end + 1
+            lineStart = end + 1
+            if text.isEmpty {
+                if line != nil { return scanned }
+                // Some clients send an empty line after a body (RFC 9112, 2.2).
+                continue
+            }
+            if line == nil {
+                line = try Self.requestLine(bytes, text)
+                fields.reserveCapacity(12)
+            } else {
+                try addField(bytes, text)
+            }
+        }
+        scanned = bytes.count
+        guard scanned <= RequestLimits.unparsed else { throw .headersTooLarge }
+        if line == nil { try Self.checkBeginning(UnsafeRawBufferPointer(rebasing: bytes[lineStart...])) }
+        return nil
+    }
+
+    /// What has no end yet may be seen to be no request, such as the beginning of TLS.
+    private static func checkBeginning(_ bytes: UnsafeRawBufferPointer) throws(Problem) {
+        for (index, byte) in bytes.prefix(longestMethod + 1).enumerated() {
+            if byte == UInt8(ascii: " "), index > 0 { return }
+            guard byte.isInToken || byte == 0x0D, index < longestMethod else { throw .notHTTP }
+        }
+    }
+
+    private static func requestLine(
+        _ bytes: UnsafeRawBufferPointer, _ text: Range<Int>
+    ) throws(Problem) -> RequestLine {
+        let blank = UInt8(ascii: " ")
+        var methodEnd = text.lowerBound
+        while methodEnd < text.upperBound, bytes[methodEnd] != blank { methodEnd += 1 }
+        guard let method = KnownMethods.method(UnsafeRawBufferPointer(rebasing: bytes[text.lowerBound..<methodEnd]))
+        else { throw .notHTTP }
+        // `HTTP/1.1` and the blank before it.
+        let targetEnd = text.upperBound - 9
+        guard targetEnd > methodEnd + 1, bytes[targetEnd] == blank else { throw .notHTTP }
+        let version = UnsafeRawBufferPointer(rebasing: bytes[targetEnd + 1..<text.upperBound])
+        guard version.dropLast().elementsEqual("HTTP/1.".utf8),
+            let digit = version.last, digit == UInt8(ascii: "1") || digit == UInt8(ascii: "0")
+        else { throw .notHTTP }
+        for index in methodEnd + 1..<targetEnd where !(0x21...0x7E).contains(bytes[index]) { throw .notHTTP }
+        return RequestLine(
+            method: method, target: methodEnd + 1..<targetEnd, isHTTP10: digit == UInt8(ascii: "0"))
+    }
+
+    private mutating func addField(_ bytes: UnsafeRawBufferPointer, _ text: Range<Int>) throws(Problem) {
+        guard fields.count < Self.mostFields else { throw .headersTooLarge }
+        var colon = text.lowerBound
+        while colon < text.upperBound, bytes[colon].isInToken { colon += 1 }
+        guard colon > text.lowerBound, colon < text.upperBound, bytes[colon] == UInt8(ascii: ":") else {
+            throw .notHTTP
+        }
+        var (start, end) = (colon + 1, text.upperBound)
+        while start < end, bytes[start].isBlank { start += 1 }
+        while end > start, bytes[end - 1].isBlank { end -= 1 }
+        for index in start..<end where !bytes[index].isInValue { throw .notHTTP }
+        let name = UnsafeRawBufferPointer(rebasing: bytes[text.lowerBound..<colon])
+        fields.append(RequestHeaders.Field(name: HeaderName(name), start: Int32(start), end: Int32(end)))
+        size += name.count + end - start
+    }
+
+    /// Whose request it is (RFC 9112, 3.2): a proxy may have gone by the one where we go by the other.
+    private mutating func checkHost(
+        _ headers: RequestHeaders, target: String, _ line: RequestLine
+    ) throws(Problem) {
+        if !headers.isOnly(.host, goodHost) || goodHost.isEmpty {
+            switch headers.count(of: .host) {
+            case 0 where line.isHTTP10: break
+            case 1:
+                guard let host = headers[.host], Authority(host) != nil else { throw .malformedHost }
+                goodHost = host
+            default: throw .oneHost
+            }
+        }
+        // An absolute target names the host again, and that name wins over `Host`.
+        if target.utf8.first != UInt8(ascii: "/"), let mark = target.firstRange(of: "://"), let host = headers[.host] {
+            let named = target[mark.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+            guard Authority(named) == Authority(host) else { throw .malformedHost }
+        }
+    }
+
+    /// RFC 9112, 6.1 and 6.3.
+    private static func framing(_ headers: RequestHeaders, _ line: RequestLine) throws(Problem) -> BodyFraming {
+        let lengths = headers.count(of: .contentLength)
+        guard headers.has(.transferEncoding) else {
+            guard lengths > 0 else { return .none }
+            guard lengths == 1, let text = headers[.contentLength], text.utf8.count < 19,
+                let length = Int64(digits: text[...])
+            else { throw .notHTTP }
+            return length == 0 ? .none : .length(Int(length))
+        }
+        if line.isHTTP10 { throw .codedHTTP10 }
+        guard headers.count(of: .transferEncoding) == 1, lengths == 0, let text = headers[.transferEncoding] else {
+            throw .notHTTP
+        }
+        if text.isName("chunked") { return .chunked }
+        // Where chunked is not the last coding, the body's end cannot be told.
+        let codings = text.split(separator: ",").dropLast()
+        throw codings.contains { $0.prefix { $0 != " " }.isName("chunked") } ? .notHTTP : .unknownCoding
+    }
+}
+
+/// Reads a body, piece by piece.
+struct BodyReader {
+    private enum Chunk {
+        case size
+        case data(Int)
+        /// The line's end after a chunk's data.
+        case dataEnd
+        case trailers(bytes: Int)
+    }
+
+    private enum Rest {
+        case length(Int)
+        case chunked(Chunk)
+        case none
+    }
+
+    /// Of a line with a chunk's size, or a trailer, in bytes; neither what follows the size nor a trailer says anything to us.
+    private static let longestLine = 1024
+
+    private var rest: Rest
+
+    init(_ framing: BodyFraming) {
+        switch framing {
+        case .none: rest = .none
+        case .length(let length): rest = .length(length)
+        case .chunked: rest = .chunked(.size)
+        }
+    }
+
+    /// Takes what there is of the body off the front of what has arrived.
+    ///
+    /// - Parameter piece: called with each part of the body.
+    /// - Returns: whether the body has ended.
+    /// - Throws: a `Problem`; what follows cannot be read as a request.
+    mutating func read(
+        _ bytes: inout ByteBuffer, _ piece: (ByteBuffer) throws(Problem) -> Void
+    ) throws(Problem) -> Bool {
+        while true {
+            switch rest {
+            case .none: return true
+            case .length(let length):
+                guard let part = bytes.readSlice(length: min(length, bytes.readableBytes)) else { return false }
+                rest = part.readableBytes == length ? .none : .length(length - part.readableBytes)
+                if part.readableBytes > 0 { try piece(part) }
+                if case .length = rest { return false }
+            case .chunked(let chunk):
+                guard try readChunk(chunk, &bytes, piece) else { return false }
+            }
+        }
+    }
+
+    /// - Returns: false when more has to come first.
+    private mutating func readChunk(
+        _ chunk: Chunk, _ bytes: inout ByteBuffer, _ piece: (ByteBuffer) throws(Problem) -> Void
+    ) throws(Problem) -> Bool {
+        switch chunk {
+        case .size:
+            guard let line = try Self.line(&bytes, longest: Self.longestLine) else { return false }
+            let size = try Self.size(line)
+            rest = .chunked(size == 0 ? .trailers(bytes: 0) : .data(size))
+        case .data(let left):
+            guard bytes.readableBytes > 0, let part = bytes.readSlice(length: min(left, bytes.readableBytes)) else {
+                return false
+            }
+            rest = .chunked(part.readableBytes == left ? .dataEnd : .data(left - part.readableBytes))
+            try piece(part)
+        case .dataEnd:
+            guard let line = try Self.line(&bytes, longest: 2) else { return false }
+            guard line.isEmpty else { throw .notHTTP }
+            rest = .chunked(.size)
+        case .trailers(let count):
+            guard let line = try Self.line(&bytes, longest: Self.longestLine) else { return false }
+            guard line.allSatisfy(\.isInValue), count + line.count <= RequestLimits.headers else { throw .notHTTP }
+            rest = line.isEmpty ? .none : .chunked(.trailers(bytes: count + line.count))
+        }
+        return true
+    }
+
+    /// - Parameter longest: in bytes, with its end.
+    /// - Returns: a line without its end; nil when it is not there yet.
+    private static func line(_ bytes: inout ByteBuffer, longest: Int) throws(Problem) -> [UInt8]? {
+        let length = bytes.withUnsafeReadableBytes { bytes -> Int? in
+            guard let start = bytes.baseAddress, let end = memchr(start, 0x0A, min(bytes.count, longest)) else {
+                return nil
+            }
+            return UnsafeRawPointer(end) - start + 1
+        }
+        guard let length else {
+            guard bytes.readableBytes < longest else { throw .notHTTP }
+            return nil
+        }
+        guard let line = bytes.readBytes(length: length), line.dropLast().last == 0x0D else { throw .notHTTP }
+        return Array(line.dropLast(2))
+    }
+
+    private static func size(_ line: [UInt8]) throws(Problem) -> Int {
+        var size = 0
+        let digits = line.prefix { $0.hexValue != nil }
+        guard (1...8).contains(digits.count) else { throw .notHTTP }
+        for digit in digits { size = size << 4 | Int(digit.hexValue ?? 0) }
+        let rest = line[digits.endIndex...]
+        guard rest.isEmpty || rest.first == UInt8(ascii: ";") || rest.first?.isBlank == true,
+            rest.allSatisfy(\.isInValue)
+        else { throw .notHTTP }
+        return size
+    }
+}
+
+/// The methods that HTTP's registry and its users know; another word begins no request.
+private enum KnownMethods {
+    static func method(_ bytes: UnsafeRawBufferPointer) -> HTTPRequest.Method? {
+        for method in common where bytes.elementsEqual(method.rawValue.utf8) { return method }
+        return others[String(decoding: bytes.prefix(16), as: UTF8.self)]
+    }
+
+    private static let common: [HTTPRequest.Method] = [.get, .post, .head, .put, .patch, .delete, .options]
+    private static let others: [String: HTTPRequest.Method] = {
+        let names = [
+            "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR",
+            "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH", "SOURCE",
+            "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+        ]
+        return Dictionary(uniqueKeysWithValues: names.map { ($0, HTTPRequest.Method($0)!) })
+    }()
+}
+
+extension UInt8 {
+    /// RFC 9110, 5.6.2.
+    fileprivate var isInToken: Bool { self < 0x80 && Self.tokenTable[Int(self)] }
+
+    private static let tokenTable: [Bool] = (0..<128).map { byte in
+        let byte = UInt8(byte)
+        return switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
+
+    /// RFC 9110, 5.5, without the white space at both ends.
+    fileprivate var isInValue: Bool { self >= 0x20 && self != 0x7F || self == 0x09 }
+
+    var hexValue: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
+extension Problem {
+    fileprivate static let malformedHost = Problem(
+        status: .badRequest, code: "malformed_request", detail: "The Host header is not a host with or without a port.",
+        closesConnection: true)
+    fileprivate static let codedHTTP10 = Problem(
+        status: .badRequest, code: "malformed_request", detail: "A request of HTTP/1.0 has no Transfer-Encoding.",
+        closesConnection: true)
+    fileprivate static let unknownCoding = Problem(
+        status: .notImplemented, code: "unknown_transfer_encoding",
+        detail: "The only Transfer-Encoding that is understood is chunked.", closesConnection: true)
+}

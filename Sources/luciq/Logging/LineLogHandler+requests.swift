@@ -1,0 +1,84 @@
+import ChatCore
+import ChatHTTP
+import Logging
+
+/// The line of a request, which there is for each one: the same as any other line with these fields, but written straight into
+/// the queue.
+extension LineLogHandler: RequestLog {
+    func log(_ line: RequestLine) {
+        guard line.level >= logLevel else { return }
+        // The caller's own id may hold anything that is printed.
+        var given: String?
+        if case .given(let text) = line.requestID { given = Self.quoted(text, as: format) }
+        let time = WallClock.system.now()
+        queue.append { bytes in
+            switch format {
+            case .json:
+                bytes.append("{\"time\":\"")
+                bytes.append(time)
+                bytes.append(line.level == .info ? "\",\"level\":\"info" : "\",\"level\":\"debug")
+                bytes.append("\",\"message\":\"request\",\"duration_ms\":")
+                bytes.append(milliseconds: line.microseconds)
+                bytes.append(",\"method\":\"")
+                bytes.append(contentsOf: line.methodName.utf8)
+                bytes.append("\",\"request_id\":")
+                if let given {
+                    bytes.append(contentsOf: given.utf8)
+                } else {
+                    bytes.append("\"")
+                    line.requestID.append(to: &bytes)
+                    bytes.append("\"")
+                }
+                bytes.append(",\"route\":\"")
+                bytes.append(contentsOf: line.route.utf8)
+                bytes.append("\",\"status\":")
+                bytes.append(decimal: Int64(line.status))
+                bytes.append("}\n")
+            case .human:
+                bytes.append(time)
+                bytes.append(line.level == .info ? " INFO request duration_ms=" : " DEBUG request duration_ms=")
+                bytes.append(milliseconds: line.microseconds)
+                bytes.append(" method=")
+                bytes.append(contentsOf: line.methodName.utf8)
+                bytes.append(" request_id=")
+                if let given { bytes.append(contentsOf: given.utf8) } else { line.requestID.append(to: &bytes) }
+                bytes.append(" route=")
+                bytes.append(contentsOf: line.route.utf8)
+                bytes.append(" status=")
+                bytes.append(decimal: Int64(line.status))
+                bytes.append("\n")
+            }
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { append(contentsOf: $0) }
+    }
+
+    fileprivate mutating func append(_ time: Timestamp) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Timestamp.rfc3339Length) { buffer in
+            time.writeRFC3339(to: buffer)
+            append(contentsOf: buffer)
+        }
+    }
+
+    /// As a `Double` prints itself: `0.142`, `3.0`.
+    fileprivate mutating func append(milliseconds microseconds: Int64) {
+        append(decimal: microseconds / 1000)
+        append(UInt8(ascii: "."))
+        var (rest, place) = (microseconds % 1000, Int64(100))
+        repeat {
+            append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest / place))
+            rest %= place
+            place /= 10
+        } while rest > 0
+    }
+
+    /// - Parameter value: not negative.
+    fileprivate mutating func append(decimal value: Int64) {
+        if value >= 10 { append(decimal: value / 10) }
+        append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
+    }
+}
