@@ -53,7 +53,7 @@ import Testing
             let answer = try #require(try await connection.receiveAnswer(rest: &rest))
             #expect(answer.status == status)
             if status == 400 {
-                #expect(answer.json["detail"] as? String == "A request has exactly one Host header.")
+                #expect(answer.json["detail"] as? String == "A request must have exactly one Host header.")
                 connection.finish()
                 #expect(try await connection.receiveAll() + rest == [])
             }

@@ -99,7 +99,7 @@ struct WebSocketMessagesTests {
     @Test func reasonsAreShort() {
         for closure in [
             WebSocketClosure.goingAway, .binary, .notUTF8, .noPong, .tooBig, .slowConsumer,
-            .protocolError("A control frame is whole, and has at most 125 bytes"),
+            .protocolError("A control frame must not be fragmented, nor exceed 125 bytes"),
         ] {
             #expect(closure.reason.utf8.count <= 123)
         }

@@ -3,7 +3,7 @@ package import Hummingbird
 import NIOCore
 import NIOHTTP1
 
-/// What travels with a request through middleware and controllers.
+/// The request's context, which middleware and controllers share.
 package struct ChatContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// The caller's `X-Request-Id`, or a new one; set by `RequestIDMiddleware`.
@@ -15,26 +15,26 @@ package struct ChatContext: RequestContext {
         self.channel = source.channel
     }
 
-    /// A parameter of the path; empty where the route has none, which no look-up accepts.
+    /// A parameter of the path. Empty if the route has none; no look-up accepts an empty text.
     package func parameter(_ name: String) -> Substring { coreContext.parameters[name[...]] ?? "" }
 
-    /// Who holds what is kept for the connection.
+    /// The client to which the connection's memory is attributed.
     var client: ClientAddress { ClientAddress(channel.remoteAddress) }
 
-    /// That the connection came to.
+    /// The port that the client connected to.
     var localPort: Int? { channel.localAddress?.port }
 
-    /// Calls `body` once if the client closes the connection, or its sending side, before the answer has ended. A client
-    /// that is only done with sending cannot be told from one that is gone until something is written.
+    /// Calls `body` once if the client closes the connection, or its sending side, before the answer has ended. Until
+    /// something is written, a client that closed only its sending side looks the same as one that is gone.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         channel.eventLoop.execute {
-            // A pipeline without its guard is one that was closed.
+            // Only a closed pipeline lacks its guard.
             guard let connection else { return body() }
             connection.whenClientLeaves(body)
         }
     }
 
-    /// Runs `body`, and cancels it when the client leaves: for what takes long and changes nothing.
+    /// Runs `body`, and cancels it when the client leaves. For slow work that changes nothing.
     ///
     /// - Throws: `ChatError.invalid` when the client left.
     func whileClientStays<Result: Sendable>(
@@ -49,15 +49,15 @@ package struct ChatContext: RequestContext {
                 work.cancel()
             }
         } catch is CancellationError where !Task.isCancelled {
-            // Read only by a client that has closed no more than its sending side.
-            throw ChatError.invalid(["The connection must stay open until the answer has come"])
+            // Only a client that closed just its sending side reads this.
+            throw ChatError.invalid(["The connection must stay open until the answer arrives"])
         }
     }
 
-    /// Lets the connection leave HTTP with this request: after an answer of 101, or the head of a stream, the handlers have it.
+    /// Lets the connection leave HTTP with this request: after a 101, or the head of a stream, `handlers` take it over.
     ///
-    /// - Returns: false when this request cannot do that.
-    /// - Throws: `.overloaded` when there are as many streams as may be.
+    /// - Returns: false if this request does not permit it.
+    /// - Throws: `.overloaded` at the limit of streams.
     func leaveHTTP(
         _ departure: Departure.Kind, to handlers: @escaping @Sendable (HTTPVersion) -> [any ChannelHandler]
     ) async throws -> Bool {

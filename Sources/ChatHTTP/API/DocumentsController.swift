@@ -2,11 +2,11 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// What people and their tools read.
+/// Serves the web page, the API's documentation and `openapi.yaml`.
 struct DocumentsController {
     func add(to routes: Routes) {
         routes.on(.get, "/openapi.yaml") { _, _ in
-            // Browsers save what is `application/yaml` (RFC 9512), and tools go by the name, not by the type.
+            // As text: browsers download `application/yaml` (RFC 9512) instead of showing it, and tools go by the name.
             .text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self))
         }
         for (path, page) in [("/", WebPage.chat), ("/docs", WebPage.docs)] {

@@ -1,17 +1,17 @@
 import HTTPTypes
 import Hummingbird
 
-/// For load balancers, orchestrators and Prometheus. None of these needs a token.
+/// Endpoints for load balancers, orchestrators and Prometheus. They need no token.
 struct HealthController {
-    /// Throws `ChatError.unavailable` when what this process needs is not there.
+    /// Throws `ChatError.unavailable` if the process lacks something that it needs.
     let probe: @Sendable () async throws -> Void
-    /// What to say beside "ok".
+    /// Lines that `/readyz` adds to "ok".
     var notes: @Sendable () -> [String] = { [] }
     let metrics: PrometheusRegistry
 
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
 
-    /// Whether a request is for one of these.
+    /// Whether a request is for one of these endpoints.
     static func answers(_ head: HTTPRequest) -> Bool {
         let path = head.path.map { $0.prefix { $0 != "?" } } ?? ""
         return [.get, .head].contains(head.method) && paths.contains(String(path))
@@ -26,7 +26,7 @@ struct HealthController {
         }
     }
 
-    /// As Rails answers it: a page that is green, or red.
+    /// Answers like Rails: a green page, or a red one.
     private func up(_ request: Request, _ context: ChatContext) async throws -> Response {
         var response = Response.text(Self.page("green"), type: "text/html; charset=utf-8")
         do {

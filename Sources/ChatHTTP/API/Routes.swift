@@ -2,12 +2,11 @@ package import HTTPTypes
 package import Hummingbird
 import Synchronization
 
-/// The router, and a list of what was registered with it: for 405 answers, and for the test that compares the routes
-/// with openapi.yaml.
+/// The router and a list of its routes, for 405 answers and for the test that compares the routes with openapi.yaml.
 package final class Routes: Sendable {
     package struct Route: Hashable, Sendable {
         package let method: HTTPRequest.Method
-        /// With parameters in braces: `/applications/{token}`.
+        /// The pattern, with parameters in braces: `/applications/{token}`.
         package let path: String
 
         static let jsonSuffix = ".json"
@@ -22,20 +21,19 @@ package final class Routes: Sendable {
 
     package var all: [Route] { registered.withLock(\.self) }
 
-    /// Registers a handler. HEAD comes with GET by itself.
+    /// Registers a handler. A handler of GET serves HEAD too.
     package func on(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         router.on(RouterPath(path), method: method, use: handler)
         registered.withLock { $0.append(Route(method: method, path: path)) }
     }
 
-    /// Registers a handler of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
-    /// spell it.
+    /// Registers a handler of JSON at the path and at the path with `.json`, as in the Rails application.
     func onJSON(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
         on(method, path, handler)
         on(method, path + Route.jsonSuffix, handler)
     }
 
-    /// The pattern that `path` matches, and its methods; of two patterns the more literal one, as for the router.
+    /// The pattern that `path` matches, and its methods. Of two patterns the more literal one wins, as in the router.
     func match(_ path: String) -> (path: String, methods: [HTTPRequest.Method])? {
         let parts = path.split(separator: "/")
         let matches = all.filter { $0.matches(parts) }

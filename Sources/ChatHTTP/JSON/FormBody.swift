@@ -19,7 +19,7 @@ enum FormBody {
             let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = String(formEncoded: sides[0]),
                 let value = String(formEncoded: sides.count > 1 ? sides[1] : part[part.endIndex...])
-            else { throw Problem.malformedForm("It is not valid UTF-8, percent-encoded.") }
+            else { throw Problem.malformedForm("It must be percent-encoded UTF-8.") }
             let names = names(in: Array(name.utf8)[...])
             guard names.count <= deepest else { throw Problem.malformedForm("It nests more than \(deepest) names.") }
             try pair(names, value)

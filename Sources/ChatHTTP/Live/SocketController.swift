@@ -15,11 +15,10 @@ struct SocketController {
         routes.on(.get, "/applications/{token}/socket", scopes.tenant(connect))
     }
 
-    /// All that can be refused is refused as a problem.
+    /// Refuses with a problem, before the connection leaves HTTP.
     private func connect(_ request: Request, _ context: ChatContext, _ tenant: TenantScope) async throws -> Response {
         let headers = try WebSocketHandshake.answer(request)
-        // Browsers open a socket from any page without asking, as they ask before other requests (CORS); they only say
-        // which page it is.
+        // CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
         let (origin, host) = (request.headers[.origin], request.head.authority)
         guard Origin.isWelcome(origin, at: host, corsOrigin: corsOrigin) else { throw Problem.foreignOrigin }
         let (limits, metrics, budget, client) = (limits, metrics, budget, context.client)

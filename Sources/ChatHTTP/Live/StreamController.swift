@@ -13,7 +13,7 @@ struct StreamController {
         routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(stream))
     }
 
-    /// All that can be refused is refused before the answer begins.
+    /// Refuses with a problem, before the stream begins.
     private func stream(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let subscription = try await chat.subscribe(after: request.streamCursor())
         context.whenClientLeaves { subscription.cancel() }
@@ -23,29 +23,30 @@ struct StreamController {
                 let isChunked = version != .http1_0
                 return [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
             }
-            guard mayStream else { throw ChatError.invalid(["A request for a stream has no body"]) }
+            guard mayStream else { throw ChatError.invalid(["A request for a stream must not have a body"]) }
         }
         return Response(
             status: .ok,
             headers: [
                 .contentType: "text/event-stream",
-                // Not even compressed: what changes a stream also holds it back.
+                // `no-transform`: a proxy that compresses a stream also delays it.
                 .cacheControl: "no-store, no-transform",
                 .xAccelBuffering: "no",
-                // A stream has its connection to itself, and takes it along.
+                // The connection closes with its stream.
                 .connection: "close",
             ])
     }
 }
 
 extension Request {
-    /// Where a stream is to start: a browser that reconnects tells what it saw last, and repeats the query it began with.
+    /// The cursor at which a stream starts. A browser that reconnects sends the last id it saw, and repeats its first
+    /// query: so `Last-Event-ID` wins.
     ///
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
     fileprivate func streamCursor() throws(ChatError) -> Cursor? {
         var errors: [String] = []
         let after = QueryItems(uri.query)["after"].flatMap { Cursor.read($0, "After", &errors) }
-        // An empty one is how a client says that it has seen none.
+        // Empty if the client has seen no event.
         let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
         let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
         guard errors.isEmpty else { throw .invalid(errors) }

@@ -1,7 +1,8 @@
 import Hummingbird
 
-/// Counts a large answer from when it is made until it is with its connection, where the `ConnectionGuard` counts it: a client
-/// that asks for many and reads none has one of them waiting here. Refuses it when its client holds too much already.
+/// Counts a large answer until the connection takes it; from then on the `ConnectionGuard` counts it. A client that
+/// pipelines many requests and reads no answer has one of them waiting here. Refuses the answer to a GET if the client
+/// holds too much memory already.
 struct AnswerBytesMiddleware: RouterMiddleware {
     let budget: ByteBudget
 
@@ -12,7 +13,7 @@ struct AnswerBytesMiddleware: RouterMiddleware {
     ) async throws -> Response {
         var response = try await next(request, context)
         guard let size = response.body.contentLength, size > ByteBudget.small else { return response }
-        // What was stored is answered for, and health always.
+        // Writes are always answered, and so are health checks.
         let mayRefuse = request.method == .get && !HealthController.paths.contains(context.endpointPath ?? "")
         guard !mayRefuse || !budget.isSpent(for: context.client) else { throw Problem.slowClients }
         let (body, memory) = (response.body, HeldBytes(size, of: context.client, in: budget))

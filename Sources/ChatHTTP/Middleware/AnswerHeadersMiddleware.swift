@@ -1,8 +1,8 @@
 import HTTPTypes
 import Hummingbird
 
-/// Gives every answer what keeps it out of caches and out of other sites' pages and, with CORS, lets a browser's script
-/// read the headers of the contract. Hummingbird says that on preflights only; the fetch standard wants it on the answer.
+/// Adds the headers that keep an answer out of caches and out of other sites' pages. With CORS, it also lets scripts
+/// read the API's headers: Hummingbird exposes them on preflights only, the fetch standard wants it on the answer.
 struct AnswerHeadersMiddleware: RouterMiddleware {
     static let exposed = ["Location", "Link", "X-Request-Id", "Retry-After", "Idempotent-Replayed"]
 
@@ -25,13 +25,13 @@ struct AnswerHeadersMiddleware: RouterMiddleware {
 extension HTTPFields {
     private static let noStore = HTTPField(name: .cacheControl, value: "no-store")
     private static let noSniff = HTTPField(name: .xContentTypeOptions, value: "nosniff")
-    /// Not `cross-origin` with CORS either: it is looked at for requests that do not ask by CORS.
+    /// Not `cross-origin`, even with CORS: browsers check it for requests without CORS only.
     private static let sameOrigin = HTTPField(name: .crossOriginResourcePolicy, value: "same-origin")
 
-    /// Adds what an answer with a tenant's data needs, where it says nothing else: no cache keeps it, no browser takes it
-    /// for another type, and no page of another origin embeds it.
+    /// Adds the headers that protect a tenant's data, unless the answer sets them itself: no cache keeps it, no browser
+    /// guesses another type, and no page of another origin embeds it.
     ///
-    /// - Parameter hasCORS: whether the answer may depend on the request's `Origin`. `Vary` says so on every answer.
+    /// - Parameter hasCORS: whether the answer may depend on the request's `Origin`: then `Vary` names it.
     mutating func addProtection(hasCORS: Bool) {
         if hasCORS { self[.vary] = "Origin" }
         for field in [Self.noStore, Self.noSniff, Self.sameOrigin] where !contains(field.name) { append(field) }

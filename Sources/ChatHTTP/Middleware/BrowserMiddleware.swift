@@ -1,8 +1,8 @@
 import HTTPTypes
 import Hummingbird
 
-/// Refuses what a page of another site makes a browser do here without asking: requests under a host name that is not
-/// ours (DNS rebinding), and forms.
+/// Refuses requests that pages of other sites can make a browser send without a preflight: requests under a foreign
+/// host name (DNS rebinding), and forms.
 struct BrowserMiddleware: RouterMiddleware {
     let hosts: AllowedHosts
     let corsOrigin: String?

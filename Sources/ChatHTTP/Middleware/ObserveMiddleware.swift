@@ -2,7 +2,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 
-/// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
+/// Logs and measures each request. The route's pattern replaces the path, which holds a token.
 struct ObserveMiddleware: RouterMiddleware {
     let metrics: RequestMetrics
     let logger: Logger
@@ -17,7 +17,7 @@ struct ObserveMiddleware: RouterMiddleware {
         let duration = ContinuousClock.now - start
         let route = context.endpointPath ?? "NotFound"
         metrics.record(method: request.method, route: route, status: response.status, duration: duration)
-        // A probe every few seconds would drown what matters.
+        // Probes every few seconds would fill the log.
         let level: Logger.Level = HealthController.paths.contains(route) ? .debug : .info
         logger.log(
             level: level, "request",
@@ -33,7 +33,7 @@ struct ObserveMiddleware: RouterMiddleware {
 }
 
 extension Duration {
-    /// To the microsecond: 0.142.
+    /// With microseconds: 0.142.
     fileprivate var milliseconds: Double {
         Double(components.seconds * 1_000_000 + components.attoseconds / 1_000_000_000_000) / 1000
     }

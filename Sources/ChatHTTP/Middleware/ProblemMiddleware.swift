@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 
-/// Turns every error into an answer, and refuses heads that are too large before anything looks at them.
+/// Turns every error into an answer, and refuses heads that are too large before other code reads them.
 struct ProblemMiddleware: RouterMiddleware {
     let routes: Routes
     let logger: Logger
@@ -17,7 +17,7 @@ struct ProblemMiddleware: RouterMiddleware {
         do {
             try checkSize(of: request)
             guard request.hasPlainPath else {
-                // Whatever the router has found in it.
+                // The router may have matched a pattern.
                 context.coreContext.endpointPath.value = nil
                 throw Problem.notFound
             }
@@ -42,7 +42,7 @@ struct ProblemMiddleware: RouterMiddleware {
         case let error as ChatError: return Problem(error)
         case is HTTPParserError: return .notHTTP
         case is ByteBudget.Spent: return .slowClients
-        // The client left in the middle of its request: no one reads the answer.
+        // The client left in the middle of its request: nobody reads the answer.
         case is IOError, is ChannelError, is NIOAsyncWriterError: return .notHTTP
         case is CancellationError: return Problem(.shuttingDown)
         case let error as HTTPError where error.status == .notFound:
@@ -59,8 +59,8 @@ struct ProblemMiddleware: RouterMiddleware {
 }
 
 extension Request {
-    /// Whether the path is spelled in the one way that it has: the router takes `//metrics` and `/metrics/` for `/metrics`,
-    /// which a proxy that bars `/metrics` does not.
+    /// Whether the path has no empty segments. The router takes `//metrics` and `/metrics/` for `/metrics`, and a proxy
+    /// that blocks `/metrics` lets them pass.
     fileprivate var hasPlainPath: Bool {
         var path = uri.path
         return path.withUTF8 { path in
@@ -74,7 +74,7 @@ extension Request {
         }
     }
 
-    /// Clients that know `application/json` only (HTTParty) have to be told that a problem is that.
+    /// `application/json` for clients that know only that (HTTParty).
     fileprivate var problemType: String {
         let accept = headers[.accept]?.lowercased() ?? ""
         if accept.contains(Problem.mediaType) { return Problem.mediaType }

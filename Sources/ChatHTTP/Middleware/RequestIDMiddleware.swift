@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Synchronization
 
-/// Gives every answer an `X-Request-Id`: the caller's own where it is 1 to 128 printable ASCII characters, else a new one.
+/// Sets `X-Request-Id` on every answer: the caller's if it is 1 to 128 printable ASCII characters, else a new one.
 struct RequestIDMiddleware: RouterMiddleware {
     func handle(
         _ request: Request,
@@ -17,10 +17,10 @@ struct RequestIDMiddleware: RouterMiddleware {
         return response
     }
 
-    /// Random words, for 16 requests at once: each drawing is a call of the system.
+    /// Random words for 16 requests: one system call draws them all.
     private static let words = Mutex<[UInt64]>([])
 
-    /// 128 bits in 32 hex digits: it says nothing about how many requests there are.
+    /// 128 random bits in 32 hex digits: a counter would reveal the number of requests.
     private static func randomID() -> String {
         let (high, low) = words.withLock { words in
             if words.isEmpty {

@@ -2,15 +2,15 @@ import Foundation
 import Logging
 import NIOCore
 
-/// Stops accepting for a second when the system has no file or no memory for another connection.
+/// Pauses accepting for a second when the system has no file descriptor or memory for another connection.
 ///
-/// NIO tells of such an error and goes on waiting for the same event, which is still there: it spins on a whole core (2.101;
-/// its `AcceptBackoffHandler` delays the next read, but not the one that failed).
+/// NIO (2.101) reports such an error and waits for the same event again. The event is still there, so NIO spins on a
+/// whole core. Its `AcceptBackoffHandler` delays the next read, but not the one that failed.
 final class AcceptPause: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
 
     private static let pause = TimeAmount.seconds(1)
-    /// Of one trouble there is one log line, as long as it lasts.
+    /// A failure within this time of the last one belongs to the same incident, which is logged once.
     private static let calm = TimeAmount.seconds(60)
 
     private let logger: Logger
@@ -28,7 +28,7 @@ final class AcceptPause: ChannelInboundHandler, @unchecked Sendable {
                 "Accepting paused", metadata: ["error": .string(String(cString: strerror(error.errnoCode)))])
         }
         lastPause = .now()
-        // Both fail only on a channel that is closed.
+        // Both fail only on a closed channel.
         try? options.setOption(.autoRead, value: false)
         context.eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
             try? options.setOption(.autoRead, value: true)

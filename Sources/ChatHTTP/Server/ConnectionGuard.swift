@@ -6,8 +6,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
-/// Stands between a socket and the requests on it: closes clients that are too slow, answers malformed HTTP, counts
-/// connections, and ends long answers whose client has left. `ConnectionState` decides.
+/// Guards a connection's socket: closes slow clients, answers malformed HTTP, counts connections, and ends long answers
+/// whose client has left. `ConnectionState` decides; the guard acts.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPRequestPart
     typealias InboundOut = HTTPRequestPart
@@ -17,11 +17,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let metrics: RequestMetrics
     private let budget: ByteBudget
     private let hasCORS: Bool
-    /// Of the bodies of requests that are not answered yet.
+    /// Bytes of the bodies of unanswered requests.
     private var bodyBytes = 0
-    /// Of the answer that is being written.
+    /// Bytes of the answer that is being written.
     private var answerBytes = 0
-    /// Of a head that has not come to its end.
+    /// Bytes of an incomplete head.
     private var headBytes = 0
     private var client = ClientAddress(nil)
     private var state: ConnectionState
@@ -36,15 +36,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var slot: ConnectionSlots.Slot?
     /// Counts the connections that have left HTTP.
     private let departures: Departures
-    /// Whether the connection has left HTTP: from then on only other handlers drive it.
+    /// Whether the connection has left HTTP: then other handlers drive it.
     private(set) var hasLeft = false
-    /// What has arrived since the last part of a request was understood.
+    /// Bytes received since the last parsed part of a request.
     var unparsedBytes = 0
     /// Whether the request whose head comes next is the connection's last.
     var isLastRequest = false
-    /// Whether that request lets the connection leave HTTP.
+    /// Whether that request offers to upgrade.
     var offersUpgrade = false
-    /// Of the request whose head comes next.
+    /// The HTTP version of the request whose head comes next.
     var version = HTTPVersion.http1_1
 
     init(
@@ -97,7 +97,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// Calls `body` when the client closes, or says that it will send no more; at once if it has.
+    /// Calls `body` when the client closes the connection or its sending side; at once if it has done so.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         if isLeft { body() } else { onLeaving = body }
     }
@@ -108,11 +108,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         onLeaving = nil
     }
 
-    /// The request in hand is to be answered by leaving HTTP: after a 101, or the head of a stream, these handlers have the
-    /// connection.
+    /// Prepares to leave HTTP with the answer to the current request: after a 101, or the head of a stream, `handlers`
+    /// take over the connection.
     ///
-    /// - Returns: false when it cannot be, whatever its head says.
-    /// - Throws: `.overloaded` when there are as many streams as may be.
+    /// - Returns: false if the connection is not in a state that permits it.
+    /// - Throws: `.overloaded` at the limit of streams.
     func prepare(
         _ departure: Departure.Kind, to handlers: @escaping (HTTPVersion) -> [any ChannelHandler]
     ) throws(ChatError) -> Bool {
@@ -178,11 +178,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             return leaveHTTP(for: nextProtocol(version), context)
         }
         if let nextProtocol, state.isStreaming {
-            // It has only begun.
+            // A stream's body continues after this part.
             promise?.succeed()
             return leaveHTTP(for: nextProtocol(version), context)
         }
-        // Whether the answer has wholly left is what `close` wants to know.
+        // `close` waits until all answers are written.
         let written = promise ?? context.eventLoop.makePromise()
         unwrittenAnswers += 1
         let writtenBytes = answerBytes
@@ -214,17 +214,18 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func amended(_ head: HTTPResponse) -> HTTPResponse {
         var head = head
         if state.isLastAnswer, head.status.code >= 200 {
-            // Who tells what to upgrade to must name that header as well (RFC 9110, 7.8).
+            // A sender of Upgrade must list it in Connection (RFC 9110, 7.8).
             head.headerFields[.connection] = head.headerFields[.upgrade] == nil ? "close" : "upgrade, close"
         }
-        // Hummingbird gives an answer to HEAD the length of no body, and a 101 too.
+        // Hummingbird adds Content-Length: 0 to an answer to HEAD, and to a 101.
         if head.isEventStream || head.status == .switchingProtocols { head.headerFields[.contentLength] = nil }
         return head
     }
 
-    /// A shutdown closes as soon as the last answer is handed over; what of it is not with the kernel yet would be lost.
+    /// Delays the close until all answers are written. A shutdown closes as soon as the last answer is handed over, and
+    /// would lose the part that the kernel does not have yet.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        // HTTP is done with the connection. The handlers that drive it now close it.
+        // HTTP no longer drives the connection. The handlers that replaced it close it.
         if hasLeft { return promise?.succeed() ?? () }
         guard mode == .all, unwrittenAnswers > 0 else { return context.close(mode: mode, promise: promise) }
         let close = delayedClose ?? context.eventLoop.makePromise()
@@ -252,7 +253,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
-        // What follows on something that could not be parsed cannot either; it was answered for.
+        // Errors after the first: the client has its answer, or will get it.
         case _ where state.isBroken || state.isLingering: break
         case HTTPParserError.headerOverflow: breakOff(context, .headersTooLarge, error)
         case is HTTPParserError, is HTTP1TypeConversionError: breakOff(context, .notHTTP, error)
@@ -266,7 +267,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    /// Answers with the problem, after what is still to be answered, and reads no more requests.
+    /// Answers with the problem after the requests before it, and reads no more requests.
     private func breakOff(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
         self.problem = problem
         switch state.breakOff(now: .now(context)) {
@@ -277,16 +278,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// The same, called by the handlers before this one.
+    /// The same, for the handlers before this one.
     func breakOffEarly(_ context: ChannelHandlerContext, _ problem: Problem, _ error: any Error) {
         guard !state.isBroken, let own = try? context.pipeline.syncOperations.context(handler: self) else { return }
         breakOff(own, problem, error)
     }
 
-    /// Whether nothing that still arrives is of interest.
+    /// Whether all further input is dropped.
     var isDone: Bool { state.isBroken || state.isLingering }
 
-    /// The guard stays, for the time that a write may take and to count.
+    /// Replaces HTTP's handlers. The guard stays, to enforce the write time-out and to count the connection.
     private func leaveHTTP(for handlers: [any ChannelHandler], _ context: ChannelHandlerContext) {
         nextProtocol = nil
         hasLeft = true
@@ -303,13 +304,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             ] {
                 pipeline.removeHandler(context: handler, promise: nil)
             }
-            // They may write at once.
+            // They may write as soon as they are added.
             try pipeline.addHandlers(handlers, position: .before(self))
-            // The decoder goes last: it hands on what it has not read, and who stands next must understand it.
+            // The decoder goes last: it passes its unread bytes to the next handler, which must understand them.
             pipeline.removeHandler(
                 context: try pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self), promise: nil)
         } catch {
-            context.close(promise: nil)  // It is closing already.
+            context.close(promise: nil)  // A handler is missing: the connection is closing already.
         }
     }
 
@@ -344,8 +345,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         schedule(context)
     }
 
-    /// One timer a connection. It fires at the deadline, or after the shortest time-out to look for a new one, so
-    /// that a request in time sets none.
+    /// One timer a connection. It fires at the deadline, or after the shortest time-out to look for a new deadline, so
+    /// that a request does not have to reset it.
     private func schedule(_ context: ChannelHandlerContext) {
         timer?.cancel()
         let limits = state.limits

@@ -1,55 +1,54 @@
 import HTTPTypes
 import NIOHTTPTypes
 
-/// How long a connection may take, and what it may send.
+/// The time-outs of a connection.
 package struct ConnectionLimits: Sendable {
-    /// From the start, or from the end of an answer, until the head of the next request is complete.
+    /// From the start, or the end of an answer, to the end of the next request's head.
     package var idle = Duration.seconds(90)
     /// From a request's head to the end of its body.
     package var body = Duration.seconds(30)
-    /// How long a client that does not read its answer is waited for.
+    /// How long a client may go without reading its answer.
     package var write = Duration.seconds(30)
 
     package init() {}
 }
 
-/// One connection's decisions, without a socket or a clock (`ConnectionGuard` acts on them).
+/// The state machine of one connection, without a socket or a clock. `ConnectionGuard` acts on its decisions.
 ///
-/// A client that sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is
-/// one that does not read. What comes after a malformed request is never read as a request.
+/// A client whose head or body is not complete in time is closed, however it trickles; so is a client that does not
+/// read. Bytes after a malformed request are never parsed as a request.
 struct ConnectionState {
-    /// Where the connection is, and how many requests are in hand: read and not answered yet. A client that pipelines has
-    /// more than one.
+    /// The connection's phase, and its unanswered requests. A client that pipelines has more than one.
     private enum Phase {
-        /// None is in hand.
+        /// There is no unanswered request.
         case awaitingHead(since: Duration)
-        /// The newest may have been answered already.
+        /// The newest request may have been answered already.
         case readingBody(since: Duration, unanswered: Int)
-        /// All of them have come whole.
+        /// All requests are complete.
         case answering(unanswered: Int)
         /// The connection has left HTTP.
         case switched
-        /// Everything was said; what still arrives is thrown away until the client closes.
+        /// The last answer was written; input is dropped until the client closes.
         case lingering(since: Duration)
     }
 
-    /// An answer whose head was written, and its end was not.
+    /// An answer between its head and its end.
     private struct Answer {
         enum Kind {
             case plain
-            /// It goes on until somebody ends it.
+            /// It has no length, and lasts until the server or the client ends it.
             case stream
             /// A 101.
             case switching
         }
 
         let kind: Kind
-        /// Whether the client was told that none follows.
+        /// Whether its head says that no other answer follows.
         let isLast: Bool
     }
 
-    /// After the last answer the socket stays open this long: closing it with unread input would reset the
-    /// connection, and the client might never see the answer.
+    /// How long the socket stays open after the last answer: closing it with unread input would reset the connection,
+    /// and the client might never see the answer.
     static let linger = Duration.seconds(2)
 
     let limits: ConnectionLimits
@@ -60,7 +59,7 @@ struct ConnectionState {
     private var hasLastRequest = false
     private(set) var isBroken = false
 
-    /// Requests read and not answered yet.
+    /// The number of unanswered requests, including one that is being read.
     var unanswered: Int {
         switch phase {
         case .readingBody(_, let unanswered), .answering(let unanswered): unanswered
@@ -68,7 +67,7 @@ struct ConnectionState {
         }
     }
 
-    /// Whether there is no request in hand.
+    /// Whether there is no unanswered request.
     var isIdle: Bool { if case .awaitingHead = phase { true } else { false } }
 
     var isStreaming: Bool { answer?.kind == .stream }
@@ -82,12 +81,12 @@ struct ConnectionState {
         self.phase = .awaitingHead(since: now)
     }
 
-    /// Whether the head to be written is that of the last answer: it must say so.
+    /// Whether the next head belongs to the connection's last answer, and must say so.
     var isLastAnswer: Bool { hasLastRequest && unanswered == 1 }
 
     /// - Parameters:
-    ///   - isLast: for a head: the client wants no other request on this connection, or cannot be understood after it.
-    /// - Returns: false when the part is to be dropped, for it comes after the last request.
+    ///   - isLast: for a head: no request follows on this connection, or none that can be parsed.
+    /// - Returns: false if the part follows the last request, and must be dropped.
     mutating func read(_ part: HTTPRequestPart, isLast: Bool = false, now: Duration) -> Bool {
         if hasLastRequest, case .answering = phase { return false }
         switch part {
@@ -95,7 +94,7 @@ struct ConnectionState {
             hasLastRequest = isLast
             phase = .readingBody(since: now, unanswered: unanswered + 1)
         case .body: break
-        // A request may be answered before its body is read to the end.
+        // A request may be answered before the end of its body.
         case .end: phase = unanswered == 0 ? .awaitingHead(since: now) : .answering(unanswered: unanswered)
         }
         return true
@@ -105,9 +104,9 @@ struct ConnectionState {
         case write
         /// Write it, then close the sending side and linger.
         case writeAndLinger
-        /// Write it, then the answer for what could not be read, then close the sending side and linger.
+        /// Write it, then the answer to the malformed request, then close the sending side and linger.
         case writeAndRefuse
-        /// The client was told that this is the end: nothing may follow.
+        /// Drop it: the last answer was written.
         case drop
     }
 
@@ -136,17 +135,17 @@ struct ConnectionState {
     }
 
     enum BreakAction: Equatable {
-        /// Answer for it now, then close the sending side and linger.
+        /// Answer it now, then close the sending side and linger.
         case refuse
-        /// The request in hand will find out and answer.
+        /// Let the current request fail: its handler answers.
         case pass
-        /// The request in hand was answered already: close the sending side and linger.
+        /// The current request was answered already: close the sending side and linger.
         case linger
-        /// Other requests are answered first.
+        /// Answer the other requests first.
         case wait
     }
 
-    /// What arrived is not HTTP, or too large to be read.
+    /// The input is malformed, too large or refused.
     mutating func breakOff(now: Duration) -> BreakAction {
         if isLingering { return .wait }
         defer { isBroken = true }
@@ -162,16 +161,16 @@ struct ConnectionState {
         }
     }
 
-    /// The server shuts down. Streams end with a last event; it does not wait for one that cannot write it.
+    /// The server shuts down. Streams end with a last event; a client that does not read it is closed.
     mutating func quiesce(now: Duration) { quiescingSince = now }
 
-    /// Whether the request in hand is the last one, and read to its end.
+    /// Whether the current request is complete and the last one.
     var mayLeaveHTTP: Bool {
         if case .answering(unanswered: 1) = phase { hasLastRequest && !isBroken } else { false }
     }
 
-    /// Whether the request in hand may be answered by a stream, which has the connection to itself: whether it was read to
-    /// its end. What the client has sent after it is of no interest.
+    /// Whether the current request is complete, so that a stream may answer it. The stream takes over the connection,
+    /// and later input is dropped.
     var mayStream: Bool {
         switch phase {
         case .readingBody(_, let unanswered): unanswered > 1
@@ -184,7 +183,7 @@ struct ConnectionState {
 
     mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
 
-    /// When the connection is to be closed if nothing changes.
+    /// When to close the connection if nothing changes.
     var deadline: Duration? {
         let phaseDeadline: Duration? =
             switch phase {
@@ -204,6 +203,6 @@ struct ConnectionState {
 }
 
 extension HTTPResponse {
-    /// Whether the answer is one that goes on until somebody ends it.
+    /// Whether the answer is a stream, which lasts until the server or the client ends it.
     var isEventStream: Bool { headerFields[.contentType] == "text/event-stream" }
 }

@@ -6,8 +6,8 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 
-/// What a connection is made of: `HTTP1Channel` of Hummingbird with two differences. It has its guard, and its decoder
-/// gives what it has not read to who takes its place when the connection leaves HTTP.
+/// A connection's pipeline: Hummingbird's `HTTP1Channel` with two differences. It has a guard, and when the connection
+/// leaves HTTP, its decoder passes its unread bytes on.
 struct HTTPConnection: HTTPChannelHandler {
     var responder: Responder
     let limits: ConnectionLimits
@@ -28,9 +28,9 @@ struct HTTPConnection: HTTPChannelHandler {
             decoderLimits.maxHeaderFieldSize = 80 << 10
             decoderLimits.maxHeaderListSize = 80 << 10
             decoderLimits.maxHeaderFieldCount = 1000
-            // Heads that come many at once weigh much more than their bytes.
+            // Small reads: many parsed heads take much more memory than their bytes.
             let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: Self.largestRead)
-            // Channels that are no sockets have none of these.
+            // Channels other than sockets lack these options.
             try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
             try? channel.syncOptions?.setOption(.recvAllocator, value: buffers)
             let pipeline = channel.pipeline.syncOperations

@@ -2,10 +2,10 @@ import HTTPTypes
 import NIOHTTP1
 
 extension HTTPRequestHead {
-    /// What in a head could be understood differently by a proxy and by us: whose request it is (RFC 9112, 3.2), and where
-    /// its body ends (6.1, 6.3). NIO's parser has seen to `Content-Length`.
+    /// A part of the head that a proxy and this server could read differently: the request's host (RFC 9112, 3.2), or
+    /// the end of its body (6.1, 6.3). NIO's parser checks `Content-Length`.
     ///
-    /// - Parameter goodHost: a `Host` that is known to be well-formed; this one on return, if it is.
+    /// - Parameter goodHost: a `Host` known to be well-formed; on return this request's, if it is well-formed.
     func fault(_ goodHost: inout String?) -> Problem? {
         let hosts = headers["Host"]
         guard hosts.count == 1 || hosts.isEmpty && version != .http1_1 else { return .oneHost }
@@ -13,7 +13,7 @@ extension HTTPRequestHead {
             guard Authority(host) != nil else { return .malformedHost }
             goodHost = host
         }
-        // An absolute target names the host again, and that name wins over `Host`.
+        // An absolute target repeats the host, and wins over `Host`.
         if !uri.utf8.starts(with: "/".utf8), let mark = uri.firstRange(of: "://"), let host = hosts.first {
             let named = uri[mark.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
             guard Authority(named) == Authority(host) else { return .malformedHost }
@@ -27,12 +27,12 @@ extension HTTPRequestHead {
 
 extension Problem {
     fileprivate static let malformedHost = Problem(
-        status: .badRequest, code: "malformed_request", detail: "The Host header is not a host with or without a port.",
+        status: .badRequest, code: "malformed_request", detail: "The Host header must be a host and an optional port.",
         closesConnection: true)
     fileprivate static let codedHTTP10 = Problem(
-        status: .badRequest, code: "malformed_request", detail: "A request of HTTP/1.0 has no Transfer-Encoding.",
+        status: .badRequest, code: "malformed_request", detail: "Transfer-Encoding requires HTTP/1.1.",
         closesConnection: true)
     fileprivate static let unknownCoding = Problem(
         status: .notImplemented, code: "unknown_transfer_encoding",
-        detail: "The only Transfer-Encoding that is understood is chunked.", closesConnection: true)
+        detail: "The only supported Transfer-Encoding is chunked.", closesConnection: true)
 }

@@ -1,12 +1,12 @@
 import NIOCore
 import NIOHTTP1
 
-/// Sees what the codec behind it leaves out.
+/// Reads the parts of a head that the codec behind it drops.
 ///
-/// It tells the guard of HTTP/1.0, of `Connection: close` however it is written, and of the requests after which NIO's
-/// parser stops: an offer to upgrade, and CONNECT. It refuses heads whose meaning two readers could see differently
-/// (`HeadFault`). And it tells the encoder what to do with an answer that has no `Content-Length`: the encoder does not
-/// know the request, and would write a chunked body for HTTP/1.0, and the end of one for HEAD.
+/// It tells the guard about HTTP/1.0, about `Connection: close` in any spelling, and about the requests after which
+/// NIO's parser stops: an offer to upgrade, and CONNECT. It refuses ambiguous heads (`HeadFault`). And it corrects the
+/// encoder on answers without `Content-Length`: the encoder does not know the request, and would send a chunked body to
+/// HTTP/1.0, and the end of a chunked body to HEAD.
 final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -14,10 +14,10 @@ final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let connection: ConnectionGuard
-    /// The requests that are still to be answered.
+    /// The unanswered requests.
     private var requests = CircularBuffer<(isHead: Bool, version: HTTPVersion)>()
     private var endsWithHead = false
-    /// The last `Host` that was well-formed: a connection has the same in all its requests.
+    /// The last well-formed `Host`. A connection usually repeats it in each request.
     private var goodHost: String?
 
     init(guard connection: ConnectionGuard) { self.connection = connection }
@@ -30,7 +30,7 @@ final class HeadWatch: ChannelDuplexHandler, RemovableChannelHandler {
             }
             let offersUpgrade = head.headers.contains(name: "Upgrade")
             connection.isLastRequest = !head.isKeepAlive || offersUpgrade || head.method == .CONNECT
-            // RFC 9110, 7.8: an offer in HTTP/1.0 is to be ignored.
+            // RFC 9110, 7.8: ignore an offer in HTTP/1.0.
             connection.version = head.version
             connection.offersUpgrade = offersUpgrade && head.version == .http1_1
             requests.append((head.method == .HEAD, head.version))

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
 
-/// Counts raw bytes that no request part has come of yet.
+/// Counts raw bytes that the decoder has not turned into request parts yet, and refuses too many.
 final class UnparsedBytesLimit: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

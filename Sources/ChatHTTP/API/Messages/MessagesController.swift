@@ -46,7 +46,7 @@ struct MessagesController {
     private func search(_ request: Request, _ context: ChatContext, _ chat: ChatScope) async throws -> Response {
         let query = QueryItems(request.uri.query)
         let page = try Page(query)
-        guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
+        guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q must be percent-encoded UTF-8"]) }
         let text = try SearchText(q)
         let (bounded, memory) = try budget.bounded(page, for: context.client)
         defer { withExtendedLifetime(memory) {} }
@@ -60,7 +60,7 @@ struct MessagesController {
 }
 
 extension String {
-    /// Everything but RFC 3986's unreserved characters, as `%XX`.
+    /// The text with all but RFC 3986's unreserved characters as `%XX`.
     fileprivate var percentEncoded: String {
         utf8.reduce(into: "") { text, byte in
             switch byte {
