@@ -32,7 +32,7 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    /// What is no JSON object, whoever gets it.
+    /// Bodies that are not a JSON object, for every route.
     static let malformed: [BadRequest] = [
         BadRequest("array", "[]", 400, "malformed_json"), BadRequest("string", "\"x\"", 400, "malformed_json"),
         BadRequest("number", "1", 400, "malformed_json"), BadRequest("null", "null", 400, "malformed_json"),

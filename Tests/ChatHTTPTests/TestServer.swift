@@ -26,14 +26,14 @@ struct TestServer: Sendable {
 
     static var options: HTTPOptions { HTTPOptions() }
 
-    /// With a deadline that a slow machine keeps, for tests that are not about it.
+    /// With a deadline that even a slow machine meets, for tests that are not about deadlines.
     static var limits: CommitLimits {
         var limits = CommitLimits()
         limits.deadline = .seconds(60)
         return limits
     }
 
-    /// Runs `body` against a server, then shuts it down the way a signal does. Whatever came, no answer was a 500.
+    /// Runs `body` against a server, then shuts it down as a signal does. Also checks that no answer was a 500.
     static func run<Result: Sendable>(
         limits: CommitLimits = TestServer.limits,
         options: HTTPOptions = HTTPOptions(),
@@ -64,7 +64,7 @@ struct TestServer: Sendable {
         let routes = registered?.all ?? []
         let result = try await withThrowingTaskGroup(of: Void.self) { [store] tasks in
             tasks.addTask {
-                // A server that cannot listen ends at once: nobody may wait for its port.
+                // A server that cannot listen ends at once: do not wait for its port.
                 defer { port.finish() }
                 try await group.run()
             }
@@ -80,7 +80,7 @@ struct TestServer: Sendable {
             do {
                 result = .success(try await body(server))
             } catch {
-                // What the test would have let go of must not hold up the shutdown.
+                // Calls that the test still holds must not delay the shutdown.
                 for gate in [faulty.reads, faulty.writes] { gate.release() }
                 result = .failure(error)
             }

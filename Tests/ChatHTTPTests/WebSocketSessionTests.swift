@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// Requests and outcomes in, answers and errands out; no socket and no store.
+/// Requests and outcomes go in, answers and actions come out; no socket and no store.
 struct WebSocketSessionTests {
     /// What a session does, in words.
     private func words(_ actions: [SocketSession.Action]) -> [String] {
@@ -55,7 +55,7 @@ struct WebSocketSessionTests {
         #expect(receive(&session, unsubscribe)[0].contains(#""ref":"u","chat":8,"code":"not_subscribed""#))
     }
 
-    /// The old one's words do not reach the new one.
+    /// Events of the old subscription do not reach the new one.
     @Test func againAtOnce() throws {
         var session = SocketSession(limits: LiveLimits())
         let old = try subscribe(&session, 7)

@@ -25,7 +25,7 @@ import Testing
     ])
     func aKeysOwnTroubleIsNone(_ text: String) { #expect(RedisError.server(text).refusal == nil) }
 
-    /// Full, without rights and back again: a line for each cause, however many commands there are.
+    /// Redis is full, then denies access, then recovers: one log line for each cause, however many commands fail.
     @Test func eachCauseIsLoggedOnce() async throws {
         let server = try await RedisServer.start()
         let log = Lines()
