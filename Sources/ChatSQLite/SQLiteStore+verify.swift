@@ -113,7 +113,7 @@ extension SQLiteStore {
                 END
             """)
         while try lost.next() {
-            report.add("An idempotency key of \(lost.text(0)) id \(lost.integer(1)) leads to no \(lost.integer(2))")
+            report.add("Idempotency key of \(lost.text(0)) id \(lost.integer(1)): number \(lost.integer(2)) is missing")
         }
     }
 }

@@ -102,7 +102,7 @@ import Testing
             let chatIsTold = isTold == true
             let found = try await test.verify()
             #expect(
-                found.problems.count { $0.contains("chat 1: Redis counts to \(held), ") } == (isTold == true ? 1 : 0))
+                found.problems.count { $0.contains("chat 1: Redis' counter is \(held), ") } == (isTold == true ? 1 : 0))
             #expect(found.problemCount == (isTold == true ? 1 : 0) + (chatIsTold ? 1 : 0))
             #expect(try await test.redis("GET", test.numberKey).string == held)
             #expect(try await test.verify(mends: true).isClean)

@@ -221,7 +221,7 @@ struct TestStore {
         ("UPDATE applications SET last_chat_number = 1", "last_chat_number is 1, but the rows say 2"),
         ("UPDATE applications SET messages_count = 8", "messages_count is 8, but the rows say 9"),
         ("UPDATE applications SET token = 'short'", "malformed token"),
-        ("UPDATE idempotency_keys SET number = 99", "An idempotency key of chat id 1 leads to no 99"),
+        ("UPDATE idempotency_keys SET number = 99", "Idempotency key of chat id 1: number 99 is missing"),
     ])
     func finds(_ sql: String, _ problem: String) async throws {
         let problems = try await problems(after: sql)
