@@ -35,7 +35,7 @@ extension JobsFlags {
         let queue: String?
         do {
             let settings = try Settings(flags: values, file: config)
-            configuration = try settings.redis(for: "to the Redis that the jobs are in")
+            configuration = try settings.redis(for: "to the Redis of the jobs")
             format = try settings.sidekiqFormat()
             dead = try settings.deadLimits()
             queue = try settings.firstQueue()
