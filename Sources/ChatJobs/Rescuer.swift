@@ -79,7 +79,7 @@ struct Rescuer: Sendable {
         guard let deaths = deaths.integer, deaths > 0 else { return }
         context.logger.warning(
             deaths < Self.deaths
-                ? "A job was rescued from a process that died" : "A job goes to the dead set: its processes die",
+                ? "Job rescued from a dead process" : "Job moved to the dead set: its workers die",
             metadata: ["jid": "\(jid ?? "none")", "process": "\(identity)", "deaths": "\(deaths)"])
     }
 

@@ -221,7 +221,7 @@ extension Fault.Scene {
 
 extension LuciqProcess {
     /// How often it was told that its numbers are taken.
-    var collisions: Int { errorText.components(separatedBy: "Numbers were taken already").count - 1 }
+    var collisions: Int { errorText.components(separatedBy: "Numbers already taken").count - 1 }
 }
 
 extension MariaDBServer {
