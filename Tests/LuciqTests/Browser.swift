@@ -55,7 +55,7 @@ final class Browser: Sendable {
                 "--no-sandbox",
                 "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
                 "--disable-component-update", "--no-first-run", "--no-proxy-server", "--lang=en-US",
-                // No window is in front here, and none may be slower for it.
+                // No window is in front, and Chromium must not slow them down for that.
                 "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
                 "--disable-backgrounding-occluded-windows", "about:blank",
             ], log: folder.file("log"), environment: paths.merging(["HOME": folder.path]) { $1 })
@@ -116,7 +116,7 @@ final class Browser: Sendable {
         await process.end(within: 10)
     }
 
-    /// - Throws: what the browser answers in the way of errors; when it does not answer in 30 seconds.
+    /// - Throws: the error that the browser answers; also when it does not answer within 30 seconds.
     @discardableResult
     func call(_ method: String, _ parameters: [String: Any] = [:], session: String? = nil) async throws -> [String: Any]
     {
