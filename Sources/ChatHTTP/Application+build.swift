@@ -6,22 +6,22 @@ package import Logging
 import NIOCore
 import NIOPosix
 
-/// How the server listens.
+/// The options of the server.
 package struct HTTPOptions: Sendable {
     package var host = "127.0.0.1"
     /// 0 for any free one.
     package var port = 3000
     package var connections = ConnectionLimits()
     package var live = LiveLimits()
-    /// Open connections (`ConnectionSlots`).
+    /// The most open connections (`ConnectionSlots`).
     package var maxConnections = 10_000
-    /// Of those, from one address; nil for three quarters.
+    /// The most from one address; nil for three quarters of all.
     package var connectionsPerAddress: Int?
-    /// Of what has not arrived to its end and answers that are not read, of all connections together (`ByteBudget`).
+    /// The most bytes of incomplete requests and unread answers, of all connections together (`ByteBudget`).
     package var heldBytes = 256 << 20
-    /// The origin that browsers may call from; `*` for any; nil for none.
+    /// The origin whose pages may call the API; `*` for any; nil for none.
     package var corsOrigin: String?
-    /// The host names that it answers to (`AllowedHosts`); empty for the default.
+    /// The accepted host names (`AllowedHosts`); empty for the default.
     package var allowedHosts: [String] = []
 
     package init() {}
@@ -86,7 +86,7 @@ extension HTTPOptions {
             accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
             metrics: metrics.factory)
         var frameworkLogger = logger
-        // Of where it listens `onListening` tells; what is worth a warning is heard.
+        // Without the info line about the address, which `onListening` reports.
         if logger.logLevel == .info { frameworkLogger.logLevel = .notice }
         var application = Application(
             router: router,
@@ -101,7 +101,7 @@ extension HTTPOptions {
                 availableConnectionsDelegate: .maximum(slots.accepted, logger: logger)
             ),
             onServerRunning: { channel in
-                // It fails when the channel is closed already.
+                // It fails if the channel is closed already.
                 try? await channel.pipeline.addHandler(AcceptPause(logger: logger), position: .first)
                 await onListening(channel.localAddress?.port ?? givenPort)
             },
@@ -119,7 +119,7 @@ extension HTTPOptions {
     fileprivate var cors: CORSMiddleware<ChatContext>? {
         corsOrigin.map { origin in
             CORSMiddleware(
-                // Browsers compare it byte for byte with what they would write.
+                // Browsers compare it byte for byte with their own spelling.
                 allowOrigin: origin == "*" ? .all : .custom(Origin(origin)?.description ?? origin),
                 allowHeaders: [.accept, .contentType, .origin, .idempotencyKey, .requestID, .lastEventID],
                 allowMethods: [.get, .post, .patch, .put, .head, .options],

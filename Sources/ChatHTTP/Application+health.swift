@@ -2,11 +2,11 @@ package import Hummingbird
 package import Logging
 import NIOPosix
 
-/// Builds a server without the API: `/up`, `/livez`, `/readyz` and `/metrics`, and problems for all else. It has a thread
-/// and connections of its own, so that it answers whatever the API's clients do.
+/// Builds a server for `/up`, `/livez`, `/readyz` and `/metrics` only. It has its own thread and connections, so that
+/// it answers whatever the API's clients do.
 ///
 /// - Parameters:
-///   - probe: answers when the process can do its work; throws `ChatError.unavailable` otherwise.
+///   - probe: returns if the process can do its work; throws `ChatError.unavailable` otherwise.
 ///   - onListening: called with the port once connections are accepted.
 package func buildHealthApplication(
     probe: @escaping @Sendable () async throws -> Void,

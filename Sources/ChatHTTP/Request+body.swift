@@ -3,7 +3,7 @@ import HTTPTypes
 package import Hummingbird
 package import NIOCore
 
-/// A request's body, whole.
+/// A complete request body.
 package enum RequestBody {
     case json(ByteBuffer)
     case form(ByteBuffer)
@@ -16,12 +16,12 @@ package enum RequestBody {
 }
 
 extension Request {
-    /// The whole body.
+    /// Reads the whole body.
     ///
     /// - Throws: a `Problem`: 413 past the limit, 415 for a body that is neither `application/json` nor
     ///   `application/x-www-form-urlencoded`.
     package func wholeBody() async throws -> RequestBody {
-        // What the client announces is refused before it is read.
+        // Refuse by Content-Length, before reading.
         if let length = headers[.contentLength], (Int(length) ?? .max) > RequestLimits.body {
             throw Problem.bodyTooLarge
         }
@@ -40,18 +40,18 @@ extension Request {
 
     /// The text of the `Idempotency-Key`.
     ///
-    /// - Throws: `ChatError.invalid` when there are two.
+    /// - Throws: `ChatError.invalid` if there are two.
     func idempotencyKey() throws -> String? {
         let keys = headers[values: .idempotencyKey]
         guard keys.count < 2 else { throw ChatError.invalid(["Idempotency-Key must be given once"]) }
         return keys.first
     }
 
-    /// Whether a page of any site may have made a browser send it, unasked: browsers send JSON of another origin only when
-    /// CORS allows it, forms always (fetch standard, CORS-safelisted request-header).
+    /// Whether a page of any site can make a browser send it without a preflight: browsers send JSON to another origin
+    /// only if CORS allows it, but forms always (fetch standard, CORS-safelisted request-header).
     var isForm: Bool { mediaType?.isName("application/x-www-form-urlencoded") == true }
 
-    /// Without its parameters.
+    /// The media type without its parameters.
     private var mediaType: Substring? {
         guard let type = headers[.contentType] else { return nil }
         let bytes = type.utf8

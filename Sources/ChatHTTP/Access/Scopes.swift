@@ -1,11 +1,11 @@
 import ChatCore
 import Hummingbird
 
-/// Who asks, the application and the chat of a request: found here for all routes, before their handlers are called.
+/// Looks up a request's principal, application and chat for all routes, before their handlers run.
 struct Scopes {
     let service: ChatService
 
-    /// A handler for a path with an application's token.
+    /// A handler of a path with an application's token.
     func tenant(
         _ handler: @escaping @Sendable (Request, ChatContext, TenantScope) async throws -> Response
     ) -> Routes.Handler {
@@ -15,7 +15,7 @@ struct Scopes {
         }
     }
 
-    /// A handler for a path with a chat's number as well.
+    /// A handler of a path that also has a chat's number.
     func chat(
         _ handler: @escaping @Sendable (Request, ChatContext, ChatScope) async throws -> Response
     ) -> Routes.Handler {

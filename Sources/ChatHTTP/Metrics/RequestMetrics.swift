@@ -30,11 +30,12 @@ package final class RequestMetrics: Sendable {
             })
     }
 
-    /// A connection was ended with this problem's code, or for being too slow, outside of any request's own measurement.
+    /// Counts a connection that the server ended with this problem's code or for being slow, which no request's metric
+    /// has.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
     func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, duration: Duration) {
-        // A client may invent methods; a metric's labels must not grow with them.
+        // Clients can invent methods; the labels must stay bounded.
         let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
         let key = Key(method: method, route: route, status: status.code)
         let timer = timers.withLock { timers in
