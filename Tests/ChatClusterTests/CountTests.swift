@@ -41,7 +41,7 @@ import Testing
             try await fill(test, 1001...3000)
             #expect(try await advance(test) == 3000 - Self.unsettled)
             #expect(try await test.store.count(in: test.chat) == 3000)
-            // Again is nothing, and it never goes back.
+            // Repeating it changes nothing, and the number never goes back.
             #expect(try await advance(test) == 3000 - Self.unsettled)
             try await fill(test, 3001...3010)
             #expect(try await advance(test) == 3010 - Self.unsettled)
@@ -55,7 +55,7 @@ import Testing
             try await delete(test, 500)
             #expect(try await advance(test) == 0)
             #expect(try await test.store.count(in: test.chat) == 2999)
-            // One among the newest stands in nobody's way.
+            // A hole among the newest numbers blocks nothing.
             try await delete(test, 2500)
             #expect(try await advance(test) == 0)
             #expect(try await test.store.settle(Message.Number(500), in: test.chat) == nil)

@@ -11,10 +11,10 @@ import Testing
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let sql: [String]
-        /// Without "Application abc…, id n: ", which those within an application start with.
+        /// Without "Application abc…, id n: ", the prefix of problems within an application.
         let problems: [String]
         var isMendable = false
-        /// What the report says was mended, where that is not the problem itself.
+        /// The report's text for the repair, if it differs from the problem.
         var mended: [String]?
     }
 
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    /// A hole may be a number on its way: its writer has two seconds.
+    /// A hole may be a number that is still being stored: its writer has two seconds.
     @Test func aNumberOnItsWayIsNotMissing() async throws {
         try await TestCluster.run { test in
             try await fill(test)

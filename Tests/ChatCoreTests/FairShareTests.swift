@@ -28,7 +28,7 @@ import Testing
         #expect(taken == [true, true, false])
     }
 
-    /// What is there already is counted, room or not.
+    /// Existing holdings are counted, whether or not there is room.
     @Test func amountsAreHeld() {
         var share = FairShare<String>(bound: 100)
         #expect(share.room(for: "a") == 100 && share.isSmall("a"))

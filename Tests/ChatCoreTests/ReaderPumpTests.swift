@@ -90,8 +90,8 @@ struct ReaderPumpTests {
         #expect(Set(Self.table.keys).union(["ended"]) == Set(Self.states.map(\.name)))
     }
 
-    /// A page is held until its last piece has left, since others may share its bytes; then it is let go of, and so is what
-    /// is written of it.
+    /// A page is held until its last piece has been written, since other readers may share its bytes; then it is
+    /// released, and so are its encoded bytes.
     @Test func aWrittenPageIsLetGoOf() {
         var pump = ReaderPump()
         weak var page: MessagePage?
@@ -107,7 +107,7 @@ struct ReaderPumpTests {
         #expect(page == nil)
     }
 
-    /// Whatever happens in whatever order: all that is given is written, once and in order, with one question at a time, and
+    /// Under any sequence of events all given messages are written, once and in order, with one request at a time, and
     /// nothing after a cancel.
     @Test(arguments: 0..<200 as Range<UInt64>) func whatIsGivenIsWritten(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)

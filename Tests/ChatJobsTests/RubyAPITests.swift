@@ -5,7 +5,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-/// What a shop's own scripts see of our worker.
+/// What Ruby scripts that use Sidekiq's API see of our worker.
 @Suite(.timeLimit(.minutes(5))) struct RubyAPITests {
     @Test func aFailedJobIsSeenRetriedKilledAndDeleted() async throws {
         try await withRuby { bench in
@@ -63,7 +63,7 @@ import Testing
                     is: #"[["Fails",[1],"it is broken: “<b>ä</b>”","Array"],["Malformed",["no JSON {"],"#
                         + #""the job is not JSON: The JSON is malformed, at byte 1","NilClass"]]"#
                 )
-                // Sidekiq's page takes what is no job.
+                // Sidekiq's page accepts entries that are not jobs.
                 #expect(try await bench.web().page("/morgue").contains("no JSON {"))
                 try await bench.expect("Sidekiq::RetrySet.new.size", is: "0")
             }

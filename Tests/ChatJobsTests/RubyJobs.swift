@@ -100,7 +100,7 @@ indirect enum JSONValue: Codable, Sendable {
     var text: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // What has been JSON is some.
+        // A value parsed from JSON can be written as JSON.
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "?"
     }
 }

@@ -102,11 +102,11 @@ struct RubyBench: Sendable {
 
 func withRuby(_ body: (RubyBench) async throws -> Void) async throws {
     let url = try await SharedServers.freshRedisDatabase()
-    // What is tested is not how soon a busy machine answers.
+    // These tests do not test how fast a busy machine answers.
     try await withCronRedis(url + "?command-timeout=10") { redis in try await body(RubyBench(url: url, redis: redis)) }
 }
 
-/// What Ruby did not do.
+/// An error of the Ruby program.
 struct RubyFailure: Error, CustomStringConvertible {
     let description: String
 

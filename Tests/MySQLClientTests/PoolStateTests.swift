@@ -131,7 +131,7 @@ struct PoolStateTests {
         var state = state()
         #expect(acquire(&state, 1) == ["open"])
         #expect(acquire(&state, 2) == ["open"])
-        // While another attempt is on its way there is hope.
+        // Callers wait while another attempt is in progress.
         #expect(say(state.openFailed(error, jitter: 1, now: .zero)) == [])
         #expect(
             say(state.openFailed(error, jitter: 1, now: .zero)) == [
@@ -172,7 +172,7 @@ struct PoolStateTests {
         #expect(say(state.wake(.milliseconds(50), now: .milliseconds(50))) == ["open"])
         #expect(say(state.openFailed(error, jitter: 1, now: .milliseconds(50))) == [])
         #expect(say(state.returned("a", isReusable: true, now: .milliseconds(60))) == ["lend a to 2"])
-        // The last one breaks while nobody can connect: nothing is worth waiting for.
+        // The last connection breaks while no new one can be made: waiting is pointless.
         #expect(acquire(&state, 3, at: .milliseconds(61)) == [])
         #expect(
             say(state.returned("a", isReusable: false, now: .milliseconds(62)))
@@ -269,7 +269,7 @@ struct PoolStateTests {
         _ = state.returned("y", isReusable: true, now: .seconds(86))
         #expect(acquire(&state, 4, at: .seconds(88)) == ["close y", "open"])
         #expect(say(state.opened("v", now: .seconds(89))) == ["lend v to 4"])
-        // A lent one when it comes back. A check makes none younger.
+        // A lent connection is closed when it comes back. A check does not reset its age.
         #expect(say(state.returned("x", isReusable: true, now: .seconds(99))) == ["check x"])
         #expect(say(state.opened("x", now: .seconds(100))) == ["close x"])
         #expect(say(state.returned("v", isReusable: true, now: .seconds(100))) == [])

@@ -100,7 +100,7 @@ struct PoolTests {
         try await eventually("the server is there again") {
             await kind { try await pool.withConnection { try $0.ping() } } == nil
         }
-        // Restarted while all were idle: nobody notices.
+        // Restarted while all connections were idle: no caller notices.
         server.kill()
         try await server.restart()
         try await pool.withConnection { try $0.run("DO 1") }

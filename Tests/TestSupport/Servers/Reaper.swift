@@ -1,6 +1,6 @@
 import Foundation
 
-/// Ends what the tests have started when the tests end, however that happens: a shell that reads from us what to end.
+/// Ends all processes of the tests when the tests end, in whatever way: a shell that reads from us what to end.
 ///
 /// When we are gone, by an exit, a crash or a SIGKILL, its input ends; it then kills the processes that are left and
 /// deletes their folders. Unlike a handler that runs at exit it cannot be missed, and unlike the kernel's
