@@ -103,7 +103,8 @@ import Testing
         }
     }
 
-    /// The reader before the bound starts nothing: there is no event to wait for, so what would have started is tried.
+    /// The reader below the bound starts no update. There is no event to wait for, so the test runs the update that it
+    /// would have started.
     @Test func aReaderThatFindsLittleMovesNothing() async throws {
         try await TestCluster.run { test in
             try await fill(test, 1...4096)

@@ -161,7 +161,7 @@ import Testing
         /// Expects that both nodes hold these messages and void rows between them, and nothing else.
         private func expectSame(_ given: [Int64], _ here: TestCluster, _ there: MySQLStore) async throws {
             let numbers = "SELECT number FROM messages WHERE batch_id > 0 ORDER BY number"
-            // What was answered by another node may come a moment later.
+            // Messages answered by the other node may arrive a moment later.
             try await eventually("all are here, and nothing else") {
                 try await here.sql(numbers).map { $0[0] } == given.sorted()
             }
@@ -175,7 +175,7 @@ import Testing
         }
     }
 
-    /// What writers were told of their messages.
+    /// The outcomes that writers got for their messages.
     private final class Told: Sendable {
         static let batch = 5
 

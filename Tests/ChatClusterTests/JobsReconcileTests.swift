@@ -19,7 +19,7 @@ import Testing
         try await JobPosition(name, test.context()).read()
     }
 
-    /// A row as Rails' own code stores it: in no count of ours, and with no change.
+    /// A row as Rails' own code stores it: our counts leave it out, and no change is recorded.
     private func insert(_ number: Int64, at time: String = "NOW(6)", _ test: TestCluster) async throws {
         try await test.sql(
             """
@@ -134,7 +134,7 @@ import Testing
             try await test.reconcile()
             #expect(try await test.storedNumbers() == [1, 2, 3, 4, 5, 6, 9])
             #expect(try await test.wrongColumns() == Self.right)
-            // The writer of 4 was only slow.
+            // The writer of number 4 was only slow.
             _ = try await test.redis("SET", test.numberKey, "3")
             #expect(try await test.send(1) == [10])
             try await test.sql("UPDATE messages SET created_at = NOW(6) - INTERVAL 61 SECOND")

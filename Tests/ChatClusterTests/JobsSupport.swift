@@ -117,6 +117,6 @@ actor JobsGate {
         waiters = []
     }
 
-    /// Whether somebody has come to it.
+    /// Whether a task has reached it.
     var wasReached: Bool { isReached }
 }

@@ -133,7 +133,7 @@ import Testing
                     _ = try await store.message(Message.Number(number), in: test.chat)
                 }
                 try await place.check("settle \(number)", rows: number > Self.large ? 8 : 2) {
-                    // What is above is made void by the first call.
+                    // The first call has voided the numbers above.
                     try await store.settle(number...number, in: test.chat)
                 }
             }

@@ -88,7 +88,8 @@ private final class Inside: Sendable {
         #expect(served == [0, 4, 5, 1, 6, 2, 3].map { tickets[$0] })
     }
 
-    /// What a tenant's slow readers hold makes its own pages small, then makes it wait, and costs the others nothing.
+    /// Memory that a tenant's slow readers hold makes that tenant's pages small, then makes it wait, and costs the
+    /// others nothing.
     @Test func aTenantHasAShareOfTheMemory() throws {
         var line = ReadLine(limits: limits(reads: 4, bytes: 3200))
         func read(_ tenant: Tenant.ID, keeping bytes: Int) -> Int? {

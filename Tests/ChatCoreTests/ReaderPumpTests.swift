@@ -33,7 +33,7 @@ struct ReaderPumpTests {
         ("ended", [.end(.notFound)]),
     ]
 
-    /// What is done, and the state after it. Nobody asks for `page`, `nothing`, `behind`, `turn` and `read` where the row
+    /// The action, and the state after it. Nobody asks for `page`, `nothing`, `behind`, `turn` and `read` where the row
     /// says so by "lost".
     private static let table: [String: [String: String]] = [
         "ready": ["demand": "take → asked", "wake": "wait → ready"],
@@ -66,7 +66,7 @@ struct ReaderPumpTests {
         ],
     ]
 
-    /// What is not in the table.
+    /// Cases outside the table.
     private func expected(_ state: String, _ event: String) -> String {
         if state == "ended" { return "wait → ended" }
         if event == "end" { return "finish slow_consumer → ended" }

@@ -23,7 +23,7 @@ struct StreamPageTests {
             }, onHold: onHold)
     }
 
-    /// What is made of a page is held once, for as long as the page is there.
+    /// A page's encoding is held once, for as long as the page exists.
     @Test func aFormIsHeldAsLongAsThePage() {
         let held = Mutex<[Int]>([])
         do {

@@ -45,11 +45,11 @@ struct StreamSimulation {
 
     private(set) var readers: [Reader] = []
     private(set) var voids = 0
-    /// What the store was asked for the feed's sake.
+    /// The feed's requests to the store.
     private(set) var feedCalls = 0
     /// The longest time from a commit, or from the feed's start, until the message could be delivered.
     private(set) var longestHold = Duration.zero
-    /// What was more than a bound.
+    /// The bounds that were exceeded.
     private(set) var excesses: [String] = []
     private var limits = StreamLimits()
     private var weather: Weather

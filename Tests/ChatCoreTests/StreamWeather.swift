@@ -1,5 +1,5 @@
 extension StreamSimulation {
-    /// What may go wrong, and how often, from 0 to 1.
+    /// The probability of each fault, from 0 to 1.
     struct Weather {
         var lateWriters = 0.1
         var deadWriters = 0.05

@@ -57,7 +57,7 @@ import Testing
                             answer.numbers == numbers && answer["Link"]?.contains("rel=\"next\"") == true, "\(path)")
                     }
                 }
-                // What is small is never refused, and health is always answered.
+                // Small requests are never refused, and health is always answered.
                 let list = String(chat.prefix { $0 != "?" }.dropLast(2))
                 for path in ["/readyz", "/metrics", chat, list, chat + "/message_count"] {
                     #expect(try await server.client.get(path).status == 200, "\(path)")
@@ -91,7 +91,7 @@ import Testing
                 try await server.expectRefusal(503, "overloaded", post) {
                     try await server.client.post(post, json: #"{"body":"\#(large)"}"#)
                 }
-                // What is small is never refused.
+                // Small requests are never refused.
                 #expect(try await server.client.post(post, json: #"{"body":"hi"}"#).status == 201)
                 for path in ["/readyz", chat, post + "/1"] {
                     #expect(try await server.client.get(path).status == 200, "\(path)")

@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    /// RFC 9112, 6.1: a body whose length cannot be told is not guessed at, and nothing behind it is read as a request.
+    /// RFC 9112, 6.1: the server does not guess the length of a body, and reads no bytes after it as a request.
     @Test(arguments: [
         ("HTTP/1.1", "gzip", 501), ("HTTP/1.1", "gzip, chunked", 501), ("HTTP/1.1", "identity", 501),
         ("HTTP/1.1", "chunked\r\nTransfer-Encoding: chunked", 400), ("HTTP/1.1", "Chunked", 404),

@@ -8,7 +8,7 @@ import Testing
 /// How a connection leaves HTTP for a stream.
 @Suite(.timeLimit(.minutes(2)))
 struct SSEDepartureTests {
-    /// The rest of the request's body could not be told from the bytes that follow it.
+    /// The rest of the request's body would be indistinguishable from the bytes that follow it.
     @Test func aRequestWhoseBodyIsOnItsWayIsRefused() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

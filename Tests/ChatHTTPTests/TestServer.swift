@@ -19,9 +19,9 @@ struct TestServer: Sendable {
     /// The real store, behind the gates.
     let store: SQLiteStore
     let service: ChatService
-    /// What the server's reads pass, the probe too.
+    /// The gate of the server's reads, the probe's too.
     let reads: Gate
-    /// What the server's batches pass.
+    /// The gate of the server's batches.
     let writes: Gate
 
     static var options: HTTPOptions { HTTPOptions() }

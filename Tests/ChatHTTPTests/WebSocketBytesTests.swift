@@ -36,7 +36,7 @@ import Testing
                 // Of one address: half of it.
                 try await eventually("the budget is spent") { server.metric(Self.held) >= Double(1 << 19) }
                 let one = try await server.connect(chat)
-                // What is small is never refused.
+                // Small messages are never refused.
                 await one.send(send(String(repeating: "y", count: 8000), ref: 1))
                 #expect(try await one.answer()["type"] as? String == "sent")
                 await one.send(start(50_000, isFragment: isFragment))

@@ -204,7 +204,7 @@ import Testing
     }
 
     @Test func shutdownFinishesWhatWasAccepted() async throws {
-        // TestServer.run shuts down while the request waits for the store; it must get its answer all the same.
+        // TestServer.run shuts down while the request waits for the store; it must still get its answer.
         let request = try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             server.writes.hold()

@@ -27,7 +27,7 @@ import Testing
                 try await eventually("it failed again") {
                     try await bench.call("ZCARD", "retry").integer == 1 && notes.all.count == 2
                 }
-                // Ruby takes one from the count when it is told to retry.
+                // Ruby subtracts one from the count at a manual retry.
                 try await bench.expect(
                     "Sidekiq::RetrySet.new.map { |job| [job[\"retry_count\"], job[\"retried_at\"].class.name] }",
                     is: #"[[0,"Float"]]"#)

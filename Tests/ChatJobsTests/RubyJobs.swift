@@ -30,7 +30,7 @@ struct CountJob: Job {
     }
 }
 
-/// Fails at each try, or as long as it is told to.
+/// Fails at each attempt, or as long as the test says.
 struct FailingJob: Job {
     static let name = "Fails"
     let notes: RubyNotes

@@ -65,7 +65,7 @@ struct RubyBench: Sendable {
         return RubyWeb(process: process, port: port)
     }
 
-    /// Runs a worker of ours for as long as `body` does, or until it is stopped.
+    /// Runs one of our workers while `body` runs, or until it is stopped.
     func withWorker(
         _ jobs: [any Job], log: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (Worker) async throws -> Void

@@ -35,7 +35,7 @@ final class Browser: Sendable {
     private let answers: CInt
     private let state: StateBox
 
-    /// The reading thread holds this and not the browser, which would never be gone then.
+    /// The reading thread holds this instead of the browser, which would otherwise never be freed.
     private final class StateBox: Sendable {
         let mutex = Mutex(State())
     }
@@ -44,7 +44,8 @@ final class Browser: Sendable {
         folder = try TemporaryFolder()
         let paths = ["COMMANDS": folder.file("commands"), "ANSWERS": folder.file("answers")]
         for path in paths.values { mkfifo(path, 0o600) }
-        // Open for both, so that neither the opening nor a read before the browser's first word ends or hangs.
+        // Opened for reading and writing, so that neither opening it nor a read before the browser's first message ends
+        // or hangs.
         commands = open(paths["COMMANDS"]!, O_RDWR | O_CLOEXEC)
         answers = open(paths["ANSWERS"]!, O_RDWR | O_CLOEXEC)
         state = StateBox()

@@ -166,7 +166,7 @@ import Testing
         // No worker is alive: the cron jobs name the queue.
         #expect(try await place.luciq("jobs", "enqueue", "Recount").code == 0)
         #expect(try await place.redis("LLEN", "queue:ours") != "0")
-        // Another system's job is in no queue of ours.
+        // None of our queues has the other system's job.
         #expect(try await place.luciq("jobs", "enqueue", "HardJob", "--unknown").code == 0)
         #expect(try await place.redis("LINDEX", "queue:default", "0").contains("HardJob"))
     }

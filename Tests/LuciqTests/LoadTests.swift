@@ -12,7 +12,7 @@ import Testing
         func increment() { value.withLock { $0 += 1 } }
     }
 
-    /// Sends messages on one connection until there is no answer any more.
+    /// Sends messages on one connection until no answer comes.
     ///
     /// - Returns: what was answered with a 201, by number.
     private func sendUntilItEnds(

@@ -254,7 +254,7 @@ import Testing
                 try await tab.until(
                     "/^201 Created/.test(document.querySelector('#\(operation) .outcome')?.textContent)")
             }
-            // What was made is filled in where it is needed.
+            // New tokens and numbers are filled in where other forms need them.
             try await tab.sendTrial("getMessage")
             try await tab.until("document.querySelector('#getMessage .answer')?.textContent.includes('my order')")
             let answer = try await tab.text(of: "#getMessage .answer")

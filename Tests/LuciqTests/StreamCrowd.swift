@@ -40,7 +40,7 @@ struct StreamCrowd: Sendable {
 
     /// Listens until it is cancelled.
     ///
-    /// - Parameter half: returns when it is time for those who come late.
+    /// - Parameter half: returns when the late subscribers should connect.
     func run(late half: @escaping @Sendable () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for client in early { tasks.addTask { await client.run(on: group) } }
@@ -51,7 +51,7 @@ struct StreamCrowd: Sendable {
         }
     }
 
-    /// Returns when those who come first are there.
+    /// Returns when the first subscribers are connected.
     func waitForTheEarly() async throws {
         try await eventually("the first subscribers are there", within: 60) { early.allSatisfy(\.hasBegun) }
         for subscriber in early.flatMap(\.subscribers) { #expect(subscriber.start == 0) }

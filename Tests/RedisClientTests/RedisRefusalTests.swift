@@ -78,7 +78,7 @@ import Testing
     }
 }
 
-/// What a log was told: levels and causes.
+/// The levels and causes of the log lines.
 private final class Lines: Sendable {
     private struct Handler: LogHandler {
         let lines: Lines

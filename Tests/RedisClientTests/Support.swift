@@ -18,7 +18,7 @@ extension RedisClient {
     func call(_ arguments: String...) async throws -> RedisValue { try await send(RedisCommand(arguments)) }
 }
 
-/// Runs a client for as long as `body` does; connected unless told otherwise.
+/// Runs a client while `body` runs; by default it waits until the client is connected.
 func withClient(
     _ url: String, maxInFlight: Int = 16_384, maxReplyBytes: Int = 64 << 20, isConnected: Bool = true,
     _ body: (RedisClient) async throws -> Void

@@ -40,7 +40,7 @@ final class Reaper: Sendable {
 
     func started(_ pid: pid_t) { tell("started \(pid)") }
 
-    /// Must be told before the process is asked after, which frees its number for others.
+    /// Must be called before the process is reaped, which frees its pid for others.
     func ended(_ pid: pid_t) { tell("ended \(pid)") }
 
     /// - Parameter path: deleted in the end, if it is there.

@@ -1,5 +1,5 @@
-/// A primary and a replica (MariaDB, replication by GTID, asynchronous unless told otherwise), and HAProxy in front of them: it sends new
-/// connections to whichever takes writes, and leaves the others where they are.
+/// A primary and a replica (MariaDB, GTID replication, asynchronous by default) behind HAProxy, which sends new
+/// connections to the server that takes writes, and leaves existing ones where they are.
 package final class ReplicaPair: Sendable {
     package let old: MariaDBServer
     package let new: MariaDBServer
@@ -45,7 +45,7 @@ package final class ReplicaPair: Sendable {
         self.proxy = proxy
     }
 
-    /// Of a user who may do everything, by way of the proxy.
+    /// The URL of a user with all rights, through the proxy.
     package var url: String { "mysql://root:\(MariaDBServer.password)@127.0.0.1:\(proxy.port)/luciq" }
 
     /// The old primary becomes read-only, and keeps its connections.
