@@ -99,7 +99,7 @@ extension SQLiteStore {
         progress(report.messages)
     }
 
-    /// Every idempotency key leads to what it made.
+    /// Checks that each idempotency key's row exists.
     private static func verifyKeys(_ report: inout StoreReport, _ db: Database) throws {
         let lost = try Query(
             db,
@@ -118,7 +118,7 @@ extension SQLiteStore {
     }
 }
 
-/// Looks at the numbers of one sequence in ascending order.
+/// Checks the numbers of one sequence in ascending order.
 private struct DenseCheck {
     let what: String
     var count: Int64 = 0

@@ -47,13 +47,13 @@ struct Serve: AsyncParsableCommand {
             onListening: { [plan] port in announce(port: port, plan) }
         )
         defer {
-            // The services have ended, however they did; what was answered is safe however this ends.
+            // The services have ended, with or without an error; answered writes are safe in any case.
             do { try backend.close() } catch {
                 logger.error("The store did not close", metadata: ["error": "\(error)"])
             }
         }
         do {
-            // Health is the last to be stopped: it answers while the others drain.
+            // Health checks stop last: they answer while the others drain.
             let services = health(backend, plan, metrics) + service.services(around: application)
             try await ProcessSignals.run(
                 services.map { .init(service: $0) }, limit: plan.shutdownTimeout, logger: logger)
@@ -66,7 +66,7 @@ struct Serve: AsyncParsableCommand {
         logger.info("stopped")
     }
 
-    /// Health and metrics where they have a listener of their own.
+    /// The service of health and metrics with a separate listener.
     private func health(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
         guard let ops = plan.ops else { return [] }
         let logger = plan.logger
@@ -131,7 +131,7 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
-/// The listener for health and metrics; it says which one it is when it cannot listen.
+/// The listener for health and metrics; its errors name it.
 private struct OpsListener<Application: ApplicationProtocol>: Service {
     let application: Application
     let options: HTTPOptions
