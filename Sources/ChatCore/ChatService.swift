@@ -82,7 +82,7 @@ package struct ChatService: Sendable {
 
     /// The access of the principal with these credentials.
     ///
-    /// - Throws: `ChatError.notFound` when they are nobody's.
+    /// - Throws: `ChatError.notFound` if they belong to no principal.
     package func access(_ credentials: Credentials) async throws -> Access {
         guard let token = Tenant.Token(credentials.pathToken) else { throw ChatError.notFound }
         return try await access(.pathToken(token))
