@@ -1,9 +1,9 @@
-"""Cuts a stream of server-sent events at every byte, in front of clients from PyPI that resume by the last id they have
-seen: none may miss a message, and none may be given half a one together with an id.
+"""Cuts a stream of server-sent events at every byte. The clients, from PyPI, resume from the last id they have seen: none
+may miss a message, and none may be given half a message together with an id.
 
-Each cut is made twice: in the chunked body itself, where every client can tell that it was cut; and as by a proxy that
-speaks HTTP/1.0 to the server (nginx does), which cannot tell, and ends its own chunks in good order. There sseclient-py
-yields what it has of an event; its id is not among that, and an event without an id is no event (docs/streams.md).
+Each cut is made twice: in the chunked body itself, where every client can detect it; and as by a proxy that speaks
+HTTP/1.0 to the server (nginx does), which cannot detect it and ends its own chunked body correctly. There sseclient-py
+yields the part of an event that it has. That part has no id, and clients ignore events without an id (docs/streams.md).
 
 usage: check-sse-clients.py BINARY
 """
@@ -15,8 +15,8 @@ from aiohttp_sse_client2 import client as aiohttp_sse
 
 BODIES = ["é\n\"id: 7\"", "x"]
 
-logging.disable(logging.WARNING)  # They tell of each half of a line.
-# They resume by themselves, and wait for seconds first.
+logging.disable(logging.WARNING)  # They warn about every incomplete line.
+# These clients reconnect by themselves, after a wait of seconds; skip the wait.
 requests_sse.client.time = types.SimpleNamespace(sleep=lambda seconds: None)
 aiohttp_sse.asyncio = types.SimpleNamespace(sleep=lambda seconds: asyncio.sleep(0))
 
@@ -51,8 +51,8 @@ class Server:
 
 
 class Cutter:
-    """A proxy that ends its next connection after so many bytes of the body, and no later one; or, where the query says
-    `cut=17`, the first one for that."""
+    """A proxy that cuts its next connection after `cut` bytes of the body, and no later one; or, if the query says
+    `cut=17`, the first connection with that query."""
 
     def __init__(self, server_port, is_chunked):
         self.server_port, self.is_chunked, self.cut, self.requests = server_port, is_chunked, None, 0
@@ -81,7 +81,7 @@ class Cutter:
             if not self.is_chunked:
                 request = request.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
             server.sendall(request)
-            # When the client leaves, so do we.
+            # Close the connection to the server when the client leaves.
             threading.Thread(target=self.drain, args=(client, server), daemon=True).start()
             answer = b""
             while b"\r\n\r\n" not in answer:
@@ -104,7 +104,7 @@ class Cutter:
                     client.sendall(b"0\r\n\r\n")
                 client.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # The client has what it wanted.
+                pass  # The client has all it needs and has left.
 
     @staticmethod
     def drain(client, server):
@@ -116,14 +116,14 @@ class Cutter:
             pass
 
 
-# What these clients throw when a connection ends; the last one, when it does so within a character.
+# The errors that these clients raise when a connection ends; the last one, when it ends within a character.
 LOST = httpx.TransportError, requests.RequestException, aiohttp.ClientError, UnicodeDecodeError
 
 
-# Each yields (type, data, id) for as long as it is asked, over as many connections as that takes. The id is what the
-# client itself would resume with.
+# Each yields (type, data, id) without end, reconnecting as needed. The id is the one that the client itself would
+# resume from.
 
-def with_httpx_sse(url, session=httpx.Client(timeout=5)):  # One: to make one takes longer than all else here.
+def with_httpx_sse(url, session=httpx.Client(timeout=5)):  # One session for all: creating one takes longer than everything else here.
     last = ""
     while True:
         try:
@@ -143,7 +143,7 @@ def with_sseclient_py(url):
             headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
             with session.get(url, headers=headers, stream=True, timeout=5) as response:
                 try:
-                    # As its README has it: requests cuts the lines of no event.
+                    # As in its README; so requests does not split lines within an event.
                     for event in sseclient.SSEClient(response).events():
                         last = event.id or last
                         yield event.event, event.data, event.id
@@ -195,7 +195,7 @@ CLIENTS = [with_httpx_sse, with_sseclient_py, with_requests_sse, with_aiohttp_ss
 
 
 def read(client, url, cutter, cut):
-    """What is wrong with what the client was given; None if nothing is."""
+    """The fault in what the client was given, or None."""
     cutter.cut, before = cut, cutter.requests
     got = {}
     events = client(url)
@@ -251,11 +251,11 @@ await fetch("/", { method: "POST", body: JSON.stringify(results) });
 
 
 def browser_faults(server, path, size):
-    """What EventSource of a real browser is given; it waits for a second before each new connection."""
+    """The faults of a real browser's EventSource, which waits for a second before it reconnects."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not program:
         sys.exit("There is no Chromium here; scripts/setup test installs it.")
-    # Many, for the six connections that a browser opens to each.
+    # Several proxies, because a browser opens only six connections to each.
     cutters = [Cutter(server.port, is_chunked) for is_chunked in (True, False) for _ in range(10)]
     proxies = [{"url": cutter.url, "cuts": list(range(index % 10, size + 24 * cutter.is_chunked, 10))}
                for index, cutter in enumerate(cutters)]
@@ -325,7 +325,7 @@ def main():
 
         def run(client, is_chunked):
             cutter = Cutter(server.port, is_chunked)
-            # The headers of chunks make it longer.
+            # The chunk headers make the body longer.
             for cut in range(size + (24 if is_chunked else 0)):
                 if fault := read(client, cutter.url + path + "/stream?after=0", cutter, cut):
                     with lock:

@@ -4,12 +4,12 @@ extension Array {
         stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
     }
 
-    /// Slices for statements that store rows: of few different sizes, so that what is prepared is used again and no
-    /// transaction waits for the server to prepare another; and none larger than what the server takes at once.
+    /// Slices for statements that store rows: of few different sizes, so that prepared statements are reused and no
+    /// transaction waits for the server to prepare one; and none larger than the server's packet size.
     ///
     /// - Parameters:
-    ///   - packet: what it takes, in bytes. An element that is too large for it is alone.
-    ///   - values: of one element's texts and the like, in bytes.
+    ///   - packet: the server's packet size, in bytes. An element that is too large for it is alone.
+    ///   - values: the bytes of one element's values.
     func statements(within packet: Int, values: (Element) -> Int = { _ in 0 }) -> [ArraySlice<Element>] {
         var slices: [ArraySlice<Element>] = []
         var rest = self[...]
@@ -26,26 +26,26 @@ extension Array {
     }
 }
 
-/// How many values a statement that looks for some has: a list is filled up with its last one.
+/// The numbers of values in statements that look up rows: a list is padded with its last value.
 let statementSizes = [1, 4, 16, 64, 256]
 
-/// How many rows a statement stores. Rows cannot be filled up, and each statement is a round trip with locks held: so there
-/// are more of these, by which most batches take two or three.
+/// The numbers of rows in statements that store rows. Rows cannot be padded, and each statement is a round trip with
+/// locks held. So there are more sizes, and most batches need two or three statements.
 let rowCounts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
 
-/// What statements come to, in bytes: no less than they are, as they are prepared and as they are executed.
+/// Upper bounds for the size of statements, in bytes, when prepared and when executed.
 enum StatementSize {
     /// Header, names of the table and its columns.
     static let fixed = 300
 
-    /// A row: its text has up to 80, and its numbers and times with their types and lengths fewer.
+    /// A row: up to 80 bytes of text; its numbers and times, with types and lengths, take fewer.
     static func row(_ values: Int) -> Int { values + 100 }
 }
 
 /// An entry does not fit into a statement of its own.
 struct EntriesTooLarge: Error {
-    /// Places in the batch.
+    /// The entries' places in the batch.
     let entries: [Int]
-    /// What the server takes, in bytes.
+    /// The server's packet size, in bytes.
     let packet: Int
 }

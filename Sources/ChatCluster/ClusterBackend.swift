@@ -8,8 +8,8 @@ import RedisClient
 extension Backend {
     /// The cluster backend: one database that speaks MySQL's protocol and one Redis, shared by any number of processes.
     ///
-    /// - Throws: `StoreProblem` when the database cannot be reached or has a schema that this program does not know, or
-    ///   when the Redis is none. A Redis that is merely away keeps nothing from starting.
+    /// - Throws: `StoreProblem` if the database cannot be reached or has an unknown schema, or if the server at Redis'
+    ///   address is not a Redis. The program starts without Redis if it is only down.
     package static func cluster(
         _ configuration: ClusterConfiguration, logger: Logger, metrics: any MetricsFactory = NOOPMetricsHandler.instance
     ) async throws -> Backend {
@@ -39,7 +39,7 @@ extension Backend {
         )
     }
 
-    /// A Redis that is away keeps nothing from starting: creates go on without it.
+    /// Starts without Redis if it is down: creates work without it.
     private static func check(
         _ redis: RedisClient, _ configuration: ClusterConfiguration, _ logger: Logger
     ) async throws {
@@ -50,16 +50,17 @@ extension Backend {
                 throw StoreProblem("\(error) (\(configuration.redis)).", isConfiguration: true)
             }
             logger.warning(
-                "Starting without Redis: creates are slower until it is there", metadata: ["error": "\(error)"])
+                "Starting without Redis: creates are slower", metadata: ["error": "\(error)"])
         }
     }
 }
 
 extension MySQLStore {
-    /// A thread for Redis alone: every batch waits for a reply, which must not wait behind the requests of the shared loops.
+    /// A separate thread for Redis: each batch waits for a reply, which must not queue behind requests on the shared
+    /// loops.
     private static let redisLoop = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    /// Checks that what it needs is there, then makes the pools. They connect when they are used.
+    /// Checks the database and Redis, then makes the pools, which connect on first use.
     init(
         _ configuration: ClusterConfiguration, observer: ReadObserver = .none, logger: Logger
     ) async throws {
@@ -75,7 +76,7 @@ extension MySQLStore {
         self.init(
             reads: pool(configuration.readConnections, readTimeout: configuration.patience),
             writes: pool(configuration.writeConnections, readTimeout: configuration.patience, writes: true),
-            // A count over a large chat sends nothing until it is done.
+            // A count over a large chat sends nothing until its end.
             scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
             redis: redis,
             bus: RedisBus(
@@ -88,7 +89,7 @@ extension MySQLStore {
         )
     }
 
-    /// - Returns: which deployment the database is of, and what weakens a promise there.
+    /// - Returns: the database's deployment, and weaknesses of the server.
     private static func check(_ mysql: MySQLConfiguration) async throws -> (Deployment, [ServerWeakness]) {
         do {
             let connection = try await MySQLConnection.connect(mysql)
@@ -117,7 +118,7 @@ struct ServerVersion {
 
     /// - Parameter text: `8.0.36`, `10.11.6-MariaDB-1`, `5.5.5-10.11.6-MariaDB`.
     init(_ text: String, isMariaDB: Bool) {
-        // MariaDB once had to pretend to be 5.5.5 for the sake of replicas.
+        // MariaDB used to report 5.5.5 for the sake of replicas.
         let text = text.hasPrefix("5.5.5-") ? text.dropFirst(6) : text[...]
         let numbers = text.prefix { $0.isNumber || $0 == "." }.split(separator: ".").map { Int($0) ?? 0 }
         let least = isMariaDB ? [10, 6] : [8, 0]

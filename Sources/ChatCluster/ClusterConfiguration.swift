@@ -3,15 +3,15 @@ import Logging
 package import MySQLClient
 package import RedisClient
 
-/// Where the cluster's parts are, and how much of them one process may use.
+/// The addresses of the database and Redis, and one process' limits for them.
 package struct ClusterConfiguration: Sendable {
     package var mysql: MySQLConfiguration
     package var redis: RedisConfiguration
     /// Connections for point look-ups and pages; appends and scans have a few more of their own.
     package var readConnections = 8
-    /// How old a connection to the database may become.
+    /// The maximum age of a connection to the database.
     package var connectionAge = Duration.seconds(60)
-    /// How long a write is tried.
+    /// How long a write is retried.
     package var patience = Duration.seconds(8)
     /// Whether to migrate at the start.
     package var migrates = false
@@ -21,17 +21,17 @@ package struct ClusterConfiguration: Sendable {
         self.redis = redis
     }
 
-    /// Connections that append: a few batches of messages and of chats, one more of each that may wait for locks, and one
-    /// of applications.
+    /// Connections for appends: a few batches of messages and of chats, one more batch of each that may wait for locks,
+    /// and one of applications.
     var writeConnections: Int { 2 * (Self.batchesInFlight + 1) + 1 }
     static let batchesInFlight = 4
     static let scanConnections = 2
-    /// To the database, of a server, at most.
+    /// The most connections of one server process to the database.
     package var connections: Int { readConnections + writeConnections + Self.scanConnections }
-    /// Chats whose messages a process may hear at the same time: as many as it may have readers.
+    /// The most chats that a process subscribes to on the bus: as many as it may have readers.
     static let maxHeardChats = StreamLimits().subscriptions
 
-    /// A connection to Redis for one piece of work.
+    /// A connection to Redis for one task.
     func withRedis(logger: Logger, _ body: (RedisClient) async throws -> Void) async throws {
         let redis = RedisClient(redis, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in

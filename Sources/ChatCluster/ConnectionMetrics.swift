@@ -3,7 +3,7 @@ import MySQLClient
 package import RedisClient
 import Synchronization
 
-/// What the store's connections do.
+/// Metrics of the store's connections.
 struct ConnectionMetrics: Sendable {
     private struct Pool {
         let pool: MySQLPool
@@ -37,13 +37,13 @@ struct ConnectionMetrics: Sendable {
     }
 }
 
-/// What a client of Redis does.
+/// Metrics of one Redis client.
 package struct RedisMetrics: Sendable {
     private let client: RedisClient
     private let up: Meter
     private let inFlight: Meter
     private let failed: Counter
-    /// Failures that are counted already.
+    /// The number of failures counted so far.
     private let counted = PostFailures()
 
     /// - Parameter name: tells the clients of a process apart.

@@ -2,19 +2,19 @@ import Cryptography
 import MySQLClient
 import RedisClient
 
-/// Which deployment this is: all processes on one database, known by a random id and a secret key that are kept in it.
+/// A deployment: all processes on one database. The database holds its random id and its secret key.
 ///
-/// They are made once, by whichever process comes first, and anew by `luciq db reset`.
+/// The first process creates them; `luciq db reset` replaces them.
 struct Deployment: Sendable {
     /// In the names of channels: 16 hexadecimal digits.
     let id: String
     /// Never logged, never shown.
     let key: SecretKey
 
-    /// Reads them, and makes them where there are none yet. Of two processes that do so at once, on two nodes too, one
-    /// stores its own and both read that.
+    /// Reads both, and creates them if there are none. If two processes do so at once, even on two nodes, one stores
+    /// its own and both read that.
     ///
-    /// - Throws: `MySQLError`; a deadlock where another node of a cluster was first, after which the same succeeds.
+    /// - Throws: `MySQLError`; a deadlock if another node of a cluster was first: a retry succeeds.
     init(_ connection: isolated MySQLConnection) throws {
         if let stored = try Self.stored(connection) {
             self = stored

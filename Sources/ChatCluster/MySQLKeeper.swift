@@ -4,7 +4,7 @@ package import Logging
 import MySQLClient
 import RedisClient
 
-/// Looks after the cluster's database: creates, migrates, empties, verifies.
+/// Creates, migrates, resets and verifies the cluster's database.
 package struct MySQLKeeper: StoreKeeper {
     private let configuration: ClusterConfiguration
     private let logger: Logger
@@ -41,7 +41,7 @@ package struct MySQLKeeper: StoreKeeper {
         return try await migrator.migrate(connection)
     }
 
-    /// Drops the Redis keys of a database whose numbers must not be trusted.
+    /// Deletes the Redis keys of a database whose numbers are not trusted.
     private func forgetNumbers(andCounts: Bool = false) async throws {
         do {
             try await configuration.withRedis(logger: logger) { redis in
@@ -97,7 +97,7 @@ package struct MySQLKeeper: StoreKeeper {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }
             }
-            // Ids start again at 1, so a copy of an old chat's count would become a new one's.
+            // Ids start again at 1, so a copy of an old chat's count would become a new chat's.
             try await forgetNumbers(andCounts: true)
             _ = try await migrate(connection)
         }
@@ -117,12 +117,12 @@ package struct MySQLKeeper: StoreKeeper {
 
     package func close() {}
 
-    /// Opens a connection for one piece of work.
+    /// Opens a connection for one task.
     private func withConnection<Result>(
         _ mysql: MySQLConfiguration, _ body: (MySQLConnection) async throws -> Result
     ) async throws -> Result {
         do {
-            // DDL over a large table takes as long as it takes.
+            // DDL over a large table may take any time.
             var patient = mysql
             patient.readTimeout = .seconds(24 * 3600)
             let connection = try await MySQLConnection.connect(patient)
@@ -141,7 +141,7 @@ package struct MySQLKeeper: StoreKeeper {
 }
 
 extension StoreProblem {
-    /// A driver's error, in words for who runs the command.
+    /// A driver's error in words for the command's user.
     init(connecting error: MySQLError, to location: String) {
         switch error.kind {
         case .unknownDatabase:

@@ -2,23 +2,23 @@ import ChatCore
 import MySQLClient
 import Scheduling
 
-/// How often and how long something is tried again.
+/// Decides how often and how long to retry.
 struct Retry {
     private let deadline: ContinuousClock.Instant
     private var backoff = Backoff(first: .milliseconds(5), longest: .milliseconds(250))
 
     init(patience: Duration) { self.deadline = .now + patience }
 
-    /// What is left of the patience; never negative.
+    /// The rest of the patience; never negative.
     var remaining: Duration { max(.zero, deadline - .now) }
 
-    /// Waits a little where waiting helps.
+    /// Waits a little if waiting helps.
     ///
-    /// - Returns: whether to try again: the error may pass and there is time left.
+    /// - Returns: whether to retry: the error is transient, and there is time left.
     mutating func mayGoOn(after error: MySQLError) async -> Bool {
         guard error.mayPass, remaining > .zero else { return false }
         if error.passesAtOnce { return true }
-        // Whoever is cancelled wants no other attempt.
+        // A cancelled task does not retry.
         do { try await Task.sleep(for: min(backoff.pause(), remaining)) } catch { return false }
         return true
     }
@@ -27,9 +27,9 @@ struct Retry {
 extension MySQLError {
     var isDuplicate: Bool { if case .duplicateKey = kind { true } else { false } }
 
-    /// Whether the transaction it ended may have been committed. Whatever a `COMMIT` is answered with, but a conflict or a
-    /// server that takes no writes, may come after it was carried out: a server that is told to kill a statement, a
-    /// connection or itself says so even then, and so does a Galera node that is cut off while the others decide.
+    /// Whether the transaction may have been committed despite the error. Any error of a `COMMIT`, except a conflict or
+    /// a read-only server, may come after the commit: a server that is told to kill a statement, a connection or itself
+    /// reports the error even then, and so does a Galera node that is cut off while the others decide.
     var leavesInDoubt: Bool {
         switch kind {
         case .deadlock, .readOnly: false
@@ -37,7 +37,7 @@ extension MySQLError {
         }
     }
 
-    /// Whether another attempt needs no wait: what stood in the way is looked at first.
+    /// Whether to retry without a wait, because the retry first looks up the conflict.
     fileprivate var passesAtOnce: Bool {
         switch kind {
         case .duplicateKey, .foreignKey: true
@@ -45,13 +45,13 @@ extension MySQLError {
         }
     }
 
-    /// Whether the same may succeed a moment later.
+    /// Whether a retry may succeed a moment later.
     fileprivate var mayPass: Bool {
         switch kind {
         case .duplicateKey, .foreignKey, .deadlock, .lockTimeout, .readOnly, .tooManyConnections, .diskFull,
             .shuttingDown, .interrupted, .cannotConnect, .connectionLost, .poolExhausted, .notReady, .commitFailed:
             true
-        // Another attempt finds out whether it is stored.
+        // A retry finds out whether it is stored.
         case .accessDenied, .unknownDatabase, .noSuchTable, .closed, .packetTooLarge, .other: leavesInDoubt
         }
     }
@@ -76,7 +76,7 @@ extension ChatError {
 }
 
 extension MySQLPool {
-    /// One access, on one connection; what is no `MySQLError` is a mistake of ours.
+    /// One access on one connection. Any error but a `MySQLError` is a bug.
     func run<Result: Sendable>(
         within time: Duration, _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws(MySQLError) -> Result {

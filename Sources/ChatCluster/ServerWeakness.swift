@@ -1,12 +1,12 @@
 import Logging
 import MySQLClient
 
-/// Something about the database server, or our user there, that weakens a promise. It is told at the start; what would
-/// make work impossible shows itself.
+/// A setting of the database server, or of our user there, that weakens a guarantee. Logged at the start. Settings that
+/// make work impossible cause errors by themselves.
 struct ServerWeakness: Equatable, Sendable {
-    /// For a log: the same words each time.
+    /// The log line, always with the same words.
     let message: String
-    /// As the server has it.
+    /// The server's value.
     let value: String
     let advice: String
 
@@ -16,14 +16,14 @@ struct ServerWeakness: Equatable, Sendable {
 }
 
 extension ServerFacts {
-    /// A message of 65,535 bytes with what is around it, in one statement.
+    /// Room for a statement with one message of 65,535 bytes.
     private static let leastPacket = 128 << 10
-    /// A whole batch in one statement (`CommitLimits.batchBytes`), with what is around it.
+    /// Room for a statement with a whole batch (`CommitLimits.batchBytes`).
     private static let goodPacket = 8 << 20
-    /// Rights that `read_only` does not bind, as `SHOW GRANTS` of MySQL 8 and of MariaDB has them.
+    /// Rights that exempt a user from `read_only`, as `SHOW GRANTS` of MySQL 8 and of MariaDB prints them.
     private static let unbound = ["ALL PRIVILEGES", "SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"]
 
-    /// - Parameter grants: of our user, as `SHOW GRANTS` has them.
+    /// - Parameter grants: our user's lines of `SHOW GRANTS`.
     func weaknesses(grants: [String]) -> [ServerWeakness] {
         var found: [ServerWeakness] = []
         if let flush = flushAtCommit, flush != 1 {
@@ -47,13 +47,13 @@ extension ServerFacts {
                 ServerWeakness(
                     message: "sql_mode is not strict, though it was set: values may be cut",
                     value: sqlMode.sorted().joined(separator: ","),
-                    advice: "see what stands between, and its init_connect"))
+                    advice: "check proxies between, and init_connect"))
         }
         if isolation != "READ-COMMITTED" {
             found.append(
                 ServerWeakness(
                     message: "The isolation level is not READ COMMITTED, though it was set", value: isolation,
-                    advice: "see what stands between, and its init_connect"))
+                    advice: "check proxies between, and init_connect"))
         }
         if let right = Self.unbound.first(where: { right in grants.contains { Self.gives(right, $0) } }) {
             found.append(

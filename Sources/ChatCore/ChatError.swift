@@ -1,28 +1,28 @@
 import Logging
 
-/// Everything that can go wrong in the product's own terms.
+/// All errors of the use cases.
 ///
-/// `code` is part of the HTTP contract: clients switch on it, so a code is never renamed.
+/// `code` is part of the API: clients switch on it, so never rename one.
 package enum ChatError: Error, Equatable, Sendable {
-    /// It does not exist, or it is another tenant's: clients cannot tell which.
+    /// It does not exist or belongs to another tenant: clients cannot tell which.
     case notFound
-    /// Whoever asks may not do this.
+    /// The principal lacks the permission.
     case notAllowed
-    /// The input broke rules; one sentence each, as the Rails application worded them.
+    /// The input is invalid; one sentence for each rule, worded as in the Rails application.
     case invalid([String])
     /// A request with the same idempotency key has not been answered yet.
     case keyInFlight
     /// The idempotency key was used before with another body.
     case keyReused
-    /// A queue is at its bound. Nothing was stored.
+    /// A limit was reached. Nothing was stored.
     case overloaded
     /// The deadline passed before the request reached the store. Nothing was stored.
     case timedOut
-    /// The deadline passed while the store was at work: it may yet be stored.
+    /// The deadline passed during the write: it may still be stored.
     case outcomeUnknown
     /// The store cannot do it now; `reason` is for people, without SQL or paths. Nothing was stored.
     case unavailable(reason: String)
-    /// The process is going away. Nothing was stored.
+    /// The process is shutting down. Nothing was stored.
     case shuttingDown
 
     package var code: String {
@@ -40,7 +40,7 @@ package enum ChatError: Error, Equatable, Sendable {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether a retry of the same request may succeed.
     package var mayRetry: Bool {
         switch self {
         case .notFound, .notAllowed, .invalid, .keyReused: false
@@ -50,10 +50,10 @@ package enum ChatError: Error, Equatable, Sendable {
 }
 
 extension ChatError {
-    /// What a store threw: a driver's own error says nothing to a client.
+    /// Wraps a store's error: a driver's own error means nothing to a client.
     init(store error: any Error) { self = error as? ChatError ?? .unavailable(reason: "The store failed") }
 
-    /// The same for a log. Of another error only the type: its text may hold SQL, values or a path.
+    /// The error's text for a log; only the type of other errors, whose text may have SQL, values or a path.
     static func forLog(_ error: any Error) -> Logger.MetadataValue {
         switch error {
         case ChatError.unavailable(let reason): .string(reason)

@@ -17,9 +17,9 @@ package final class ChatService: Sendable {
     let openings = Openings()
 
     /// - Parameters:
-    ///   - limits: for each of the three writers; how many batches are written at once is the backend's to say.
+    ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
-    ///   - clock: the time that rows are given.
+    ///   - clock: gives rows their time.
     package init(
         backend: Backend,
         limits: CommitLimits = CommitLimits(),
@@ -51,7 +51,7 @@ package final class ChatService: Sendable {
         ) { [tenantIDs, openings] event in
             switch event {
             case .revoked(let principal):
-                // First: what is opened from now on is looked up anew.
+                // First, so that later openings look the principal up again.
                 switch principal {
                 case .pathToken(let token): tenantIDs.forget(token)
                 }
@@ -62,11 +62,11 @@ package final class ChatService: Sendable {
         }
     }
 
-    /// What must run while the service is in use: first the backend's parts, then the writers, which drain before
+    /// The services that must run while this one is in use: first the backend's, then the writers, which drain before
     /// the backend stops.
     package var services: [any Service] { backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter] }
 
-    /// The same, with what serves people: it stops after the live streams have ended, which it would wait for, and before
+    /// The same with the given server. It stops after the live streams have ended, which it would wait for, and before
     /// the writers, which it uses.
     package func services(around server: any Service) -> [any Service] { services + [server, hub] }
 
@@ -80,9 +80,9 @@ package final class ChatService: Sendable {
         return token
     }
 
-    /// Who shows these credentials, and in which application.
+    /// The access of the principal with these credentials.
     ///
-    /// - Throws: `ChatError.notFound` when they are nobody's.
+    /// - Throws: `ChatError.notFound` if they belong to no principal.
     package func access(_ credentials: Credentials) async throws -> Access {
         guard let token = Tenant.Token(credentials.pathToken) else { throw ChatError.notFound }
         return try await access(.pathToken(token))
@@ -100,7 +100,7 @@ package final class ChatService: Sendable {
 
     /// The same for a principal that is known, as of now.
     func access(_ principal: Principal) async throws -> Access {
-        // First: what is found later may be of a later epoch, and is only taken for older than it is.
+        // Read the epoch first: if it rises meanwhile, the result only counts as older than it is.
         let epoch = backend.epoch()
         switch principal {
         case .pathToken(let token):
@@ -117,11 +117,11 @@ package final class ChatService: Sendable {
         return id
     }
 
-    /// Has every process forget what it knows of a principal, and end what that has open. The others hear of it by the bus.
+    /// Makes every process forget a principal and end its openings; other processes learn of it over the bus.
     package func revoke(_ principal: Principal) { backend.bus.revoke(principal) }
 }
 
-/// A chat as the outside names it.
+/// A chat by its public names.
 struct ChatAddress: Hashable, Sendable {
     let tenant: Tenant.ID
     let number: Chat.Number

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// A small, bounded memory of facts that do not change, such as the id behind a token, until they are forgotten: one when it
-/// is taken back, all with a new epoch.
+/// A small, bounded cache of facts that do not change, such as the id behind a token. A revoked fact is forgotten; a
+/// new epoch clears the cache.
 ///
-/// Two generations stand in for an LRU list: what is used moves to the young one; when that is full the old one is
+/// Two generations stand in for an LRU list: a used entry moves to the young one; when that is full, the old one is
 /// dropped. So it holds the `capacity / 2` entries used last and at most `capacity`, and every call is O(1).
 final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    /// An insert names the one from before the fact was asked for: what was forgotten since may have been just that.
+    /// An insert passes the version from before the fact was looked up: it is ignored if a fact was forgotten since.
     struct Version: Equatable, Sendable {
         let epoch: UInt64
         var forgotten: UInt64 = 0
@@ -45,7 +45,7 @@ final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable 
         }
     }
 
-    /// Keeps a fact, unless the version is another one by now.
+    /// Keeps a fact, unless the version has changed.
     func insert(_ value: Value, for key: Key, at version: Version) {
         generations.withLock { generations in
             follow(&generations)
@@ -53,7 +53,7 @@ final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable 
         }
     }
 
-    /// Forgets a fact, one too that was asked for and is about to be inserted.
+    /// Forgets a fact, also one that is being looked up and not inserted yet.
     func forget(_ key: Key) {
         generations.withLock { generations in
             generations.version.forgotten += 1

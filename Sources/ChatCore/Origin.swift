@@ -1,7 +1,7 @@
-/// How the ids of something to be stored were found.
+/// The names from which the ids of a change were looked up.
 ///
-/// Ids are a server's own. Where another server takes its place, after a failover that lost rows, they may be another
-/// tenant's there; the token and the number are what the client meant.
+/// Ids belong to one server. After a failover that lost rows, they may mean another tenant on the new server; the token
+/// and the number identify what the client meant.
 package struct Origin: Sendable {
     package let token: Tenant.Token
     /// Nil for the tenant itself.

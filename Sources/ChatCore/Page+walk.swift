@@ -1,6 +1,6 @@
 extension Page {
-    /// A page that ends before the last of `walked` where their bodies are more than a page may hold: that one then says
-    /// that there is more.
+    /// A page that ends before the last of `walked` if their bodies exceed the limit: the next item then shows that
+    /// more follow.
     package func cut(to walked: [Message]) -> Page {
         var page = self
         if walked.count > 1, walked.lazy.map(\.body.lengthInJSON).reduce(0, +) > bytes {
@@ -9,9 +9,9 @@ extension Page {
         return page
     }
 
-    /// The page that ends where this one's walk starts; nil when the walk starts at an end.
+    /// The page that ends where this one's walk starts; nil if the walk starts at an end of the list.
     package var behind: Page? {
-        // No row lies beyond the largest number or below zero.
+        // There are no rows beyond the largest number or below zero.
         if walksUp { return after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) } }
         return before.map { Page(after: max($0, 1) - 1) }
     }

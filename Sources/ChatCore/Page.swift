@@ -1,8 +1,8 @@
-/// Which slice of a numbered list a reader wants.
+/// A request for a slice of a numbered list.
 ///
-/// `after` and `before` are exclusive. A page starts at the cursor it was given: `after` alone gives the items
-/// right after it, `before` alone those right before it (a chat scrolled back), whatever the order they are listed in.
-/// With both or neither, the page starts at the end that comes first in `order`.
+/// `after` and `before` are exclusive. A page starts at its cursor: `after` alone gives the items right after it,
+/// `before` alone those right before it (a chat scrolled back), in either order. With both or neither, the page starts
+/// at the end that comes first in `order`.
 package struct Page: Equatable, Sendable {
     package enum Order: String, Sendable { case asc, desc }
 
@@ -13,12 +13,13 @@ package struct Page: Equatable, Sendable {
     package var after: Int64?
     package var before: Int64?
     package var order: Order
-    /// Of the messages' bodies, as they are written in JSON: a page ends early rather than hold more, but has one message.
+    /// The most bytes of the messages' bodies, as JSON. A page ends early rather than exceed it, but has at least one
+    /// message.
     package var bytes = Page.defaultBytes
 
-    /// 1000 of the largest messages would be 65 MB, and six times that where every byte needs escaping.
+    /// 1000 of the largest messages would be 65 MB, and six times that if every byte needs escaping.
     package static let defaultBytes = 1 << 20
-    /// Of a page when many answers are not read.
+    /// The limit of a page while many answers are not read.
     package static let smallBytes = 64 << 10
 
     package init(limit: Int = defaultLimit, after: Int64? = nil, before: Int64? = nil, order: Order = .asc) {
@@ -43,7 +44,7 @@ package struct Page: Equatable, Sendable {
     package var upperBound: Int64 { before ?? .max }
 }
 
-/// One page of a list, in the order asked for.
+/// One page of a list, in the requested order.
 package struct PageOf<Item: Sendable>: Sendable {
     package let items: [Item]
     /// Whether there are items beyond the last one, in listing order.
@@ -52,8 +53,9 @@ package struct PageOf<Item: Sendable>: Sendable {
     package let hasPrevious: Bool
 
     /// - Parameters:
-    ///   - walked: up to `page.limit + 1` items in the direction of `page.walksUp`; the extra one only says that there is more.
-    ///   - isPrecededBy: whether an item lies behind the walk's start.
+    ///   - walked: up to `page.limit + 1` items in the direction of `page.walksUp`; the extra one only shows that more
+    ///     follow.
+    ///   - isPrecededBy: whether an item precedes the walk's start.
     package init(walked: [Item], page: Page, isPrecededBy precedes: Bool) {
         let goesOn = walked.count > page.limit
         let kept = walked.prefix(page.limit)

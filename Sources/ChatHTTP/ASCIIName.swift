@@ -1,7 +1,7 @@
 extension StringProtocol {
-    /// Whether this is that name, in small letters, whatever letters it is written with.
+    /// Whether this equals the name (in lower case), ignoring case.
     ///
-    /// Looks at bytes: `==` normalises first, which takes a fifth of a second for some headers of 60 KiB.
+    /// Compares bytes: `==` normalises first, which takes a fifth of a second for some headers of 60 KiB.
     func isName(_ name: StaticString) -> Bool {
         guard utf8.count == name.utf8CodeUnitCount else { return false }
         return name.withUTF8Buffer { name in

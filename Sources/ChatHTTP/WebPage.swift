@@ -2,11 +2,11 @@ import Cryptography
 import Foundation
 import NIOCore
 
-/// A page for people: one document, put together from the files in Resources/ when the server starts.
+/// A web page: one document, assembled from the files in Resources/ when the server starts.
 ///
-/// One, so that its parts are of one version whichever node answers, and so that its policy can name by their hashes
-/// the one script and the one style sheet that a browser may use with it. It can reach its own origin and nothing else,
-/// and nothing can be made markup or code of the text that it shows (trusted types).
+/// As one document, all its parts have one version whichever node answers, and its policy names the hashes of the one
+/// script and the one style sheet that a browser may use. The page can reach only its own origin, and cannot turn text
+/// that it shows into markup or code (trusted types).
 struct WebPage {
     let response: Response
 
@@ -31,7 +31,7 @@ struct WebPage {
             ])
     }
 
-    /// - Parameter scripts: share one scope, and later ones use what earlier ones declare.
+    /// - Parameter scripts: share one scope; later ones use declarations of earlier ones.
     private init(_ document: [UInt8], styles: [[UInt8]], scripts: [[UInt8]]) {
         let script = Self.lean(scripts)
         let style = Self.lean(styles)
@@ -53,8 +53,8 @@ struct WebPage {
         self.response = response
     }
 
-    /// Without indentation and lines of comment, which are for readers of the repository. A line of CSS never begins
-    /// with `//`; no text in the scripts goes over several lines.
+    /// Removes indentation and comment lines. A line of CSS never begins with `//`, and no string in the scripts spans
+    /// several lines.
     private static func lean(_ files: [[UInt8]]) -> String {
         files.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n") }
             .map { $0.drop { $0 == " " } }
@@ -62,7 +62,7 @@ struct WebPage {
             .joined(separator: "\n")
     }
 
-    /// A hash as CSP's `script-src` and `style-src` take it (Content Security Policy Level 3, 2.3.1).
+    /// A hash in the syntax of CSP's `script-src` and `style-src` (Content Security Policy Level 3, 2.3.1).
     private static func source(_ text: String) -> String {
         "'sha256-\(Data(SHA256.hash(text.utf8)).base64EncodedString())'"
     }

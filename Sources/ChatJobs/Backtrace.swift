@@ -2,7 +2,7 @@ import Foundation
 
 /// `error_backtrace`: base64 of zlib's format (RFC 1950) of a JSON array of lines.
 ///
-/// In stored blocks, that is, not compressed: every reader of zlib takes them, and no library is needed to write them.
+/// In stored blocks, which are not compressed: every zlib reader accepts them, and they need no library.
 enum Backtrace {
     static func encode(_ lines: [String]) -> String {
         let text = Array(JSONText.strings(lines).utf8)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Wakes one waiting task. Rung while no task waits, it wakes the next one to wait; rung twice, it does so once.
+/// Wakes one waiting task. If no task waits, it wakes the next one that does; several rings wake it once.
 final class Bell: Sendable {
     private enum State {
         case silent

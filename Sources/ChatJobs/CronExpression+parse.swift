@@ -57,12 +57,12 @@ extension CronExpression {
         return CronExpression(fields: fields, zone: zone, text: text)
     }
 
-    /// `5 minutes`, `hour`, `15m`, `1 day`, and what follows: as fields.
+    /// Converts `5 minutes`, `hour`, `15m`, `1 day` and the rest of the text to fields.
     private static func period(_ words: ArraySlice<Substring>) throws(Invalid) -> [Substring] {
         var words = words
         guard let first = words.popFirst() else { throw Invalid(description: "it does not say how often") }
         let digits = first.prefix { $0.isASCII && $0.isNumber }
-        // 15m, or the unit in a word of its own, or nothing but a unit.
+        // 15m, or the unit as a separate word, or only a unit.
         var unit = first.dropFirst(digits.count)
         if unit.isEmpty { unit = words.popFirst() ?? "" }
         guard let count = digits.isEmpty ? 1 : Int(digits), (1...100_000).contains(count) else {
@@ -86,7 +86,7 @@ extension CronExpression {
         case let minutes where 60 % minutes == 0: return "*/\(minutes) * * * *"
         case let minutes where minutes % 60 == 0 && 1440 % minutes == 0: return "0 */\(minutes / 60) * * *"
         default:
-            // Sidekiq-cron knows fields only, and these cannot say it.
+            // sidekiq-cron supports only fields, and these cannot express it.
             throw Invalid(
                 description: "a period must divide an hour into equal parts, or a day into equal parts of whole hours")
         }

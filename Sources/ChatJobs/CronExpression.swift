@@ -1,32 +1,32 @@
 package import ChatCore
 
-/// When something recurs, to the minute: `*/5 * * * *`, `0 3 * * mon Europe/Berlin`, `@hourly`.
+/// A schedule with a resolution of a minute: `*/5 * * * *`, `0 3 * * mon Europe/Berlin`, `@hourly`.
 ///
-/// Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday); a time zone unless it is
-/// UTC. Where both days are restricted, either is enough (crontab(5)). It is read as fugit reads it, so that a Ruby
-/// scheduler on the same Redis finds the same ticks; what fugit reads in a surprising way is refused.
+/// Five fields: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday); then a time zone unless it
+/// is UTC. If both days are restricted, either is enough (crontab(5)). It is parsed like fugit does, so that a Ruby
+/// scheduler on the same Redis finds the same ticks; expressions that fugit parses in a surprising way are refused.
 ///
 /// When the clocks change, as in Debian's cron(8):
-/// - A `*` in the minutes or the hours means real time: it runs at each real minute that the clock shows so, twice
-///   where the clock shows it twice, and not where it is skipped. So does fugit.
-/// - Any other is a time of day. One that is skipped runs at the first moment after the gap, once however many were
-///   skipped; one that comes twice runs the first time. (fugit leaves out the former and runs the latter twice.)
+/// - With a `*` in the minutes or the hours it runs in real time: at each matching minute, twice if the clock shows it
+///   twice, and not if it is skipped. So does fugit.
+/// - Otherwise it is a time of day. Skipped times run once, at the first moment after the gap; a repeated time runs the
+///   first time only. (fugit omits the former and runs the latter twice.)
 package struct CronExpression: Sendable, Equatable {
-    /// Why a text is not an expression: one sentence.
+    /// Why a text is not an expression, in one sentence.
     package struct Invalid: Error, CustomStringConvertible {
         package let description: String
     }
 
     let fields: CronFields
     let zone: CronZone
-    /// The five fields and the zone as any sidekiq-cron reads them: no aliases that it does not know.
+    /// The five fields and the zone in a form that all versions of sidekiq-cron accept, without newer aliases.
     package let text: String
 
-    /// The first tick later than a moment; nil where there is none within twelve years, which only a time that no clock
-    /// shows can cause.
+    /// The first tick after a moment; nil if there is none within twelve years, which happens only for times that the
+    /// clock never shows.
     package func next(after time: Timestamp) -> Timestamp? {
         let time = time.wholeSeconds
-        // Around a change of the clocks local time runs backwards: no earlier minute can still come.
+        // When the clock is set back, local time repeats: look at no earlier minute.
         let start = time + min(zone.offset(at: time), zone.offset(at: time + CronZone.longestChange))
         var minute = start.floored(by: 60)
         let horizon = minute + Self.horizon
@@ -48,13 +48,13 @@ package struct CronExpression: Sendable, Equatable {
         return repeated.map { Timestamp(wholeSeconds: $0) }
     }
 
-    /// The last tick that is not later than a moment; nil as for `next`.
+    /// The last tick up to a moment; nil as for `next`.
     package func previous(atOrBefore time: Timestamp) -> Timestamp? {
         let time = time.wholeSeconds
         let start = time + max(zone.offset(at: time), zone.offset(at: time - CronZone.longestChange))
         var minute = start.floored(by: 60)
         let horizon = minute - Self.horizon
-        // Minutes of the first pass of a clock that is set back, while the second may have later ones.
+        // These minutes are from the first pass of a clock that is set back; the second pass may have later ones.
         var firstPass: Int64?
         while let found = fields.last(from: minute, through: horizon) {
             switch zone.occurrence(ofLocal: found * 60) {
@@ -79,7 +79,7 @@ package struct CronExpression: Sendable, Equatable {
 }
 
 extension Timestamp {
-    /// Whole seconds since 1970, cut towards the past.
+    /// Whole seconds since 1970, rounded down.
     var wholeSeconds: Int64 { microseconds.floored(by: 1_000_000) }
 
     init(wholeSeconds seconds: Int64) { self.init(microseconds: seconds * 1_000_000) }

@@ -1,6 +1,6 @@
-/// One of the five fields: what may stand in it.
+/// One of the five fields, with its valid values.
 struct CronField {
-    /// What stands in it.
+    /// The field's content.
     struct Content {
         /// Bit n for n.
         var numbers: UInt64 = 0
@@ -79,7 +79,7 @@ struct CronField {
 
     private func step(_ text: Substring, in element: Substring) throws(CronExpression.Invalid) -> Int {
         guard isDecimal(text), let step = Int(text) else { throw refusal(element) }
-        // fugit divides by zero at 0, and takes one that is too long for the first number alone.
+        // fugit divides by zero for a step of 0, and takes a step that is too long as the first number only.
         guard (1...numbers.count - 1).contains(step) else {
             throw .init(description: "the step in “\(element)” must be from 1 to \(numbers.count - 1)")
         }

@@ -1,12 +1,13 @@
 import ChatCore
 
-/// The five fields as sets of numbers, bit n for n. Minutes are counted since 1970, and are local: it knows no zones.
+/// The five fields as sets of numbers, bit n for n. Minutes are local and counted from 1970; time zones are not handled
+/// here.
 struct CronFields: Sendable, Equatable {
     let minutes: UInt64
     let hours: UInt64
     /// Nil: any.
     let days: UInt64?
-    /// `L`: the last day of a month, whichever that is.
+    /// `L`: the last day of a month.
     let lastDay: Bool
     let months: UInt64
     /// 0 is Sunday. Nil: any.
@@ -14,7 +15,7 @@ struct CronFields: Sendable, Equatable {
     /// Whether there is a `*` in the minutes or hours.
     let isRealTime: Bool
 
-    /// Whether any month has one of the days. fugit insists on that even where days of the week are given too.
+    /// Whether any month has one of the days. fugit requires it even if days of the week are given too.
     var isPossible: Bool {
         if days == nil || lastDay { return true }
         return (1...12).contains { month in
@@ -22,7 +23,7 @@ struct CronFields: Sendable, Equatable {
         }
     }
 
-    /// The first minute that fits.
+    /// The first matching minute.
     func first(from minute: Int64, through last: Int64) -> Int64? {
         var day = CronDay(number: minute.floored(by: 1440))
         var start = minute - day.number * 1440
@@ -40,7 +41,7 @@ struct CronFields: Sendable, Equatable {
         return nil
     }
 
-    /// The last minute that fits, going back.
+    /// The last matching minute, searching backwards.
     func last(from minute: Int64, through first: Int64) -> Int64? {
         var day = CronDay(number: minute.floored(by: 1440))
         var start = minute - day.number * 1440
@@ -84,7 +85,7 @@ struct CronFields: Sendable, Equatable {
     }
 }
 
-/// A day of the calendar.
+/// A calendar day.
 struct CronDay {
     /// Days since 1970.
     let number: Int64
@@ -110,7 +111,7 @@ struct CronDay {
     var startOfNextMonth: CronDay { CronDay(number: number + lengthOfMonth - day + 1) }
     var endOfPreviousMonth: CronDay { CronDay(number: number - day) }
 
-    /// How long a month is in its longest year.
+    /// The length of a month, in a leap year.
     static func longest(_ month: Int) -> Int64 {
         switch month {
         case 2: 29
@@ -123,13 +124,13 @@ struct CronDay {
 extension UInt64 {
     fileprivate func has(_ number: Int64) -> Bool { self >> UInt64(number) & 1 == 1 }
 
-    /// The least number in the set that is not below.
+    /// The smallest number in the set from `start` up.
     fileprivate func first(from start: Int64) -> Int64? {
         let rest = start > 63 ? 0 : self >> UInt64(start)
         return rest == 0 ? nil : start + Int64(rest.trailingZeroBitCount)
     }
 
-    /// The greatest number in the set that is not above.
+    /// The largest number in the set up to `start`.
     fileprivate func last(from start: Int64) -> Int64? {
         let rest = start < 0 ? 0 : self << UInt64(63 - start)
         return rest == 0 ? nil : start - Int64(rest.leadingZeroBitCount)

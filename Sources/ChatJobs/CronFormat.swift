@@ -1,5 +1,5 @@
-/// In which sidekiq-cron's way its jobs stand in Redis. Its version does not follow from Sidekiq's: 1.12 runs on Sidekiq
-/// 6 and 7, and 2.x on 6.5 and later.
+/// The version of sidekiq-cron's format in Redis. It does not follow from Sidekiq's version: 1.12 runs on Sidekiq 6 and
+/// 7, and 2.x on 6.5 and later.
 package enum CronFormat: String, Sendable, CaseIterable {
     case v1 = "1"
     case v2 = "2"
@@ -14,15 +14,15 @@ package enum CronFormat: String, Sendable, CaseIterable {
 
     var other: CronFormat { self == .v1 ? .v2 : .v1 }
 
-    /// Which one Ruby uses, detected from the jobs in Redis.
+    /// The version that Ruby uses, detected from the jobs in Redis.
     ///
-    /// Foreign jobs decide, if all are of one version. Else, ours under version 2's keys alone: when
-    /// a Ruby process with version 2 starts, it takes over what stands under version 1's (but leaves the hashes). Else
-    /// Sidekiq's version decides.
+    /// Foreign jobs decide, if all are of one version. Else, our jobs under version 2's keys only decide for version 2:
+    /// when a Ruby process with version 2 starts, it takes over the jobs under version 1's keys (but leaves the
+    /// hashes). Else Sidekiq's version decides.
     ///
     /// - Parameters:
-    ///   - members: of each set.
-    ///   - ours: names of jobs.
+    ///   - members: the members of each set.
+    ///   - ours: the names of our jobs.
     static func detect(_ members: (v1: [String], v2: [String]), ours: [String], sidekiq: SidekiqFormat) -> CronFormat {
         func whose(_ format: CronFormat, _ members: [String]) -> (ours: Bool, others: Bool) {
             let known = Set(ours.map { Array(format.key($0).utf8) })

@@ -1,6 +1,6 @@
-/// A job that is enqueued by the clock.
+/// A job with a schedule.
 package struct CronJob: Sendable {
-    /// Unique; as sidekiq-cron's web tab shows it.
+    /// The unique name, which sidekiq-cron's web tab shows.
     package let name: String
     /// Five fields, an alias such as `@hourly`, and a time zone if there is one: `*/5 * * * * Europe/Berlin`.
     package let expression: String

@@ -4,9 +4,10 @@ import RedisClient
 
 /// sidekiq-cron's keys of one job.
 struct CronKeys: Sendable {
-    /// HASH: what the job is, and when it was enqueued last.
+    /// HASH: the job's definition, and when it was enqueued last.
     let job: String
-    /// ZSET of the ticks that are done: by the second, the member is the tick as ISO 8601. Who adds one enqueues it.
+    /// ZSET of the done ticks: the score is the second, the member the tick in ISO 8601. The process that adds one
+    /// enqueues it.
     let enqueued: String
     /// LIST of the latest job ids.
     let history: String
@@ -36,7 +37,7 @@ struct CronEntry: Sendable {
     /// The message to enqueue, without an id: JSON.
     let message: [UInt8]
 
-    /// A foreign one may be anything.
+    /// The queue in the message; a foreign message may be anything.
     var queue: String { (try? JobPayload(message))?.queue ?? JobOptions().queue }
 
     /// - Parameter reply: HMGET's, of `fields`. Nil if there is no such hash.
@@ -48,7 +49,7 @@ struct CronEntry: Sendable {
         name = values[0].string ?? ""
         job = values[1].string ?? ""
         description = values[3].string ?? ""
-        // As sidekiq-cron takes it.
+        // The same rule as in sidekiq-cron.
         isEnabled = (values[4].string ?? "enabled").isSame("enabled")
         lastRun = values[5].string.flatMap { Timestamp(cron: $0) }
         message = values[6].bytes ?? []
@@ -62,15 +63,15 @@ extension Timestamp {
     /// A tick's score, as Ruby writes it: `1795399200.0`.
     var cronScore: String { "\(wholeSeconds).0" }
 
-    /// `2026-11-23 02:00:07 +0000`: how sidekiq-cron writes when it enqueued.
+    /// `2026-11-23 02:00:07 +0000`: sidekiq-cron's format of the last enqueue time.
     var cronTime: String { "\(rfc3339.prefix(10)) \(rfc3339.dropFirst(11).prefix(8)) +0000" }
 
-    /// Reads `cronTime`, and what the web page leaves there: `2026-11-23 02:00:07 UTC`.
+    /// Reads `cronTime`, and the web page's format: `2026-11-23 02:00:07 UTC`.
     init?(cron text: String) {
         guard
             let match = text.wholeMatch(
                 of: /(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)? ?(?:UTC|Z|([+-])(\d\d):?(\d\d))/),
-            let date = try? Date("\(match.1)T\(match.2)Z", strategy: .iso8601)  // No time, such as a month 13.
+            let date = try? Date("\(match.1)T\(match.2)Z", strategy: .iso8601)  // Nil for a month 13.
         else { return nil }
         var seconds = Int64(date.timeIntervalSince1970)
         if let sign = match.3, let hours = match.4.flatMap({ Int64($0) }), let minutes = match.5.flatMap({ Int64($0) })

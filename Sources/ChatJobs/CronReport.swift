@@ -1,7 +1,7 @@
 package import ChatCore
 package import RedisClient
 
-/// A cron job as it stands in Redis, ours or Ruby's.
+/// A cron job in Redis, ours or Ruby's.
 package struct CronReport: Sendable {
     package let name: String
     package let expression: String

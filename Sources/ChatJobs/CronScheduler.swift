@@ -3,7 +3,7 @@ package import Logging
 package import RedisClient
 import ServiceLifecycle
 
-/// Enqueues jobs by the clock. Any number of processes may run one, and Ruby's sidekiq-cron beside them: each tick is
+/// Enqueues jobs by their schedule. Any number of processes, and Ruby's sidekiq-cron, may run schedulers: each tick is
 /// enqueued once.
 ///
 /// The program has the definitions, and writes them to Redis where sidekiq-cron keeps its own, so that its web page shows,
@@ -30,28 +30,28 @@ package actor CronScheduler: Service {
     private let time: Timekeeper
     private let logger: Logger
 
-    /// As of the last look.
+    /// The state at the last poll.
     private var cron: CronFormat
-    /// Statuses that are noted in Redis apart from the hashes.
+    /// Statuses that Redis has apart from the hashes.
     private var noted: [String: Bool] = [:]
     /// The names of the jobs that were written at the start.
     private var defined: Set<String> = []
-    /// The last tick of each job that is known to be done, and the expression it is of.
+    /// The last tick of each job that is known to be done, and its expression.
     private var done: [String: (tick: Timestamp, expression: String)] = [:]
-    /// Expressions from Redis: nil for one that cannot be read.
+    /// Parsed expressions from Redis; nil for an invalid one.
     private var expressions: [String: (text: String, read: CronExpression?)] = [:]
 
-    /// As sidekiq-cron does it.
+    /// The same as in sidekiq-cron.
     private static let historySize = 10
     private static let ticksAreKept = Duration.seconds(24 * 3600)
 
     /// - Parameters:
-    ///   - definitions: no two of one name.
-    ///   - jobs: for their options; it may lack some, which then have none.
-    ///   - cron: nil to tell it from the keys that are there, at each look.
-    ///   - interval: between two looks, so also how late a tick may be.
-    ///   - clock: nil for Redis' own.
-    /// - Throws: an expression that cannot be used.
+    ///   - definitions: with different names.
+    ///   - jobs: for their options; missing jobs have none.
+    ///   - cron: nil to detect it from the keys at each poll.
+    ///   - interval: between two polls, and so the most delay of a tick.
+    ///   - clock: nil for Redis' clock.
+    /// - Throws: for an invalid expression.
     package init(
         _ definitions: [CronJob],
         jobs: JobRegistry = JobRegistry([]),
@@ -82,7 +82,7 @@ package actor CronScheduler: Service {
         self.logger = logger
     }
 
-    /// Until shutdown. An outage of Redis is logged once, and waited for.
+    /// Runs until shutdown. Logs an outage of Redis once, and waits for its end.
     package func run() async throws { await cancelWhenGracefulShutdown { await self.keepPolling() } }
 
     private func keepPolling() async {
@@ -100,10 +100,10 @@ package actor CronScheduler: Service {
         }
     }
 
-    /// One look: defines what is missing and enqueues what is due.
+    /// One poll: defines missing jobs, and enqueues due ones.
     ///
     /// - Returns: the names of the jobs that this one has enqueued.
-    /// - Throws: the first `RedisError`; other jobs do not suffer from one whose keys are in disorder.
+    /// - Throws: the first `RedisError`; a job with broken keys does not block others.
     @discardableResult
     package func poll() async throws -> [String] {
         try await clock.measure()
@@ -125,7 +125,7 @@ package actor CronScheduler: Service {
 
     private func keys(_ definition: Definition) -> CronKeys { CronKeys(definition.job.name, format: cron) }
 
-    /// Finds out under which keys Ruby looks, and takes ours away from where it does not, or did before.
+    /// Detects the keys that Ruby uses, and removes our jobs from the other version's keys.
     private func settleFormat() async throws {
         if let wantedCron {
             cron = wantedCron
@@ -150,7 +150,7 @@ package actor CronScheduler: Service {
         }
     }
 
-    /// - Returns: whether it was enqueued, by us.
+    /// - Returns: whether this process has enqueued it.
     private func look(at definition: Definition, _ reply: RedisValue) async throws -> Bool {
         let name = definition.job.name
         var reply = reply
@@ -176,8 +176,8 @@ package actor CronScheduler: Service {
         noted[name] = entry.isEnabled
     }
 
-    /// Gives a job to our queue when the worker that gave it another has gone: Ruby's scheduler and the page enqueue it
-    /// where its hash says.
+    /// Moves a job to our queue if no worker serves its queue any more: Ruby's scheduler and the page enqueue it where
+    /// its hash says.
     private func mendQueue(_ definition: Definition, _ entry: CronEntry) async throws {
         let queue = definition.job.queue
         guard !entry.queue.isSame(queue), !entry.message.isEmpty else { return }
@@ -190,7 +190,7 @@ package actor CronScheduler: Service {
             metadata: ["name": "\(definition.job.name)", "from": "\(entry.queue)", "to": "\(queue)"])
     }
 
-    /// What is enqueued, without an id.
+    /// The payload to enqueue, without an id.
     private func message(_ definition: Definition) -> JobPayload {
         var message = payload(definition)
         message.remove("jid")
@@ -222,7 +222,7 @@ package actor CronScheduler: Service {
         "namespace": "default", "active_job": "0", "date_as_argument": "0", "symbolize_args": "0",
     ]
 
-    /// - Returns: whether it was enqueued, by us.
+    /// - Returns: whether this process has enqueued it.
     private func enqueue(_ definition: Definition, _ entry: CronEntry) async throws -> Bool {
         let (name, keys) = (definition.job.name, keys(definition))
         let now = clock.now()

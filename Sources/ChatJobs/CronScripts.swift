@@ -31,9 +31,9 @@ enum CronScripts {
         return 1
         """)
 
-    /// Takes away a job of ours that an earlier configuration left under the keys of another sidekiq-cron, where its
-    /// ticks would be enqueued a second time. KEYS: set of jobs, job, enqueued, history, the disabled. ARGV: its name.
-    /// Returns whether it was there.
+    /// Removes a job of ours that an earlier configuration left under the keys of another version of sidekiq-cron,
+    /// where its ticks would be enqueued a second time. KEYS: set of jobs, job, enqueued, history, the disabled. ARGV:
+    /// its name. Returns whether it existed.
     static let remove = RedisScript(
         """
         if redis.call('HEXISTS', KEYS[2], 'luciq_expression') == 0 then return 0 end

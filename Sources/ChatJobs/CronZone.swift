@@ -1,21 +1,21 @@
 import Foundation
 
-/// What the clocks of a time zone show. Times are in seconds since 1970; local ones as if they were UTC.
+/// The local time of a time zone. Times are in seconds since 1970; local ones as if they were UTC.
 struct CronZone: Sendable, Equatable {
-    /// How often, and when, the clocks show a local time.
+    /// How often, and when, the clock shows a local time.
     enum Occurrence: Equatable {
         case once(Int64)
         case twice(first: Int64, second: Int64)
-        /// Never, since the clocks were set forward over it; the moment that they showed instead.
+        /// Never, because the clock was set forward over it; with the moment of the change.
         case skipped(until: Int64)
     }
 
-    /// In seconds, and a bit more: Samoa left out a whole day in 2011.
+    /// In seconds, with a margin: Samoa skipped a whole day in 2011.
     static let longestChange: Int64 = 25 * 3600
 
     static let utc = CronZone()
 
-    /// As IANA has it; empty for UTC.
+    /// The IANA name; empty for UTC.
     let name: String
     private let zone: TimeZone?
 
@@ -24,13 +24,13 @@ struct CronZone: Sendable, Equatable {
         zone = nil
     }
 
-    /// Nil for a name that is not known.
+    /// Nil for an unknown name.
     init?(_ name: String) {
         if name == "UTC" || name == "Etc/UTC" {
             self = .utc
             return
         }
-        // As fugit takes names; a zone that is not UTC always has one.
+        // The names that fugit accepts; a zone other than UTC always has one.
         let isName = name.wholeMatch(of: /[A-Z][A-Za-z0-9+-]+(\/[A-Z][A-Za-z0-9+_-]*){0,2}/) != nil
         guard isName, let zone = TimeZone(identifier: name) else { return nil }
         self.name = name
@@ -45,8 +45,8 @@ struct CronZone: Sendable, Equatable {
 
     func occurrence(ofLocal local: Int64) -> Occurrence {
         guard zone != nil else { return .once(local) }
-        // No offset reaches 16 hours, so the moments in question are between these two; no zone changes its clocks
-        // twice within so little time.
+        // No offset reaches 16 hours, so the moments are between these two; no zone changes its clock twice within that
+        // time.
         let (start, end) = (local - 16 * 3600, local + 16 * 3600)
         let (before, after) = (offset(at: start), offset(at: end))
         if before == after { return .once(local - before) }

@@ -9,7 +9,7 @@ import RedisClient
 enum DeadPayload {
     static let job = "Malformed"
 
-    /// - Parameter queue: where it was; nil where that is not known.
+    /// - Parameter queue: the queue it came from; nil if unknown.
     static func make(of bytes: [UInt8], error: any Error, queue: String?, format: SidekiqFormat, now: Timestamp)
         -> [UInt8]
     {
@@ -34,7 +34,7 @@ enum DeadPayload {
 }
 
 extension JobEntry {
-    /// What people call it by: its job's id, or one made of its bytes where it has none.
+    /// The id for people: the job's, or one derived from its bytes if it has none.
     package var id: String {
         jid ?? "sha256-" + SHA256.hash(bytes).hexadecimal.prefix(24)
     }

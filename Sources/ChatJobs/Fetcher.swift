@@ -15,7 +15,7 @@ final class Fetcher: Sendable {
     private let keys: [String]
     private let state: Mutex<WorkerState>
     private let bell = Bell()
-    /// Rung while there is nothing to do: one for each queue's `Peeker`.
+    /// Rung while there is nothing to do; one for each queue's `Peeker`.
     let idleBells: [Bell]
     /// Rung when our heartbeat has expired in Redis.
     let beatBell = Bell()
@@ -41,8 +41,8 @@ final class Fetcher: Sendable {
         bell.ring()
     }
 
-    /// Runs until the state says that it is the end. Jobs that cannot be cancelled may go on after that; they are put
-    /// back all the same.
+    /// Runs until the state ends it. Jobs that do not react to cancellation may go on after that; they are put back
+    /// nevertheless.
     func run() async {
         let end = Bell()
         Task {

@@ -3,14 +3,14 @@ import Logging
 import RedisClient
 import Synchronization
 
-/// The heartbeat of this process, for Sidekiq's web page and our rescuers: writes what it does and the statistics, and
-/// receives orders.
+/// The heartbeat of this process, for Sidekiq's web page and our rescuers: writes the running jobs and the statistics,
+/// and receives orders.
 final class Heartbeat: Sendable {
     /// An order that was left for this process.
     enum Order: String {
         case quiet = "TSTP"
         case stop = "TERM"
-        /// As Ctrl-C does it.
+        /// The same as Ctrl-C.
         case interrupt = "INT"
         case dump = "TTIN"
     }
@@ -59,7 +59,7 @@ final class Heartbeat: Sendable {
                 context.outage.isOver(in: .beat)
             }
         } catch {
-            // After a lost reply they may be counted twice, which is better than not at all.
+            // After a lost reply they may be counted twice, which is better than never.
             statistics.keep(gathered)
             context.outage.begins(error, in: .beat)
             return []
@@ -115,9 +115,9 @@ final class Heartbeat: Sendable {
         return commands
     }
 
-    /// In one script, which even a full Redis runs: without a heartbeat a worker could not empty it.
+    /// In one script, which even a full Redis runs: without a heartbeat a worker could not empty its queues.
     ///
-    /// - Returns: which command was refused first.
+    /// - Returns: the first refused command.
     private func write(_ commands: [RedisCommand]) async throws(RedisError) -> (place: Int, error: String)? {
         let reply = try await context.redis.eval(JobScripts.all, keys: []) { script in
             for command in commands {
@@ -146,6 +146,6 @@ final class Heartbeat: Sendable {
 }
 
 extension HeldJob {
-    /// What Sidekiq calls the thread.
+    /// Sidekiq's thread id.
     var tid: String { String(id, radix: 36) }
 }

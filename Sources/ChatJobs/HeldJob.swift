@@ -2,9 +2,9 @@ import ChatCore
 
 /// A job that this process has taken from its queue and that is not acknowledged yet.
 struct HeldJob: Sendable {
-    /// Of this process, never twice.
+    /// Unique within this process.
     let id: UInt64
-    /// Which of the configuration's queues it came from.
+    /// The index of its queue in the configuration.
     let queue: Int
     let payload: [UInt8]
     let since: Timestamp

@@ -1,8 +1,8 @@
 import ChatCore
 import Foundation
 
-/// Writes JSON's smallest parts, byte for byte as Ruby's `JSON.generate` does: Sidekiq finds an entry of a set again by
-/// reading it and writing it anew.
+/// Writes JSON strings and arrays byte for byte like Ruby's `JSON.generate`, because Sidekiq finds an entry of a set by
+/// parsing it and writing it again.
 enum JSONText {
     /// A string with its quotes.
     static func bytes(_ text: String) -> [UInt8] { JSONWriter.bytes(of: text) }

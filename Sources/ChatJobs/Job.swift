@@ -1,17 +1,17 @@
-/// A kind of background work. A value of it holds what it needs (stores, clients) and is registered once in a worker.
+/// A kind of background work. Its value has its dependencies (stores, clients), and is registered once in a worker.
 ///
-/// A job may run twice, and two of them at the same time; never not at all. So performing must be safe to repeat.
+/// A job runs at least once: it may run twice, even at the same time. So performing must be safe to repeat.
 package protocol Job: Sendable {
-    /// What Sidekiq calls `args`: encodes as an array, or as the only element of one.
+    /// Sidekiq's `args`: encoded as an array, or as the only element of one.
     associatedtype Arguments: Codable & Sendable = NoArguments
 
     /// Its `class` in Redis.
     static var name: String { get }
-    /// Other names under which it is known: the Rails application's classes.
+    /// Other names of the job: the Rails application's classes.
     static var aliases: [String] { get }
     static var options: JobOptions { get }
 
-    /// - Throws: anything; the job is then retried as its options say.
+    /// - Throws: any error; the job is then retried by its options.
     func perform(_ arguments: Arguments) async throws
 }
 
@@ -29,7 +29,7 @@ package struct NoArguments: Codable, Sendable {
     package func encode(to encoder: any Encoder) throws { _ = encoder.unkeyedContainer() }
 }
 
-/// Whatever there is, unread: for a job that clients of another system enqueue with arguments that mean nothing here.
+/// Any arguments, unread: for jobs that other systems enqueue with arguments that mean nothing here.
 package struct IgnoredArguments: Codable, Sendable {
     package init() {}
 
@@ -41,9 +41,9 @@ package struct IgnoredArguments: Codable, Sendable {
 /// The defaults of an enqueued job.
 package struct JobOptions: Sendable {
     package var queue = "default"
-    /// How often it is tried again, as Sidekiq does it; 0 sends it to the dead set at once.
+    /// The number of retries, as in Sidekiq; 0 sends it to the dead set at once.
     package var retries = 25
-    /// For how long after its first failure it is tried again; nil: for `retries` tries.
+    /// How long after its first failure it is retried; nil: `retries` times.
     package var retryFor: Duration?
 
     package init() {}

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// A job's arguments, as they are read from and written to the array `args`.
+/// A job's arguments, read from and written to the array `args`.
 ///
 /// A value that encodes as an array is that array; any other value is its only element. A type does not say which of the
 /// two it is, so try both, beginning with the one that worked last.
@@ -19,7 +19,7 @@ final class JobArguments<J: Job>: Sendable {
             }
             return none
         }
-        // Not even decoded: they may be of any depth.
+        // Not decoded, because they may be of any depth.
         if let ignored = IgnoredArguments() as? J.Arguments { return ignored }
         let first = isElement.load(ordering: .relaxed)
         do {
@@ -53,7 +53,7 @@ final class JobArguments<J: Job>: Sendable {
     }
 }
 
-/// The arguments are of other types than the job's.
+/// The arguments do not have the job's types.
 struct WrongArguments: Error, CustomStringConvertible {
     let job: String
     let expected: String

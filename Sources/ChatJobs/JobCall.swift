@@ -1,12 +1,12 @@
 import ChatCore
 
-/// Which job a payload asks for, and with what.
+/// The job that a payload names, and its arguments.
 struct JobCall {
     let job: String
     /// A JSON array.
     let arguments: ArraySlice<UInt8>
 
-    /// What ActiveJob hands to Sidekiq: from 8 on, and before. The job proper is their only argument.
+    /// ActiveJob's wrapper classes, from Sidekiq 8 on and before. The actual job is their only argument.
     private static let wrappers = [
         "Sidekiq::ActiveJob::Wrapper", "ActiveJob::QueueAdapters::SidekiqAdapter::JobWrapper",
     ]
@@ -31,7 +31,7 @@ struct JobCall {
 
     private static func inner(_ arguments: ArraySlice<UInt8>) -> JobCall? {
         let first = arguments.dropFirst().dropLast().drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
-        guard let inner = try? JobPayload(Array(first)),  // More than one element, or none: no wrapper's.
+        guard let inner = try? JobPayload(Array(first)),  // A wrapper has exactly one element.
             let job = inner.string("job_class"), let arguments = inner.raw("arguments"),
             arguments.first == UInt8(ascii: "[")
         else { return nil }

@@ -1,6 +1,6 @@
 import ChatCore
 
-/// What becomes of a job that failed, decided as Sidekiq's `job_retry.rb` does.
+/// Decides what happens to a failed job, like Sidekiq's `job_retry.rb`.
 struct JobFailure: Sendable {
     enum Fate: Equatable {
         case retry(at: Timestamp)
@@ -8,18 +8,18 @@ struct JobFailure: Sendable {
         case dropped
     }
 
-    /// How many times a job is tried again that does not say: `retry: true`.
+    /// The number of retries of a job without one: `retry: true`.
     static let defaultRetries: Int64 = 25
     static let longestMessage = 10_000
 
     let fate: Fate
-    /// As it is put where it goes.
+    /// The payload to store.
     let payload: [UInt8]
 
     /// - Parameters:
-    ///   - queue: where it was.
-    ///   - options: the job's own, where it is known.
-    ///   - jitter: from 0 to 1, at random.
+    ///   - queue: the queue it came from.
+    ///   - options: the job's options, if it is known.
+    ///   - jitter: random, from 0 to 1.
     init(
         of job: JobPayload, in queue: String, error: any Error, options: JobOptions?, format: SidekiqFormat,
         now: Timestamp, jitter: Double
@@ -58,7 +58,7 @@ struct JobFailure: Sendable {
         }
     }
 
-    /// count⁴ + 15 s, and up to 10 s more for each try so far.
+    /// count⁴ + 15 s, and up to 10 s more for each attempt so far.
     static func delay(_ count: Int64, jitter: Double, format: SidekiqFormat) -> Duration {
         let count = Double(min(max(count, 0), 1000))
         let spread = 10 * (count + 1)
@@ -82,7 +82,7 @@ struct JobFailure: Sendable {
         String("\(error)".unicodeScalars.prefix(longest))
     }
 
-    /// How many lines of a backtrace are wanted; nil for none.
+    /// The number of wanted backtrace lines; nil for none.
     private static func backtraceLines(_ job: JobPayload) -> Int? {
         if job.bool("backtrace") == true { return .max }
         return job.integer("backtrace").flatMap { $0 > 0 ? Int($0) : nil }
@@ -93,13 +93,13 @@ struct JobFailure: Sendable {
 struct UnknownJob: Error, CustomStringConvertible {
     let name: String
 
-    /// What Ruby would have thrown.
+    /// Ruby's class for the error.
     var errorClass: String { "NameError" }
 
     var description: String { "uninitialized constant \(name): no job of this name is known here" }
 }
 
-/// A job's process has died while it ran, time and again.
+/// The job has killed several workers.
 struct Poisonous: Error, CustomStringConvertible {
     let deaths: Int
 

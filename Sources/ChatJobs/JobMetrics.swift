@@ -1,6 +1,6 @@
 import Metrics
 
-/// Metrics of jobs. Unknown names are not a dimension: clients could make up any number of them.
+/// Metrics of jobs. Unknown names are not a dimension, because clients could invent any number of them.
 struct JobMetrics: Sendable {
     enum Outcome: String, CaseIterable {
         case succeeded, failed
@@ -48,7 +48,7 @@ struct JobMetrics: Sendable {
 
     func inHand(_ count: Int) { busy.set(count) }
 
-    /// - Parameter latency: for how long the oldest job has waited.
+    /// - Parameter latency: how long the oldest job has waited.
     func waiting(in queue: String, _ size: Int, latency: Duration) {
         queueSizes[queue]?.set(size)
         queueLatencies[queue]?.set(latency.inSeconds)

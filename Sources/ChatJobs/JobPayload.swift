@@ -1,7 +1,7 @@
 package import ChatCore
 import RedisClient
 
-/// A job as it stands in Redis: one JSON object.
+/// A job in Redis: one JSON object.
 ///
 /// Keeps Ruby's members byte for byte and in order (big numbers, `1.0`, keys of plugins), and rewrites only those that we
 /// set.
@@ -17,10 +17,10 @@ package struct JobPayload: Sendable {
     }
 
     private var members: [Member] = []
-    /// The text as it came, until something is changed.
+    /// The original text, until a change.
     private var original: [UInt8]?
 
-    /// Reads any JSON object. A key that comes twice counts as what it is last, as in Ruby.
+    /// Reads any JSON object. Of a repeated key the last value counts, as in Ruby.
     package init(_ bytes: [UInt8]) throws(Malformed) {
         original = bytes
         members.reserveCapacity(12)
@@ -58,7 +58,7 @@ package struct JobPayload: Sendable {
         set("created_at", raw: format.timestamp(now))
     }
 
-    /// As it goes to Redis: the original bytes, if nothing was changed.
+    /// The bytes for Redis: the original ones, if nothing was changed.
     package var bytes: [UInt8] {
         if let original { return original }
         var bytes: [UInt8] = []
@@ -91,7 +91,7 @@ package struct JobPayload: Sendable {
         guard let raw = raw(key), raw.first == UInt8(ascii: "\"") else { return nil }
         return raw.withUnsafeBufferPointer { buffer in
             var reader = JSONReader(utf8: buffer)
-            return try? reader.string()  // It was read as JSON before, so it is some.
+            return try? reader.string()  // It was parsed before, so it is valid.
         }
     }
 
@@ -132,9 +132,9 @@ package struct JobPayload: Sendable {
 }
 
 /// - Parameter count: at most 16.
-/// - Returns: two digits a byte.
+/// - Returns: two digits per byte.
 func randomHex(bytes count: Int) -> String {
-    // One call into the kernel for eight of them.
+    // One system call for eight bytes.
     let words = [UInt64.random(in: .min ... .max), UInt64.random(in: .min ... .max)]
     return (0..<count).map { UInt8(truncatingIfNeeded: words[$0 / 8] >> (UInt64($0 % 8) * 8)) }.hexadecimal
 }

@@ -19,9 +19,9 @@ package struct JobQueue: Sendable {
     /// - Parameters:
     ///   - queue: instead of the job's own.
     ///   - at: when it is due; nil for now.
-    ///   - uniqueFor: for how long from now no equal job (by class and arguments) is enqueued in this way, whether this
-    ///     one has been performed by then or not.
-    /// - Returns: the job's id; nil when there is an equal one.
+    ///   - uniqueFor: how long from now no equal job (by class and arguments) is enqueued in this way, even after this
+    ///     one has been performed.
+    /// - Returns: the job's id; nil if there is an equal one.
     @discardableResult
     package func enqueue<J: Job>(
         _ job: J.Type, _ arguments: J.Arguments, queue: String? = nil, at: Timestamp? = nil, uniqueFor: Duration? = nil
@@ -31,7 +31,8 @@ package struct JobQueue: Sendable {
             uniqueFor: uniqueFor)
     }
 
-    /// Writes JSON as Ruby does, without blanks: Sidekiq's page can move only entries that Ruby would write the same way.
+    /// Writes JSON like Ruby, without spaces: Sidekiq's page can move only entries that Ruby would write in the same
+    /// way.
     ///
     /// - Parameter arguments: JSON.
     package static func compact(_ arguments: String) -> [UInt8] {
@@ -88,9 +89,9 @@ package struct JobQueue: Sendable {
         return reply.integer == 1 ? payload.jid : nil
     }
 
-    /// Enqueues many, a thousand at a time.
+    /// Enqueues many jobs, a thousand at a time.
     ///
-    /// - Returns: their ids, in order. When it throws, some may be enqueued.
+    /// - Returns: their ids, in order. If it throws, some may be enqueued.
     @discardableResult
     package func enqueue<J: Job>(
         _ job: J.Type, each arguments: [J.Arguments], queue: String? = nil, at: Timestamp? = nil

@@ -1,17 +1,17 @@
-/// The jobs that a worker knows.
+/// The jobs of a worker.
 package struct JobRegistry: Sendable {
-    /// One of them, its type forgotten.
+    /// One job, with its type erased.
     struct Registered: Sendable {
         let name: String
         let options: JobOptions
-        /// Throws what the job throws, or `WrongArguments`.
+        /// Throws the job's errors, or `WrongArguments`.
         let perform: @Sendable (_ arguments: ArraySlice<UInt8>) async throws -> Void
     }
 
-    /// By the bytes of their names.
+    /// The jobs by the bytes of their names.
     private let jobs: [[UInt8]: Registered]
 
-    /// - Parameter jobs: no two of one name.
+    /// - Parameter jobs: with different names.
     package init(_ jobs: [any Job]) {
         var known: [[UInt8]: Registered] = [:]
         for job in jobs {
@@ -24,10 +24,10 @@ package struct JobRegistry: Sendable {
         self.jobs = known
     }
 
-    /// Sorted, without the aliases.
+    /// The names, sorted, without aliases.
     package var names: [String] { Set(jobs.values.map(\.name)).sorted() }
 
-    /// - Parameter name: or an alias.
+    /// - Parameter name: a name or an alias.
     package func contains(_ name: String) -> Bool { self[name] != nil }
 
     package func options(of name: String) -> JobOptions? { self[name]?.options }

@@ -1,11 +1,11 @@
 package import ChatCore
 import RedisClient
 
-/// A queue as it stands.
+/// The state of a queue.
 package struct QueueReport: Sendable {
     package let name: String
     package let size: Int
-    /// For how long the oldest job has waited.
+    /// How long the oldest job has waited.
     package let latency: Duration
 
     static func read(_ name: String, _ redis: RedisClient, now: Timestamp) async throws(RedisError) -> QueueReport {
@@ -13,7 +13,7 @@ package struct QueueReport: Sendable {
         let replies = await redis.send([RedisCommand("LLEN", key), RedisCommand("LINDEX", key, "-1")])
         let size = try replies[0].get().integer ?? 0
         var latency = Duration.zero
-        // A job that cannot be read has no age.
+        // A malformed job has no age.
         if case .text(let bytes) = try replies[1].get(), let payload = try? JobPayload(bytes),
             let since = payload.time("enqueued_at") ?? payload.time("created_at")
         {
@@ -34,14 +34,14 @@ package struct ProcessReport: Sendable {
     package let busy: Int
     package let isQuiet: Bool
     package let startedAt: Timestamp?
-    /// When it was last seen.
+    /// The time of its last heartbeat.
     package let beat: Timestamp?
     package let residentKilobytes: Int
     package let roundTripMicroseconds: Int
-    /// Whether it is a worker of this program, and no Ruby process.
+    /// Whether it is a worker of this program, and not a Ruby process.
     package let isOurs: Bool
 
-    /// - Parameter hash: names and values by turns, as HGETALL answers.
+    /// - Parameter hash: alternating names and values, the answer to HGETALL.
     init(identity: String, hash: [RedisValue]) {
         var fields: [String: RedisValue] = [:]
         for index in stride(from: 0, to: hash.count - 1, by: 2) {
@@ -55,7 +55,7 @@ package struct ProcessReport: Sendable {
         tag = info?.string("tag") ?? ""
         isOurs = info?.string("version") == WorkerInfo.version
         queues = info?.raw("queues").map(JSONText.readStrings) ?? []
-        // Sidekiq 8.1.2 and later have it beside `info`, before it was inside.
+        // Sidekiq 8.1.2 and later have it beside `info`; earlier versions have it inside.
         concurrency = Int(fields["concurrency"]?.integer ?? info?.integer("concurrency") ?? 0)
         startedAt = info?.time("started_at")
         busy = number("busy")
@@ -66,7 +66,7 @@ package struct ProcessReport: Sendable {
     }
 }
 
-/// A job that a process has in hand, as of its last beat.
+/// A job that a process runs, as of its last beat.
 package struct WorkReport: Sendable {
     package let identity: String
     package let tid: String
@@ -76,8 +76,8 @@ package struct WorkReport: Sendable {
     package let since: Timestamp
 
     init?(identity: String, tid: String, json: [UInt8]) {
-        guard let work = try? JobPayload(json) else { return nil }  // A process of another kind, perhaps.
-        // Until Sidekiq 6 the payload is an object here and not its text.
+        guard let work = try? JobPayload(json) else { return nil }  // Perhaps another kind of process.
+        // Up to Sidekiq 6 the payload is an object here, and not a text.
         let text = work.string("payload").map { Array($0.utf8) } ?? work.raw("payload").map { Array($0) }
         let payload = text.flatMap { try? JobPayload($0) }
         self.identity = identity

@@ -2,15 +2,15 @@ import ChatCore
 import Logging
 import RedisClient
 
-/// Performs one job, and moves it on when it fails.
+/// Performs one job, and moves it if it fails.
 struct JobRunner: Sendable {
     let context: WorkerContext
     let jobs: JobRegistry
     let statistics: WorkerStatistics
     let metrics: JobMetrics
 
-    /// - Returns: whether it is done, and to be acknowledged. Else it has left the held list, or stays there to be put
-    ///   back when the worker ends.
+    /// - Returns: whether to acknowledge it. If not, it has left the held list, or stays there until the worker ends
+    ///   and puts it back.
     func run(_ job: HeldJob) async -> Bool {
         let payload: JobPayload
         let call: JobCall
@@ -60,8 +60,8 @@ struct JobRunner: Sendable {
         return false
     }
 
-    /// Moves a failed job in Redis. Tries until that is known to have happened, or the worker ends: the job is still
-    /// held then, and is put back or rescued.
+    /// Moves a failed job in Redis. Retries until that is confirmed or the worker ends: then the job is still held, and
+    /// is put back or rescued.
     private func settle(_ job: HeldJob, _ failure: JobFailure) async {
         let held = context.heldKey(context.queues[job.queue])
         while !Task.isCancelled {
@@ -84,7 +84,7 @@ struct JobRunner: Sendable {
             } catch {
                 context.outage.begins(error, in: .settle)
             }
-            try? await context.time.sleep(context.time.now() + .milliseconds(500))  // Cut short by the end.
+            try? await context.time.sleep(context.time.now() + .milliseconds(500))  // A shutdown cuts it short.
         }
     }
 

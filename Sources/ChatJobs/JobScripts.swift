@@ -1,6 +1,6 @@
 import RedisClient
 
-/// The atomic changes of jobs.
+/// The scripts that change jobs atomically.
 ///
 /// A script that moves a job checks that it is there, adds it to its new place, and only then removes it. So a script may
 /// be repeated when its reply was lost; a job that was rescued meanwhile stays with its rescuer; and because Redis does not
@@ -72,8 +72,8 @@ enum JobScripts {
         return 1
         """)
 
-    /// Puts back all that a process holds of a queue, so that the oldest is the next to be taken, and takes it off the
-    /// list of holders. KEYS: held, queue, holders. ARGV: the holder. Returns how many.
+    /// Puts back all jobs that a process holds of a queue, so that the oldest is the next to be taken, and removes it
+    /// from the holders. KEYS: held, queue, holders. ARGV: the holder. Returns how many.
     static let release = RedisScript(
         """
         #!lua flags=allow-oom
@@ -153,8 +153,8 @@ enum JobScripts {
         return 1
         """)
 
-    /// Runs commands one after the other, each for itself. ARGV: for each the number of its words, and these. Returns the
-    /// place of the first that was refused, from 0, and the error; nothing when none was.
+    /// Runs commands one after the other, even after errors. ARGV: for each command the number of its words, and the
+    /// words. Returns the index of the first refused one, from 0, and its error; nothing if none was refused.
     static let all = RedisScript(
         """
         #!lua flags=allow-oom

@@ -11,7 +11,7 @@ extension JobSets {
         return reports
     }
 
-    /// Those that live.
+    /// The live processes.
     package func processes() async throws -> [ProcessReport] {
         var reports: [ProcessReport] = []
         for identity in try await members(SidekiqKey.processes) {

@@ -1,15 +1,15 @@
 package import ChatCore
 package import RedisClient
 
-/// What `luciq jobs` shows and changes: the sets of jobs, the queues, the processes.
+/// The sets of jobs, the queues and the processes, for `luciq jobs`.
 ///
-/// All methods throw `RedisError`. Each change of an entry happens once, whatever others do to it at the same time.
+/// All methods throw `RedisError`. Each change of an entry happens once, despite concurrent changes.
 package struct JobSets: Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         /// Failed, waiting for a retry.
         case retry
         case schedule
-        /// Given up on.
+        /// Failed for good.
         case dead
     }
 
@@ -20,7 +20,7 @@ package struct JobSets: Sendable {
     let clock: WallClock
     let dead: DeadLimits
 
-    /// - Parameter clock: Redis' (`RedisClock`), where there is more to do than to look.
+    /// - Parameter clock: Redis' (`RedisClock`), for changes.
     package init(
         redis: RedisClient, format: SidekiqFormat = .v8, clock: WallClock = .system, dead: DeadLimits = DeadLimits()
     ) {
@@ -34,7 +34,7 @@ package struct JobSets: Sendable {
         Int(try await redis.send(RedisCommand("ZCARD", kind.rawValue)).integer ?? 0)
     }
 
-    /// The soonest first; of the dead the latest.
+    /// The next due first; in the dead set the latest first.
     package func list(_ kind: Kind, from start: Int = 0, limit: Int = 50) async throws -> [Entry] {
         let range = ["ZRANGE", kind.rawValue, "\(start)", "\(start + max(limit, 1) - 1)", "WITHSCORES"]
         let reply = try await redis.send(RedisCommand(range + (kind == .dead ? ["REV"] : [])))
@@ -45,7 +45,7 @@ package struct JobSets: Sendable {
     ///
     /// - Parameter id: `JobEntry.id`.
     package func find(_ id: String, in kind: Kind) async throws -> Entry? {
-        // The id is a literal pattern: ids have no wildcards. An id that is made of the bytes is not in them.
+        // Ids have no wildcards, so the id is a literal pattern. An id derived from the bytes does not occur in them.
         let pattern = id.hasPrefix("sha256-") ? "*" : "*" + id.filter(Self.isLiteral) + "*"
         var cursor = "0"
         repeat {
@@ -62,13 +62,13 @@ package struct JobSets: Sendable {
         character.isASCII && (character.isLetter || character.isNumber) || character == "-" || character == "_"
     }
 
-    /// - Returns: false when it was gone.
+    /// - Returns: false if it no longer existed.
     @discardableResult
     package func delete(_ entry: Entry) async throws -> Bool {
         try await redis.send(RedisCommand("ZREM", entry.kind.rawValue, bytes: [entry.bytes])).integer == 1
     }
 
-    /// Puts it into its queue now; this does not count as one of its tries.
+    /// Puts it into its queue now; this does not count as a retry.
     ///
     /// - Returns: false if it was gone, or is not a job.
     @discardableResult
@@ -86,7 +86,7 @@ package struct JobSets: Sendable {
 
     /// Moves it to the dead set.
     ///
-    /// - Returns: false when it was gone, or is dead.
+    /// - Returns: false if it no longer existed, or is dead.
     @discardableResult
     package func kill(_ entry: Entry) async throws -> Bool {
         guard entry.kind != .dead else { return false }
@@ -97,7 +97,7 @@ package struct JobSets: Sendable {
         return reply.integer == 1
     }
 
-    /// As it stands, unless Sidekiq's page cannot show that.
+    /// The payload, in a form that Sidekiq's page can show.
     private func buried(_ entry: Entry, _ now: Timestamp) -> [UInt8] {
         do throws(JobPayload.Malformed) {
             _ = try JobPayload(entry.bytes)

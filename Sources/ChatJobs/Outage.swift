@@ -14,7 +14,7 @@ final class Outage: Sendable {
 
     private struct Causes {
         private var byPart: [Part: String] = [:]
-        /// Since there was none.
+        /// Causes since the last recovery.
         private var logged: Set<String> = []
 
         /// - Returns: whether the cause is a new one.

@@ -3,13 +3,13 @@ import RedisClient
 
 /// Waits for jobs in one queue while the worker is idle.
 ///
-/// It blocks on a move of the queue's last job to its own place, which changes nothing. Unlike a blocking pop, that gives
-/// no job to a process that may die at that moment; unlike a blocking move into a held list, it works for any number of
-/// queues, in any order. The script then fetches the job.
+/// It blocks on a move of the queue's last job to its own place, which changes nothing. Unlike a blocking pop, this
+/// does not hand a job to a process that may die at that moment. Unlike a blocking move into a held list, it works for
+/// any number of queues in any order. The script then fetches the job.
 struct Peeker: Sendable {
     let context: WorkerContext
     let queue: String
-    /// Rung when there is reason to look.
+    /// Rung when there may be jobs.
     let bell: Bell
     let fetcher: Fetcher
 

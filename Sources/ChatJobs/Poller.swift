@@ -3,9 +3,9 @@ import Logging
 import RedisClient
 import Synchronization
 
-/// Puts jobs whose time has come into their queues: those scheduled, and those to be tried again.
+/// Moves due jobs into their queues: scheduled ones, and retries.
 ///
-/// Sidekiq takes a job off its set and then pushes it, and a crash between the two loses it; here one script does both.
+/// Sidekiq removes a job from its set and then pushes it, and a crash in between loses it; here one script does both.
 struct Poller: Sendable {
     let context: WorkerContext
     let fetcher: Fetcher
@@ -29,16 +29,17 @@ struct Poller: Sendable {
         }
     }
 
-    /// As Sidekiq does it: all processes together look about so often, and few of them not too irregularly. But never
-    /// after more than half a minute: processes that were killed count for a minute as well, and where many were (a
-    /// crash loop) the few that live would look hardly ever.
+    /// The pause, as in Sidekiq: it grows with the number of processes, so that all together poll at a constant rate.
+    /// But at most half a minute: killed processes count for another minute, and after a crash loop the few live ones
+    /// would hardly ever poll.
     private static func pause(_ average: Duration, of processes: Int) -> Duration {
         min(
             average * Double(max(1, processes)) * (processes < 10 ? .random(in: 0.5...1.5) : .random(in: 0...2)),
             .seconds(30))
     }
 
-    /// Moves all due jobs. One that Redis refuses to move (into a queue that is not a list, say) does not hold up others.
+    /// Moves all due jobs. One that Redis refuses to move (for example into a queue that is not a list) does not block
+    /// others.
     func poll() async throws(RedisError) {
         try await context.clock.measure()
         var refusal: RedisError?
@@ -53,7 +54,7 @@ struct Poller: Sendable {
         if let refusal { throw refusal }
     }
 
-    /// - Returns: why some could not be moved.
+    /// - Returns: the error of a job that could not be moved.
     private func poll(_ set: String) async throws(RedisError) -> RedisError? {
         var refusal: RedisError?
         var refused = 0

@@ -8,11 +8,11 @@ import Foundation
     import Glibc
 #endif
 
-/// What a process knows of itself.
+/// Facts about this process.
 enum ProcessFacts {
     static var pid: Int { Int(ProcessInfo.processInfo.processIdentifier) }
 
-    /// Without spaces, as it is a part of names.
+    /// Without spaces, because it is a part of names.
     static var hostname: String {
         var name = [CChar](repeating: 0, count: 256)
         guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
@@ -20,14 +20,14 @@ enum ProcessFacts {
         return text.isEmpty ? "localhost" : text.replacing(" ", with: "-")
     }
 
-    /// What it occupies in memory, in kB; 0 where that is not known.
+    /// Its resident memory in kB; 0 if unknown.
     static var residentKilobytes: Int {
         #if os(Linux)
             guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return 0 }
             let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
             return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
         #else
-            // The most it ever was: good enough at a desk.
+            // The maximum so far: good enough for development.
             var usage = rusage()
             return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss / 1024 : 0
         #endif

@@ -1,7 +1,7 @@
-/// In which order the queues are looked at.
+/// The order in which queues are polled.
 struct QueueOrder: Sendable {
     private let isStrict: Bool
-    /// The queues' numbers, each as often as it weighs.
+    /// The queues' numbers, each repeated by its weight.
     private let numbers: [Int]
 
     init(_ configuration: WorkerConfiguration) {

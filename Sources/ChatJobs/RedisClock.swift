@@ -3,29 +3,29 @@ package import Logging
 package import RedisClient
 import Synchronization
 
-/// The time that jobs go by: Redis' own, which all processes share, whatever this machine's clock says.
+/// The clock for jobs: Redis' clock, which all processes share, instead of this machine's.
 ///
-/// It asks Redis at each heartbeat and each poll; in between it adds the elapsed time, which no change of the system's
-/// clock touches. So a machine whose clock is days ahead or a year behind neither fires jobs early or late, nor trims what
+/// It asks Redis at each heartbeat and each poll; in between it adds the elapsed time, which changes of the system's
+/// clock do not affect. So a machine whose clock is wrong by days does not run jobs early or late, nor trim data that
 /// others still need.
 ///
 /// When Redis' clock itself jumps, and the other two (the system's and the elapsed time) agree, those win. Each
 /// disagreement is logged once.
 package final class RedisClock: Sendable {
     private struct State {
-        /// A time that was established, and when on the steady clock.
+        /// A measured time, and the steady clock at that moment.
         var base: (time: Timestamp, at: Duration)?
         var isSystemWrong = false
         var isRedisWrong = false
     }
 
-    /// Clocks that differ by less agree.
+    /// Clocks that differ by less count as equal.
     static let tolerance = Duration.seconds(5)
-    /// For how long a base is good. More time between two measurements means that this process was frozen, or that its
+    /// How long a measurement is valid. More time between two of them means that this process was frozen, or that its
     /// steady clock jumped too.
     static let lifetime = Duration.seconds(60)
 
-    /// Nil where the system's clock counts.
+    /// Nil if the system's clock counts.
     private let measured: (@Sendable () async throws(RedisError) -> Timestamp?)?
     private let system: WallClock
     private let time: Timekeeper
@@ -54,16 +54,16 @@ package final class RedisClock: Sendable {
         logger = Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }
     }
 
-    /// As far as it was measured; the system's time before that.
+    /// The time by the last measurement; the system's time before the first one.
     package func now() -> Timestamp {
         guard let base = state.withLock(\.base) else { return system.now() }
         return base.time.adding(min(time.now() - base.at, Self.lifetime))
     }
 
-    /// For what takes any clock.
+    /// The same as a `WallClock`.
     package var wall: WallClock { WallClock { self.now() } }
 
-    /// Asks Redis. For a user without the right to `TIME` the system's clock counts.
+    /// Asks Redis. Without the right to `TIME` the system's clock counts.
     ///
     /// - Returns: how long the answer took.
     @discardableResult
@@ -81,7 +81,7 @@ package final class RedisClock: Sendable {
         return elapsed
     }
 
-    /// Two of three are right: Redis, the system, and what the last measurement makes of the time since.
+    /// The majority of three: Redis, the system, and the last measurement plus the elapsed time.
     private func settle(_ told: Timestamp, at moment: Duration, within tolerance: Duration) {
         let system = system.now()
         let (log, used) = state.withLock { state in

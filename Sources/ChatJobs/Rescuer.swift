@@ -3,10 +3,11 @@ import Cryptography
 import Logging
 import RedisClient
 
-/// Puts back what processes held that have died, and forgets them.
+/// Puts back the jobs of dead processes, and forgets these.
 ///
-/// Every worker looks now and then, and a lock lets one do it at a time. A process counts as dead when its presence has
-/// expired: each script looks again, so that one that comes back in this moment keeps its jobs.
+/// Every worker checks from time to time, and a lock lets one do it at a time. A process counts as dead when its
+/// presence has expired. Each script checks that again, so that a process that comes back at this moment keeps its
+/// jobs.
 struct Rescuer: Sendable {
     let context: WorkerContext
     /// A job that has killed this many workers goes to the dead set.
@@ -33,13 +34,13 @@ struct Rescuer: Sendable {
         let holders = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.holders))
         var refusal: RedisError?
         for holder in (holders.array ?? []).compactMap(\.string) {
-            // By bytes: a queue's name may begin with a mark that Swift takes for a part of the blank.
+            // By bytes: a queue's name may begin with a combining mark, which Swift joins with the space.
             let parts = holder.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1).map { String(Substring($0)) }
             guard parts.count == 2, !parts[0].isSame(context.identity) else { continue }
             do throws(RedisError) {
                 try await rescue(holder, identity: parts[0], queue: parts[1])
             } catch {
-                // A refusal for one (a queue that is not a list, say) does not hold up others.
+                // A refusal for one queue (for example if it is not a list) does not block others.
                 guard case .server = error else { throw error }
                 refusal = error
             }
@@ -52,7 +53,7 @@ struct Rescuer: Sendable {
         guard try await context.redis.send(RedisCommand("EXISTS", identity)).integer == 0 else { return }
         let held = SidekiqKey.held(identity, queue)
         let list = try await context.redis.send(RedisCommand("LRANGE", held, "0", "-1"))
-        // The newest first: so the oldest is the next to be taken again.
+        // The newest first, so that the oldest is the next to be taken.
         for case .text(let payload) in list.array ?? [] {
             try await rescue(payload, of: identity, held: held, queue: queue)
         }
@@ -79,11 +80,11 @@ struct Rescuer: Sendable {
         guard let deaths = deaths.integer, deaths > 0 else { return }
         context.logger.warning(
             deaths < Self.deaths
-                ? "A job was rescued from a process that died" : "A job goes to the dead set: its processes die",
+                ? "Job rescued from a dead process" : "Job moved to the dead set: its workers die",
             metadata: ["jid": "\(jid ?? "none")", "process": "\(identity)", "deaths": "\(deaths)"])
     }
 
-    /// Takes those off Sidekiq's list whose presence has expired.
+    /// Removes processes with an expired presence from Sidekiq's list.
     private func forgetProcesses() async throws(RedisError) {
         let processes = try await context.redis.send(RedisCommand("SMEMBERS", SidekiqKey.processes))
         for process in (processes.array ?? []).compactMap(\.string) {

@@ -1,5 +1,5 @@
 extension StringProtocol {
-    /// Whether the two are the same bytes. `==` takes texts of other bytes for equal (é has two spellings), which Redis
-    /// and Ruby do not, and is slow for some texts that others may send.
+    /// Whether the two have equal bytes. `==` also treats different bytes as equal (é has two spellings), unlike Redis
+    /// and Ruby, and is slow for some texts that others may send.
     func isSame(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }

@@ -4,11 +4,11 @@ package import Metrics
 package import RedisClient
 import ServiceLifecycle
 
-/// Performs jobs: a process of Sidekiq's kind, among Ruby's or alone.
+/// Performs jobs, like a Sidekiq process, together with Ruby's processes or alone.
 ///
-/// The promise: a job in Redis is performed at least once, whatever dies, and perhaps twice. It is in a queue, in a set, or
-/// in the held list of a process, and one script moves it from one to the other. When this process dies, others put its
-/// jobs back (`Rescuer`); when a reply is lost, the process finds out itself (`Fetcher`).
+/// The guarantee: a job in Redis is performed at least once, whatever dies, and perhaps twice. It is in a queue, in a
+/// set or in the held list of a process, and one script moves it from one to another. If this process dies, others put
+/// its jobs back (`Rescuer`); if a reply is lost, the process itself notices (`Fetcher`).
 ///
 /// The caller runs its `RedisClient`, for longer than the worker.
 package final class Worker: Service {
@@ -17,7 +17,7 @@ package final class Worker: Service {
     private let fetcher: Fetcher
     private let heartbeat: Heartbeat
 
-    /// - Parameter clock: nil for one of its own.
+    /// - Parameter clock: nil for a separate one.
     package init(
         _ configuration: WorkerConfiguration,
         jobs: JobRegistry,
@@ -67,7 +67,7 @@ package final class Worker: Service {
 
     /// Works until the graceful shutdown, or `stop`. Cancelling the task leaves jobs only the time to end at once.
     package func run() async throws {
-        // Not a child: it has to end its jobs in good order when this task is cancelled.
+        // Not a child task: it must end its jobs in order when this task is cancelled.
         let working = Task { await work() }
         await withTaskCancellationHandler {
             await withGracefulShutdownHandler {

@@ -3,7 +3,7 @@ package struct WorkerConfiguration: Sendable {
     /// A queue to work on.
     package struct Queue: Sendable, Equatable {
         package let name: String
-        /// How often it comes first, compared with the others; 0: none was given.
+        /// Its weight compared with the others; 0 if none was given.
         package let weight: Int
 
         package init(_ name: String, weight: Int = 0) {
@@ -11,7 +11,7 @@ package struct WorkerConfiguration: Sendable {
             self.weight = weight
         }
 
-        /// Reads what Sidekiq's option `-q` takes: `critical` or `critical,2`.
+        /// Parses a value of Sidekiq's option `-q`: `critical` or `critical,2`.
         package init(parsing text: String) throws(Invalid) {
             let parts = text.split(separator: ",", omittingEmptySubsequences: false)
             let weight = parts.count == 2 ? Int(parts[1]) : 0
@@ -28,15 +28,15 @@ package struct WorkerConfiguration: Sendable {
 
     /// For tests that cannot wait.
     package struct Intervals: Sendable {
-        /// Between two beats; nil: as the format has it.
+        /// Between two beats; nil for the format's interval.
         package var beat: Duration?
-        /// For how long a process counts as alive after its last beat.
+        /// How long a process counts as alive after its last beat.
         package var presence = Duration.seconds(60)
-        /// Between two looks for processes that died: the shortest time and the longest.
+        /// Between two checks for dead processes: the shortest time and the longest.
         package var rescue = (from: Duration.seconds(20), to: Duration.seconds(25))
         /// Between two comparisons of our held lists in Redis with the running jobs.
         package var audit = Duration.seconds(60)
-        /// Between two looks at what may have changed unnoticed, and so how late a deadline may be noticed.
+        /// Between two checks for unnoticed changes, and so the most delay of a deadline.
         package var tick = Duration.milliseconds(500)
         /// How long a peek blocks.
         package var peek = Duration.seconds(2)
@@ -47,15 +47,15 @@ package struct WorkerConfiguration: Sendable {
     /// Without weights the first queue that has a job is taken, always in this order; with them they are shuffled by
     /// weight at each fetch, so that none starves.
     package var queues = [Queue("default")]
-    /// How many jobs are in hand at the same time.
+    /// The most jobs that run at the same time.
     package var concurrency = 10
-    /// How long jobs in hand may go on after a stop.
+    /// How long running jobs may go on after a stop.
     package var shutdownTimeout = Duration.seconds(25)
     package var format = SidekiqFormat.v8
     /// Shown by Sidekiq's web page.
     package var tag = ""
     package var labels: [String] = []
-    /// How far apart two looks for due jobs are, by whatever process.
+    /// The average time between two polls for due jobs by any process.
     package var averagePoll = Duration.seconds(5)
     package var dead = DeadLimits()
     package var intervals = Intervals()

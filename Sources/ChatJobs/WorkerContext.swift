@@ -2,7 +2,7 @@ import ChatCore
 import Logging
 import RedisClient
 
-/// What all parts of one worker share.
+/// The shared state of one worker's parts.
 struct WorkerContext: Sendable {
     /// `<host>:<pid>:<12 hex>`, without a space.
     let identity: String
@@ -30,7 +30,7 @@ extension Timekeeper {
         await withTaskGroup { group in
             group.addTask {
                 while !Task.isCancelled {
-                    try? await sleep(now() + interval())  // Cut short when it is over.
+                    try? await sleep(now() + interval())  // A cancellation cuts it short.
                     bell.ring()
                 }
             }

@@ -1,20 +1,20 @@
 import ChatCore
 
-/// A worker's decisions, without Redis, a task or a clock (`Worker` acts on them).
+/// The state machine of a worker, without Redis, tasks or a clock. `Worker` acts on its decisions.
 ///
 /// The contract: a fetched job stays in our held list in Redis until it is acknowledged, moved to another set, or put back.
 /// `held` is what we know of that list. After a lost reply the list may hold more (`isSuspect`), and is audited before the
 /// next fetch. The worker never fetches more jobs than it has free slots: every held job runs.
 struct WorkerState: Sendable {
-    /// What the fetcher has to do next.
+    /// The fetcher's next step.
     enum Step: Sendable {
-        /// Acknowledge these, and take up to that many new ones.
+        /// Acknowledge these jobs, and take up to this many new ones.
         case fetch(upTo: Int, acknowledging: [HeldJob])
         /// Compare the held lists with `held`.
         case audit
         /// Wait until something changes.
         case wait
-        /// Cancel the jobs that run.
+        /// Cancel the running jobs.
         case cancel
         /// Stop fetching for good.
         case end
@@ -29,11 +29,11 @@ struct WorkerState: Sendable {
         case cancelling(deadline: Duration, isTold: Bool)
     }
 
-    /// What there is to fetch, until `wake`.
+    /// Whether there is something to fetch, until `wake`.
     private enum Supply {
         /// There may be something.
         case open
-        /// All queues were empty when they were last looked at.
+        /// All queues were empty at the last fetch.
         case dry
         /// Redis does not answer.
         case away
@@ -43,7 +43,7 @@ struct WorkerState: Sendable {
     private let lastGrace: Duration
     private var phase = Phase.running
     private var running: [UInt64: HeldJob] = [:]
-    /// Finished, but not known to be acknowledged.
+    /// Finished jobs without a confirmed acknowledgement.
     private var finished: [HeldJob] = []
     private var lastID: UInt64 = 0
     private var supply = Supply.open
@@ -61,10 +61,10 @@ struct WorkerState: Sendable {
     var busy: Int { running.count }
     /// The held lists, as far as we know.
     var held: [HeldJob] { inHand + finished }
-    /// Finished and not acknowledged.
+    /// The finished jobs that are not acknowledged.
     var unacknowledged: [HeldJob] { finished }
 
-    /// Jobs that end from now on stay in the held lists, and go back together.
+    /// Whether jobs that end from now on stay in the held lists, to be put back together.
     private var isCancelling: Bool { if case .cancelling = phase { true } else { false } }
 
     var isQuiet: Bool { if case .running = phase { false } else { true } }
@@ -91,7 +91,7 @@ struct WorkerState: Sendable {
         return .fetch(upTo: free, acknowledging: finished)
     }
 
-    /// - Parameter acknowledged: how many were, the oldest of those that were finished.
+    /// - Parameter acknowledged: how many of the finished jobs were acknowledged, the oldest first.
     /// - Returns: the jobs to start.
     mutating func fetched(_ jobs: [FetchedJob], asked: Int, acknowledged: Int, now: Timestamp) -> [HeldJob] {
         finished.removeFirst(acknowledged)
@@ -104,7 +104,7 @@ struct WorkerState: Sendable {
         }
     }
 
-    /// - Parameter isUnknown: it may have been carried out.
+    /// - Parameter isUnknown: whether it may have taken effect.
     mutating func fetchFailed(isUnknown: Bool) {
         supply = .away
         if isUnknown { isSuspect = true }
@@ -133,8 +133,8 @@ struct WorkerState: Sendable {
 
     /// A job has ended.
     ///
-    /// - Parameter isDone: it is to be acknowledged. Else it has left the held list already, or stays there to be put
-    ///   back at the end.
+    /// - Parameter isDone: whether to acknowledge it. If not, it has left the held list, or stays there to be put back
+    ///   at the end.
     mutating func ended(_ id: UInt64, isDone: Bool) {
         guard let job = running.removeValue(forKey: id), isDone else { return }
         finished.append(job)

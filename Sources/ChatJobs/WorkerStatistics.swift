@@ -2,16 +2,16 @@ import ChatCore
 import RedisClient
 import Synchronization
 
-/// What Sidekiq's web page draws: counts of jobs, in all, by day, and by class and minute.
+/// The statistics of Sidekiq's web page: counts of jobs, in all, by day, and by class and minute.
 ///
-/// Gathered here and added to Redis at each beat. What could not be added stays for the next.
+/// Collected here, and added to Redis at each beat. If that fails, they stay for the next beat.
 final class WorkerStatistics: Sendable {
-    /// By class.
+    /// The counts of one class.
     struct Counts: Sendable {
         var processed = 0
         var failed = 0
         var milliseconds: Int64 = 0
-        /// Successful runs by how long they took, as Sidekiq's histogram has it.
+        /// Successful runs by duration, in the buckets of Sidekiq's histogram.
         var histogram: [Int: Int] = [:]
     }
 
@@ -44,7 +44,7 @@ final class WorkerStatistics: Sendable {
         }
     }
 
-    /// Takes all there is; give it back with `keep` if it could not be written.
+    /// Takes all counts; give them back with `keep` if they could not be written.
     func take() -> Gathered {
         gathered.withLock { gathered in
             defer { gathered = Gathered() }
@@ -109,7 +109,7 @@ extension WorkerStatistics.Gathered {
     }
 }
 
-/// A minute in UTC, as the names of Sidekiq's metrics have it.
+/// A minute in UTC, as in the names of Sidekiq's metrics.
 private struct MetricsMoment {
     private let year: Substring
     private let month: Substring
@@ -124,7 +124,7 @@ private struct MetricsMoment {
         hour = Int(part(11, 2)) ?? 0
     }
 
-    /// Keys and for how many seconds they live.
+    /// Keys and their lifetimes in seconds.
     func keys(_ format: SidekiqFormat) -> [(String, Int)] {
         switch format {
         case .v6: []
@@ -137,6 +137,6 @@ private struct MetricsMoment {
         }
     }
 
-    /// Day of the month, hour and minute, without zeros before them.
+    /// Day of the month, hour and minute, without leading zeros.
     var histogramSuffix: String { "\(Int(day) ?? 0)-\(hour):\(Int(minute) ?? 0)" }
 }

@@ -1,26 +1,25 @@
 import Foundation
 import GRDB
 
-/// `PRAGMA user_version` of a database file, by which a run of a server marks it: positive while the file is written to
-/// and so is whole only together with its `-wal`, the same negated after an orderly end, 0 for a file that no run has
-/// marked.
+/// The mark of a server's run in a database file, as `PRAGMA user_version`: positive during the run, when the file is
+/// complete only with its `-wal`; the same number negated after an orderly end; 0 before the first run.
 ///
-/// A copy of the database file alone, taken under a running server, lacks the log, and nothing else in the file shows
-/// that: it is a whole database, of some moments ago.
+/// A copy of only the database file of a running server lacks the log. Nothing else in the file shows that: it is a
+/// valid database of an earlier moment.
 enum FileMark {
     static func random() -> Int32 { .random(in: 1...Int32.max) }
 
-    /// Marks the file as whole by itself, once the log has been brought into it.
+    /// Marks the file as complete without a log, after the log has been copied into it.
     static func needsNoLog(_ db: Database) throws {
         let mark = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         if mark > 0 { try db.execute(sql: "PRAGMA user_version = \(-mark)") }
     }
 
-    /// Looks at a file that SQLite has not opened in this process.
+    /// Reads a file that SQLite has not opened in this process.
     ///
-    /// - Returns: what is wrong, and what to do, where the file needs a log and has none.
+    /// - Returns: the problem and the advice, if the file needs a log and has none.
     static func missingLog(of path: String) -> String? {
-        // A mere reader leaves an empty log behind; a server's log has at least its mark.
+        // A process that only reads leaves an empty log; a server's log has at least its mark.
         var log = stat()
         guard stat(path + "-wal", &log) != 0 || log.st_size == 0 else { return nil }
         guard let file = FileHandle(forReadingAtPath: path) else { return nil }

@@ -2,11 +2,11 @@ import ChatCore
 import Foundation
 import GRDB
 
-/// Whose database a SQLite file is. SQLite opens any, and we would add tables to it or delete them.
+/// The owner of a SQLite file. SQLite opens any file, and we would add tables to another program's or delete them.
 enum FileOwner {
     /// Ours, with our `PRAGMA application_id`.
     case luciq
-    /// Ours, of a version that set none.
+    /// Ours, from a version that did not set it.
     case earlierLuciq
     /// Unowned: missing, or empty.
     case nobody
@@ -14,9 +14,9 @@ enum FileOwner {
     /// `LUCQ`, as file(1) would show it (docs/decisions/0014-sqlite-file.md).
     static let applicationID: Int32 = 0x4C55_4351
 
-    /// Looks at a file that may be there, and changes nothing in it.
+    /// Reads a file, which may be missing, without changing it.
     ///
-    /// - Throws: `StoreProblem` for another program's, or when it cannot be read.
+    /// - Throws: `StoreProblem` for another program's file, or if it cannot be read.
     init(path: String) throws {
         var status = stat()
         guard stat(path, &status) == 0 else { self = .nobody; return }
@@ -26,7 +26,7 @@ enum FileOwner {
         guard status.st_size > 0 else { self = .nobody; return }
         do {
             var configuration = Configuration()
-            // The last one that closes it would fold a log into the file otherwise, and delete it.
+            // Otherwise the last connection that closes copies a log into the file, and deletes the log.
             configuration.readonly = true
             configuration.busyMode = .timeout(5)
             let queue = try DatabaseQueue(path: path, configuration: configuration)

@@ -4,7 +4,7 @@ import ServiceLifecycle
 
 /// Compares the open files with those at the path, to notice a loss without a write, and logs it.
 struct FileWatch: Service {
-    /// Well below the second within which a loss is to be known.
+    /// Well below the second within which a loss must be noticed.
     static let interval = Duration.milliseconds(400)
 
     let store: SQLiteStore

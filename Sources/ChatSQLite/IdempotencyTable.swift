@@ -3,12 +3,12 @@ import GRDB
 
 /// The table of idempotency keys, within one write transaction.
 struct IdempotencyTable {
-    /// What a key belongs to: its `scope_id` is a chat's or an application's id.
+    /// The owner of a key: its `scope_id` is a chat's or an application's id.
     enum Scope: String { case chat, application }
 
     enum Sight {
         case unseen
-        /// The number that the first request was given.
+        /// The number that the first request got.
         case seen(number: Int64)
         /// The first request had another content.
         case reused
@@ -16,7 +16,7 @@ struct IdempotencyTable {
 
     let db: Database
     let scope: Scope
-    /// By `KeyClock`.
+    /// The time of `KeyClock`.
     let now: Timestamp
 
     private var oldest: Timestamp { now.adding(.zero - IdempotencyKey.lifetime) }
@@ -49,7 +49,8 @@ struct IdempotencyTable {
         ).run()
     }
 
-    /// Deletes old keys, a bounded number at a time. Twice as many as a batch may add: the table cannot outgrow a week.
+    /// Deletes old keys, a bounded number at a time: twice as many as a batch may add, so that the table cannot grow
+    /// beyond a week's keys.
     func expire(atMost count: Int) throws {
         try Query(
             db,

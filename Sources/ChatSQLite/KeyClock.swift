@@ -9,7 +9,7 @@ import Synchronization
 /// younger: keys are then recognised for longer than promised, which does no harm.
 final class KeyClock: Sendable {
     private let time: Timekeeper
-    /// What it shows at the timekeeper's origin; nil until it is first asked.
+    /// Its time at the timekeeper's origin; nil before the first use.
     private let origin = Mutex<Timestamp?>(nil)
 
     init(_ time: Timekeeper = .continuous) { self.time = time }

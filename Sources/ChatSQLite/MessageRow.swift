@@ -1,6 +1,6 @@
 import ChatCore
 
-/// A row of `messages`, as all statements that read messages select it.
+/// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
     static let columns = "number, body, created_at"
 

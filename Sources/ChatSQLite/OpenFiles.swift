@@ -1,7 +1,7 @@
 import ChatCore
 import Foundation
 
-/// What is wrong with the files that SQLite has open. Writes to them may be gone at the next start.
+/// A loss of files that SQLite has open. Writes to them may be missing at the next start.
 enum FileLoss: String, Sendable {
     case moved, replaced
     case logGone = "log_gone"
@@ -16,7 +16,7 @@ enum FileLoss: String, Sendable {
         }
     }
 
-    /// For a log: what happened, and what to do.
+    /// For the log: what happened, and what to do.
     func advice(_ file: SQLiteFile) -> String {
         #if os(Linux)
             let held = "/proc/\(getpid())/fd/\(file.descriptor)"
@@ -58,7 +58,7 @@ struct OpenFiles {
 
     /// - Parameters:
     ///   - mark: the `user_version` that this process gave the file.
-    ///   - before: the one of the run before.
+    ///   - before: the mark of the previous run.
     /// - Throws: `StoreProblem`.
     init(_ file: SQLiteFile, mark: Int32, before: Int32) throws {
         path = file.path
@@ -86,7 +86,7 @@ struct OpenFiles {
 
     /// Sets `loss` if there is one.
     mutating func compare() {
-        // SQLite may write between two looks, so check the contents again.
+        // SQLite may write between two reads, so check the contents again.
         guard let first = compareOnce() else { return }
         loss = first.leavesContentWhole ? first : compareOnce()
     }

@@ -4,7 +4,7 @@ extension Page {
     /// The SQL keyword for the direction of the walk.
     var walkOrder: String { walksUp ? "ASC" : "DESC" }
 
-    /// Whether a row lies behind the walk's start: one look-up in the table's primary order.
+    /// Whether a row precedes the walk's start: one look-up in the table's primary order.
     func isPreceded(in table: String, where owner: String, is id: Int64, _ db: some StatementSource) throws -> Bool {
         guard let start = walksUp ? after : before else { return false }
         let comparison = walksUp ? "<=" : ">="

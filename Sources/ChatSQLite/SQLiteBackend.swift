@@ -40,7 +40,7 @@ extension Backend {
 extension SQLiteStore {
     /// Opens a file for serving or changing it: the lock first, then the schema.
     ///
-    /// - Throws: `StoreProblem`, of another program's file before anything is changed.
+    /// - Throws: `StoreProblem`; for another program's file before any change.
     package static func openExclusively(path: String) throws -> (store: SQLiteStore, file: SQLiteFile) {
         let owner = try FileOwner(path: path)
         let file = try SQLiteFile(path: path)

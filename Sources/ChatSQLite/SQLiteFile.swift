@@ -4,21 +4,21 @@ import Synchronization
 
 /// A database file that this process alone serves or changes, for as long as this value lives.
 ///
-/// The lock is on the file itself, so that no other name of it (a link, another path) lets a second process in. The
-/// operating system lets go of it when the process ends, however it ends.
+/// The lock is on the file itself, so that no second process can open it by another name (a link, another path). The
+/// operating system releases it when the process ends in any way.
 ///
-/// POSIX has it that a process which closes any descriptor of a file loses all of its locks on it, SQLite's included. So
+/// By POSIX, a process that closes any descriptor of a file loses all its locks on it, including SQLite's. So
 /// descriptors are closed after SQLite's own: this value outlives the store.
 package final class SQLiteFile: Sendable {
-    /// The file beside it that tells the holder's pid. Earlier versions have their lock there.
+    /// The file beside it with the holder's pid. Earlier versions have their lock there.
     private let pidFile: CInt
     let descriptor: CInt
     package let path: String
-    /// What SQLite has open; nil until it has.
+    /// The files that SQLite has open; nil before.
     private let openFiles = Mutex<OpenFiles?>(nil)
     private let hasLoss = Atomic(false)
 
-    /// Takes the lock. The file is made where there is none, and its folder.
+    /// Takes the lock. Creates the file and its folder if necessary.
     ///
     /// - Throws: `StoreProblem` when another process has it.
     package convenience init(path: String) throws {
@@ -49,11 +49,11 @@ package final class SQLiteFile: Sendable {
         close(pidFile)
     }
 
-    /// Puts another file in its place, which is locked before anybody can open it. What was there is gone.
+    /// Replaces the file by another one, which is locked before any process can open it.
     ///
-    /// - Parameter fill: writes the new file, which is empty and not at its place yet.
-    /// - Throws: `StoreProblem`, or what `fill` throws; then nothing has changed.
-    /// - Returns: what holds the new file; this value goes on to hold the old one.
+    /// - Parameter fill: writes the new file, which is empty and not in its place yet.
+    /// - Throws: `StoreProblem`, or the error of `fill`; then nothing has changed.
+    /// - Returns: the holder of the new file; this value still holds the old one.
     func replaced(_ fill: (_ fresh: String) throws -> Void = { _ in }) throws -> SQLiteFile {
         let fresh = path + ".new"
         unlink(fresh)  // Left by one that was killed.
@@ -70,13 +70,13 @@ package final class SQLiteFile: Sendable {
             unlink(fresh)
             throw error
         }
-        // An old log beside an empty file is ignored, should this end here.
+        // If the process dies here, SQLite ignores an old log beside an empty file.
         for suffix in ["-wal", "-shm", "-journal"] { unlink(path + suffix) }
         try Self.flush(URL(fileURLWithPath: path).deletingLastPathComponent().path)
         return file
     }
 
-    /// Has the disk hold what a file or a folder has.
+    /// Flushes a file or a folder to the disk.
     ///
     /// - Throws: `StoreProblem`.
     static func flush(_ path: String) throws {
@@ -87,7 +87,7 @@ package final class SQLiteFile: Sendable {
         }
     }
 
-    /// Takes away what others may do with the files, which earlier versions left to the umask.
+    /// Removes other users' permissions on the files, which earlier versions left to the umask.
     func restrict() {
         fchmod(descriptor, 0o600)
         for suffix in ["-wal", "-shm"] {
@@ -98,16 +98,16 @@ package final class SQLiteFile: Sendable {
         }
     }
 
-    /// Whether a check has failed. Costs next to nothing.
+    /// Whether a check has failed. Cheap.
     var isLost: Bool { hasLoss.load(ordering: .relaxed) }
 
-    /// From now on they are compared with what is at the path.
+    /// From now on checks compare them with the files at the path.
     func remember(_ files: OpenFiles) { openFiles.withLock { $0 = files } }
 
-    /// Looks whether the files that SQLite has open are those that the next start will find: a few system calls.
+    /// Checks that the files that SQLite has open are those that the next start will find: a few system calls.
     ///
-    /// - Returns: what is wrong, from the first time on and for good. The files may have been put back, but nobody
-    ///   knows what was done to them meanwhile.
+    /// - Returns: the loss, from the first one on and for ever: even if the files are put back, they may have been
+    ///   changed meanwhile.
     @discardableResult
     func check() -> FileLoss? {
         let loss = openFiles.withLock { files -> FileLoss? in
@@ -121,8 +121,7 @@ package final class SQLiteFile: Sendable {
     /// - Throws: `ChatError.unavailable` after a loss.
     func verify() throws(ChatError) { if check() != nil { throw Self.lost } }
 
-    /// - Throws: `ChatError.unavailable` when the operating system would let nobody write: after an error of the disk Linux
-    ///   may mount it read-only.
+    /// - Throws: `ChatError.unavailable` if the file system is read-only: Linux may remount it so after a disk error.
     func verifyWritable() throws(ChatError) {
         for suffix in ["", "-wal"] where access(path + suffix, W_OK) != 0 && errno != ENOENT {
             throw .unavailable(reason: "The database file cannot be written: \(Self.reason)")
@@ -143,7 +142,7 @@ package final class SQLiteFile: Sendable {
         }
     }
 
-    /// A link is not followed, as what it leads to would be emptied.
+    /// Does not follow a link, because its target would be emptied.
     private static func openPIDFile(_ path: String) throws -> CInt {
         let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
@@ -173,7 +172,7 @@ package final class SQLiteFile: Sendable {
                 if code == EAGAIN || code == EACCES { throw inUse(path, nil) }
                 throw StoreProblem("Cannot lock \(path): \(String(cString: strerror(code))).")
             }
-            // It may have been replaced between the two.
+            // The file may have been replaced between the two calls.
             if FileIdentity(path: path) == FileIdentity(status) { return descriptor }
             close(descriptor)
         }
@@ -197,8 +196,8 @@ package final class SQLiteFile: Sendable {
     /// holds nothing.
     private static let lockedByte = off_t(0x4000_0000 + 1024)
 
-    /// Locks the open file, not the process (`fcntl(2)`, "Open file description locks"): SQLite's own locks neither meet
-    /// this one nor let go of it.
+    /// Locks the open file, not the process (`fcntl(2)`, "Open file description locks"): SQLite's own locks neither
+    /// meet this one nor let go of it.
     private static func lock(_ descriptor: CInt) -> Bool {
         #if canImport(Darwin)
             let command: CInt = 90  // F_OFD_SETLK
@@ -223,7 +222,7 @@ package final class SQLiteFile: Sendable {
     }
 }
 
-/// Which file it is, whatever it is called.
+/// The file's identity, whatever its name.
 struct FileIdentity: Equatable {
     let device: UInt64
     let inode: UInt64
@@ -233,7 +232,7 @@ struct FileIdentity: Equatable {
         inode = UInt64(truncatingIfNeeded: status.st_ino)
     }
 
-    /// Nil where there is none.
+    /// Nil if there is none.
     init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }

@@ -3,7 +3,7 @@ import Foundation
 import GRDB
 
 extension SQLiteKeeper {
-    /// Copies in one snapshot, beside a running server, into a new file that needs no log.
+    /// Copies one snapshot, even of a running server, into a new file without a log.
     package func backup(
         to copy: String, progress: @escaping @Sendable (Int64, Int64) -> Void
     ) async throws {
@@ -43,7 +43,7 @@ extension SQLiteKeeper {
         guard !FileManager.default.fileExists(atPath: kept) else {
             throw StoreProblem("\(kept) is there already, from an earlier restore. Move it away; nothing was changed.")
         }
-        // The lock first: a running server holds it, and none can start meanwhile.
+        // The lock first: it fails if a server runs, and none can start meanwhile.
         let old = try SQLiteFile(path: path)
         do {
             let held = FileIdentity(path: path)
@@ -86,11 +86,11 @@ extension SQLiteKeeper {
             _ = try Int.fetchOne(from, sql: "SELECT COUNT(*) FROM sqlite_master")
             try to.writeWithoutTransaction { to in
                 try to.execute(sql: "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON")
-                // 4 MiB a step.
+                // 4 MiB per step.
                 try from.backup(to: to, pagesPerStep: 1024) { step in
                     progress(Int64(step.completedPageCount), Int64(step.totalPageCount))
                 }
-                // A file that is whole without a log, and marked so.
+                // Make the file complete without a log, and mark it so.
                 try to.execute(sql: "PRAGMA journal_mode = DELETE; PRAGMA user_version = 0")
             }
         }

@@ -1,7 +1,7 @@
 package import ChatCore
 import Foundation
 
-/// Looks after one SQLite file.
+/// Administers one SQLite file.
 package struct SQLiteKeeper: StoreKeeper {
     let path: String
 
@@ -26,7 +26,7 @@ package struct SQLiteKeeper: StoreKeeper {
 
     package func reset() async throws {
         _ = try FileOwner(path: path)
-        // Held until the new database is there, so that no server opens the one that is being deleted.
+        // Held until the new database exists, so that no server opens the deleted one.
         let old = try SQLiteFile(path: path)
         let file = try old.replaced()
         let store = try SQLiteStore(path: path, file: file)
@@ -38,7 +38,7 @@ package struct SQLiteKeeper: StoreKeeper {
     package func verify(
         mends: Bool, progress: @escaping @Sendable (Int64, Int64) -> Void
     ) async throws -> StoreReport {
-        // A message and its counts share one transaction: a mismatch is damage, and needs a person.
+        // A message and its counts share one transaction: a mismatch is damage, which is left to people.
         guard !mends else {
             throw StoreProblem("--mend is for the cluster; an embedded database has nothing to repair.")
         }

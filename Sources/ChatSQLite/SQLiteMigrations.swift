@@ -1,6 +1,6 @@
 package import GRDB
 
-/// The embedded database's schema, as a list of steps that are taken once each.
+/// The steps of the embedded database's schema, each of which runs once.
 package enum SQLiteMigrations {
     package static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()

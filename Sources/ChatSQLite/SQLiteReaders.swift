@@ -20,14 +20,14 @@ final class SQLiteReaders: Sendable {
     private let kept: Int
     private let verify: @Sendable () throws -> Void
 
-    /// - Parameter verify: throws when another file may be at the path by now.
+    /// - Parameter verify: throws if another file may be at the path by now.
     init(path: String, kept: Int, verify: @escaping @Sendable () throws -> Void) {
         self.path = path
         self.kept = kept
         self.verify = verify
     }
 
-    /// Runs `body` on a connection that no other thread uses meanwhile. Every statement in it is its own snapshot.
+    /// Runs `body` on a connection that no other thread uses meanwhile. Each statement has its own snapshot.
     ///
     /// - Throws: `DatabaseError`, or what `body` throws.
     func read<Result>(_ body: (Reader) throws -> Result) throws -> Result {

@@ -13,12 +13,12 @@ extension SQLiteStore: ChatLog {
     }
 }
 
-/// One batch of changes in one transaction: numbers are taken once a chat, rows are inserted one by one, counts are
-/// raised once a chat and once a tenant.
+/// Stores a batch in one transaction: takes numbers once for each chat, inserts the rows one by one, and raises the
+/// counts once for each chat and tenant.
 private struct ChangeBatch {
     let db: Database
     let now: Timestamp
-    /// By `KeyClock`.
+    /// The time of `KeyClock`.
     let keyTime: Timestamp
 
     func apply(_ batch: [ChatChange]) throws -> [Result<ChatChange.Outcome, ChatError>] {
@@ -56,7 +56,7 @@ private struct ChangeBatch {
         return results.map { $0! }
     }
 
-    /// The outcome of a change whose key was seen before; nil when it is to be stored.
+    /// The outcome of a change with a known key; nil if it must be stored.
     private func replay(
         _ change: ChatChange, _ keys: IdempotencyTable
     ) throws -> Result<ChatChange.Outcome, ChatError>? {
@@ -80,7 +80,7 @@ private struct ChangeBatch {
     /// A SELECT and an UPDATE: this transaction is the only writer, and RETURNING would build a temporary table each
     /// time (docs/decisions/0002-sqlite-tables.md).
     ///
-    /// - Returns: the first number of each; a chat that is not there is left out.
+    /// - Returns: the first number of each chat, without chats that do not exist.
     private func takeNumbers(_ wanted: [Chat.ID: Int64]) throws -> [Chat.ID: Int64] {
         let last = try Query(db, "SELECT last_message_number FROM chats WHERE id = ?")
         let update = try Query(

@@ -1,9 +1,9 @@
 package import ChatCore
 
-/// Every sweep compares all chats' last numbers with the reader's cursors, in the file: creates pay nothing for readers, and
-/// a reader that lives in this process is told of what is new by the bus.
+/// Each sweep compares the last numbers of all chats with the reader's cursors, in the file. So creates pay nothing for
+/// readers; a reader in this process learns of new messages from the bus.
 extension SQLiteStore: LogReaders {
-    /// Chats a page.
+    /// Chats per page.
     private static let sweptAtOnce = 256
 
     package func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
@@ -57,6 +57,6 @@ extension SQLiteStore: LogReaders {
         return chats
     }
 
-    /// The cursors say it all.
+    /// Nothing to do: the cursors are enough.
     package func finish(_ sweep: LogSweep) async throws {}
 }

@@ -99,7 +99,7 @@ extension SQLiteStore {
         progress(report.messages)
     }
 
-    /// Every idempotency key leads to what it made.
+    /// Checks that each idempotency key's row exists.
     private static func verifyKeys(_ report: inout StoreReport, _ db: Database) throws {
         let lost = try Query(
             db,
@@ -113,12 +113,12 @@ extension SQLiteStore {
                 END
             """)
         while try lost.next() {
-            report.add("An idempotency key of \(lost.text(0)) id \(lost.integer(1)) leads to no \(lost.integer(2))")
+            report.add("Idempotency key of \(lost.text(0)) id \(lost.integer(1)): number \(lost.integer(2)) is missing")
         }
     }
 }
 
-/// Looks at the numbers of one sequence in ascending order.
+/// Checks the numbers of one sequence in ascending order.
 private struct DenseCheck {
     let what: String
     var count: Int64 = 0

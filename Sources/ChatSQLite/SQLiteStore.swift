@@ -5,26 +5,26 @@ import Scheduling
 
 /// The embedded store: one SQLite file in WAL mode, one writer, a few readers.
 package struct SQLiteStore: Sendable {
-    /// The writer, and reads of its own for what is not hot.
+    /// The writer's connection, and some for rare reads.
     let pool: DatabasePool
-    /// Where batches are written.
+    /// The thread that writes batches.
     let writeThread = ThreadExecutor(name: "luciq-writer", for: .tasks)
     let readers: SQLiteReaders
     let bus = LocalBus()
-    /// Reads that walk many rows have connections of their own, so that they never hold up the short ones.
+    /// Separate connections for reads that scan many rows, so that they never delay short ones.
     let scans: DatabasePool
-    /// How long one search may walk a chat.
+    /// The time limit of one search.
     var searchDeadline = SearchWalk.deadline
-    /// Of what clients read.
+    /// Measures clients' reads.
     var observer = ReadObserver.none
-    /// By which idempotency keys age.
+    /// The clock for the age of idempotency keys.
     var keyClock = KeyClock()
     private let file: SQLiteFile?
 
-    /// Opens (and creates) the file in a folder that exists. The schema is left as it is: see `migrate`.
+    /// Opens (or creates) the file in an existing folder. Does not change the schema: see `migrate`.
     ///
     /// - Parameters:
-    ///   - file: holds the file for this process; nil for looking at one that another process may be serving.
+    ///   - file: holds the file for this process; nil to read one that another process may serve.
     /// - Throws: `StoreProblem`.
     package init(path: String, file: SQLiteFile?) throws {
         self.file = file
@@ -75,9 +75,9 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// Brings the schema up to date. Nothing to do is quick.
+    /// Migrates the schema. Quick if it is up to date.
     ///
-    /// - Throws: `StoreProblem` when the file was made by a newer luciq.
+    /// - Throws: `StoreProblem` if a newer luciq has made the file.
     package func migrate() throws {
         do {
             let migrator = SQLiteMigrations.migrator
@@ -96,7 +96,7 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// Has `file` remember what SQLite has open, and gives the file a mark by which it is known from a copy of it.
+    /// Gives `file` the list of files that SQLite has open, and marks the database, so that a copy of it is recognised.
     ///
     /// - Throws: `StoreProblem`.
     func watchFile() throws {
@@ -108,7 +108,7 @@ package struct SQLiteStore: Sendable {
                 try db.execute(sql: "PRAGMA user_version = \(mark)")
                 return before
             }
-            // In part where another process reads; the rest comes with later checkpoints.
+            // Only in part while another process reads; later checkpoints do the rest.
             try pool.writeWithoutTransaction { _ = try $0.checkpoint(.passive) }
             file.remember(try OpenFiles(file, mark: mark, before: before))
         } catch let error as DatabaseError {
@@ -116,9 +116,9 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// Brings all that is in the log into the database file.
+    /// Copies the whole log into the database file.
     ///
-    /// - Returns: whether all of it is there. Another process that reads the file may keep some out, which is as safe.
+    /// - Returns: whether all of it was copied. A process that reads the file may prevent some of it, which is as safe.
     func foldLog() -> Bool {
         let folded: Void? = try? pool.writeWithoutTransaction { db in
             try FileMark.needsNoLog(db)
@@ -133,14 +133,14 @@ package struct SQLiteStore: Sendable {
         readers.close()
         if let loss = file?.check() {
             if loss.leavesContentWhole { _ = foldLog() }
-            // SQLite deletes a log by its name when it closes, and writes one into the file: these may be another's by
-            // now. So nothing is closed before the process ends.
+            // When it closes, SQLite copies the log into the file, and deletes it by its name: both may belong to
+            // another database by now. So nothing is closed before the process ends.
             for leaked in [pool, scans] { _ = Unmanaged.passRetained(leaked) }
             return
         }
         let scansClosed = Result { try scans.close() }
-        // GRDB closes its writer before its readers, and a reader cannot do this. Where another process reads the file
-        // (`luciq verify`) the log stays, which is as safe.
+        // GRDB closes its writer before its readers, and a reader cannot do this. While another process reads the file
+        // (`luciq verify`), the log stays, which is as safe.
         if file != nil {
             _ = try? pool.writeWithoutTransaction { db in
                 try FileMark.needsNoLog(db)
@@ -190,7 +190,7 @@ package struct SQLiteStore: Sendable {
 
     /// One durable transaction, on this thread: call it from a task that prefers `writeThread`.
     ///
-    /// - Throws: `ChatError.outcomeUnknown` when it went into a file that the next start may not find.
+    /// - Throws: `ChatError.outcomeUnknown` if it was written to a file that the next start may not find.
     func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
         try file?.verify()
         let result: Result
@@ -203,7 +203,7 @@ package struct SQLiteStore: Sendable {
         return result
     }
 
-    /// - Throws: `ChatError.unavailable` when the file cannot be read or written, or is not the one that the next start
+    /// - Throws: `ChatError.unavailable` if the file cannot be read or written, or is not the one that the next start
     ///   opens.
     func probe() throws {
         do throws(ChatError) {

@@ -1,12 +1,12 @@
 import COpenSSL
 
-// First known as parts of this module, what OpenSSL's headers include of the C library is found by whoever imports that.
+// Import Glibc here, so that C library declarations in OpenSSL's headers belong to Glibc and not to COpenSSL.
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// AES-256-GCM (NIST SP 800-38D), with nonces of 12 bytes and tags of 16. A nonce that a key is used with twice gives
-/// away both texts and the means to forge: the caller sees to that.
+/// AES-256-GCM (NIST SP 800-38D), with nonces of 12 bytes and tags of 16. The caller must not use a nonce twice with a
+/// key: that reveals both texts, and permits forgeries.
 package enum AES256GCM {
     package static let tagLength = 16
     private static let cipher = Cipher()
@@ -14,7 +14,7 @@ package enum AES256GCM {
     /// - Parameters:
     ///   - key: 32 bytes.
     ///   - nonce: 12 bytes.
-    ///   - context: is authenticated too, and is no part of what is returned.
+    ///   - context: is authenticated too, but not part of the result.
     /// - Returns: the ciphertext, as long as `plain`, and the tag.
     package static func seal(
         _ plain: [UInt8], key: SecretKey, nonce: [UInt8], authenticating context: [UInt8]
@@ -27,7 +27,7 @@ package enum AES256GCM {
         return sealed
     }
 
-    /// - Returns: nil for what was not sealed with the same key, nonce and context.
+    /// - Returns: nil unless it was sealed with the same key, nonce and context.
     package static func open(
         _ sealed: some Collection<UInt8>, key: SecretKey, nonce: [UInt8], authenticating context: [UInt8]
     ) -> [UInt8]? {
@@ -39,7 +39,7 @@ package enum AES256GCM {
         return session.finish() ? plain : nil
     }
 
-    /// OpenSSL's, looked up once.
+    /// OpenSSL's cipher, looked up once.
     private struct Cipher: @unchecked Sendable {
         let method: OpaquePointer
 
@@ -51,7 +51,8 @@ package enum AES256GCM {
         }
     }
 
-    /// One text's. Calls fail only where memory or OpenSSL itself does, but for `finish`, which compares the tags.
+    /// The context of one text. Calls fail only without memory or by a fault of OpenSSL, except `finish`, which
+    /// compares the tags.
     private struct Session: ~Copyable {
         private let context: OpaquePointer
 
@@ -70,7 +71,7 @@ package enum AES256GCM {
         }
 
         borrowing func update(_ bytes: [UInt8]) -> [UInt8] {
-            // No pointer at all to what is empty: OpenSSL would take it for a text to authenticate.
+            // No call for an empty text: OpenSSL would treat a null pointer as text to authenticate.
             guard !bytes.isEmpty else { return [] }
             return Array(unsafeUninitializedCapacity: bytes.count) { output, count in
                 var length: Int32 = 0

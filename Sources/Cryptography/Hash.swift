@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// SHA-1 (FIPS 180-4), for protocols that ask for it. Nothing may rest on it.
+/// SHA-1 (FIPS 180-4), only for protocols that require it. It is not secure.
 package enum SHA1 {
     private static let function = HashFunction("SHA1")
 
@@ -8,7 +8,7 @@ package enum SHA1 {
     package static func hash(_ bytes: some Collection<UInt8>) -> [UInt8] { function.hash(bytes) }
 }
 
-/// SHA-256 (FIPS 180-4), and the HMAC (RFC 2104) with it.
+/// SHA-256 (FIPS 180-4), and HMAC (RFC 2104) with it.
 package enum SHA256 {
     private static let function = HashFunction("SHA256")
 
@@ -21,7 +21,7 @@ package enum SHA256 {
     }
 }
 
-/// One of OpenSSL's, looked up once: by its name that takes longer than a short text's hash.
+/// One of OpenSSL's digests, looked up once: a look-up by name takes longer than hashing a short text.
 private struct HashFunction: @unchecked Sendable {
     private let method: OpaquePointer
 

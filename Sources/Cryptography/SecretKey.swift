@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// The bytes of a key. They are not printed, and comparing two takes as long whatever is in them.
+/// The bytes of a key. They are not printed, and are compared in constant time.
 package struct SecretKey: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
     let bytes: [UInt8]
 

@@ -1,13 +1,13 @@
 import CMariaDB
 import Foundation
 
-/// The library's initialisation, once a process and once a thread.
+/// The library's initialisation, once per process and once per thread.
 enum Library {
     private static let isStarted: Bool = mysql_server_init(0, nil, nil) == 0
 
-    /// To be called first on every thread that makes the library's calls.
+    /// Call it first on every thread that uses the library.
     static func enterThread() {
-        // A write through TLS to a server that hung up raises the signal, which would end the process.
+        // A TLS write to a closed connection raises the signal, which would end the process.
         var brokenPipe = sigset_t()
         sigemptyset(&brokenPipe)
         sigaddset(&brokenPipe, SIGPIPE)
@@ -16,6 +16,6 @@ enum Library {
         _ = mysql_thread_init()
     }
 
-    /// To be called last on such a thread.
+    /// Call it last on such a thread.
     static func leaveThread() { mysql_thread_end() }
 }

@@ -100,7 +100,7 @@ extension MySQLConfiguration {
     }
 
     private static func decode(_ text: Substring, _ part: String) throws(Invalid) -> String {
-        // The library takes C strings: what follows a NUL would be lost silently.
+        // The library takes C strings: text after a NUL would be lost silently.
         guard let decoded = text.removingPercentEncoding, !decoded.utf8.contains(0) else {
             throw Invalid("The \(part) in the database URL is not percent-encoded text")
         }

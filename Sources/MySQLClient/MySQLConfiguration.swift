@@ -1,4 +1,4 @@
-/// Where the database is and how to talk to it.
+/// The database's address and the connections' options.
 package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// What is wrong with a URL, in one sentence that quotes no secret.
     package struct Invalid: Error, CustomStringConvertible, Equatable {
@@ -7,18 +7,18 @@ package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible 
         init(_ description: String) { self.description = description }
     }
 
-    /// How much is asked of the encryption.
+    /// The required encryption.
     ///
-    /// Only `verifyIdentity` stops a man in the middle who pretends that the server has no TLS: the library sends
-    /// the (hashed) password before the other modes can look. It is what to use across a network that is not trusted.
+    /// Only `verifyIdentity` stops a man in the middle who pretends that the server has no TLS: the library sends the
+    /// (hashed) password before the other modes can check. Use it across networks that are not trusted.
     package enum TLSMode: String, Sendable {
         case disabled
-        /// Where the server has it. Never on a Unix socket.
+        /// Encrypted if the server supports it. Never on a Unix socket.
         case preferred
         case required
-        /// Encrypted, and the certificate is signed by `tlsCA`, whatever its names.
+        /// Encrypted, with a certificate signed by `tlsCA` and any names.
         case verifyCA = "verify-ca"
-        /// The certificate has the host's name or address as well. Without `tlsCA` the system's authorities count.
+        /// The certificate must also have the host's name or address. Without `tlsCA` the system's CAs count.
         case verifyIdentity = "verify-identity"
     }
 
@@ -28,13 +28,13 @@ package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible 
     package var socket: String?
     package var user: String
     package var password: String
-    /// May be empty: none is chosen.
+    /// May be empty: no database is selected.
     package var database: String
     package var tlsMode = TLSMode.preferred
-    /// Paths of PEM files. An authority given here is checked in every mode that encrypts.
+    /// Paths of PEM files. A given CA is checked in every mode that encrypts.
     package var tlsCA, tlsCertificate, tlsKey: String?
-    /// Whole seconds count, rounded up. The read and write time-outs are for each wait, not for a whole statement: one
-    /// that the server works on for longer without a word is lost.
+    /// Rounded up to whole seconds. The read and write time-outs apply to each wait, not to a whole statement: the
+    /// connection is lost if the server works longer without sending anything.
     package var connectTimeout = Duration.seconds(5)
     package var readTimeout = Duration.seconds(10)
     package var writeTimeout = Duration.seconds(10)
@@ -49,7 +49,7 @@ package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible 
         self.database = database
     }
 
-    /// As a URL without the password.
+    /// The URL without the password.
     package var description: String {
         if let socket { return "mysql://\(user)@localhost/\(database)?socket=\(socket)" }
         return "mysql://\(user)@\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"

@@ -2,10 +2,10 @@ import Scheduling
 
 /// One connection to the database, on its own thread.
 ///
-/// A call from elsewhere hops to that thread and back; `perform` does so once for as many statements as its body has,
-/// and the body then runs without suspension. Statements are prepared once and kept by their text, 128 a connection, so
-/// a text must not have values in it. There is one statement at a time: while rows are being read, no other can run.
-/// Settings of the session stay with the connection, so whoever changes one changes it back.
+/// A call from another thread hops to that thread and back; `perform` does so once for all statements of its body,
+/// which then runs without suspension. Statements are prepared once and cached by their text, 128 per connection, so a
+/// text must not contain values. Statements run one at a time: while rows are read, no other can run. Settings of the
+/// session stay with the connection: restore a setting after a change.
 package actor MySQLConnection {
     nonisolated let thread = ThreadExecutor(name: "mysql", for: .actor, begin: Library.enterThread)
     private nonisolated let session = Session()
@@ -30,7 +30,7 @@ package actor MySQLConnection {
 
     private func open(_ configuration: MySQLConfiguration) throws(MySQLError) { try session.connect(configuration) }
 
-    /// As the server says it: `10.11.6-MariaDB-0+deb12u1`, `8.4.3`.
+    /// The server's version: `10.11.6-MariaDB-0+deb12u1`, `8.4.3`.
     package nonisolated var serverVersion: String { session.serverVersion }
 
     /// The server's facts when the connection was made.
@@ -44,13 +44,13 @@ package actor MySQLConnection {
     /// Whether the server has refused a statement as read-only or not ready, so that the pool should leave it.
     var isRefused: Bool { session.isRefused }
 
-    /// Has the pool leave the server, as if it had refused a statement.
+    /// Makes the pool leave the server, as if it had refused a statement.
     func leave() { session.setRefused() }
 
-    /// Whether a transaction was begun and not ended.
+    /// Whether a transaction is open.
     package var isInTransaction: Bool { session.isInTransaction }
 
-    /// How many statements are prepared.
+    /// The number of prepared statements.
     var statementCount: Int { session.statementCount }
 
     /// Runs the body on the connection's thread: one hop there and one back.
@@ -60,7 +60,7 @@ package actor MySQLConnection {
         try body(self)
     }
 
-    /// Runs a statement for what it changes; rows are discarded.
+    /// Runs a statement that changes rows; discards a result set.
     ///
     /// - Parameter sql: one statement with `?` for each of `parameters`, in order. Not a `CALL`.
     @discardableResult
@@ -74,9 +74,9 @@ package actor MySQLConnection {
     ///
     /// - Parameters:
     ///   - sql: as for `execute`.
-    ///   - each: gets one row after the other; false ends it. The server still sends the rest, which is discarded: use a
-    ///     `LIMIT` for a query that needs few rows.
-    /// - Throws: `MySQLError`, also after some rows; and what `each` throws.
+    ///   - each: gets one row after the other; false ends it. The server still sends the rest, which is discarded: use
+    ///     a `LIMIT` for a query that needs few rows.
+    /// - Throws: `MySQLError`, also after some rows; the errors of `each`.
     package func query(
         _ sql: String, _ parameters: [MySQLValue] = [], each: (borrowing MySQLRow) throws -> Bool
     ) throws {
@@ -95,7 +95,7 @@ package actor MySQLConnection {
         return rows
     }
 
-    /// Reads the first row; nil when there is none.
+    /// Reads the first row; nil if there is none.
     package func first<T>(
         _ sql: String, _ parameters: [MySQLValue] = [], _ read: (borrowing MySQLRow) throws -> T
     ) throws -> T? {
@@ -112,8 +112,8 @@ package actor MySQLConnection {
 
     /// Runs the body in a transaction: committed when it returns, rolled back when it throws.
     ///
-    /// - Throws: what the body throws; a `MySQLError` that `isOfCommit`, after which the transaction may be stored unless
-    ///   its kind says otherwise.
+    /// - Throws: the body's errors; a `MySQLError` that `isOfCommit`, after which the transaction may be stored,
+    ///   depending on its kind.
     package func transaction<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
         try run("START TRANSACTION")
         do {
@@ -135,8 +135,8 @@ package actor MySQLConnection {
     /// How long a statement waits for another transaction's lock, in seconds.
     static let lockWait = 1
 
-    /// Runs the body so that its statements throw `.lockTimeout` where they would wait for another transaction: at once on
-    /// MariaDB, after the usual second on MySQL, which has no shorter time.
+    /// Runs the body so that its statements throw `.lockTimeout` instead of waiting for another transaction: at once on
+    /// MariaDB, after the usual second on MySQL, which has no shorter time-out.
     package func withoutLockWaits<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
         guard isMariaDB else { return try body(self) }
         try run("SET SESSION innodb_lock_wait_timeout = 0")
@@ -144,19 +144,19 @@ package actor MySQLConnection {
         do throws(MySQLError) {
             try run("SET SESSION innodb_lock_wait_timeout = \(Self.lockWait)")
         } catch {
-            // The next borrower must not get it in this state.
+            // The next borrower must not get the changed setting.
             close()
         }
         return try result.get()
     }
 
-    /// Asks the server for a sign of life: one round trip.
+    /// Pings the server: one round trip.
     package func ping() throws(MySQLError) { try session.ping() }
 
-    /// Asks the server for its facts as they are now: one round trip.
+    /// Reads the server's current facts: one round trip.
     package func currentFacts() throws(MySQLError) -> ServerFacts { try session.askForFacts() }
 
-    /// What the user may do, a statement a line as `SHOW GRANTS` has them.
+    /// The user's rights: the lines of `SHOW GRANTS`.
     package func grants() throws(MySQLError) -> [String] { try session.texts("SHOW GRANTS").compactMap(\.first) }
 
     /// Ends the connection; statements from now on throw `.closed`. The thread ends with the last reference.

@@ -1,20 +1,20 @@
-/// What went wrong at the server, on the way to it, or in the pool.
+/// An error of the server, the connection or the pool.
 package struct MySQLError: Error, CustomStringConvertible, Sendable {
     /// The cases that callers treat differently.
     package enum Kind: Sendable, Equatable {
         /// A duplicate row; the key's name as the server gives it, without the table's.
         case duplicateKey(index: String)
         case foreignKey
-        /// The transaction was rolled back in favour of another: a retry may succeed.
+        /// The transaction was rolled back because of a conflict: a retry may succeed.
         case deadlock
         case lockTimeout
-        /// The server, or the transaction, takes no writes: a replica, or a primary that was demoted.
+        /// The server or the transaction is read-only: a replica, or a demoted primary.
         case readOnly
-        /// A node outside its cluster at the moment (Galera): it did not run the statement.
+        /// A Galera node that has left its cluster for now: it did not run the statement.
         case notReady
         /// The server failed during a commit: the transaction may be stored or not.
         case commitFailed
-        /// A statement is larger than the server takes (`max_allowed_packet`), or a row than the library does.
+        /// A statement exceeds the server's `max_allowed_packet`, or a row the library's limit.
         case packetTooLarge
         case tooManyConnections
         case accessDenied
@@ -22,11 +22,11 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         case noSuchTable
         case diskFull
         case shuttingDown
-        /// The statement was killed or ran into the server's time limit. The connection goes on.
+        /// The statement was killed or exceeded the server's time limit. The connection is still usable.
         case interrupted
         /// There is no connection, and no statement was sent.
         case cannotConnect
-        /// The connection broke after a statement may have been sent: whether it had its effect is unknown.
+        /// The connection broke after a statement may have been sent: its outcome is unknown.
         case connectionLost
         /// Too many callers wait for a connection of the pool, or this one waited too long.
         case poolExhausted
@@ -51,7 +51,7 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         self.message = message
     }
 
-    /// The same, met by a `COMMIT`.
+    /// The same error, from a `COMMIT`.
     package var ofCommit: MySQLError {
         var error = self
         error.isOfCommit = true
@@ -64,7 +64,7 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         self.init(kind == .cannotConnect ? .connectionLost : kind, message, number: number)
     }
 
-    /// The same before there was a connection: nothing was sent, so no outcome is open.
+    /// An error before the connection was made: nothing was sent, so no outcome is open.
     init(connecting number: Int, message: String) {
         let kind = Kind(number: Self.refusal(in: message) ?? number, message: message)
         let isLibrarys = (2000...2999).contains(number) || (5000...5999).contains(number)
@@ -72,7 +72,7 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         self.init(kind == .connectionLost || isUnknown ? .cannotConnect : kind, message, number: number)
     }
 
-    /// What the server said before TLS began, when the library only passes it on because nobody signed it:
+    /// The server's error from before TLS, which the library forwards as unverified:
     /// "Received error packet before … cannot be verified: 1040 - Too many connections".
     private static func refusal(in message: String) -> Int? {
         guard message.hasPrefix("Received error packet before"), let colon = message.firstRange(of: ": ") else {
@@ -115,11 +115,11 @@ extension MySQLError.Kind {
             }
     }
 
-    /// Whether the connection cannot be used after such an error.
+    /// Whether the connection is unusable after this error.
     var isFatal: Bool {
         switch self {
         case .connectionLost, .shuttingDown, .cannotConnect, .packetTooLarge: true
-        // The server may be down for long, and there are others.
+        // The server may be down for long, and there may be others.
         case .notReady, .commitFailed: true
         default: false
         }

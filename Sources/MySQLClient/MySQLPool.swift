@@ -2,15 +2,15 @@ package import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// A bounded number of connections, lent in the order they are asked for.
+/// A bounded number of connections, lent in the order of the requests.
 ///
-/// Connections are opened when they are needed and stay open. One that breaks is replaced; while the server is away,
-/// callers get `.cannotConnect` at once instead of waiting, and one attempt to connect is made at a time, less and less
-/// often, up to one a second. Bounded in every direction: connections, callers that wait, and the time each one waits.
+/// Connections are opened on demand and stay open. A broken one is replaced. While the server is down, callers get
+/// `.cannotConnect` at once; the pool makes one attempt to connect at a time, with backoff up to a second. Connections,
+/// waiting callers and the time that each one waits are bounded.
 ///
-/// Pools that share a `PrimaryWatch` follow a switch-over together. A pool leaves a server that answers a
-/// write with "read-only", and a Galera node that is not ready; one that writes, a server that is found read-only; the
-/// others, one that is not where the writes go.
+/// Pools that share a `PrimaryWatch` follow a switch-over together. A pool leaves a server that answers a write with
+/// "read-only", and a Galera node that is not ready. A pool for writes also leaves a server that reports read-only; the
+/// other pools leave servers other than the one that takes the writes.
 package final class MySQLPool: Service {
     private typealias Waiter = CheckedContinuation<MySQLConnection, any Error>
     private typealias Decisions = MySQLPoolState<MySQLConnection, Waiter>
@@ -19,7 +19,7 @@ package final class MySQLPool: Service {
         var decisions: Decisions
         var lastTicket: Decisions.Ticket = 0
         var drained: [CheckedContinuation<Void, Never>] = []
-        /// `PrimaryWatch.move`, as the decisions know it.
+        /// The last `PrimaryWatch.move` that the state knows of.
         var move: UInt64 = 0
     }
 
@@ -31,15 +31,15 @@ package final class MySQLPool: Service {
     private let state: Mutex<State>
     private let start = ContinuousClock.now
 
-    /// Opens nothing yet.
+    /// Opens no connection yet.
     ///
     /// - Parameters:
-    ///   - size: connections at most.
-    ///   - waiting: callers at most that wait for one; the next is refused with `.poolExhausted`.
+    ///   - size: the most connections.
+    ///   - waiting: the most callers that wait for one; the next is refused with `.poolExhausted`.
     ///   - acquireTimeout: how long each one waits before `.poolExhausted`.
     ///   - maxAge: of a connection; nil for a minute.
-    ///   - watch: what the pools of a process share; nil for a pool on its own.
-    ///   - writes: whether a connection to a read-only server is of no use: callers get `.readOnly` then.
+    ///   - watch: shared by the pools of a process; nil for a separate pool.
+    ///   - writes: whether a connection to a read-only server is useless: then callers get `.readOnly`.
     package convenience init(
         _ configuration: MySQLConfiguration, size: Int, waiting: Int = 1024, acquireTimeout: Duration = .seconds(5),
         maxAge: Duration? = nil, watch: PrimaryWatch? = nil, writes: Bool = false, logger: Logger
@@ -63,25 +63,25 @@ package final class MySQLPool: Service {
         state = Mutex(State(decisions: MySQLPoolState(limits: limits)))
     }
 
-    /// As `PrimaryWatch.epoch`.
+    /// Like `PrimaryWatch.epoch`.
     package var epoch: UInt64 { watch.epoch }
-    /// Connections there are, or that are being opened.
+    /// Connections that are open or being opened.
     package var open: Int { state.withLock(\.decisions.open) }
-    /// Connections that are lent.
+    /// Lent connections.
     package var inUse: Int { state.withLock(\.decisions.lentCount) }
-    /// Connections that wait for work.
+    /// Idle connections.
     package var idle: Int { state.withLock(\.decisions.idleCount) }
-    /// Callers that wait for a connection.
+    /// Waiting callers.
     package var waiting: Int { state.withLock(\.decisions.waitingCount) }
 
     /// Borrows a connection, runs the body on its thread, and gives it back.
     ///
-    /// One that broke, or that comes back inside a transaction, is closed instead. Cancelling the task ends the wait, not
-    /// the body.
+    /// A connection that broke, or comes back inside a transaction, is closed. Cancelling the task ends the wait, but
+    /// not the body.
     ///
     /// - Parameter timeout: how long to wait for a connection; nil for the pool's own.
-    /// - Throws: `MySQLError` (`.poolExhausted`, `.cannotConnect` and the like, `.closed`) or `CancellationError` before
-    ///   the body has run; then what it throws.
+    /// - Throws: before the body: `MySQLError` (`.poolExhausted`, `.cannotConnect` and similar, `.closed`) or
+    ///   `CancellationError`; then the body's errors.
     package func withConnection<T: Sendable>(
         timeout: Duration? = nil, _ body: @Sendable (isolated MySQLConnection) throws -> T
     ) async throws -> T {
@@ -97,10 +97,10 @@ package final class MySQLPool: Service {
         return try result.get()
     }
 
-    /// Asks the server, on a connection of the pool, whether the pool can do its work: one that writes, whether it takes
-    /// writes. One that does not is left.
+    /// Checks on a connection of the pool whether the server can do the pool's work; for a pool of writes, whether it
+    /// accepts writes. Leaves a server that cannot.
     ///
-    /// - Throws: `.readOnly`; what `withConnection` throws of the pool and of the server.
+    /// - Throws: `.readOnly`; the errors of `withConnection`.
     package func check(within timeout: Duration) async throws(MySQLError) {
         do {
             try await withConnection(timeout: timeout) { [watch, writes] connection in
@@ -119,7 +119,7 @@ package final class MySQLPool: Service {
 
     /// Keeps idle connections alive until shutdown, then closes the pool.
     package func run() async throws {
-        // A cancellation ends it like a shutdown: close all the same.
+        // A cancellation is a shutdown as well: close.
         try? await cancelWhenGracefulShutdown {
             while true {
                 try await Task.sleep(for: .seconds(10))
@@ -129,8 +129,8 @@ package final class MySQLPool: Service {
         await close()
     }
 
-    /// Refuses callers from now on, closes what idles, and returns when what is lent came back and is closed too.
-    /// Again is fine.
+    /// Refuses callers from now on, closes idle connections, and returns when lent ones have come back and are closed.
+    /// May be called again.
     package func close() async {
         act { decisions, _ in decisions.close() }
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
@@ -150,7 +150,7 @@ package final class MySQLPool: Service {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { waiter in
                 act { $0.acquire(waiter, ticket: ticket, deadline: $1 + timeout, now: $1) }
-                // The handler may have come too early to find it in the line.
+                // The cancellation handler may have run before the waiter was queued.
                 if Task.isCancelled { cancel(ticket) }
             }
         } onCancel: {
@@ -162,7 +162,7 @@ package final class MySQLPool: Service {
         state.withLock { $0.decisions.cancel(ticket) }?.resume(throwing: CancellationError())
     }
 
-    /// Takes a decision and carries it out.
+    /// Changes the state, and acts on its decisions.
     private func act(_ decide: (inout Decisions, _ now: Duration) -> [Decisions.Action]) {
         var drained: [CheckedContinuation<Void, Never>] = []
         let (actions, moment) = state.withLock { state in
@@ -192,7 +192,7 @@ package final class MySQLPool: Service {
 
     private func wake(at moment: Duration) {
         Task.detached { [weak self, start] in
-            try? await Task.sleep(until: start + moment)  // Nobody cancels this task.
+            try? await Task.sleep(until: start + moment)  // This task is never cancelled.
             self?.act { $0.wake(moment, now: $1) }
         }
     }
@@ -209,7 +209,7 @@ package final class MySQLPool: Service {
             if wasFailing { logger.notice("The database can be reached again") }
             act { $0.opened(connection, at: facts.server, jitter: .random(in: 0...1), now: $1) }
         } catch {
-            // The callers get the error; the log says once that there is a condition.
+            // Each caller gets the error; the log has one line for the outage.
             if !wasFailing {
                 logger.warning(
                     error.kind == .readOnly ? "The database is read-only" : "The database cannot be reached",
@@ -247,8 +247,8 @@ package final class MySQLPool: Service {
 }
 
 extension MySQLConnection {
-    /// Runs the body and says whether the connection may be used again, and whether the server has refused a
-    /// statement for what it is, whoever caught that.
+    /// Runs the body. Returns whether the connection may be used again, and whether the server has refused a statement
+    /// as read-only or not ready, even if the body caught that error.
     fileprivate func serve<T: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> T
     ) async -> (Result<T, any Error>, isReusable: Bool, isRefused: Bool) {

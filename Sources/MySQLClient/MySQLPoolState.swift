@@ -1,43 +1,43 @@
 import Scheduling
 
-/// The bounds and times of a pool.
+/// The limits and time-outs of a pool.
 struct MySQLPoolLimits: Sendable {
-    /// Connections, those being opened counted.
+    /// The most connections, including those being opened.
     var size: Int
-    /// Callers that wait, those for whom a connection is being opened not counted.
+    /// The most waiting callers, without those for whom a connection is being opened.
     var waiting: Int
     /// A connection idle for longer is checked before it is lent.
     var checkAfter = Duration.seconds(5)
-    /// A connection idle for longer is checked by the sweep, so that the server does not tire of it (`wait_timeout`).
+    /// The sweep checks a connection that is idle for longer, so that the server does not close it (`wait_timeout`).
     var sweepAfter = Duration.seconds(30)
-    /// A connection that comes back and was checked longer ago than that is checked again: one that is always busy notices
-    /// a switch-over too.
+    /// A returned connection is checked again after this time, so that one that is always busy notices a switch-over
+    /// too.
     var recheckAfter = Duration.seconds(5)
-    /// A connection that is older is not lent again: the address may lead to another server by now. Each one's own age is
-    /// by up to a quarter less, so that they do not end together.
+    /// An older connection is not lent again: the address may lead to another server by now. Each one's limit is up to
+    /// a quarter less, so that they do not end together.
     var maxAge = Duration.seconds(60)
-    /// How long after a failure nobody tries to connect.
+    /// The pause after a failed attempt to connect.
     var backoff = Backoff(first: .milliseconds(50), longest: .seconds(1))
 }
 
-/// The pool's decisions, without a thread, a clock or a server (`MySQLPool` acts on them).
+/// The state machine of the pool, without a thread, a clock or a server. `MySQLPool` acts on its decisions.
 ///
-/// A connection is *being opened* (or checked, which is the same to everybody else), *idle* or *lent*. Who asks waits in
-/// line, unless there is a fresh idle connection; whatever becomes free goes to the front of the line. While the server
-/// cannot be reached and no connection is left, everybody is refused at once until the back-off is over, and then one
+/// A connection is *being opened* (or checked, which is the same for callers), *idle* or *lent*. A caller waits in
+/// line, unless there is a fresh idle connection; the first in line gets the next free connection. While the server
+/// cannot be reached and no connection is left, all callers are refused at once until the backoff is over; then one
 /// attempt is made.
 ///
-/// Connections that are too old, that lead to a server which was left (it refuses writes), or to another than the pool's
-/// home (where the writes go now), are closed instead of being lent: idle ones at once, lent ones when they come back.
+/// Connections are closed if they are too old, lead to a server that was left (it refuses writes), or to another server
+/// than the pool's home (which takes the writes): idle ones at once, lent ones when they come back.
 struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendable {
     typealias Ticket = UInt64
     typealias Server = ServerFacts.Server
 
-    /// What the shell has to do, in order.
+    /// What the pool must do, in order.
     enum Action: Sendable {
         /// Open a connection and report with `opened` or `openFailed`.
         case open
-        /// See whether it is alive and report with `opened` or `checkFailed`.
+        /// Check it, and report with `opened` or `checkFailed`.
         case check(Connection)
         case lend(Connection, to: Waiter)
         case refuse(Waiter, MySQLError)
@@ -54,7 +54,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         var server: Server
         let expires: Duration
         var checked: Duration
-        /// The pool's, when it was opened.
+        /// The pool's generation when it was opened.
         let generation: UInt64
     }
 
@@ -65,15 +65,15 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     }
 
     private let limits: MySQLPoolLimits
-    /// Of the connections there are.
+    /// The state of each connection.
     private var details: [Connection: Details] = [:]
     /// Rises when a server is left.
     private var generation: UInt64 = 0
-    /// Servers that were left, and in which generation: only younger connections to them are used.
+    /// Servers that were left, with the generation: only younger connections to them are used.
     private var left: [Server: UInt64] = [:]
-    /// Where all connections have to lead; nil for anywhere.
+    /// The server to which all connections must lead; nil for any.
     private var home: Server?
-    /// The one used last at the end: it is lent first, so that few stay warm.
+    /// The most recently used one is last, and is lent first, so that few stay warm.
     private var idle: [Idle] = []
     private var line: [Place] = []
     private var opening = 0
@@ -90,7 +90,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         self.backoff = limits.backoff
     }
 
-    /// Connections there are or will be.
+    /// Connections that are open or being opened.
     var open: Int { idle.count + lent + opening }
     var idleCount: Int { idle.count }
     var lentCount: Int { lent }
@@ -100,7 +100,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
     /// Whether the pool is closed and every connection as well.
     var isDrained: Bool { isClosed && open == 0 && closing == 0 }
 
-    /// Somebody wants a connection, until the deadline.
+    /// A caller wants a connection before the deadline.
     mutating func acquire(_ waiter: Waiter, ticket: Ticket, deadline: Duration, now: Duration) -> [Action] {
         if isClosed { return [.refuse(waiter, Self.closedError)] }
         var actions: [Action] = []
@@ -108,14 +108,14 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
             idle.removeLast()
             actions.append(end(newest.connection))
         }
-        // One that is fresh means an empty line: it would have gone to the front else.
+        // A fresh idle connection means that nobody waits: otherwise the first in line would have it.
         if let newest = idle.last, now - newest.since <= limits.checkAfter {
             idle.removeLast()
             lent += 1
             return actions + [.lend(newest.connection, to: waiter)]
         }
         if let failure = failureToTell(now) { return actions + [.refuse(waiter, failure)] }
-        // A connection may be made ready for this one alone; else it counts among those that wait.
+        // If a connection can be opened or checked for this caller, it does not count as waiting.
         let isExpected = line.count <= opening && lent + opening < limits.size && (!isFailing || opening == 0)
         guard isExpected || line.count - opening < limits.waiting else {
             return actions + [.refuse(waiter, MySQLError(.poolExhausted, "Too many wait for a database connection"))]
@@ -124,19 +124,19 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return actions + serveLine(now)
     }
 
-    /// Somebody does not want one any more.
+    /// A caller gives up.
     ///
-    /// - Returns: the waiter, or nil if it was served before.
+    /// - Returns: the waiter; nil if it was served before.
     mutating func cancel(_ ticket: Ticket) -> Waiter? {
         guard let index = line.firstIndex(where: { $0.ticket == ticket }) else { return nil }
         return line.remove(at: index).waiter
     }
 
-    /// A connection was opened, or found well.
+    /// A connection was opened, or has passed its check.
     ///
     /// - Parameters:
-    ///   - server: where it leads.
-    ///   - jitter: from 0 to 1, at random: takes that much of a quarter off its age.
+    ///   - server: the server that it leads to.
+    ///   - jitter: random, from 0 to 1: subtracts this part of a quarter from its maximum age.
     mutating func opened(
         _ connection: Connection, at server: Server = Server(node: ""), jitter: Double = 0, now: Duration
     ) -> [Action] {
@@ -151,7 +151,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return place(connection, now)
     }
 
-    /// - Parameter jitter: from 0 to 1, at random.
+    /// - Parameter jitter: random, from 0 to 1.
     mutating func openFailed(_ error: MySQLError, jitter: Double, now: Duration) -> [Action] {
         opening -= 1
         failure = error
@@ -159,7 +159,8 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return refuseLine(now) + serveLine(now)
     }
 
-    /// It was dead. Those that idle for long are most likely as well: the server was restarted, or a firewall forgot us.
+    /// A connection was dead. Other long idle ones probably are too: the server was restarted, or a firewall dropped
+    /// them.
     mutating func checkFailed(_ connection: Connection, now: Duration) -> [Action] {
         opening -= 1
         let dead = idle.filter { now - $0.since > limits.checkAfter }
@@ -167,7 +168,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return [end(connection)] + dead.map { end($0.connection) } + refuseLine(now) + serveLine(now)
     }
 
-    /// A server refuses what the pool is for: no connection that leads there now is used again.
+    /// A server refuses the pool's work: no existing connection to it is used again.
     mutating func leave(_ server: Server, now: Duration) -> [Action] {
         generation += 1
         left = left.filter { old, _ in details.values.contains { $0.server == old } }
@@ -175,12 +176,12 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return dropIdle(now) + refuseLine(now) + serveLine(now)
     }
 
-    /// Where a connection leads.
+    /// The server that a connection leads to.
     func server(of connection: Connection) -> Server? { details[connection]?.server }
 
-    /// Writes go there now.
+    /// The server that takes the writes has changed.
     ///
-    /// - Parameter home: nil when nobody knows: then anywhere will do.
+    /// - Parameter home: nil if it is unknown: then any server will do.
     mutating func follow(_ home: Server?, now: Duration) -> [Action] {
         self.home = home
         return dropIdle(now)
@@ -201,17 +202,17 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
 
     mutating func closed() { closing -= 1 }
 
-    /// To be called at the moment `schedule` said: refuses whose deadline has passed, and tries again to connect.
+    /// Call it at the moment of `schedule`: refuses callers past their deadline, and retries to connect.
     mutating func wake(_ moment: Duration, now: Duration) -> [Action] {
         if scheduled == moment { scheduled = nil }
         let late = line.filter { $0.deadline <= now }
         line.removeAll { $0.deadline <= now }
-        // What keeps new connections from being made says more than that there was none.
+        // The reason why no connection can be made is more useful than "none was free".
         let error = failure ?? MySQLError(.poolExhausted, "Waited too long for a database connection")
         return late.map { .refuse($0.waiter, error) } + serveLine(now)
     }
 
-    /// - Returns: when `wake` has to be called, where nobody was told yet.
+    /// - Returns: when to call `wake`; nil if that is scheduled already.
     mutating func schedule() -> Duration? {
         guard var next = line.lazy.map(\.deadline).min() else { return nil }
         if isFailing, opening == 0, open < limits.size { next = min(next, retryAt) }
@@ -220,7 +221,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return next
     }
 
-    /// Has those checked that idle for long.
+    /// Checks long idle connections.
     mutating func sweep(now: Duration) -> [Action] {
         let gone = dropIdle(now)
         let old = idle.filter { now - $0.since >= limits.sweepAfter }
@@ -229,7 +230,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return gone + old.map { .check($0.connection) }
     }
 
-    /// Refuses everybody from now on; what is lent is closed when it comes back.
+    /// Refuses all callers from now on; lent connections are closed when they come back.
     mutating func close() -> [Action] {
         isClosed = true
         let actions: [Action] =
@@ -239,7 +240,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return actions
     }
 
-    /// A good connection is free: to the first in the line with it.
+    /// Gives a good connection to the first in line.
     private mutating func place(_ connection: Connection, _ now: Duration) -> [Action] {
         if isClosed { return [end(connection)] }
         if mustGo(connection, now) { return [end(connection)] + serveLine(now) }
@@ -251,7 +252,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return [.lend(connection, to: line.removeFirst().waiter)] + serveLine(now)
     }
 
-    /// Opens or checks as many connections as there are people in the line, as far as allowed.
+    /// Opens or checks one connection for each waiting caller, up to the limit.
     private mutating func serveLine(_ now: Duration) -> [Action] {
         var actions: [Action] = []
         while line.count > opening {
@@ -289,7 +290,7 @@ struct MySQLPoolState<Connection: Hashable & Sendable, Waiter: Sendable>: Sendab
         return .close(connection)
     }
 
-    /// Why nobody needs to wait; nil when waiting may help.
+    /// Why waiting is useless; nil if it may help.
     private func failureToTell(_ now: Duration) -> MySQLError? { open == 0 && now < retryAt ? failure : nil }
 
     private mutating func refuseLine(_ now: Duration) -> [Action] {

@@ -1,8 +1,8 @@
 import CMariaDB
 
-/// A row while it is being read. Its memory is the statement's, and the next row's after it: it cannot be kept.
+/// The current row. Its memory belongs to the statement and is reused for the next row: it cannot be kept.
 ///
-/// Columns count from 0. To ask a column for what it is not, such as the bytes of an integer, is a programming error.
+/// Columns count from 0. Reading a column as a wrong type, such as the bytes of an integer, is a programming error.
 package struct MySQLRow: ~Copyable {
     private let columns: ResultColumns
 
@@ -10,7 +10,7 @@ package struct MySQLRow: ~Copyable {
 
     package func isNull(_ index: Int) -> Bool { columns.isNull(index) }
 
-    /// 0 for NULL. Of a text or a `DECIMAL`, such as `SUM` makes, the whole number it starts with.
+    /// 0 for NULL. For a text or a `DECIMAL`, such as the result of `SUM`, the integer at its start.
     package func integer(_ index: Int) -> Int64 {
         if columns.isNull(index) { return 0 }
         if columns.kinds[index] == .integer { return columns.load(index, as: Int64.self) }
@@ -18,7 +18,7 @@ package struct MySQLRow: ~Copyable {
         return Int64(String(decoding: digits, as: UTF8.self)) ?? 0
     }
 
-    /// Empty for NULL. Of an integer its digits.
+    /// Empty for NULL; for an integer its digits.
     package func text(_ index: Int) -> String {
         if columns.kinds[index] == .integer { return columns.isNull(index) ? "" : String(integer(index)) }
         return String(decoding: bytes(index), as: UTF8.self)
@@ -31,7 +31,7 @@ package struct MySQLRow: ~Copyable {
         return columns.bytes(index)
     }
 
-    /// Of a `DATETIME` or `TIMESTAMP`: microseconds since 1970 UTC. 0 for NULL.
+    /// A `DATETIME` or `TIMESTAMP` in microseconds since 1970 UTC. 0 for NULL.
     package func timestamp(_ index: Int) -> Int64 {
         if columns.isNull(index) { return 0 }
         precondition(columns.kinds[index] == .time, "column \(index) is no DATETIME and no TIMESTAMP")

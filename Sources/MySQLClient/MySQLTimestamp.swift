@@ -1,13 +1,13 @@
 import CMariaDB
 
-/// Microseconds since 1970 UTC to the library's broken-down time and back, by the proleptic Gregorian calendar, which
-/// is the server's as well.
+/// Converts microseconds since 1970 UTC to the library's calendar fields and back, by the proleptic Gregorian calendar,
+/// like the server.
 enum MySQLTimestamp {
     private static let microsecondsADay: Int64 = 86_400_000_000
     /// The first microseconds of the years 1 and 10000.
     private static let range: Range<Int64> = -62_135_596_800_000_000..<253_402_300_800_000_000
 
-    /// - Returns: nil for what a `DATETIME` does not hold.
+    /// - Returns: nil outside the range of `DATETIME`.
     static func components(_ microseconds: Int64) -> MYSQL_TIME? {
         guard range.contains(microseconds) else { return nil }
         // Floor division: before 1970 the day is the earlier one.

@@ -20,9 +20,9 @@ extension MySQLValue: ExpressibleByNilLiteral {
     package init(nilLiteral: ()) { self = .null }
 }
 
-/// What a statement did.
+/// The result of a statement.
 package struct MySQLResult: Sendable, Equatable {
-    /// Rows inserted, deleted, or changed by an update; one that an update found as it should be does not count.
+    /// Rows inserted, deleted, or changed by an update; rows that an update left equal do not count.
     package let affectedRows: Int64
     /// The first `AUTO_INCREMENT` value that the statement made, or 0.
     package let lastInsertID: Int64

@@ -1,7 +1,7 @@
 import CMariaDB
 
-/// The parameters of one prepared statement, in memory that is used again for the next ones: the library's array of
-/// bindings, and one arena for the bytes they point to.
+/// The parameters of one prepared statement, in reused memory: the library's array of bindings, and one arena for the
+/// bytes that they point to.
 final class ParameterBuffer {
     private static let alignment = 8
 
@@ -20,8 +20,7 @@ final class ParameterBuffer {
 
     /// Copies the values and points the statement to them, until the next call.
     ///
-    /// - Throws: `.other` for another number of values than the statement has places, and for a timestamp outside the
-    ///   years 1 to 9999.
+    /// - Throws: `.other` if the number of values is wrong, or a timestamp is outside the years 1 to 9999.
     func bind(_ values: [MySQLValue], to statement: UnsafeMutablePointer<MYSQL_STMT>) throws(MySQLError) {
         guard values.count == bindings.count else {
             throw MySQLError(.other, "The statement has \(bindings.count) parameters and got \(values.count)")
@@ -79,7 +78,8 @@ final class ParameterBuffer {
         return (size + alignment - 1) / alignment * alignment
     }
 
-    /// One aligned step more than asked for, so that an empty text has an address too: to the library no address is NULL.
+    /// One aligned step more than requested, so that an empty text has an address too: the library reads a null address
+    /// as NULL.
     private func reserve(_ size: Int) {
         guard arena.count < size + Self.alignment else { return }
         arena.deallocate()

@@ -1,8 +1,8 @@
 package import Logging
 import Synchronization
 
-/// Which server the writes of this process go to: its pools share one, so that what one of them learns of a switch-over
-/// all of them follow.
+/// Tracks the server that takes the writes of this process. Its pools share one watch, so that all of them follow a
+/// switch-over that one of them notices.
 package final class PrimaryWatch: Sendable {
     private typealias Server = ServerFacts.Server
 
@@ -23,7 +23,7 @@ package final class PrimaryWatch: Sendable {
     /// Rises before any connection to a server with other rows is used: cached ids may be wrong there. Cheap.
     package var epoch: UInt64 { epochs.load(ordering: .acquiring) }
 
-    /// Whose rows the server in use has (`ServerFacts.Server.data`); empty before there was one.
+    /// The id of the data on the server in use (`ServerFacts.Server.data`); empty before the first connection.
     package var data: String { state.withLock(\.newest)?.data ?? "" }
 
     /// Rises when `primary` changes. Cheap.
@@ -31,17 +31,17 @@ package final class PrimaryWatch: Sendable {
 
     var primary: ServerFacts.Server? { state.withLock(\.primary) }
 
-    /// A connection was made, or was checked.
+    /// Notes a connection that was made or checked.
     ///
     /// - Parameters:
-    ///   - before: where it led when it was asked last; nil for a new one.
+    ///   - before: the server at the last check; nil for a new connection.
     ///   - writes: whether it is for writing.
-    /// - Returns: why it must not be used; nil where it may.
+    /// - Returns: why it must not be used; nil if it may.
     func admit(_ facts: ServerFacts, before: ServerFacts.Server?, writes: Bool) -> MySQLError? {
         let (refusal, former) = state.withLock { state -> (MySQLError?, Server?) in
             if facts.isReadOnly {
                 if writes { return (MySQLError(.readOnly, "The database server is read-only"), nil) }
-                // While no primary is known, a replica will do; beside a primary it is stale.
+                // While no primary is known, reads may use a replica; with a known primary it may be stale.
                 if let primary = state.primary, primary.data != facts.server.data {
                     return (MySQLError(.readOnly, "The server is read-only, and writes go to another"), nil)
                 }
@@ -64,7 +64,7 @@ package final class PrimaryWatch: Sendable {
         return refusal
     }
 
-    /// No connection that may write is left.
+    /// Notes that no connection for writes is left.
     func lose() {
         state.withLock { state in
             guard state.primary != nil else { return }

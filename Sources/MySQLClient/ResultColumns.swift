@@ -1,8 +1,8 @@
 import CMariaDB
 
-/// Where the library puts the columns of a row: one buffer a column, the same for all rows.
+/// The buffers for the columns of a row: one for each column, reused for all rows.
 ///
-/// Integers and times are converted; everything else comes as bytes, in a buffer that grows when a longer value turns up.
+/// Integers and times are converted; all other types arrive as bytes, in a buffer that grows for longer values.
 final class ResultColumns {
     enum Kind {
         case integer
@@ -53,17 +53,17 @@ final class ResultColumns {
 
     var count: Int { kinds.count }
 
-    /// Whether it was made for such columns: a table can change under a prepared statement.
+    /// Whether it fits these columns: a table can change under a prepared statement.
     func fits(_ fields: UnsafeBufferPointer<MYSQL_FIELD>) -> Bool { types.elementsEqual(fields.lazy.map(\.type)) }
 
-    /// - Returns: false when the library does not take them.
+    /// - Returns: false if the library refuses them.
     func bind(to statement: UnsafeMutablePointer<MYSQL_STMT>) -> Bool {
         mysql_stmt_bind_result(statement, bindings.baseAddress) == 0
     }
 
-    /// After a row that was cut short: makes room, fetches again what did not fit, and binds the larger buffers.
+    /// After a truncated row: enlarges the buffers, fetches the truncated values again, and binds the larger buffers.
     ///
-    /// An unsigned integer beyond `Int64.max` counts as cut short as well; it stays what its bits say.
+    /// An unsigned integer beyond `Int64.max` counts as truncated as well; its bits stay unchanged.
     func grow(_ statement: UnsafeMutablePointer<MYSQL_STMT>) -> Bool {
         var hasGrown = false
         for index in 0..<count

@@ -1,13 +1,11 @@
-/// What a server says about itself and about the session: asked once when a connection is made, and whenever it is
-/// checked.
+/// Facts about the server and the session, read when a connection is made and at each check.
 package struct ServerFacts: Sendable, Equatable {
-    /// Which server a connection leads to.
+    /// The server at the other end of a connection.
     package struct Server: Sendable, Hashable, CustomStringConvertible {
-        /// The process that answers: MySQL's `server_uuid`; on MariaDB, which has none, host name, port, `server_id` and,
-        /// where there is one, `server_uid`.
+        /// The server's process: MySQL's `server_uuid`; on MariaDB, which has none, host name, port, `server_id` and,
+        /// if there is one, `server_uid`.
         package let node: String
-        /// Whose rows it has. That is the node itself, but for nodes of one cluster, which have the same: there it is
-        /// the cluster.
+        /// The owner of its rows: the node itself, or the cluster of nodes that have the same rows.
         package let data: String
 
         package var description: String { node }
@@ -19,21 +17,21 @@ package struct ServerFacts: Sendable, Equatable {
     }
 
     package let server: Server
-    /// Whether it takes no writes from users without special rights: a replica, or a primary that was demoted.
+    /// Whether it refuses writes of users without special rights: a replica, or a demoted primary.
     package let isReadOnly: Bool
-    /// The largest packet that it takes, in bytes: a statement with its values must be smaller.
+    /// The server's packet size, in bytes: a statement with its values must be smaller.
     package let maxPacket: Int
     /// Seconds of silence after which it ends the session.
     package let waitTimeout: Int
-    /// As the session has it, whatever was asked for.
+    /// The session's actual modes.
     package let sqlMode: Set<String>
-    /// As the session has it: `READ-COMMITTED`.
+    /// The session's actual level: `READ-COMMITTED`.
     package let isolation: String
-    /// `innodb_flush_log_at_trx_commit`: with 1 a commit is on the disk before it is answered. Nil where the server has
-    /// no such variable.
+    /// `innodb_flush_log_at_trx_commit`: with 1 a commit is on the disk before it is answered. Nil if the server has no
+    /// such variable.
     package let flushAtCommit: Int?
 
-    /// One statement for all engines: a variable that a server does not have is left out of its answer.
+    /// One statement for all engines: the answer lacks variables that the server does not have.
     static let question = """
         SHOW VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'server_id', 'hostname', 'port', \
         'wsrep_on', 'wsrep_cluster_name', 'group_replication_group_name', \
@@ -44,7 +42,7 @@ package struct ServerFacts: Sendable, Equatable {
 
     /// - Parameters:
     ///   - variables: the answer to `question`, by name.
-    ///   - version: as the server greets.
+    ///   - version: from the server's greeting.
     init(_ variables: [String: String], version: String) {
         func isOn(_ name: String) -> Bool { !["", "0", "OFF", "NO"].contains((variables[name] ?? "").uppercased()) }
         let node =
@@ -52,7 +50,7 @@ package struct ServerFacts: Sendable, Equatable {
             ?? ["hostname", "port", "server_id", "server_uid"].compactMap { variables[$0] }.joined(separator: "/")
         self.server = Server(node: node, data: Self.cluster(variables, isGalera: isOn("wsrep_on"), version: version))
         self.isReadOnly = [
-            // Of newer MariaDBs it is a word: READ_ONLY_NO_LOCK.
+            // In newer versions of MariaDB it is a word: READ_ONLY_NO_LOCK.
             "read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only",
         ].contains(where: isOn)
         // MariaDB's default.
@@ -63,7 +61,7 @@ package struct ServerFacts: Sendable, Equatable {
         self.flushAtCommit = variables["innodb_flush_log_at_trx_commit"].flatMap { Int($0) }
     }
 
-    /// What nodes have in common that hold the same rows at any moment; nil for a server of its own.
+    /// The id of the cluster whose nodes hold the same rows at any moment; nil for a single server.
     private static func cluster(_ variables: [String: String], isGalera: Bool, version: String) -> String? {
         if isGalera { return "galera/\(variables["wsrep_cluster_name"] ?? "")" }
         if let group = variables["group_replication_group_name"], !group.isEmpty { return "group/\(group)" }

@@ -1,18 +1,18 @@
 import CMariaDB
 
 extension Session {
-    /// Connects, sets the session up (utf8mb4, UTC, strict mode, READ COMMITTED, autocommit, a second for a lock) and asks
-    /// for the server's facts: a round trip for each of the three statements.
+    /// Connects, sets up the session (utf8mb4, UTC, strict mode, READ COMMITTED, autocommit, one second for a lock),
+    /// and reads the server's facts: three statements, with a round trip each.
     ///
-    /// A minute of silence ends it at the server: a process that froze, or whose machine is gone, must not keep its locks
-    /// for the eight hours that are the default.
+    /// The server ends the session after a minute of silence: a process that hangs, or whose machine is gone, must not
+    /// keep its locks for eight hours, the default.
     ///
-    /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, or what the server
-    ///   answers to a setting.
+    /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, or the server's error
+    ///   for a setting.
     func connect(_ configuration: MySQLConfiguration) throws(MySQLError) {
         guard let handle = mysql_init(nil) else { throw MySQLError(.cannotConnect, "Out of memory") }
         Self.setOptions(configuration, handle)
-        // With a null host and the protocol set to a socket the library looks at the path alone.
+        // With a null host and a socket as protocol, the library uses only the path.
         let isConnected =
             mysql_real_connect(
                 handle, configuration.socket == nil ? configuration.host : nil, configuration.user,
@@ -25,7 +25,7 @@ extension Session {
         }
         open(handle)
         do throws(MySQLError) {
-            // If the server has no TLS, the library goes on without, whatever its options say.
+            // If the server has no TLS, the library continues without, despite its options.
             if configuration.needsTLS, mysql_get_ssl_cipher(handle) == nil {
                 throw MySQLError(.cannotConnect, "The server offers no TLS, and the configuration requires it")
             }
@@ -38,8 +38,9 @@ extension Session {
         }
     }
 
-    /// Two statements, because the isolation level as a variable has different names in MySQL 8 and MariaDB 10, and a
-    /// proxy between may give the one for the other. `NAMES` again, for servers told to ignore what a client greets with.
+    /// Two statements, because the variable of the isolation level has different names in MySQL 8 and MariaDB 10, and a
+    /// proxy may report the wrong product. `NAMES` again, for servers that are configured to ignore the client's
+    /// character set.
     private func setUp() throws(MySQLError) {
         try run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         try run(
@@ -50,7 +51,7 @@ extension Session {
             """)
     }
 
-    /// One round trip, of a quarter of a millisecond of the server's time.
+    /// One round trip, which costs the server a quarter of a millisecond.
     func askForFacts() throws(MySQLError) -> ServerFacts {
         let answer = try texts(ServerFacts.question).filter { $0.count >= 2 }.map { ($0[0].lowercased(), $0[1]) }
         return ServerFacts(Dictionary(answer) { $1 }, version: serverVersion)
@@ -60,19 +61,19 @@ extension Session {
         set(MYSQL_OPT_CONNECT_TIMEOUT, seconds(configuration.connectTimeout), handle)
         set(MYSQL_OPT_READ_TIMEOUT, seconds(configuration.readTimeout), handle)
         set(MYSQL_OPT_WRITE_TIMEOUT, seconds(configuration.writeTimeout), handle)
-        // A statement sent again behind our back, without the transaction it was part of, would be a disaster.
+        // No automatic reconnect: the library would repeat a statement outside its transaction.
         set(MYSQL_OPT_RECONNECT, my_bool(0), handle)
-        // Or any server could ask for our files.
+        // Otherwise any server could request our files.
         set(MYSQL_OPT_LOCAL_INFILE, UInt32(0), handle)
         set(MYSQL_REPORT_DATA_TRUNCATION, my_bool(1), handle)
-        // Else "localhost" would mean a socket, wherever the library's maker thought it is.
+        // Otherwise "localhost" would mean a socket at the library's default path.
         let transport = configuration.socket == nil ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET
         set(MYSQL_OPT_PROTOCOL, transport.rawValue, handle)
         mysql_options(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4")
 
         let encrypts = configuration.needsTLS || (configuration.tlsMode == .preferred && configuration.socket == nil)
         set(MYSQL_OPT_SSL_ENFORCE, my_bool(encrypts ? 1 : 0), handle)
-        // This is the check of the name; the signature is checked wherever an authority is given.
+        // This checks the name; the signature is checked if a CA is given.
         set(MYSQL_OPT_SSL_VERIFY_SERVER_CERT, my_bool(configuration.tlsMode == .verifyIdentity ? 1 : 0), handle)
         guard encrypts else { return }
         if let path = configuration.tlsCA { mysql_options(handle, MYSQL_OPT_SSL_CA, path) }
@@ -93,7 +94,7 @@ extension Session {
 }
 
 extension MySQLConfiguration {
-    /// Whether a connection without TLS must not be.
+    /// Whether a connection without TLS must be refused.
     fileprivate var needsTLS: Bool {
         switch tlsMode {
         case .disabled, .preferred: false

@@ -1,20 +1,20 @@
 import CMariaDB
 
-/// The library's connection and what belongs to it: the calls themselves, which block.
+/// The library's connection and its blocking calls.
 ///
-/// Not safe for two threads: `MySQLConnection` sees to it that all calls are made on its own one.
+/// Not thread-safe: `MySQLConnection` makes all calls on its own thread.
 final class Session: @unchecked Sendable {
     static let statementCapacity = 128
 
-    /// As the server greeted. Set once, before the connection is anybody's.
+    /// The version in the server's greeting. Set once, before the connection is used.
     private(set) var serverVersion = ""
-    /// As they were at connecting. Set once, like the version.
+    /// The facts at connecting. Set once, like the version.
     var facts = ServerFacts([:], version: "")
     private var handle: UnsafeMutablePointer<MYSQL>?
     private var statements = StatementCache(capacity: statementCapacity)
     private var isBroken = false
     private var isReading = false
-    /// Whether the server has refused a statement for what it is: read-only, or a node that takes no part in its cluster.
+    /// Whether the server has refused a statement because it is read-only, or a node outside its cluster.
     private(set) var isRefused = false
 
     var isUsable: Bool { !isBroken && handle?.pointee.net.pvio != nil }
@@ -27,7 +27,7 @@ final class Session: @unchecked Sendable {
         serverVersion = String(cString: mysql_get_server_info(handle))
     }
 
-    /// Says goodbye to the server, without waiting for an answer.
+    /// Closes the connection, without waiting for an answer.
     func close() {
         guard let handle else { return }
         self.handle = nil
@@ -36,7 +36,7 @@ final class Session: @unchecked Sendable {
         statements.removeAll()
     }
 
-    /// No statement after this one, whatever the connection says: its state is not known any more.
+    /// Marks the connection as unusable, because its state is unknown.
     func setBroken() { isBroken = true }
 
     func setRefused() { isRefused = true }
@@ -63,7 +63,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// Sends a statement as text, not prepared, and reads what it answers with as text. NULL is empty.
+    /// Sends a statement as text, not prepared, and reads its result as text. NULL is empty.
     func texts(_ sql: String) throws(MySQLError) -> [[String]] {
         let handle = try ready()
         guard mysql_real_query(handle, sql, UInt(sql.utf8.count)) == 0, let rows = mysql_store_result(handle) else {
@@ -104,7 +104,7 @@ final class Session: @unchecked Sendable {
         } catch let error as MySQLError where error.kind.isFatal {
             throw error
         } catch {
-            // The reader's error wins; a connection lost while skipping the rest is noted, and reported by the next call.
+            // The reader's error wins; the next call reports a connection that is lost while skipping the rest.
             try? discardRows(handle, statement)
             throw error
         }
@@ -122,7 +122,7 @@ final class Session: @unchecked Sendable {
         }
     }
 
-    /// Skips the unwanted rows: without a cursor the server sends them all.
+    /// Skips the remaining rows: without a cursor the server sends them all.
     private func discardRows(_ handle: UnsafeMutablePointer<MYSQL>, _ statement: Statement) throws(MySQLError) {
         mysql_stmt_free_result(statement.handle)
         if mysql_errno(handle) != 0 { throw failure(handle) }
@@ -163,7 +163,7 @@ final class Session: @unchecked Sendable {
         return handle
     }
 
-    /// What went wrong last. The library leaves some errors with the statement and some with the connection.
+    /// The last error. The library stores some errors in the statement and some in the connection.
     private func failure(
         _ handle: UnsafeMutablePointer<MYSQL>, _ statement: UnsafeMutablePointer<MYSQL_STMT>? = nil
     ) -> MySQLError {
@@ -175,7 +175,7 @@ final class Session: @unchecked Sendable {
                 MySQLError(number: Int(mysql_errno(handle)), message: String(cString: mysql_error(handle)))
             }
         if error.kind == .readOnly || error.kind == .notReady { isRefused = true }
-        // 1153: the server hangs up after a packet that is too large. 2014: sent and received do not match any more.
+        // 1153: the server closes the connection after a packet that is too large. 2014: commands are out of sync.
         if error.kind.isFatal || [1153, 2014].contains(error.number) { isBroken = true }
         return error
     }

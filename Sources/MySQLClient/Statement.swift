@@ -14,15 +14,15 @@ final class Statement {
         parameters = ParameterBuffer(count: Int(mysql_stmt_param_count(handle)))
     }
 
-    /// Tells the server, or after `mysql_close` only frees the memory.
+    /// Closes the statement at the server; after `mysql_close` it only frees the memory.
     deinit { mysql_stmt_close(handle) }
 
     /// Whether the execution has a result set, empty or not.
     var hasRows: Bool { mysql_stmt_field_count(handle) > 0 }
 
-    /// Makes ready to fetch what the execution gave.
+    /// Prepares to fetch the result.
     ///
-    /// - Returns: nil when the library does not take the columns.
+    /// - Returns: nil if the library refuses the columns.
     func bindColumns() -> ResultColumns? {
         let fields = UnsafeBufferPointer(
             start: mariadb_stmt_fetch_fields(handle), count: Int(mysql_stmt_field_count(handle)))
@@ -32,7 +32,7 @@ final class Statement {
     }
 }
 
-/// The statements a connection has prepared, by their text; the one unused longest makes room for a new one.
+/// A connection's prepared statements, by their text; the least recently used one makes room for a new one.
 struct StatementCache {
     private let capacity: Int
     private var statements: [String: Statement] = [:]

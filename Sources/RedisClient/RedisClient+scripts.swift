@@ -1,7 +1,7 @@
 extension RedisClient {
     /// One run of a script.
     package struct ScriptCall: Sendable {
-        /// How many keys, the keys, and the arguments.
+        /// The number of keys, the keys, and the arguments.
         fileprivate var words: RedisCommand
 
         fileprivate init(keys: [String]) { words = RedisCommand([String(keys.count)] + keys) }
@@ -12,8 +12,8 @@ extension RedisClient {
         }
     }
 
-    /// Runs a script over many keys in one write, as `send` does: one result each, in order. Where the server does not
-    /// know the script yet, those it refused are sent again with its source.
+    /// Runs a script for many keys in one write, like `send`: one result each, in order. If the server does not know
+    /// the script yet, the refused calls are sent again with its source.
     package func eval(_ script: RedisScript, _ calls: [ScriptCall]) async -> [RedisReply] {
         var replies = await send(calls.map { RedisCommand(["EVALSHA", script.sha1], then: $0.words) })
         let refused = replies.indices.filter { index in
@@ -43,7 +43,7 @@ extension RedisClient {
         try await eval(script, keys: keys) { call in for argument in arguments { call.append(argument) } }
     }
 
-    /// Runs a script once, whose arguments are any bytes, as payloads may be.
+    /// Runs a script once, with arguments of any bytes, such as payloads.
     package func eval(
         _ script: RedisScript, keys: [String], bytes arguments: [[UInt8]]
     ) async throws(RedisError) -> RedisValue {

@@ -6,8 +6,8 @@ import Synchronization
 
 /// Redis for many tasks over one connection, with automatic pipelining and reconnection.
 ///
-/// Nothing waits for a connection: without one every command fails at once as `.unavailable`. A server that freezes costs
-/// one `commandTimeout`; then the connection is closed and all fails fast until a new one answers.
+/// No command waits for a connection: without one each fails at once as `.unavailable`. A server that hangs costs one
+/// `commandTimeout`; then the connection is closed, and commands fail at once until a new one answers.
 package final class RedisClient: Sendable, Service {
     private struct State {
         var connection: RedisConnection?
@@ -25,8 +25,8 @@ package final class RedisClient: Sendable, Service {
     private let refusals: RedisRefusals
 
     /// - Parameters:
-    ///   - maxInFlight: commands that are sent and not answered; past them `.unavailable`.
-    ///   - maxInFlightBytes: the same bound in bytes, and so the largest batch.
+    ///   - maxInFlight: the most unanswered commands; further ones fail as `.unavailable`.
+    ///   - maxInFlightBytes: the same limit in bytes, and so the largest batch.
     ///   - maxReplyBytes: a larger reply is `.tooLarge` and costs the connection.
     package init(
         _ configuration: RedisConfiguration,
@@ -45,19 +45,19 @@ package final class RedisClient: Sendable, Service {
         self.refusals = RedisRefusals(logger: logger)
     }
 
-    /// Whether commands are taken in. A server that has just frozen is not known yet.
+    /// Whether commands are accepted. It may be true for a server that has just hung.
     package var isConnected: Bool { state.withLock(\.connection)?.isOpen ?? false }
 
-    /// Commands that are sent, or about to be, and not answered.
+    /// Commands that are queued or sent, and not answered.
     package var inFlight: Int { state.withLock(\.connection)?.inFlight ?? 0 }
 
-    /// How many posted commands have failed, ever.
+    /// How many posted commands have failed so far.
     package var postFailures: Int { failedPosts.load(ordering: .relaxed) }
 
-    /// Why the server refuses commands, though it answers: `OOM`, `NOPERM`, `MISCONF` and the like. Empty when it does not.
+    /// Why the server answers but refuses commands: `OOM`, `NOPERM`, `MISCONF` and similar. Empty if it refuses none.
     package var refusalCauses: [String] { refusals.causes }
 
-    /// Calls `body` with the cause of each command that is refused so; it must be quick.
+    /// Calls `body` with the cause of each refused command; it must be quick.
     package func onRefusal(_ body: @escaping @Sendable (_ cause: String) -> Void) { refusals.onRefusal(body) }
 
     /// Sends commands in one write: one result each, in order. Takes `commandTimeout` at most.
@@ -78,8 +78,7 @@ package final class RedisClient: Sendable, Service {
         return try reply.get()
     }
 
-    /// Sends and lets go: nobody waits for the replies, failures are counted. What is posted by the time of the shutdown
-    /// is still sent.
+    /// Sends commands without waiting for the replies; counts failures. A shutdown still sends posted commands.
     package func post(_ commands: [RedisCommand]) {
         if commands.isEmpty { return }
         guard let connection = current().connection else { return countFailures(commands.count) }
@@ -93,7 +92,7 @@ package final class RedisClient: Sendable, Service {
 
     /// Makes a connection for blocking commands, which closes when `body` ends.
     ///
-    /// - Throws: `RedisError.unavailable`, or what `body` throws.
+    /// - Throws: `RedisError.unavailable`, or the errors of `body`.
     nonisolated(nonsending) package func withDedicatedConnection<T>(
         _ body: nonisolated(nonsending) (RedisConnection) async throws -> T
     ) async throws -> T {

@@ -1,7 +1,7 @@
 import CHiredis
 import NIOCore
 
-/// A command's name and arguments: any bytes. All in one array, since a batch makes many of them.
+/// A command's name and arguments, as any bytes. All in one array, because a batch makes many of them.
 package struct RedisCommand: Sendable, Equatable {
     private var bytes: [UInt8] = []
     private var lengths: [Int] = []
@@ -46,14 +46,14 @@ package struct RedisCommand: Sendable, Equatable {
         }
     }
 
-    /// About how many bytes it is on the wire, never less.
+    /// An upper bound of its bytes on the wire.
     var encodedSize: Int { bytes.count + 16 + lengths.count * 16 }
 
     /// Writes it as RESP.
     func encode(into buffer: inout ByteBuffer) {
         bytes.withUnsafeBytes { bytes in
             withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: lengths.count) { arguments in
-                // An empty array has no address, and nothing is read from this one.
+                // An empty array has no address; this one is never read.
                 let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!
                 var offset = 0
                 for (index, length) in lengths.enumerated() {

@@ -1,7 +1,7 @@
 import Foundation
 
 extension RedisConfiguration {
-    /// What is wrong with a URL: one sentence. It quotes nothing, since a misplaced character can make any part of the
+    /// The problem of a URL, in one sentence. It quotes nothing, because a misplaced character can make any part of the
     /// URL a part of the password.
     package struct Invalid: Error, Equatable, CustomStringConvertible {
         package let description: String
@@ -80,7 +80,7 @@ extension RedisConfiguration {
         }
     }
 
-    /// Takes what comes after `index` off the text, and the character there.
+    /// Cuts the text at `index`, and returns the part after the character there.
     private static func cut(_ text: inout Substring, at index: Substring.Index?) -> Substring? {
         guard let index else { return nil }
         defer { text = text[..<index] }

@@ -1,4 +1,4 @@
-/// Where Redis is and how to talk to it.
+/// Redis' address and the connections' options.
 package struct RedisConfiguration: Sendable, Equatable {
     package struct Endpoint: Sendable, Hashable, CustomStringConvertible {
         package var host: String
@@ -9,7 +9,7 @@ package struct RedisConfiguration: Sendable, Equatable {
 
     package enum Place: Sendable, Equatable {
         case server(Endpoint)
-        /// Sentinels know which server is the primary of that name.
+        /// Sentinels, which report the primary of this name.
         case sentinels([Endpoint], primary: String)
     }
 
@@ -19,14 +19,14 @@ package struct RedisConfiguration: Sendable, Equatable {
             case full
             /// The certificate must be signed by a known CA.
             case ca
-            /// Any certificate will do: safe from listeners, not from impostors.
+            /// Any certificate is accepted: protects against listeners, but not against impostors.
             case none
         }
 
         package var verification = Verification.full
         /// Path of a PEM file with CA certificates; nil for the system's.
         package var authorities: String?
-        /// Paths of PEM files: the certificate (chain) and the key this side shows.
+        /// Paths of PEM files: the client's certificate (chain) and key.
         package var certificate: String?
         package var key: String?
     }
@@ -38,7 +38,7 @@ package struct RedisConfiguration: Sendable, Equatable {
     package var database = 0
     /// Nil for plain TCP. Sentinels are always asked by plain TCP.
     package var tls: TLS?
-    /// A reply slower than this means that the connection is dead.
+    /// A connection whose reply takes longer counts as dead.
     package var commandTimeout = Duration.seconds(1)
     /// For TCP, TLS and the first commands of a connection together.
     package var connectTimeout = Duration.seconds(3)

@@ -1,23 +1,23 @@
 import NIOCore
 import Synchronization
 
-/// One connection, which any number of tasks share. Commands of all of them are pipelined: what gathers while the event
-/// loop is busy goes out in one write, and the replies come back in order.
+/// One connection, shared by any number of tasks. Their commands are pipelined: commands that arrive while the event
+/// loop is busy are sent in one write, and the replies come back in order.
 ///
-/// `RedisConnectionState` decides; this carries out, and `RedisHandler` brings the replies.
+/// `RedisConnectionState` decides, this type acts, and `RedisHandler` delivers the replies.
 package final class RedisConnection: Sendable {
     typealias State = RedisConnectionState<Waiter>
 
     enum Waiter: Sendable {
         case one(CheckedContinuation<RedisReply, Never>)
         case batch(CheckedContinuation<[RedisReply], Never>)
-        /// Nobody waits; is called with the replies.
+        /// Called with the replies; no task waits.
         case nobody(@Sendable (_ replies: [RedisReply]) -> Void)
     }
 
     private let channel: any Channel
     private let state: Mutex<State>
-    /// That it is of no more use; the socket itself may take longer to close.
+    /// Fulfilled when it is unusable; the socket itself may close later.
     private let closed: EventLoopPromise<Void>
 
     init(channel: any Channel, limits: State.Limits) {
@@ -26,13 +26,13 @@ package final class RedisConnection: Sendable {
         self.state = Mutex(State(limits: limits))
     }
 
-    /// Whether commands are taken in.
+    /// Whether commands are accepted.
     var isOpen: Bool { closingReason == nil }
 
     /// Commands that are queued or written.
     var inFlight: Int { state.withLock(\.inFlight) }
 
-    /// Why no commands are taken in any more; nil while they are.
+    /// Why no commands are accepted; nil while they are.
     var closingReason: String? { state.withLock(\.closingReason) }
 
     /// Sends one command and waits for its reply. Cancelling the task closes the connection.
@@ -58,7 +58,7 @@ package final class RedisConnection: Sendable {
         return await withCheckedContinuation { submit(commands, by: deadline, .batch($0)) }
     }
 
-    /// Takes commands in, or tells the waiter at once why not.
+    /// Accepts commands, or fails the waiter at once.
     func submit(_ commands: some Collection<RedisCommand>, by deadline: NIODeadline, _ waiter: Waiter) {
         do throws(RedisError) {
             let size = commands.reduce(0) { $0 + $1.encodedSize }
@@ -75,7 +75,7 @@ package final class RedisConnection: Sendable {
         }
     }
 
-    /// Takes nothing in from now on, and closes when the last reply has come or is late.
+    /// Accepts no commands from now on, and closes when the last reply has arrived or is late.
     func drain(reason: String) {
         let isDrained = state.withLock { state in
             state.drain(reason: reason)
@@ -84,9 +84,9 @@ package final class RedisConnection: Sendable {
         if isDrained { close(reason: reason) }
     }
 
-    /// Closes now and tells everybody who waits.
+    /// Closes now, and fails all waiters.
     ///
-    /// - Parameter next: what became of the command whose reply was being read.
+    /// - Parameter next: the error of the command whose reply was being read.
     func close(reason: String, next: RedisError? = nil) {
         for outcome in state.withLock({ $0.close(reason: reason, next: next) }) { outcome.deliver() }
         closed.succeed()
@@ -109,7 +109,7 @@ package final class RedisConnection: Sendable {
         closed.futureResult.whenComplete { _ in task.cancel() }
     }
 
-    /// Replies that have come, from the event loop.
+    /// Takes replies, on the event loop.
     func receive(_ replies: [RedisReply]) {
         let (finished, unasked, isDrained) = state.withLock { state in
             let (finished, unasked) = state.receive(replies)
@@ -124,12 +124,12 @@ package final class RedisConnection: Sendable {
         }
     }
 
-    /// Writes all that has gathered, on the event loop.
+    /// Writes all queued requests, on the event loop.
     private func write() {
         var buffers = state.withLock { $0.write() }[...]
         guard var gathered = buffers.popFirst() else { return }
         for var buffer in buffers {
-            // Copying a few KB is cheaper than a buffer, and a TLS record, of their own.
+            // Copying a few KB is cheaper than a separate buffer and TLS record.
             if buffer.readableBytes <= 16_384 {
                 gathered.writeBuffer(&buffer)
             } else {
@@ -171,7 +171,7 @@ extension RedisConnection.Waiter {
 }
 
 extension RedisError {
-    /// The reason or the server's words alone.
+    /// Only the reason, or the server's text.
     var text: String {
         switch self {
         case .unavailable(let reason), .unusable(let reason), .outcomeUnknown(let reason), .server(let reason): reason

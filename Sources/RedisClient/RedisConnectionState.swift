@@ -1,13 +1,13 @@
 import DequeModule
 import NIOCore
 
-/// A connection's decisions, without a socket or a clock (`RedisConnection` acts on them).
+/// The state machine of a connection, without a socket or a clock. `RedisConnection` acts on its decisions.
 ///
-/// A request is *queued*, then *written*, then finished with one reply a command. Replies come in the order of the
-/// commands, so the oldest written request owns the next reply, and looking at its deadline is enough: when it is late,
-/// so is all that follows.
+/// A request is *queued*, then *written*, then finished with one reply for each command. Replies come in the order of
+/// the commands, so the oldest written request owns the next reply, and only its deadline matters: if it is late, all
+/// later ones are.
 struct RedisConnectionState<Waiter: Sendable>: Sendable {
-    /// Bounds of what is queued and written.
+    /// Limits of queued and written requests.
     struct Limits: Sendable {
         var commands: Int
         var bytes: Int
@@ -44,7 +44,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
 
     private enum Phase {
         case open
-        /// Takes nothing in any more, and closes when it is empty.
+        /// It accepts no requests, and closes when it is empty.
         case draining(reason: String)
         case closed(reason: String)
     }
@@ -62,7 +62,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
 
     init(limits: Limits) { self.limits = limits }
 
-    /// Why no command is taken in; nil while they are.
+    /// Why no command is accepted; nil while they are.
     var closingReason: String? {
         switch phase {
         case .open: nil
@@ -70,16 +70,16 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         }
     }
 
-    /// It drains, and the last reply has come.
+    /// Whether it drains, and has its last reply.
     var isDrained: Bool {
         if case .draining = phase { return inFlight == 0 }
         return false
     }
 
-    /// Takes a request in.
+    /// Accepts a request.
     ///
-    /// - Returns: whether the caller must call `write` now; otherwise a call is on its way.
-    /// - Throws: `.unavailable`; `.unusable` when that is how it was closed.
+    /// - Returns: whether the caller must call `write` now; otherwise a call is pending.
+    /// - Throws: `.unavailable`; `.unusable` if it was closed with that.
     mutating func enqueue(_ request: Request) throws(RedisError) -> Bool {
         if let reason = closingReason { throw unusable ?? .unavailable(reason: reason) }
         guard inFlight + request.count <= limits.commands,
@@ -91,7 +91,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         return queued.count == 1
     }
 
-    /// Everything queued is being written from now on. Empty once closed.
+    /// Marks all queued requests as written, and returns them. Empty after the close.
     mutating func write() -> [ByteBuffer] {
         for request in queued {
             var pending = Pending(
@@ -104,10 +104,9 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         return queued.map(\.bytes)
     }
 
-    /// Gives replies to those they belong to.
+    /// Assigns replies to their requests.
     ///
-    /// - Returns: the requests that are complete by that, and the first reply that nobody has asked for: the other side
-    ///   does not keep to the protocol.
+    /// - Returns: the completed requests, and the first reply without a request, which violates the protocol.
     mutating func receive(_ replies: [RedisReply]) -> (finished: [Outcome], unasked: RedisReply?) {
         var finished: [Outcome] = []
         for reply in replies {
@@ -126,7 +125,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         return (finished, nil)
     }
 
-    /// The moment of a `sweep` that has to be set up now; nil when one is coming in time, or nothing is awaited.
+    /// When to schedule a `sweep`; nil if one is scheduled in time, or no reply is awaited.
     mutating func scheduleSweep() -> NIODeadline? {
         guard let deadline = written.first?.deadline else { return nil }
         if let nextSweep, nextSweep <= deadline { return nil }
@@ -134,7 +133,7 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         return deadline
     }
 
-    /// Looks whether the oldest request is past its deadline.
+    /// Checks whether the oldest request is past its deadline.
     mutating func sweep(now: NIODeadline) -> Sweep {
         nextSweep = nil
         guard let deadline = written.first?.deadline else { return .idle }
@@ -143,17 +142,17 @@ struct RedisConnectionState<Waiter: Sendable>: Sendable {
         return .again(at: deadline)
     }
 
-    /// Takes nothing in from now on.
+    /// Accepts no requests from now on.
     mutating func drain(reason: String) { if case .open = phase { phase = .draining(reason: reason) } }
 
-    /// Ends it. What was never written is `.unavailable`, what was written is `.outcomeUnknown`; the replies that came
-    /// stay what they are.
+    /// Closes it. Requests that were never written fail as `.unavailable`, written ones as `.outcomeUnknown`; received
+    /// replies stay.
     ///
-    /// - Parameter next: what became of the command whose reply was being read; of all, if it is `.unusable`.
-    /// - Returns: all waiters; none the second time.
+    /// - Parameter next: the error of the command whose reply was being read; of all commands, if it is `.unusable`.
+    /// - Returns: all waiters; empty the second time.
     mutating func close(reason: String, next: RedisError? = nil) -> [Outcome] {
         if case .closed = phase { return [] }
-        // Why it drained says more than that it is closed now.
+        // The reason for the drain is more useful than "closed".
         phase = .closed(reason: closingReason ?? reason)
         var next = next
         if case .unusable = next { unusable = next }

@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import TLSClient
 
-/// Makes connections that are ready for commands: TCP, TLS, password, database, and that the server is up.
+/// Makes connections that are ready for commands: TCP, TLS, password, database, and a check that the server is up.
 struct RedisConnector: Sendable {
     let configuration: RedisConfiguration
     let limits: RedisConnection.State.Limits
@@ -10,7 +10,7 @@ struct RedisConnector: Sendable {
     let group: any EventLoopGroup
     var onMessage: RedisHandler.OnMessage?
 
-    /// Connects to the server, or to the one that a sentinel knows as the primary.
+    /// Connects to the server, or to the primary that a sentinel reports.
     ///
     /// - Throws: `.unavailable` or `.unusable` with the reason in one sentence.
     func connect() async throws(RedisError) -> RedisConnection {
@@ -66,7 +66,7 @@ struct RedisConnector: Sendable {
         throw failure.of(endpoint)
     }
 
-    /// Errors that go away by themselves.
+    /// Temporary errors.
     private static let passing = [
         "LOADING", "MASTERDOWN", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients",
     ]
@@ -85,7 +85,7 @@ struct RedisConnector: Sendable {
             switch (command.arguments[0], reply) {
             case (Array("AUTH".utf8), .failure(.server(let text))):
                 return .unusable(reason: "the password was refused: \(text)")
-            case (Array("CLIENT".utf8), .failure(.server)): break  // The name is for the operator's eyes only.
+            case (Array("CLIENT".utf8), .failure(.server)): break  // The name is only for operators.
             case (Array("PING".utf8), .failure(let error)) where error.prefix == "NOPERM": break  // Up, and answers.
             case (_, .failure(.server(let text))) where !Self.passing.contains(where: text.hasPrefix):
                 return .unusable(reason: text)

@@ -10,7 +10,7 @@ import TLSClient
     import Glibc
 #endif
 
-/// Parses what the server sends and hands it to the connection: replies in order, published messages at once.
+/// Parses the server's bytes, and passes replies (in order) and published messages to the connection.
 final class RedisHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     /// Takes a message of a subscribed channel, on the event loop.
@@ -78,7 +78,7 @@ final class RedisHandler: ChannelInboundHandler {
 }
 
 extension RedisError {
-    /// Why a connection could not be made or went down, in a few words.
+    /// Why a connection could not be made or was lost, in a few words.
     init(connecting error: any Error) {
         switch error {
         case let error as NIOConnectionError:

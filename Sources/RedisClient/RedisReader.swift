@@ -1,24 +1,24 @@
 import CHiredis
 
-/// hiredis' parser: bytes in, replies out. It keeps an unfinished reply until the rest has come.
+/// hiredis' parser: bytes in, replies out. It keeps an incomplete reply until the rest arrives.
 ///
-/// What an unfinished reply may hold is bounded in bytes, and so are its array elements, as a few bytes announce
-/// millions of them. Deep nesting is refused by hiredis (7 levels in 0.14).
+/// The bytes of an incomplete reply are bounded, and so are its array elements, because a few bytes can announce
+/// millions of them. hiredis refuses deep nesting (7 levels in 0.14).
 struct RedisReader: ~Copyable {
     enum Failure: Error {
         case tooLarge
-        /// Not RESP, and what hiredis says to it.
+        /// The input is not RESP; with hiredis' error.
         case nonsense(String)
     }
 
-    /// What hiredis' callbacks can reach.
+    /// The state of hiredis' callbacks.
     private struct Budget {
         let elements: Int
         var elementsLeft: Int
         let defaults: redisReplyObjectFunctions
     }
 
-    /// Held against the bound for each element of an array, about what hiredis allocates for it.
+    /// Counted for each element of an array: about the bytes that hiredis allocates for it.
     private static let bytesPerElement = 64
     private let reader: UnsafeMutablePointer<redisReader>
     private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
@@ -51,11 +51,11 @@ struct RedisReader: ~Copyable {
         budget.deallocate()
     }
 
-    /// Takes bytes in and hands out every reply that is complete by then. After a failure it is of no more use.
+    /// Takes bytes, and returns all complete replies. After a failure it is unusable.
     mutating func read(_ bytes: UnsafeRawBufferPointer, _ body: (RedisReply) -> Void) throws(Failure) {
         var start = 0
         while start < bytes.count {
-            // hiredis moves the rest of its buffer to the front at every KB it has read: small bites keep that cheap.
+            // hiredis moves the rest of its buffer to the front after every KB: small portions keep that cheap.
             let bite = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 16_384, bytes.count)])
             start += bite.count
             guard redisReaderFeed(reader, bite.baseAddress, bite.count) == REDIS_OK else { throw failure() }

@@ -1,10 +1,10 @@
 import Logging
 import Synchronization
 
-/// What a server that answers refuses to do: it is full, cannot save, has no rights for us, or is a cluster's node.
+/// Tracks refusals of a server that answers: it is full, cannot save, denies us rights, or is a node of a cluster.
 ///
-/// Each cause is logged when it comes up, and the end of the last one. A command's refusal is over when it succeeded some
-/// seconds after it was refused last, so that a server at its limit does not fill the log.
+/// Logs each new cause, and the end of the last one. A command's refusal ends when the command succeeds some seconds
+/// after its last refusal, so that a server at its limit does not fill the log.
 final class RedisRefusals: Sendable {
     private struct Refusal {
         let cause: String
@@ -20,13 +20,13 @@ final class RedisRefusals: Sendable {
 
     init(logger: Logger) { self.logger = logger }
 
-    /// The causes, sorted; empty when all is well.
+    /// The causes, sorted; empty if none.
     var causes: [String] {
         guard isRefusing.load(ordering: .relaxed) else { return [] }
         return byCommand.withLock { Set($0.values.map(\.cause)).sorted() }
     }
 
-    /// Calls `body` with the cause of each command that is refused; it must be quick.
+    /// Calls `body` with the cause of each refused command; it must be quick.
     func onRefusal(_ body: @escaping @Sendable (_ cause: String) -> Void) { observers.withLock { $0.append(body) } }
 
     func note(_ commands: [RedisCommand], _ replies: [RedisReply], now: ContinuousClock.Instant = .now) {
@@ -63,7 +63,7 @@ final class RedisRefusals: Sendable {
 }
 
 extension RedisCommand {
-    /// What its refusals are counted under: the name, and one for both ways to run a script.
+    /// The key of a command's refusals: its name, the same for both ways to run a script.
     fileprivate var family: String {
         let name = String(decoding: arguments.first ?? [], as: UTF8.self).uppercased()
         return name == "EVALSHA" ? "EVAL" : name
@@ -75,10 +75,10 @@ extension RedisReply {
 }
 
 extension RedisError {
-    /// Why the server refuses such commands as a whole, in one word of a few; nil where the trouble is the command's or the
-    /// key's own, and for a replica, whose connection is closed.
+    /// The cause, one of a few words, if the server refuses such commands in general; nil for errors of one command or
+    /// key, and for a replica, whose connection is closed.
     ///
-    /// Redis 6 and older put a script's trouble into an `ERR`.
+    /// Redis 6 and older wrap a script's error in an `ERR`.
     var refusal: String? {
         guard case .server(let text) = self, let prefix else { return nil }
         let causes = [

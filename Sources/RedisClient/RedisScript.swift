@@ -1,6 +1,6 @@
 import Cryptography
 
-/// A Lua script, known to the server by its SHA-1 once it has run there.
+/// A Lua script. After its first run the server knows it by its SHA-1.
 package struct RedisScript: Sendable {
     package let source: String
     /// 40 hexadecimal digits.

@@ -4,10 +4,10 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
-/// Published messages, over its own connection, which subscribes to everything again after a reconnect.
+/// Receives published messages over its own connection, and subscribes to all channels again after a reconnect.
 ///
-/// The server confirms each (un)subscription in order, like any command, so the connection's deadline guards them too;
-/// and a `PING` now and then finds out that a silent server is dead.
+/// The server confirms each (un)subscription in order, like any command, so the connection's deadline covers them too.
+/// A regular `PING` detects a dead server.
 package final class RedisSubscriber: Sendable, Service {
     private struct State {
         var connection: RedisConnection?
@@ -18,7 +18,7 @@ package final class RedisSubscriber: Sendable, Service {
     }
 
     private struct Subscription {
-        /// The last `subscribe` for it. Only that one may give the channel up.
+        /// The last `subscribe` for the channel. Only that one may remove it.
         var call: Int
         /// Whether the server has confirmed it, on this connection or an earlier one.
         var isConfirmed = false
@@ -34,9 +34,9 @@ package final class RedisSubscriber: Sendable, Service {
     private let state: Mutex<State>
 
     /// - Parameters:
-    ///   - maxChannels: subscriptions at the same time.
-    ///   - onMessage: gets the messages of all channels, on the event loop; must be quick. One may still come shortly
-    ///     after its channel was left.
+    ///   - maxChannels: the most subscriptions at the same time.
+    ///   - onMessage: gets the messages of all channels, on the event loop; must be quick. A message may still arrive
+    ///     shortly after `unsubscribe`.
     ///   - onGap: called after each reconnect, when all channels are subscribed again: messages may have been missed.
     package init(
         _ configuration: RedisConfiguration,
@@ -50,7 +50,7 @@ package final class RedisSubscriber: Sendable, Service {
         self.configuration = configuration
         self.state = Mutex(State(downReason: "not connected yet to \(configuration)"))
         self.maxChannels = maxChannels
-        // Room for all channels at once after a reconnect, and for as many that come and go.
+        // Room to subscribe to all channels after a reconnect, and for as many other changes.
         self.connector = RedisConnector(
             configuration: configuration, limits: .init(commands: 2 * maxChannels + 1024, bytes: 64 << 20),
             maxReplyBytes: maxMessageBytes, group: group, onMessage: onMessage)
@@ -58,17 +58,17 @@ package final class RedisSubscriber: Sendable, Service {
         self.onGap = onGap
     }
 
-    /// Whether the server is known to be there.
+    /// Whether the server is connected and answers.
     package var isConnected: Bool { state.withLock(\.connection)?.isOpen ?? false }
 
-    /// Returns when the server has confirmed. Not counted: one `unsubscribe` undoes any number of these.
+    /// Returns when the server has confirmed. Calls are not counted: one `unsubscribe` undoes any number of them.
     ///
-    /// - Throws: `.unavailable` at once when there is no connection or `maxChannels` are subscribed, `.outcomeUnknown`
-    ///   when it is lost meanwhile. The channel is not subscribed then, unless it was before.
+    /// - Throws: `.unavailable` at once without a connection or at `maxChannels`; `.outcomeUnknown` if the connection
+    ///   is lost meanwhile. The channel is not subscribed then, unless it was before.
     package func subscribe(_ channel: String) async throws(RedisError) {
         var call = 0
         let reply = await withCheckedContinuation { (waiter: Confirmation) in
-            // Kept and sent together, so that the server sees the same changes in the same order.
+            // Record and send under one lock, so that the server gets the changes in the same order.
             let refusal: String? = state.withLock { state in
                 guard let connection = state.connection else { return state.downReason }
                 guard state.channels.count < maxChannels || state.channels[channel] != nil else {
@@ -91,7 +91,7 @@ package final class RedisSubscriber: Sendable, Service {
         }
     }
 
-    /// Returns when the server has confirmed, or when the connection is lost: the channel is left in any case.
+    /// Returns when the server has confirmed, or the connection is lost: the channel is unsubscribed in any case.
     package func unsubscribe(_ channel: String) async {
         _ = await withCheckedContinuation { (waiter: Confirmation) in leave(channel, .one(waiter)) }
     }
@@ -105,7 +105,7 @@ package final class RedisSubscriber: Sendable, Service {
                     state.downReason = reason
                 }
             } use: { connection in
-                // An idle subscriber would never notice that the server is gone.
+                // An idle subscriber would never notice a dead server.
                 connection.every(max(self.configuration.commandTimeout, .seconds(1))) { connection in
                     connection.submit([RedisCommand("PING")], by: self.deadline(), .nobody { _ in })
                 }
@@ -116,7 +116,7 @@ package final class RedisSubscriber: Sendable, Service {
         state.withLock { $0.downReason = "the client has shut down" }
     }
 
-    /// - Returns: whether the server has all subscriptions again, and there was a connection before.
+    /// - Returns: whether all channels are subscribed again, and there was a connection before.
     private func resubscribe(_ connection: RedisConnection) async -> Bool {
         let (isFirst, channels) = state.withLock { state in
             defer { state.hasConnected = true }
@@ -128,7 +128,7 @@ package final class RedisSubscriber: Sendable, Service {
             let portion = channels[start..<min(start + 1000, channels.count)]
             let replies = await withCheckedContinuation { (waiter: CheckedContinuation<[RedisReply], Never>) in
                 state.withLock { state in
-                    // Some may be unsubscribed meanwhile, and the server knows it.
+                    // Some may have been unsubscribed meanwhile, at the server too.
                     let commands = portion.filter { state.channels[$0] != nil }.map { RedisCommand("SUBSCRIBE", $0) }
                     connection.submit([RedisCommand("PING")] + commands, by: deadline(), .batch(waiter))
                 }

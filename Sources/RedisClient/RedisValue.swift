@@ -1,4 +1,4 @@
-/// A reply, as RESP2 has them.
+/// A reply in RESP2.
 package enum RedisValue: Sendable, Equatable {
     case null
     case integer(Int64)

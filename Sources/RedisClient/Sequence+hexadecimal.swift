@@ -1,5 +1,5 @@
 extension Sequence<UInt8> {
-    /// Two digits a byte.
+    /// Two digits per byte.
     package var hexadecimal: String {
         var text: [UInt8] = []
         for byte in self {

@@ -1,10 +1,10 @@
-/// How long to wait before the next try: longer each time, and never the same as everybody else.
+/// The pause before the next attempt: longer each time, with jitter.
 package struct Backoff: Equatable, Sendable {
-    /// The first pause, before chance shortens it. Each one is twice as long as the one before.
+    /// The first pause, before jitter. Each one is twice as long as the previous one.
     package var first: Duration
-    /// No pause is longer.
+    /// The longest pause.
     package let longest: Duration
-    /// Since the start, or the last `reset`.
+    /// Failures since the start or the last `reset`.
     package private(set) var failures = 0
 
     package init(first: Duration, longest: Duration) {
@@ -12,8 +12,8 @@ package struct Backoff: Equatable, Sendable {
         self.longest = longest
     }
 
-    /// - Parameter chance: 0 to 1. A pause is at least half of its full length, so that a server that comes back is not
-    ///   met by all its clients at once, and none of them comes back at once.
+    /// - Parameter chance: 0 to 1, the jitter. A pause is at least half of its full length. So a recovered server does
+    ///   not get all its clients at once, and no client retries at once.
     package mutating func pause(chance: Double = .random(in: 0...1)) -> Duration {
         let full = min(longest, first * (1 << min(failures, 16)))
         failures += 1

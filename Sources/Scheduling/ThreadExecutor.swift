@@ -1,12 +1,12 @@
 import Foundation
 
-/// One thread of our own that runs jobs one after the other: the place for a library's blocking calls, where they hold up
-/// no shared thread.
+/// A separate thread that runs jobs one after the other, for a library's blocking calls, which must not block shared
+/// threads.
 ///
-/// A task that prefers it (`Task(executorPreference:)`) runs on it wholly, and an actor whose `unownedExecutor` it is does
-/// all its work there, so that a blocking call inside needs no hop to another thread and back.
+/// A task that prefers it (`Task(executorPreference:)`) runs on it completely, and an actor with this `unownedExecutor`
+/// does all its work there, so that a blocking call needs no hop to another thread and back.
 package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sendable {
-    /// What it runs: Swift has to be told, so that it knows of each job which isolation it has.
+    /// A job with its kind, because Swift needs to know each job's isolation.
     package enum Owner: Sendable { case tasks, actor }
 
     private let owner: Owner
@@ -17,7 +17,7 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     private var farewell: @Sendable () -> Void = {}
 
     /// - Parameters:
-    ///   - name: what debuggers and `top` show; at most 15 characters of it on Linux.
+    ///   - name: shown by debuggers and `top`; at most 15 characters of it on Linux.
     ///   - begin: runs first on the thread.
     package init(name: String, for owner: Owner, begin: @escaping @Sendable () -> Void = {}) {
         self.owner = owner
@@ -26,7 +26,7 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
             run()
         }
         thread.name = name
-        // Foundation's default is what the main thread has. TLS and the resolver need the most, and far less than this.
+        // Foundation's default is the main thread's size. TLS and the resolver need the most, and far less than this.
         thread.stackSize = 1 << 20
         thread.start()
     }
@@ -39,12 +39,12 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
             condition.signal()
             return true
         }
-        // A task's job is never lost: one that comes too late runs where others do. An actor's never comes too late, as
-        // the actor's end is what stops the thread.
+        // A task's job is never lost: a late one runs on the shared threads. An actor's is never late, because the
+        // actor's end stops the thread.
         if !isTaken { globalConcurrentExecutor.enqueue(job) }
     }
 
-    /// Ends the thread when it has run what is enqueued, and `farewell` last.
+    /// Ends the thread after it has run the enqueued jobs, and `farewell` last.
     package func stop(farewell: @escaping @Sendable () -> Void = {}) {
         condition.withLock {
             isStopped = true
@@ -54,7 +54,7 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     }
 
     private func run() {
-        // The two arrays change places, so that a job costs no allocation.
+        // Swap the two arrays, so that a job costs no allocation.
         var ready: [UnownedJob] = []
         while true {
             condition.withLock {

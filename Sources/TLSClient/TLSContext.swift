@@ -8,27 +8,27 @@ import COpenSSL
     import Glibc
 #endif
 
-/// What a client trusts and shows, for any number of connections: TLS 1.2 or 1.3.
+/// A client's trusted CAs and certificate, for any number of connections with TLS 1.2 or 1.3.
 package final class TLSContext: @unchecked Sendable {
     package enum Verification: Sendable {
-        /// The certificate must be signed by a known authority, and name the host.
+        /// The certificate must be signed by a trusted CA, and name the host.
         case full
-        /// The certificate must be signed by a known authority.
+        /// The certificate must be signed by a trusted CA.
         case authority
-        /// Any certificate will do.
+        /// Any certificate is accepted.
         case none
     }
 
     let verification: Verification
-    // SSL_CTX counts its references under a lock, and nothing changes it after init.
+    // SSL_CTX counts its references atomically, and is not changed after init.
     private let context: OpaquePointer
 
     /// Reads the files.
     ///
     /// - Parameters:
-    ///   - authorities: path of a PEM file with certificates, or of a folder as `openssl rehash` makes it; nil for the
-    ///     system's.
-    ///   - identity: paths of PEM files: the certificate (chain) that is shown, and its key.
+    ///   - authorities: path of a PEM file with CA certificates, or of a folder prepared by `openssl rehash`; nil for
+    ///     the system's.
+    ///   - identity: paths of PEM files: the client's certificate (chain) and its key.
     /// - Throws: `.unusableFile`.
     package init(
         verification: Verification = .full, authorities: String? = nil,
@@ -41,7 +41,7 @@ package final class TLSContext: @unchecked Sendable {
         SSL_CTX_ctrl(context, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
         SSL_CTX_set_options(context, Self.noRenegotiation)
         SSL_CTX_set_verify(context, verification == .none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
-        // Of its own accord OpenSSL asks at the terminal.
+        // By default OpenSSL asks for a passphrase at the terminal.
         SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
         if let authorities {
             ERR_clear_error()
@@ -70,7 +70,7 @@ package final class TLSContext: @unchecked Sendable {
         return connection
     }
 
-    /// SSL_OP_NO_RENEGOTIATION, which is a macro with arguments: with it a write never waits for a read.
+    /// SSL_OP_NO_RENEGOTIATION, a macro with arguments: with it a write never waits for a read.
     private static let noRenegotiation: UInt64 = 1 << 30
 
     private static func isFolder(_ path: String) -> Bool {
@@ -80,7 +80,7 @@ package final class TLSContext: @unchecked Sendable {
     }
 }
 
-/// What OpenSSL's queue of errors says.
+/// The text of OpenSSL's error queue.
 enum TLSReason {
     static var last: String {
         let code = ERR_peek_last_error()

@@ -1,12 +1,12 @@
-/// Why TLS does not come about. The text says so in a few words, OpenSSL's where it has some.
+/// Why TLS fails, with a short text, OpenSSL's if there is one.
 package enum TLSError: Error, CustomStringConvertible {
-    /// A file that was named is not there, or is not what it should be.
+    /// A configured file is missing or invalid.
     case unusableFile(String)
-    /// No authority that is trusted here vouches for the server.
+    /// The server's certificate is not signed by a trusted CA.
     case untrusted(String)
-    /// The server's certificate is another host's.
+    /// The server's certificate belongs to another host.
     case otherHost(String)
-    /// Anything else, on the way or later.
+    /// Any other failure, in the handshake or later.
     case failed(String)
 
     package var description: String {

@@ -2,10 +2,10 @@ import COpenSSL
 import DequeModule
 package import NIOCore
 
-/// TLS on a channel, as a client: OpenSSL between two buffers, one of what comes and one of what goes.
+/// A TLS client on a channel: OpenSSL between two buffers, one for input and one for output.
 ///
-/// What is written before the two sides agree waits here. An error is fired once, and the channel closed. A close says
-/// goodbye and does not wait for an answer; whether all has come is for the protocol above to know.
+/// Writes before the end of the handshake wait here. An error is fired once, and closes the channel. A close sends
+/// close_notify without waiting for the peer's; the protocol above must detect truncated data.
 package final class TLSHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
@@ -15,18 +15,18 @@ package final class TLSHandler: ChannelDuplexHandler {
     private enum State { case agreeing, open, closed }
 
     private let connection: OpaquePointer
-    // Both belong to the connection.
+    // The connection owns both.
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
     private let agreed: EventLoopPromise<Void>?
     private var state = State.agreeing
     private var unsent: Deque<(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)> = []
-    /// How many of `unsent` may be sent.
+    /// How many of `unsent` are flushed.
     private var flushable = 0
 
     /// - Parameters:
-    ///   - host: a name or an address, which the certificate must name.
-    ///   - agreed: is fulfilled when both sides have agreed, and failed when they do not.
+    ///   - host: a name or an address, which the certificate must contain.
+    ///   - agreed: succeeds after the handshake, or fails with it.
     package init(_ context: TLSContext, host: String, agreed: EventLoopPromise<Void>? = nil) {
         self.agreed = agreed
         connection = context.makeConnection()
@@ -41,7 +41,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         if (try? SocketAddress(ipAddress: host, port: 0)) != nil {
             if context.verification == .full { X509_VERIFY_PARAM_set1_ip_asc(parameters, host) }
         } else {
-            // Server Name Indication (RFC 6066, 3), which has no addresses.
+            // Server Name Indication (RFC 6066, 3), which does not allow addresses.
             host.withCString { name in
                 _ = SSL_ctrl(
                     connection, SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name),
@@ -75,7 +75,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         unwrapInboundIn(data).withUnsafeReadableBytes { bytes in
-            // Memory takes all of it.
+            // A memory buffer accepts all bytes.
             _ = BIO_write(incoming, bytes.baseAddress, Int32(bytes.count))
         }
         advance(context)
@@ -83,7 +83,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        // Whoever reads on demand has demanded nothing yet.
+        // With reads on demand, nothing has been requested yet.
         if state == .agreeing { context.read() }
     }
 
@@ -102,7 +102,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         guard mode == .all else {
-            // TLS ends as a whole.
+            // TLS has no half-close here.
             promise?.fail(ChannelError.operationUnsupported)
             return
         }
@@ -114,7 +114,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.close(mode: mode, promise: promise)
     }
 
-    /// As far as what has come allows.
+    /// Proceeds as far as the input allows.
     private func advance(_ context: ChannelHandlerContext) {
         if state == .agreeing { agree(context) }
         if state == .open { receive(context) }
@@ -124,7 +124,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         ERR_clear_error()
         let result = SSL_do_handshake(connection)
         let error = SSL_get_error(connection, result)
-        // What is to be said to the other side, if only why not.
+        // Send the handshake's output, or the alert.
         sendRecords(context, nil)
         if result == 1 {
             state = .open
@@ -151,7 +151,7 @@ package final class TLSHandler: ChannelDuplexHandler {
                 continue
             }
             let error = SSL_get_error(connection, result)
-            // An answer to what TLS itself has asked.
+            // An answer to a request of TLS itself.
             sendRecords(context, nil)
             switch error {
             case SSL_ERROR_WANT_READ: return
@@ -178,7 +178,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.flush()
     }
 
-    /// Writes what OpenSSL has for the other side.
+    /// Writes OpenSSL's output to the channel.
     private func sendRecords(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
         let count = BIO_ctrl_pending(outgoing)
         guard count > 0 else {
@@ -193,7 +193,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         if promise == nil { context.flush() }
     }
 
-    /// Why the two sides do not agree.
+    /// Why the handshake failed.
     private func refusal() -> TLSError {
         let result = SSL_get_verify_result(connection)
         let reason = X509_verify_cert_error_string(result).map { String(cString: $0) } ?? TLSReason.last
@@ -221,6 +221,6 @@ package final class TLSHandler: ChannelDuplexHandler {
         for (_, promise) in unsent { promise?.fail(error) }
     }
 
-    /// No record has more (RFC 8446, 5.1).
+    /// The largest record (RFC 8446, 5.1).
     private static let recordLength = 16_384
 }

@@ -7,7 +7,7 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// The product's server with two routes more: what they reach is the most that this HTTP stack can do.
+/// The product's server with two more routes, whose throughput is the maximum of this HTTP stack.
 struct Ceiling: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Serve /noop, which has nothing behind it.")
 
@@ -30,7 +30,7 @@ struct Ceiling: AsyncParsableCommand {
         try backend.close()
     }
 
-    /// A create and a look-up, with the paths, the bodies and the answers of the product's own.
+    /// A create and a look-up, with the product's paths, bodies and answers.
     static func addNoopRoutes(to routes: Routes) {
         let parameter = TextParameter(wrapper: "message", name: "body")
         let createdAt = WallClock.system.now()

@@ -38,7 +38,7 @@ struct Fill: AsyncParsableCommand {
         print(token.text)
     }
 
-    /// About 100 bytes, none of it the word that the search looks for, but in every 50,000th message.
+    /// About 100 bytes; only every 50,000th message has the word that the search looks for.
     static func body(_ index: Int64) -> String {
         let text = "message \(index): the quick brown fox jumps over the lazy dog and then it sleeps until the morning"
         return index % 50_000 == 49_999 ? text + " xylophone" : text

@@ -3,7 +3,7 @@ import ChatCluster
 import ChatCore
 import MySQLClient
 
-/// What the database server can do by itself: rows like the messages', with no application around them.
+/// Measures the database server alone: inserts rows like those of messages, without the application.
 struct Inserts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Insert rows into MySQL and print how many a second.")
 

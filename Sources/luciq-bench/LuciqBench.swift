@@ -4,14 +4,14 @@ import Foundation
 import MySQLClient
 import RedisClient
 
-/// What `scripts/bench` measures luciq with, and compares it to. No part of the product.
+/// The tools of `scripts/bench`: clients that measure luciq, and servers to compare it with. Not a part of the product.
 @main
 struct LuciqBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "luciq-bench", abstract: "What scripts/bench measures with.",
+        commandName: "luciq-bench", abstract: "The tools of scripts/bench.",
         subcommands: [Ceiling.self, Fill.self, Inserts.self, NoopJobs.self, Streams.self])
 
-    /// The store that the environment names, as luciq reads it.
+    /// The store that the environment names, read like luciq does.
     enum Store {
         case sqlite(path: String)
         case cluster(ClusterConfiguration)

@@ -7,7 +7,7 @@ import RedisClient
 import ServiceLifecycle
 import UnixSignals
 
-/// A worker with one job, which does nothing: what the engine itself can do.
+/// A worker with one job that does nothing, to measure the engine itself.
 struct NoopJobs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "jobs", abstract: "Perform BenchJob until SIGTERM.")
 
@@ -28,13 +28,13 @@ struct NoopJobs: AsyncParsableCommand {
     }
 }
 
-/// Does nothing; told when it was enqueued, it writes down how long ago that was.
+/// Does nothing; with the time of its enqueueing, it records its latency.
 private struct BenchJob: Job {
     static let name = "BenchJob"
 
     let redis: RedisClient
 
-    /// - Parameter enqueued: nothing, or a moment in microseconds since 1970.
+    /// - Parameter enqueued: empty, or a time in microseconds since 1970.
     func perform(_ enqueued: [Int64]) async throws {
         guard let moment = enqueued.first else { return }
         let waited = WallClock.system.now().microseconds - moment

@@ -1,10 +1,10 @@
 import ChatCore
 import Foundation
 
-/// Passwords and tokens among the command's arguments, which everybody on the machine can read.
+/// Hides passwords and tokens in the command's arguments, which all users of the machine can read.
 enum ArgumentSecrets {
-    /// Overwrites them in the process' memory, from where `ps` and `/proc/PID/cmdline` have them. What was parsed before is
-    /// a copy. Between the start and here they can be seen, so environment and settings file are the better places.
+    /// Overwrites them in the process' memory, from which `ps` and `/proc/PID/cmdline` read them; the parsed values are
+    /// copies. They are visible between the start and this call, so the environment or a settings file is safer.
     static func wipe() {
         guard let memory = argumentMemory() else { return }
         for argument in memory.split(separator: 0) {
@@ -12,7 +12,7 @@ enum ArgumentSecrets {
         }
     }
 
-    /// - Returns: where the secret is: user and password of a URL, or all of a token.
+    /// - Returns: the range of the secret: user and password of a URL, or a whole token.
     static func secret<Bytes: BidirectionalCollection<UInt8>>(in argument: Bytes) -> Range<Bytes.Index> {
         let none = argument.startIndex..<argument.startIndex
         let text = String(decoding: argument, as: UTF8.self)
@@ -23,14 +23,14 @@ enum ArgumentSecrets {
         return scheme.upperBound..<end
     }
 
-    /// The arguments as the system has them: each with a 0 at its end. nil where that is not known.
+    /// The arguments in the system's memory, each with a 0 at its end; nil if their place is unknown.
     private static func argumentMemory() -> UnsafeMutableBufferPointer<UInt8>? {
         #if os(Linux)
             // `CommandLine.unsafeArgv` is a copy here. proc_pid_stat(5): fields 48 and 49, arg_start and arg_end.
             guard let text = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8),
                 let name = text.lastIndex(of: ")")
             else { return nil }
-            // The first field behind the name is the third.
+            // The first field after the name is the third.
             let fields = text[name...].split(separator: " ").dropFirst()
             guard fields.count > 46, let start = UInt(fields[fields.startIndex + 45]),
                 let end = UInt(fields[fields.startIndex + 46]), start < end

@@ -134,7 +134,7 @@ struct DB: AsyncParsableCommand {
 }
 
 extension DatabaseFlags {
-    /// Where the settings say that everything is kept.
+    /// The store's location from the settings.
     func location() throws -> StoreLocation {
         do {
             return try Settings(flags: values, file: config).storeLocation()
@@ -143,7 +143,7 @@ extension DatabaseFlags {
         }
     }
 
-    /// Runs a command's work; a problem becomes one sentence and an exit code.
+    /// Runs a command; turns a problem into one sentence and an exit code.
     func withKeeper(_ body: (any StoreKeeper) async throws -> Void) async throws {
         let keeper = try location().keeper()
         do {

@@ -4,10 +4,10 @@ import Foundation
 import NIOCore
 
 extension ExitStatus {
-    /// Says why a server cannot listen, and how the command ends.
+    /// The sentence and the exit code for a server that cannot listen.
     ///
-    /// - Parameter variable: the setting that is the host.
-    /// - Returns: nil for an error that has nothing to do with it.
+    /// - Parameter variable: the setting of the host.
+    /// - Returns: nil for other errors.
     static func listening(_ error: any Error, on options: HTTPOptions, called variable: String) -> ExitCode? {
         switch error {
         case is SocketAddressError.UnknownHost:
@@ -22,6 +22,6 @@ extension ExitStatus {
 }
 
 extension HTTPOptions {
-    /// - Parameter port: the one that was taken.
+    /// - Parameter port: the port in use.
     func url(port: Int) -> String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 }

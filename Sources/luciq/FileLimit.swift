@@ -3,20 +3,20 @@ import Dispatch
 import Foundation
 import Logging
 
-/// How many files the process may have open, which connections are too, and who gets them.
+/// The limit of open files, which include connections, and their distribution.
 ///
-/// What the process needs itself comes first: with all taken by clients, searches and health checks would fail.
+/// The process' own needs come first: if clients took all files, searches and health checks would fail.
 enum FileLimit {
-    /// With fewer connections than this a server is of no use.
+    /// A server with fewer connections than this is useless.
     static let fewestConnections = 8
 
-    /// Raises the soft limit to what is needed, as far as it may be.
+    /// Raises the soft limit as far as needed and permitted.
     ///
     /// - Parameters:
-    ///   - reserved: what the process needs itself.
-    ///   - setting: the name of what `wanted` was set by.
-    /// - Returns: how many connections there may be: `wanted`, or fewer.
-    /// - Throws: an exit code when not even a few would be left.
+    ///   - reserved: the process' own needs.
+    ///   - setting: the name of the setting of `wanted`.
+    /// - Returns: the possible number of connections: `wanted`, or fewer.
+    /// - Throws: an exit code if not even a few are left.
     static func connections(
         _ wanted: Int, beside reserved: Int, setting: String, logger: Logger
     ) throws -> Int {
@@ -48,22 +48,23 @@ enum FileLimit {
         return allowed
     }
 
-    /// - Parameter limit: how many files the process may have.
-    /// - Returns: nil when too few are left.
+    /// - Parameter limit: the most open files of the process.
+    /// - Returns: nil if too few are left.
     static func allowed(_ wanted: Int, beside reserved: Int, of limit: Int) -> Int? {
         let left = limit - reserved
         return left >= min(wanted, fewestConnections) ? min(wanted, left) : nil
     }
 
-    /// What a process needs that listens: the standard streams, Dispatch's five, a pipe for signals, three for each event
-    /// loop, and some for files that are open for a moment.
+    /// The needs of a listening process: the standard streams, five for Dispatch, a pipe for signals, three for each
+    /// event loop, and some for files that are open for a moment.
     ///
-    /// - Parameter loops: beside one for each processor.
+    /// - Parameter loops: in addition to one for each processor.
     static func process(listeners: Int, loops: Int = 0) -> Int {
         20 + listeners + 3 * (ProcessInfo.processInfo.activeProcessorCount + loops)
     }
 
-    /// Has Dispatch make its timers. It makes each when it is first used, and if no file is left then, ends the process.
+    /// Makes Dispatch create its timers now. It creates each on first use, and ends the process if no file is left
+    /// then.
     static func takeTimers() {
         let queue = DispatchQueue(label: "luciq-timers")
         let group = DispatchGroup()
@@ -71,7 +72,7 @@ enum FileLimit {
         queue.asyncAfter(deadline: .now() + .milliseconds(1)) { group.leave() }
         queue.asyncAfter(wallDeadline: .now() + .milliseconds(1)) { group.leave() }
         Task {
-            // The clock of most of our waits.
+            // Most of our waits use this clock.
             try? await Task.sleep(for: .milliseconds(1), clock: .continuous)
             group.leave()
         }
@@ -80,12 +81,13 @@ enum FileLimit {
 }
 
 extension StoreLocation {
-    /// What a server needs for its store.
+    /// The files that a server needs for its store.
     var openFiles: Int {
         switch self {
-        // Two for each connection, the writer's too, with its lock, the shared memory, and what watches the file.
+        // Two for each connection, including the writer's, and some for the lock, the shared memory and the file watch.
         case .sqlite: 2 * (ProcessInfo.processInfo.activeProcessorCount + 5) + 6
-        // Two to Redis, each of which may be made anew before the old one is closed, on a loop of their own.
+        // Two connections to Redis, each of which may be replaced before the old one is closed, on their own event
+        // loop.
         case .cluster(let configuration): configuration.connections + 4 + 3
         }
     }

@@ -18,7 +18,7 @@
             func run() async throws {
                 for _ in 0..<ProcessInfo.processInfo.activeProcessorCount {
                     Task.detached {
-                        // Not by the log: nothing is sure to write it any more.
+                        // Not by the log, which may hang as well.
                         FileHandle.standardError.write(Data("A thread hangs.\n".utf8))
                         while true { sleep(1_000) }
                     }

@@ -17,7 +17,7 @@ enum Moment {
     /// - Returns: nil for anything else.
     static func timestamp(_ text: String) -> Timestamp? {
         let styles = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
-        // What one of them does not read, the other may.
+        // With and without fractions of a second.
         guard let date = styles.lazy.compactMap({ try? $0.parse(text) }).first else { return nil }
         return Timestamp(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()))
     }

@@ -4,17 +4,17 @@ import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// What signals do to a process that stays: `luciq serve` and `luciq worker`.
+/// Handles signals of a long-running process: `luciq serve` and `luciq worker`.
 ///
-/// TERM and INT begin a graceful shutdown, and another of them ends the process at once, with 128 and its number. HUP,
-/// USR1 and USR2, which other servers take for "open the log again", are noted in the log and do nothing. The
-/// handlers need neither Swift's tasks nor Dispatch, so that a process in which these hang can be ended too; a thread
-/// does what follows, and is the watchdog of the shutdown.
+/// TERM and INT begin a graceful shutdown; a second one ends the process at once, with 128 and its number. HUP, USR1
+/// and USR2, which make other servers reopen their log, are only logged. The handlers need neither Swift's tasks nor
+/// Dispatch, so that a process in which these hang can be ended too. A thread does the work, and is the watchdog of the
+/// shutdown.
 final class ProcessSignals: Sendable {
-    /// What else is listened for.
+    /// Further signals to handle.
     typealias Actions = [CInt: @Sendable () -> Void]
 
-    /// What the services have beside their time to be cancelled, and the store to be closed.
+    /// Additional time to cancel the services and to close the store.
     private static let grace = Duration.seconds(3)
 
     private let logger: Logger
@@ -32,10 +32,10 @@ final class ProcessSignals: Sendable {
         self.onShutdown = onShutdown
     }
 
-    /// Call it first of all: none of these signals may do what it does by default. TERM and INT end the process as long as
-    /// it does not serve. As the first process of a container, too, where the default is to do nothing.
+    /// Call it first, to replace the signals' defaults. Until the process serves, TERM and INT end it, also as the
+    /// first process of a container, where the default is to do nothing.
     ///
-    /// - Parameter others: ignored until `listen` knows what to do.
+    /// - Parameter others: ignored until `listen` handles them.
     static func hold(_ others: [CInt] = []) {
         SignalPipe.open()
         signal(SIGPIPE, SIG_IGN)
@@ -43,13 +43,13 @@ final class ProcessSignals: Sendable {
         for number in [SIGHUP, SIGUSR1, SIGUSR2] + others { signal(number) { SignalPipe.pass($0) } }
     }
 
-    /// Runs the services until they have ended, and does what signals say meanwhile.
+    /// Runs the services until they have ended, and handles signals meanwhile.
     static func run(
         _ services: [ServiceGroupConfiguration.ServiceConfiguration], limit: Duration, actions: Actions = [:],
         logger: Logger
     ) async throws {
         var configuration = ServiceGroupConfiguration(
-            // The last to begin is the first to be told.
+            // The last to start is the first to stop.
             services: services + [.init(service: ShutdownMark())], logger: logger)
         configuration.maximumGracefulShutdownDuration = limit
         let group = ServiceGroup(configuration: configuration)
@@ -61,7 +61,7 @@ final class ProcessSignals: Sendable {
         try await group.run()
     }
 
-    /// Reads what the handlers wrote, for ever. No signal leads to anything that could keep this thread.
+    /// Reads the handlers' bytes, for ever. No signal leads to work that could block this thread.
     private func listen() -> Never {
         var deadline: ContinuousClock.Instant?
         while true {
@@ -104,24 +104,25 @@ final class ProcessSignals: Sendable {
 /// Tells the watchdog when a shutdown begins without a signal.
 private struct ShutdownMark: Service {
     func run() async throws {
-        // Nothing throws here but the end.
+        // Only a cancellation throws here.
         try? await gracefulShutdown()
         SignalPipe.pass(CInt(SignalPipe.shutdown))
     }
 }
 
-/// What the handlers of signals touch. They may interrupt anything at all, so there are atomics and system calls only.
+/// The state of the signal handlers. They may interrupt any code, so they use only atomics and system calls.
 private enum SignalPipe {
     static let ending = [SIGTERM, SIGINT]
-    /// No signal's number.
+    /// Not a signal's number.
     static let shutdown: UInt8 = 0
-    /// Set once, before there are handlers.
+    /// Set once, before the handlers are installed.
     nonisolated(unsafe) static var output: CInt = -1
     nonisolated(unsafe) private static var input: CInt = -1
     static let isServing = Atomic(false)
-    /// When the first ending signal came, in nanoseconds; 0 for never.
+    /// When the first ending signal arrived, in nanoseconds; 0 if none has.
     private static let first = Atomic<UInt64>(0)
-    /// Ctrl-C in a terminal reaches the whole group, and the parent that it ends often sends TERM at once: one wish.
+    /// Signals within this time count as one: Ctrl-C reaches the whole process group, and the parent that it ends often
+    /// sends TERM at once.
     private static let sameWish: UInt64 = 100_000_000
 
     static func open() {
@@ -129,11 +130,11 @@ private enum SignalPipe {
         precondition(pipe(&ends) == 0, "a pipe for signals")
         for end in ends {
             _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            // A handler must not wait. What does not fit, after some thousand signals at once, is lost.
+            // A handler must not wait. After some thousand signals at once, further ones are lost.
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
         (output, input) = (ends[0], ends[1])
-        // Made now, and not by a handler.
+        // Create it here, not in a handler.
         _ = isServing.load(ordering: .relaxed)
         _ = first.load(ordering: .relaxed)
     }

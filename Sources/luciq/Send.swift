@@ -62,7 +62,7 @@ struct Send: AsyncParsableCommand {
                 do {
                     try await send(text, to: server)
                 } catch let failure as CallFailure where isTyped && failure.outlook == .refused {
-                    // Who types it sees what is wrong, and types on.
+                    // A person at the terminal sees the error, and types on.
                     Notice.tell(failure.sentence)
                 }
             }
@@ -89,16 +89,16 @@ struct Send: AsyncParsableCommand {
         do throws(StandardOutput.Failure) {
             try StandardOutput.write("\(number)\n")
         } catch {
-            // Keep sending when the reader of the numbers leaves.
+            // Keep sending even if the reader of the numbers leaves.
             guard error == .closed else { throw error }
         }
     }
 }
 
 extension Send {
-    /// Finds a TEXT that begins with a dash and puts it behind `--`, so that it is not taken for options.
+    /// Puts `--` before a TEXT that begins with a dash, so that it is not parsed as options.
     ///
-    /// - Parameter arguments: of the whole command line.
+    /// - Parameter arguments: the whole command line.
     static func separatingText(
         in arguments: [String], environment: [String: String] = ProcessInfo.processInfo.environment
     ) -> [String] {

@@ -46,7 +46,7 @@ struct Serve: AsyncParsableCommand {
             onListening: { [plan] port in announce(port: port, plan) }
         )
         defer {
-            // The services have ended, however they did; what was answered is safe however this ends.
+            // The services have ended, with or without an error; answered writes are safe in any case.
             do { try backend.close() } catch {
                 logger.error("The store did not close", metadata: ["error": "\(error)"])
             }
@@ -65,7 +65,7 @@ struct Serve: AsyncParsableCommand {
         logger.info("stopped")
     }
 
-    /// Health and metrics where they have a listener of their own.
+    /// The service of health and metrics with a separate listener.
     private func health(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
         guard let ops = plan.ops else { return [] }
         let logger = plan.logger

@@ -5,7 +5,7 @@ import ChatSQLite
 import Logging
 import MySQLClient
 
-/// Where everything is kept, and so which backend serves it.
+/// The store's location, which selects the backend.
 enum StoreLocation: CustomStringConvertible {
     /// An absolute path.
     case sqlite(path: String)
@@ -28,7 +28,7 @@ enum StoreLocation: CustomStringConvertible {
         }
     }
 
-    /// - Returns: what looks after it. It tells its troubles by throwing, not in a log.
+    /// - Returns: the store's keeper. It throws its errors, and does not log them.
     func keeper() -> any StoreKeeper {
         switch self {
         case .sqlite(let path): SQLiteKeeper(path: path)

@@ -25,7 +25,7 @@ struct Tail: AsyncParsableCommand {
 
     @Flag(help: "Print a JSON object a line.") var json = false
 
-    // The server writes every 15 seconds, if only a comment.
+    // The server writes at least a comment every 15 seconds.
     @Option(help: .hidden) var silence = 40
 
     func run() async throws {
@@ -49,7 +49,7 @@ struct Tail: AsyncParsableCommand {
         }
     }
 
-    /// Never returns; throws what ends it.
+    /// Never returns; throws the error that ends it.
     private func follow(_ server: ChatClient, from start: Following) async throws {
         var following = start
         while true {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What is on the other side of our output.
+/// The terminal on our standard streams, if any.
 enum Terminal {
     static var isStandardOutput: Bool { isatty(STDOUT_FILENO) != 0 }
     static var isStandardError: Bool { isatty(STDERR_FILENO) != 0 }
@@ -11,7 +11,7 @@ enum Terminal {
         Thread.detachNewThread { print(text) }
     }
 
-    /// Of standard output, in characters; nil unless that is a terminal of known size.
+    /// The width of standard output in characters; nil unless it is a terminal of known size.
     static var width: Int? {
         var size = winsize()
         guard isStandardOutput, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
@@ -19,14 +19,14 @@ enum Terminal {
     }
 }
 
-/// A progress bar on standard error; a line every ten per cent unless that is a terminal.
+/// A progress bar on standard error; a line for every ten per cent if that is not a terminal.
 final class ProgressBar: @unchecked Sendable {
     private let what: String
     private let lock = NSLock()
     private var lastTenth = -1
     private let isTerminal = Terminal.isStandardError
 
-    /// - Parameter what: what is counted: `messages`.
+    /// - Parameter what: the unit: `messages`.
     init(of what: String) { self.what = what }
 
     func update(_ done: Int64, of total: Int64) {

@@ -37,7 +37,7 @@ struct WorkerCommand: AsyncParsableCommand {
             setting: "the worker's connections", logger: logger)
         FileLimit.takeTimers()
         let jobs: ClusterJobs
-        // Its own connection: what jobs ask of Redis does not wait behind the queues' traffic.
+        // Its own connection, so that the jobs' commands do not wait behind the queues' traffic.
         let redis = RedisClient(plan.cluster.redis, logger: logger)
         let clock = RedisClock(redis, logger: logger)
         let metrics = PrometheusRegistry(version: Luciq.version)
@@ -65,7 +65,7 @@ struct WorkerCommand: AsyncParsableCommand {
             probe: { try await probe(jobs, redis) }, options: plan.health, metrics: metrics,
             logger: logger,
             onListening: { [plan] port in announce(port: port, worker.identity, plan) })
-        // They stop in reverse: the worker while it can still be asked how it is.
+        // They stop in reverse order: health checks work until the worker has stopped.
         let services: [any Service] =
             [redis, ClockWatch(logger: logger)] + jobs.services + [
                 health, OnceConnected(redis: redis, service: worker),
@@ -74,12 +74,12 @@ struct WorkerCommand: AsyncParsableCommand {
         do {
             try await ProcessSignals.run(
                 services.map { service in
-                    // The worker ends by itself when Sidekiq's web page tells it to.
+                    // The worker also ends when Sidekiq's web page tells it to.
                     .init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)
                 },
-                // The worker keeps its time itself; what comes after that is bounded too.
+                // The worker bounds its own shutdown; this bounds the rest.
                 limit: plan.worker.shutdownTimeout + .seconds(10),
-                // As Sidekiq has them.
+                // The same signals as Sidekiq.
                 actions: [SIGTSTP: { worker.quiet() }, SIGTTIN: { worker.dump() }],
                 logger: logger)
         } catch {
@@ -91,7 +91,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
     private struct Plan {
         let worker: WorkerConfiguration
-        /// Nil: told from what is in Redis.
+        /// Nil: detected from Redis.
         let cron: CronFormat?
         var health: HTTPOptions
         let cluster: ClusterConfiguration
@@ -121,7 +121,7 @@ struct WorkerCommand: AsyncParsableCommand {
         }
     }
 
-    /// A Redis that is merely away is waited for.
+    /// Waits for a Redis that is down.
     private func check(_ redis: RedisClient, _ plan: Plan) async throws {
         do throws(RedisError) {
             try await redis.check()
@@ -163,19 +163,19 @@ struct WorkerCommand: AsyncParsableCommand {
 }
 
 extension CronJob {
-    /// A worker has its clock's jobs come to a queue that it serves.
+    /// Puts cron jobs into a queue that this worker serves.
     fileprivate func moved(to queue: String) -> CronJob {
         CronJob(name: name, expression: expression, job: job, queue: queue, description: description)
     }
 }
 
-/// A service that begins when Redis is there, or was not for a while: the first connect is no outage to tell of.
+/// A service that starts when Redis is connected, or after a while without: so the first connect logs no outage.
 private struct OnceConnected: Service {
     let redis: RedisClient
     let service: any Service
 
     func run() async throws {
-        // It waits for Redis itself, if it must.
+        // It waits for Redis by itself.
         try? await redis.waitUntilConnected(timeout: .seconds(3))
         try await service.run()
     }

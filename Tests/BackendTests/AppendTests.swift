@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// For a moment the clock is wrong, by the given days: while the key comes, while others do, or while it is tried again.
+    /// For a moment the clock is wrong by the given days: when the key arrives, when others do, or at the retry.
     @Test(arguments: BackendKind.allCases, [-365, 365] as [Int64])
     func aWrongClockForgetsNoKey(_ kind: BackendKind, _ days: Int64) async throws {
         let right = WallClock.system.now()

@@ -4,8 +4,8 @@ import Metrics
 import Synchronization
 import Testing
 
-/// Another server takes the place of the one that gave the ids, in the middle of a read. It has the same ids for somebody
-/// else, and other ids for who reads.
+/// In the middle of a read another server replaces the one that gave the ids. There the same ids belong to another
+/// tenant, and the reading tenant has other ids.
 @Suite(.timeLimit(.minutes(1))) struct EpochTests {
     struct Read: Sendable, CustomTestStringConvertible {
         let testDescription: String
@@ -93,7 +93,7 @@ private final class TwoServers: TenantStore, ChatStore, MessageStore {
         self.second = second
     }
 
-    /// The next read is carried out by the second, with what was looked up at the first.
+    /// The second server carries out the next read, with ids that were looked up on the first.
     func moveAtNextRead() { moves.store(true, ordering: .relaxed) }
 
     var backend: Backend {

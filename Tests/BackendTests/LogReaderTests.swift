@@ -2,7 +2,7 @@ import ChatCore
 import TestSupport
 import Testing
 
-/// Readers that remember where they are: of everything at least once, in order, whatever becomes of them.
+/// Readers with a stored cursor get everything at least once and in order, whatever happens to them.
 @Suite(.timeLimit(.minutes(3))) struct LogReaderTests {
     private static let reader: LogReader.Name = "webhooks"
 
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// One of many that come at once moves it.
+    /// Of many concurrent callers one moves the cursor.
     @Test(arguments: BackendKind.allCases)
     func oneOfManyMovesACursor(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// A reader that dies at any point, before or after it has dealt with what it has in hand, between writes of all kinds.
+    /// A reader that dies at any point, before or after it has processed its entries, between writes of all kinds.
     @Test(arguments: BackendKind.allCases, 1...4)
     func aReaderThatDiesMissesNothing(_ kind: BackendKind, _ seed: Int) async throws {
         try await TestBackend.run(kind) { test in
@@ -137,7 +137,7 @@ import Testing
             for chat in chats {
                 let (numbers, all) = (await given.numbers[chat] ?? [], stored[chat] ?? [])
                 #expect(Set(numbers) == Set(all))
-                // None came before all below it had; what came before may come again.
+                // No number came before all lower ones; earlier ones may come again.
                 var next = 0
                 for number in numbers {
                     if next < all.count, number == all[next] {
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    /// Two processes under one name give everything once or twice, and end at the end.
+    /// Two processes under one name deliver everything once or twice, and both finish.
     @Test(arguments: BackendKind.allCases)
     func twoUnderOneName(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in

@@ -22,7 +22,7 @@ import Testing
             #expect(throws: ChatError.notFound) { try results[1].get() }
             #expect(try await test.backend.tenants.tenant(test.tenant)?.name == "Ω’s")
             #expect(try await test.backend.tenants.id(of: other) != nil)
-            // The same again changes nothing and is no error.
+            // Repeating it changes nothing and is not an error.
             let again = try await test.backend.tenantLog.apply(
                 [.rename(test.tenant, name: "Ω’s")], at: TestBackend.time)
             #expect(throws: Never.self) { try again[0].get() }

@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    /// The last reader of a chat leaves and another comes at the same time, over and over: it is heard all the same.
+    /// The last reader of a chat leaves while another one arrives, over and over: the new one always gets its messages.
     @Test(arguments: BackendKind.allCases)
     func comingAndGoingLosesNothing(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    /// The store is away: new readers are refused, those that are there wait, and get all when it is back.
+    /// The store is down: new readers are refused; existing readers wait, and get everything when it is back.
     @Test(arguments: BackendKind.allCases)
     func withoutTheStoreReadersWait(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in

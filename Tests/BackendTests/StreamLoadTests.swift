@@ -2,7 +2,7 @@ import ChatCore
 import TestSupport
 import Testing
 
-/// Many who write and many who read, who come and go as they please.
+/// Many writers and many readers, which connect and disconnect at random.
 @Suite(.timeLimit(.minutes(3))) struct StreamLoadTests {
     @Test(arguments: BackendKind.allCases)
     func everyReaderGetsEverything(_ kind: BackendKind) async throws {
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    /// Reads all from the start, and begins anew at its cursor now and then.
+    /// Reads everything from the start, and now and then starts again from its cursor.
     private static func read(_ chat: Chat.ID, _ hub: Hub, _ test: TestBackend, restarts: Int) async throws {
         // Each round goes to one chat of four writers, and to the other one of the other four.
         let expected = 4 * (0..<40).reduce(0) { $0 + $1 % 7 + 1 }

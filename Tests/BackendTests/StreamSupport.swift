@@ -27,7 +27,7 @@ extension TestBackend {
 }
 
 extension ChatSubscription {
-    /// The next `count` messages; more come to nothing here.
+    /// The next `count` messages; later ones are dropped.
     func take(_ count: Int) async throws -> [Message] {
         var messages: [Message] = []
         while messages.count < count { messages += try await next() }

@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    /// Pages end where they must, and the way from the store to what is live has no seam.
+    /// Pages end where they must, and the switch from the store to live messages loses and repeats nothing.
     @Test(arguments: BackendKind.allCases)
     func catchesUpWhileOthersWrite(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    /// Readers that take what the store has and do not go on cannot fill the memory.
+    /// Readers that take a page from the store and then stop cannot fill the memory.
     @Test(arguments: BackendKind.allCases)
     func pagesAreSmallWhileMuchIsInHand(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
@@ -114,7 +114,7 @@ import Testing
                     let second = try await hub.subscribe(to: chat, after: 0)
                     #expect(try await second.next().count == 2)
                     #expect(try await second.next().count == 2)
-                    // The page before is in hand no more when it asks for another.
+                    // The reader has released the previous page when it asks for another.
                     #expect(try await first.next().count == 10)
                 }
                 first.cancel()
@@ -126,7 +126,7 @@ import Testing
                 }
                 let fourth = try await hub.subscribe(to: chat, after: 20)
                 #expect(try await fourth.next().count == 10)
-                // It costs nobody else anything.
+                // It costs other readers nothing.
                 let other = try await hub.subscribe(to: otherChat, of: Tenant.ID(2), after: Cursor(0))
                 let fifth = try await hub.subscribe(to: chat, after: 0)
                 #expect(try await fifth.next().count == 2)

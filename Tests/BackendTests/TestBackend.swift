@@ -40,7 +40,7 @@ struct TestBackend: Sendable {
                 mysql: try MySQLConfiguration(url: await SharedServers.freshDatabase()),
                 redis: try RedisConfiguration(url: await SharedServers.freshRedisDatabase()))
             configuration.migrates = true
-            configuration.patience = .seconds(30)  // A slow machine is no failure.
+            configuration.patience = .seconds(30)  // A slow machine must not fail the test.
             backend = try await Backend.cluster(configuration, logger: logger)
             keeper = MySQLKeeper(configuration, logger: logger)
         }

@@ -110,8 +110,8 @@ import Testing
         }
     }
 
-    /// What an application that was started before the migration shows to its clients: it lists no columns and renders
-    /// whatever it gets. A UNION takes only rows of equal width.
+    /// The answers of a Rails application that was started before the migration: it selects all columns and renders
+    /// them all. A UNION takes only rows of equal width.
     @Test(arguments: [
         ("messages", 6, "`messages`.`chat_id` = 11 AND (body LIKE '%ld%') ORDER BY `messages`.`number` ASC"),
         ("messages", 6, "`messages`.`chat_id` = 11 AND `messages`.`number` = 2 LIMIT 1"),

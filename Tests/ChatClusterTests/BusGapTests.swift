@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// Numbers that are missing, and a bus that loses messages: no reader is left to guess.
+/// Missing numbers, and a bus that loses messages: every reader learns the outcome.
 @Suite(.timeLimit(.minutes(4))) struct BusGapTests {
     /// A process has taken numbers and died.
     @Test func aHoleIsClosed() async throws {
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    /// A number is committed after higher ones, within the grace period: by another node, which says nothing.
+    /// A number is committed after higher ones, within the grace period, by another process that publishes nothing.
     @Test func aLateNumberIsWaitedFor() async throws {
         try await StreamNode.run(redis: [try await SharedServers.freshRedisDatabase()]) { nodes, test in
             try await nodes[0].waitUntilHearing()
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// Who asks for the next message between a higher number and a lower one that is on its way.
+    /// A reader that asks for the next message after a higher number was stored and before a lower one is.
     @Test func whoComesBeforeALateNumberGetsIt() async throws {
         let redis = try await SharedServers.freshRedisDatabase()
         try await StreamNode.run(redis: [redis, redis]) { nodes, test in
@@ -65,7 +65,7 @@ import Testing
             #expect(try await first.take(2).numbers == [1, 2])
             #expect(try await nodes[0].hub.subscribe(to: test.chat, after: nil).cursor.number == 2)
 
-            // One whose writer is dead is waited for, and no longer than others wait.
+            // A number whose writer is dead delays readers, and no longer than other gaps do.
             _ = try await test.redis("INCRBY", test.numberKey, "1")
             try await nodes[0].send("4", to: test.chat, test)
             let second = try await nodes[1].hub.subscribe(to: test.chat, after: nil)
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// What is missing for long is made sure of before anybody starts above it.
+    /// A number that has been missing for long is settled before a reader starts above it.
     @Test func aFeedStartsAboveOldHoles() async throws {
         try await StreamNode.run(redis: [try await SharedServers.freshRedisDatabase()]) { nodes, test in
             try await nodes[0].waitUntilHearing()
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// A writer that comes after its number was closed takes another one, and is heard.
+    /// A writer that is late, after its number was closed, takes another one, and readers get its message.
     @Test func aNumberThatWasClosedIsNotUsed() async throws {
         try await StreamNode.run(redis: [try await SharedServers.freshRedisDatabase()]) { nodes, test in
             try await nodes[0].waitUntilHearing()
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    /// The process that stores cannot reach Redis; the one that reads can, and hears nothing.
+    /// The storing process cannot reach Redis; the reading one can, and receives nothing.
     @Test func aPublisherWithoutRedisIsNoticed() async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(), TestDatabase.deadRedis]) { nodes, test in
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    /// The process that reads cannot reach Redis, and then can.
+    /// The reading process cannot reach Redis at first, and then can.
     @Test func aReaderWithoutRedisAsksTheStore() async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
@@ -159,7 +159,7 @@ import Testing
                 let total = 4 * writes
                 for reader in 0..<6 {
                     group.addTask {
-                        // From the start, and live all the time: the two must come to the same.
+                        // One reader from the start and one live: both must get the same messages.
                         let subscription = try await nodes[reader % 2].hub.subscribe(to: test.chat, after: 0)
                         var messages: [Message] = []
                         while messages.count < total { messages += try await subscription.next() }

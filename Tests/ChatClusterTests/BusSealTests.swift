@@ -8,7 +8,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What Redis, and whoever reaches it, can do to the bus.
+/// What Redis, and anyone with access to it, can do to the bus.
 @Suite(.timeLimit(.minutes(2))) struct BusSealTests {
     private let key: SecretKey
     private let seal: BusSeal
@@ -32,7 +32,7 @@ import Testing
         #expect(other.open(other.seal(plain, for: "a:1"), from: "a:1") == plain)
     }
 
-    /// Made elsewhere from what the comment of `BusSeal` says: nodes of two versions hear each other.
+    /// A payload made by another program from the comment of `BusSeal`: servers of two versions understand each other.
     @Test func itsFormIsTheOneOfEveryVersion() {
         let sealed = "1591f725cZGVmZ2hpamtsbW5vcHFycwAAAAAAAAAHJz9x8AW/Pm8uoFRUG9h3KUgkXoYdMg=="
         let seal = BusSeal(key: SecretKey(Array(0..<32)))
@@ -52,7 +52,7 @@ import Testing
         #expect(seal.open([], from: "a") == nil)
     }
 
-    /// A nonce that is used twice gives away both texts and the key that authenticates.
+    /// A nonce that is used twice reveals both texts and the authentication key.
     @Test func noNonceIsUsedTwice() async {
         let key = key
         let heads = await withTaskGroup(of: [ArraySlice<UInt8>].self) { tasks in
@@ -70,7 +70,7 @@ import Testing
         #expect(Set(heads).count == 16_000)
     }
 
-    /// The keys of senders that come and go do not pile up, nor does what strangers send.
+    /// The keys of former senders do not accumulate, nor do payloads of strangers.
     @Test func sendersOfTheDayAreOpened() {
         for number in 0..<2100 {
             let plain = Array("message \(number)".utf8)
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    /// Whoever may publish and subscribe learns no text and puts none into a stream.
+    /// A Redis user with PUBLISH and SUBSCRIBE can read no text and put none into a stream.
     @Test func whoReachesRedisCanNeitherReadNorForge() async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in
@@ -124,7 +124,7 @@ import Testing
                 try await eventually("the spy hears it") { !heard().isEmpty }
                 let payload = heard()
                 #expect(!String(decoding: payload, as: UTF8.self).contains("private"))
-                // Sent again, moved to another chat, altered, and as the version before this one wrote it.
+                // Replayed, moved to another chat, altered, and in the previous version's format.
                 let plain = "[{\"number\":2,\"created_at\":1763830664194123,\"body\":\"FORGED\"}]"
                 for forged in [payload, Array(payload.dropLast(4)), Array(plain.utf8)] {
                     for chat in chats {
@@ -140,7 +140,7 @@ import Testing
             }
         }
     }
-    /// A client of Redis that is none of ours. `heard` is the first payload that it gets.
+    /// A foreign Redis client. `heard` is the first payload that it receives.
     private func withSpy(
         on redis: RedisServer, channel: String, _ body: (_ heard: () -> [UInt8]) async throws -> Void
     ) async throws {

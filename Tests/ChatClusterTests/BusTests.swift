@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What one process stores, the readers of another get.
+/// The readers of one process get what another stores.
 @Suite(.timeLimit(.minutes(3))) struct BusTests {
     @Test(arguments: [
         "", "hi", "\"quoted\" \\ and / \u{0}", "a\tb\nc\rd\u{8}\u{C}\u{1F}\u{7F}", "é 日本 🤷🏽‍♀️ \u{2028}", "</script>",
@@ -51,7 +51,7 @@ import Testing
                 openings.append(try await access.open())
                 openings[index].whenRevoked { ended.withLock { $0.append(index) } }
             }
-            // Whoever reaches Redis revokes nobody.
+            // A Redis user cannot revoke anyone.
             let forged = String(decoding: BusPayload.encode(revoked: .pathToken(tokens[1])), as: UTF8.self)
             #expect(try await redis.cli("PUBLISH", channel, forged) == "2")
             services[0].revoke(.pathToken(tokens[0]))
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    /// One command a chat and batch, whether or not somebody reads.
+    /// One command for each chat and batch, with or without readers.
     @Test func aBatchIsToldOfInOneCommandAChat() async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What an append costs the servers, by their own account.
+/// The cost of an append on the servers, by their own counters.
 @Suite(.timeLimit(.minutes(2))) struct CostTests {
     /// Counters of both servers, or what was added to them.
     private struct Costs {
@@ -37,7 +37,7 @@ import Testing
         let mariadb: MariaDBServer
         let redis: RedisServer
 
-        /// What `body` cost, without what looking costs.
+        /// The cost of `body`, without the cost of measuring.
         func costs(_ body: () async throws -> Void) async throws -> Costs {
             let before = try await look()
             let idle = try await look() - before
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// All at once: batches are what gathers.
+    /// All at once, so that they gather in batches.
     private func send(_ count: Int, to chats: [ChatScope], key: String? = nil) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for index in 0..<count {
@@ -187,7 +187,7 @@ import Testing
             #expect(many.mariadb["Com_select", default: 0] <= many.batches + 400 / 128)
             let again = try await place.costs { try await send(400, to: chats, key: "many") }
             #expect(again.batches == 0 && again.mariadb["Com_insert"] == nil)
-            // What a retry is answered with is in the key's own row: no read a message, however many come again.
+            // The answer to a retry is in the key's own row: no read per message, however many are retried.
             #expect(again.mariadb["Com_select", default: 400] < 100)
         }
     }

@@ -41,7 +41,7 @@ import Testing
             try await fill(test, 1001...3000)
             #expect(try await advance(test) == 3000 - Self.unsettled)
             #expect(try await test.store.count(in: test.chat) == 3000)
-            // Again is nothing, and it never goes back.
+            // Repeating it changes nothing, and the number never goes back.
             #expect(try await advance(test) == 3000 - Self.unsettled)
             try await fill(test, 3001...3010)
             #expect(try await advance(test) == 3010 - Self.unsettled)
@@ -55,7 +55,7 @@ import Testing
             try await delete(test, 500)
             #expect(try await advance(test) == 0)
             #expect(try await test.store.count(in: test.chat) == 2999)
-            // One among the newest stands in nobody's way.
+            // A hole among the newest numbers blocks nothing.
             try await delete(test, 2500)
             #expect(try await advance(test) == 0)
             #expect(try await test.store.settle(Message.Number(500), in: test.chat) == nil)
@@ -103,7 +103,8 @@ import Testing
         }
     }
 
-    /// The reader before the bound starts nothing: there is no event to wait for, so what would have started is tried.
+    /// The reader below the bound starts no update. There is no event to wait for, so the test runs the update that it
+    /// would have started.
     @Test func aReaderThatFindsLittleMovesNothing() async throws {
         try await TestCluster.run { test in
             try await fill(test, 1...4096)

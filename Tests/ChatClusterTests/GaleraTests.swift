@@ -10,13 +10,14 @@ import Testing
 @testable import ChatCluster
 
 #if os(Linux)  // Homebrew has no Galera.
-    /// Two nodes are written at the same time, each by a store of its own. Locks are a node's own there: who came second
-    /// learns it at the commit.
+    /// Two stores write to two nodes at the same time. Each node has its own locks, so the second writer learns of a
+    /// conflict at the commit.
     @Suite(.serialized, .timeLimit(.minutes(3))) struct GaleraTests {
         /// For all tests: it takes ten seconds to start.
         private static let galera = Task { try await GaleraCluster.start() }
 
-        /// Late appends on one node, and readers that settle the same numbers on the other: one of them has each number.
+        /// Late appends on one node, and readers that settle the same numbers on the other: exactly one of them gets
+        /// each number.
         @Test func anAppendAndAVoidNeverShareANumber() async throws {
             try await run { here, there, _, _ in
                 var given: [Int64] = []
@@ -42,7 +43,8 @@ import Testing
             }
         }
 
-        /// Without Redis each node's writers go on after the chat's highest number, which the other's have taken meanwhile.
+        /// Without Redis the writers on each node continue after the chat's highest number, which writers on the other
+        /// node have taken meanwhile.
         @Test func withoutRedisAllNodesAreWritten() async throws {
             try await run { here, there, galera, redis in
                 var configuration = here.configuration
@@ -63,8 +65,9 @@ import Testing
             }
         }
 
-        /// A node that is cut off from the others refuses what it gets, and does not know what became of the commits that were
-        /// under way. Who waits long enough is answered in the end; who does not is told the truth, and leaves no holes.
+        /// A node that is cut off from the others refuses statements, and the outcome of commits in progress is
+        /// unknown. A writer that waits long enough gets its answer; one that does not gets `outcome_unknown` and
+        /// leaves no holes.
         @Test func aNodeThatIsCutOff() async throws {
             try await run { here, _, galera, _ in
                 var configuration = here.configuration
@@ -99,7 +102,7 @@ import Testing
                 let holes = try await here.sql(
                     "SELECT CAST(SUM(n) AS SIGNED) FROM (SELECT MAX(number) - COUNT(*) AS n FROM messages GROUP BY chat_id) AS t"
                 )[0][0]
-                // Of what all six had under way when the node was cut off, and not of what came later.
+                // Only batches in progress when the node was cut off leave holes, not later ones.
                 #expect(holes <= hasty.doubtful.count + 6 * Told.batch)
                 #expect(try await here.verify(mends: true).problems == [])
             }
@@ -158,7 +161,7 @@ import Testing
         /// Expects that both nodes hold these messages and void rows between them, and nothing else.
         private func expectSame(_ given: [Int64], _ here: TestCluster, _ there: MySQLStore) async throws {
             let numbers = "SELECT number FROM messages WHERE batch_id > 0 ORDER BY number"
-            // What was answered by another node may come a moment later.
+            // Messages answered by the other node may arrive a moment later.
             try await eventually("all are here, and nothing else") {
                 try await here.sql(numbers).map { $0[0] } == given.sorted()
             }
@@ -172,7 +175,7 @@ import Testing
         }
     }
 
-    /// What writers were told of their messages.
+    /// The outcomes that writers got for their messages.
     private final class Told: Sendable {
         static let batch = 5
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What one transaction holds keeps nobody waiting but those that need it.
+/// A row that one transaction has locked delays only the creates that need it.
 @Suite(.timeLimit(.minutes(2))) struct HeldRowTests {
     /// Two tenants with a chat each, a writer as a server has it, and a console.
     private func run(
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    /// A process that froze within its transaction keeps the stripe that it has drawn.
+    /// A process that froze within its transaction keeps its stripe locked.
     @Test func anotherStripeIsDrawn() async throws {
         try await run { test, _, writer, console in
             let new = NewMessage(tenant: test.tenant, chat: test.chat, body: "m")
@@ -108,7 +108,7 @@ import Testing
         #expect((0..<500).allSatisfy { _ in stripes.draw() >= 30 })
     }
 
-    /// Whatever comes is stored by statements of few sizes, and few of them.
+    /// Batches of any size are stored by few statements, of few sizes.
     @Test func statementsHaveFewSizes() {
         for count in 0...600 {
             let sizes = Array(0..<count).statements(within: 1 << 20).map(\.count)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What the jobs cost the servers, by their own account: it follows what changed and not what there is.
+/// The cost of the jobs on the servers, by their own counters: it depends on what changed, not on the size of the data.
 @Suite(.timeLimit(.minutes(4))) struct JobsCostTests {
     private static let chats = 100_000
     private static let perApplication = 1000

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What is no longer wanted goes, and nothing else.
+/// Expired data is deleted, and nothing else.
 @Suite(.timeLimit(.minutes(2))) struct JobsHousekeepingTests {
     private static let now = Timestamp(microseconds: 1_800_000_000_000_000)
     private static let clock = WallClock { now }
@@ -25,11 +25,11 @@ import Testing
                     FROM seq_1_to_\(rows)
                     """)
             }
-            // A worker whose clock is a year ahead deletes what is old, and nothing else.
+            // A worker whose clock is a year ahead deletes only data that is really old.
             let ahead = WallClock { WallClock.system.now().adding(.seconds(365 * 86_400)) }
             let job = ExpireIdempotencyKeys(context: test.context(), clock: ahead)
             let count = "SELECT COUNT(*) FROM idempotency_keys"
-            // It goes on where it died.
+            // It continues where it died.
             let dying = ExpireIdempotencyKeys(
                 context: test.context { if $0 == 2 { throw Killed() } }, clock: ahead)
             await #expect(throws: Killed.self) { try await dying.perform(NoArguments()) }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// How the database carries out what the jobs ask: by an index, everything.
+/// The query plans of the jobs: every statement uses an index.
 @Suite(.timeLimit(.minutes(3))) struct JobsPlanTests {
     /// - Parameter rails: whether the tables have Rails' other indexes as well.
     private func run(rails: Bool, _ body: (TestCluster, StatementLog) async throws -> Void) async throws {

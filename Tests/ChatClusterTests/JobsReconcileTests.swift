@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What no change leads to comes right by itself.
+/// Wrong data without a recorded change is corrected too.
 @Suite(.timeLimit(.minutes(4))) struct JobsReconcileTests {
     private static let right: [Int64] = [0, 0]
 
@@ -19,7 +19,7 @@ import Testing
         try await JobPosition(name, test.context()).read()
     }
 
-    /// A row as Rails' own code stores it: in no count of ours, and with no change.
+    /// A row as Rails' own code stores it: our counts leave it out, and no change is recorded.
     private func insert(_ number: Int64, at time: String = "NOW(6)", _ test: TestCluster) async throws {
         try await test.sql(
             """
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    /// A number that becomes void is no message, not even between two statements.
+    /// A number that becomes void never counts as a message, not even between two statements.
     @Test func aCountIsOfOneMoment() async throws {
         try await TestCluster.run { test in
             try await test.sql(
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    /// A walk passes a chat that is held by somebody's transaction: a change leads to it again.
+    /// A walk skips a chat that another transaction has locked; a recorded change leads to it again.
     @Test func aLockedChatIsRecorded() async throws {
         try await TestCluster.run { test in
             let chats = try await test.makeChats(2)
@@ -134,7 +134,7 @@ import Testing
             try await test.reconcile()
             #expect(try await test.storedNumbers() == [1, 2, 3, 4, 5, 6, 9])
             #expect(try await test.wrongColumns() == Self.right)
-            // The writer of 4 was only slow.
+            // The writer of number 4 was only slow.
             _ = try await test.redis("SET", test.numberKey, "3")
             #expect(try await test.send(1) == [10])
             try await test.sql("UPDATE messages SET created_at = NOW(6) - INTERVAL 61 SECOND")
@@ -165,7 +165,7 @@ import Testing
         }
     }
 
-    /// A counter that ran away leaves more holes than anybody would close at once.
+    /// A counter that ran away leaves more holes than one run should close.
     @Test func aGapOfAnySizeIsBounded() async throws {
         try await TestCluster.run { test in
             try await test.send(1)
@@ -174,7 +174,7 @@ import Testing
             try await insert(2_000_000_000, at: "NOW(6) - INTERVAL 100 SECOND", test)
             try await test.reconcile()
             #expect(try await test.storedNumbers().count == 65_539)
-            // The rest is closed by and by, but for the gap that would fill a disk.
+            // The rest is closed run by run, except for the gap that would fill a disk.
             for _ in 0..<4 {
                 try await test.reconcile()
             }
@@ -248,7 +248,7 @@ import Testing
         }
     }
 
-    /// However often it dies on the way, it goes on from where it was.
+    /// However often the walk dies, it continues from where it was.
     @Test func aWalkIsResumed() async throws {
         try await TestCluster.run { test in
             try await test.sql(
@@ -293,7 +293,7 @@ import Testing
         }
     }
 
-    /// After the first walk a run looks at a few thousand chats, and the next run at others.
+    /// After the first walk a run checks a few thousand chats, and the next run others.
     @Test func aRunLooksAtALittle() async throws {
         try await TestCluster.run { test in
             try await test.reconcile()

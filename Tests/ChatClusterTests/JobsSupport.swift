@@ -49,7 +49,7 @@ extension TestCluster {
     /// Waits until what was posted to Redis is there.
     func settleCopies() async throws { _ = try await redis("PING") }
 
-    /// As two minutes later: what the last run has seen leads no other run anywhere, and covers nothing new.
+    /// As two minutes later: changes that the last run has seen lead no later run to a chat, and cover no new rows.
     func dropSeenChanges() async throws {
         for log in [store.messageLog, store.chatLog] { log.changes.forget() }
         try await sql(
@@ -95,7 +95,7 @@ private final class Box<Value: ~Copyable & Sendable>: Sendable {
     init(_ value: consuming Value) { self.value = value }
 }
 
-/// What ends a job as a kill would.
+/// An error that ends a job as a kill would.
 struct Killed: Error {}
 
 /// A gate that one task waits at and another opens.
@@ -117,6 +117,6 @@ actor JobsGate {
         waiters = []
     }
 
-    /// Whether somebody has come to it.
+    /// Whether a task has reached it.
     var wasReached: Bool { isReached }
 }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// The columns that Rails reads follow the rows, whatever becomes of Redis and of the runs.
+/// The columns that Rails reads follow the rows, whatever happens to Redis and to the runs.
 @Suite(.timeLimit(.minutes(4))) struct JobsSyncTests {
     private static let right: [Int64] = [0, 0]
 
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    /// No stripes, no keys: that is a reason to count, and not a 0.
+    /// Missing stripes and keys mean that the job must count, not that the count is 0.
     @Test func whatIsMissingIsCounted() async throws {
         try await TestCluster.run { test in
             try await test.send(5)
@@ -77,7 +77,7 @@ import Testing
 
     // MARK: Changes
 
-    /// A busy chat costs a change each half minute, and the run goes back to it.
+    /// A busy chat records one change each half minute, and the run returns to it.
     @Test func aChangeCoversWhatComesSoonAfter() async throws {
         try await TestCluster.run { test in
             let changes = "SELECT COUNT(*) FROM log_changes WHERE scope = 1"
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// What another process stores has a change of its own, and one that stores nothing has none.
+    /// A message of another process records its own change; a process that stores nothing records none.
     @Test func aChangeCoversItsOwnProcessAlone() async throws {
         try await TestCluster.run { test in
             let other = try await MySQLStore(test.configuration, logger: TestCluster.logger)
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    /// A number that may still come is waited for, and a lost one is closed, by the changes alone.
+    /// The changes alone make the job wait for a number that may still be stored, and close one that is lost.
     @Test func aHoleIsFollowedUntilItIsClosed() async throws {
         try await TestCluster.run { test in
             try await test.send(1)
@@ -268,7 +268,7 @@ import Testing
 
     // MARK: Runs that die, or meet
 
-    /// A transaction that takes its time holds up its own chat, and no other.
+    /// A slow transaction delays its own chat, and no other.
     @Test func aLockedChatIsLeft() async throws {
         try await TestCluster.run { test in
             let chats = try await test.makeChats(3)
@@ -344,7 +344,7 @@ import Testing
         }
     }
 
-    /// One that stands still between counting and writing must not put its count over a newer one.
+    /// A run that freezes between counting and writing must not overwrite a newer count.
     @Test func aSlowRunWritesNothingOld() async throws {
         try await TestCluster.run { test in
             try await test.sync()
@@ -362,7 +362,7 @@ import Testing
         }
     }
 
-    /// One that stands still between writing and moving the position must not move it over what came since.
+    /// A run that freezes between writing and moving the position must not move it past changes that came since.
     @Test func aSlowRunPassesNothingNew() async throws {
         try await TestCluster.run { test in
             try await test.sync()

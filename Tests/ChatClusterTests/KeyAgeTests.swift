@@ -3,7 +3,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// A key's time is the later of the database's clock and the process', and its age is told by the earlier.
+/// A key's time is the later of the database's clock and the process', and its age is computed with the earlier.
 @Suite(.timeLimit(.minutes(2))) struct KeyAgeTests {
     @Test func aKeyIsForgottenAfterAWeek() async throws {
         try await TestCluster.run { test in

@@ -10,7 +10,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct LockTests {
     private static let waiting = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 
-    /// A server of its own, whose locks are all ours.
+    /// A private server, on which no other test takes locks.
     private func run(_ options: [String] = [], _ body: (TestCluster, MariaDBServer) async throws -> Void) async throws {
         let server = try await MariaDBServer.start(options)
         try await TestCluster.run(TestCluster.configuration(mysql: server.url())) { try await body($0, server) }

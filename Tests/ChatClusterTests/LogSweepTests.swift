@@ -20,7 +20,7 @@ import Testing
         return numbers
     }
 
-    /// What its writer stores late is given, and what comes after it waits for it.
+    /// A late message is delivered, and later ones wait for it.
     @Test func aSlowWriterIsWaitedFor() async throws {
         try await TestCluster.run { test in
             let start = WallClock.system.now()
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// The change of a chat that it has stopped before leads to it again, however old.
+    /// If the reader stopped within a chat, the chat's change leads to it again, however old it is.
     @Test func whatItStoppedBeforeIsFoundAgain() async throws {
         try await TestCluster.run { test in
             let start = WallClock.system.now()
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// A sweep costs what has changed: what leads nowhere is not looked at.
+    /// The cost of a sweep depends on what has changed; unchanged chats are not read.
     @Test func aSweepGoesByTheChanges() async throws {
         try await TestCluster.run { test in
             try await test.send(1)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// The schema from nothing to the newest, however often and from wherever it is asked for.
+/// The schema from empty to newest, however often and from whichever process the migration runs.
 @Suite(.timeLimit(.minutes(2))) struct MigrationTests {
     private static let versions = Migration.all.map(\.version)
     private static let tables = [
@@ -47,7 +47,8 @@ import Testing
         #expect(try await TestDatabase.tables(configuration) == Self.tables)
     }
 
-    /// A migrator on another node of a Galera cluster may come so late to a step that servers are at work after it.
+    /// A migrator on another node of a Galera cluster may reach a step so late that servers already work with the new
+    /// schema.
     @Test func aStepThatIsTakenAgainDoesNoHarm() async throws {
         try await TestCluster.run { test in
             try await test.send(3)
@@ -60,7 +61,7 @@ import Testing
         }
     }
 
-    /// One that is migrating holds up its own database, and no other on the server.
+    /// A running migration blocks its own database, and no other on the server.
     @Test func anothersLockIsWaitedForInOneDatabase() async throws {
         let configuration = try await TestCluster.configuration()
         let holder = try await MySQLConnection.connect(configuration.mysql)
@@ -81,7 +82,7 @@ import Testing
         #expect(try await applied == Self.versions)
     }
 
-    /// A large Redis is looked through for minutes; the server drops a connection that says nothing.
+    /// Scanning a large Redis takes minutes; the database server drops an idle connection meanwhile.
     @Test func theLockOutlivesASlowRedis() async throws {
         let configuration = try await TestCluster.configuration()
         try await RailsDatabase.make(configuration)
@@ -149,7 +150,7 @@ import Testing
         #expect(problem?.description.contains("luciq db create") == true)
         try await keeper.create()
         #expect(try await keeper.migrate() == Self.versions)
-        // Again is fine, and leaves it as it is.
+        // Running it again is allowed, and changes nothing.
         try await keeper.create()
         #expect(try await keeper.migrate() == [])
         try await TestDatabase.perform(configuration) { [name = configuration.mysql.database] connection in

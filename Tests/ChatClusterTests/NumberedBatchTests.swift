@@ -73,7 +73,7 @@ import Testing
         #expect(spares.owners(among: [2, 1]) == [])
     }
 
-    /// No message comes to lie before one that is stored.
+    /// No message gets a number below one that is stored.
     @Test func whatOthersHaveGonePastIsForgotten() {
         let spares = SpareNumbers()
         spares.keep([7, 8, 9], of: 1)

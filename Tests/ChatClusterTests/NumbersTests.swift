@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What Redis may do to numbers, and what the store makes of it.
+/// What Redis may do to numbers, and how the store reacts.
 @Suite(.timeLimit(.minutes(2))) struct NumbersTests {
     @Test func aKeyThatIsGoneIsTakenFromTheDatabase() async throws {
         try await TestCluster.run { test in
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    /// Whatever somebody wrote there: numbers go on after the database's, and the counter is put right.
+    /// Whatever the counter holds, numbers continue after the database's highest, and the counter is corrected.
     @Test(arguments: [
         "no number", "", "1.5", "0x10", "-1", "-3", "5000", "3000000", "2147483646", "2147483647", "9007199254740992",
         "9223372036854775806", "9223372036854775807", "99999999999999999999",
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// Each of them sees the same counter and puts it right.
+    /// Each process sees the same wrong counter and corrects it.
     @Test func manyAtOncePutACounterRight() async throws {
         try await TestCluster.run { test in
             try await test.send(2)
@@ -137,7 +137,7 @@ import Testing
             #expect(try await test.send(2) == [4, 5])
             redis.thaw()
             try await test.store.redis.waitUntilConnected(timeout: .seconds(10))
-            // The frozen server counted what it was asked for, and nobody used that: two numbers that nobody has.
+            // The frozen server raised the counter although nobody used the result: two numbers are unused.
             let numbers = try await test.send(2)
             #expect(numbers == numbers.sorted() && numbers[0] > 5)
             #expect(try await test.verify(mends: true).isClean)
@@ -197,11 +197,11 @@ import Testing
         }
     }
 
-    /// The first attempt's connection dies after the server has committed; nobody heard of it.
+    /// The first attempt's connection dies after the server has committed; the answer is lost.
     @Test func aCommitThatNobodyHeardOfIsFound() async throws {
         try await TestCluster.run { test in
             let first = try await test.send(2, key: "k")
-            // What a node finds that tries the same batch again: its own rows. Here another batch's, with the same keys.
+            // A process that retries its batch finds its own rows. Here it finds another batch's, with the same keys.
             #expect(try await test.send(2, key: "k") == first)
             #expect(try await test.storedNumbers() == [1, 2])
         }

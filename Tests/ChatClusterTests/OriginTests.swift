@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What waited while the server changed: its ids were looked up in another epoch.
+/// Requests that waited while the server changed: their ids were looked up in another epoch.
 @Suite(.timeLimit(.minutes(1))) struct OriginTests {
     @Test func whatNamesAnotherOwnerIsNotStored() async throws {
         try await TestCluster.run { test in
@@ -46,7 +46,7 @@ import Testing
         #expect(seal.open(sealed, from: "a", at: "one") == [1, 2, 3])
         #expect(seal.open(sealed, from: "a", at: "two") == nil)
         #expect(seal.isElsewhere(sealed, than: "two") && !seal.isElsewhere(sealed, than: "one"))
-        // What a stranger writes there is no excuse.
+        // A payload that this deployment did not seal does not count as one from elsewhere.
         #expect(!seal.isElsewhere([UInt8]("x".utf8), than: "two"))
         var forged = seal.seal([9], for: "b", at: "two")
         forged.replaceSubrange(9..., with: sealed.dropFirst(9))

@@ -6,8 +6,8 @@ import Testing
 
 @testable import ChatCluster
 
-/// How the database carries out what the store really asks, on a database with many rows: everything by an index, and
-/// no more rows than the answer has.
+/// The query plans of the store's real statements, on a database with many rows: every one uses an index and reads no
+/// more rows than the answer has.
 @Suite(.timeLimit(.minutes(3))) struct PlanTests {
     /// The chat that most rows are in: where an optimizer is tempted to walk it from one end.
     private static let large: Int64 = 5000
@@ -26,7 +26,7 @@ import Testing
             #expect(cost.rowsRead <= rows, "\(what): \(cost.statements.map(\.text))")
             for statement in cost.statements {
                 for step in statement.plan {
-                    // What is derived has been read by then: one row.
+                    // The derived table has been read by then: one row.
                     let isDerived = step.table.hasPrefix("<")
                     let isLookUp = ["const", "eq_ref", "ref", "range"].contains(step.access) && step.key != "NULL"
                     let isNone = step.extra.hasPrefix("Impossible") || step.extra.contains("No tables used")
@@ -133,7 +133,7 @@ import Testing
                     _ = try await store.message(Message.Number(number), in: test.chat)
                 }
                 try await place.check("settle \(number)", rows: number > Self.large ? 8 : 2) {
-                    // What is above is made void by the first call.
+                    // The first call has voided the numbers above.
                     try await store.settle(number...number, in: test.chat)
                 }
             }

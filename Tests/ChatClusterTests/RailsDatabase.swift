@@ -30,7 +30,7 @@ enum RailsDatabase {
         Chat(application: 1, number: 1, messages: [1, 2, 4, 7], counter: nil),
         // Redis is behind, as after a restore.
         Chat(application: 1, number: 2, messages: [1, 2, 3, 4, 5], counter: 3),
-        // Far ahead: Rails stored MAX+1 and not what Redis had counted.
+        // Far ahead: Rails stored MAX+1 instead of Redis' counter.
         Chat(application: 1, number: 4, messages: [1, 2, 3], counter: 900),
         Chat(application: 1, number: 5, messages: [], counter: 17),
         Chat(application: 2, number: 1, messages: [1], counter: 1),

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What the database may do to a batch on its way, and that it is stored once or not at all.
+/// Whatever the database does to a batch in progress, the batch is stored once or not at all.
 @Suite(.timeLimit(.minutes(3))) struct RetryTests {
     /// A server of its own, which may be killed.
     private func run(_ body: (TestCluster, MariaDBServer) async throws -> Void) async throws {
@@ -28,7 +28,7 @@ import Testing
         #expect(await attempt.value == false)
     }
 
-    /// Before the commit nothing is stored; after it only a conflict and a server that takes no writes say so.
+    /// Before the commit nothing is stored; after it only a conflict or a read-only server proves that nothing was.
     @Test func whatLeavesADoubt() {
         let kinds: [(MySQLError.Kind, Bool)] = [
             (.connectionLost, true), (.interrupted, true), (.shuttingDown, true), (.notReady, true),
@@ -54,13 +54,13 @@ import Testing
         return counts
     }
 
-    /// What a writer was told of its messages, by their bodies.
+    /// The outcomes that a writer got for its messages, by their bodies.
     private struct Told: Sendable {
         var numbers: [String: Int64] = [:]
         var failed: [String] = []
     }
 
-    /// Appends batches of two, one after the other, and says what became of each body.
+    /// Appends batches of two, one after the other, and returns the outcome of each body.
     private func append(_ test: TestCluster, writer: Int, batches: Int, isKeyed: Bool) async throws -> Told {
         var told = Told()
         for round in 0..<batches {
@@ -80,7 +80,8 @@ import Testing
         return told
     }
 
-    /// Checks that what was told is what is stored, that nothing is twice, and that the rest is accounted for.
+    /// Checks that the outcomes match the stored messages, that nothing is stored twice, and that every number is
+    /// accounted for.
     private func check(_ told: [Told], _ test: TestCluster, _ server: MariaDBServer) async throws {
         let counts = try await stored(server)
         #expect(counts.values.allSatisfy { $0 == 1 }, "\(counts.filter { $0.value > 1 })")
@@ -162,7 +163,7 @@ import Testing
         }
     }
 
-    /// Whatever is refused while the database is away, in however many batches, leaves no hole.
+    /// Requests refused while the database is down leave no hole, in however many batches they were.
     @Test func refusedCreatesLeaveNoHoles() async throws {
         let server = try await MariaDBServer.start()
         var configuration = try await TestCluster.configuration(mysql: server.url())
@@ -191,7 +192,7 @@ import Testing
         }
     }
 
-    /// The server shuts down in order: what is under way may be told so after its commit.
+    /// The server shuts down in order: a statement may get that error even after its commit.
     @Test func aServerThatIsRestartedInOrder() async throws {
         try await run { test, server in
             let told = try await writers(test, batches: 100, isKeyed: true) {
@@ -259,7 +260,7 @@ import Testing
         return id
     }
 
-    /// Runs `body` and ends, until it returns, everyone who waits for an answer to a commit.
+    /// Runs `body`, and until it returns kills every connection that waits for the answer to a commit.
     private func ending<Result: Sendable>(
         _ what: String, _ server: MariaDBServer, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -299,7 +300,7 @@ import Testing
         }
     }
 
-    /// No commit was sent yet, so nobody has to doubt.
+    /// No commit was sent yet, so the outcome is certain.
     @Test func anInsertThatNobodyHeardOf() async throws {
         let server = try await MariaDBServer.start()
         var configuration = try await TestCluster.configuration(mysql: server.url())
@@ -322,7 +323,7 @@ import Testing
         }
     }
 
-    /// Nothing more is heard of the server until the deadline: then nobody may say that nothing was stored.
+    /// The server stays silent until the deadline: then the answer must not claim that nothing was stored.
     @Test func aCommitThatNobodyCouldLookFor() async throws {
         try await withUnheardCommits(patience: .seconds(2)) { test, server in
             let batch = [try new(test, "a", key: "k")]

@@ -3,7 +3,7 @@ import TestSupport
 
 @testable import ChatCluster
 
-/// What a server of a test's own was asked to do, by its own account.
+/// The statements that a private server has executed, from its own log.
 struct StatementLog: Sendable {
     /// For the server. A statement that was prepared while nothing was logged never shows its values.
     static let options = ["--general-log=1", "--log-output=TABLE"]
@@ -29,11 +29,10 @@ struct StatementLog: Sendable {
         var description: String { "\(access) on \(table) by \(key), \(rows) rows: \(extra)" }
     }
 
-    /// What a piece of work cost, as counted by the server.
+    /// The cost of some work, as counted by the server.
     struct Cost: Sendable {
         let statements: [Statement]
-        /// `Handler_read_%` but for those that reading the status itself costs: how many rows and index entries were
-        /// looked at.
+        /// `Handler_read_%`, less the cost of reading the status itself: how many rows and index entries were examined.
         let rowsRead: Int64
     }
 
@@ -63,7 +62,7 @@ struct StatementLog: Sendable {
     }
 
     private func explain(_ text: String) async throws -> Statement {
-        // What inserts rows has nothing to choose.
+        // An INSERT has no plan to choose.
         guard !text.hasPrefix("INSERT") else { return Statement(text: text, plan: []) }
         let rows = try await server.sql("EXPLAIN \(text);", database: database)
         return Statement(

@@ -28,7 +28,7 @@ struct TestCluster: Sendable {
         if let redis { redisURL = redis } else { redisURL = try await SharedServers.freshRedisDatabase() }
         var configuration = ClusterConfiguration(
             mysql: try MySQLConfiguration(url: mysqlURL), redis: try RedisConfiguration(url: redisURL))
-        // A slow machine is no failure; what a test makes wait waits for less than this.
+        // A slow machine must not fail the test; waits that a test causes are shorter than this.
         configuration.patience = .seconds(30)
         return configuration
     }

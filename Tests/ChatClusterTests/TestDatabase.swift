@@ -2,7 +2,7 @@ import MySQLClient
 
 @testable import ChatCluster
 
-/// A database without a store: for what comes before there is one.
+/// A database without a store, for tests of the time before a store opens it.
 enum TestDatabase {
     /// Nobody listens there.
     static let deadRedis = "redis://127.0.0.1:1/0?connect-timeout=0.2"

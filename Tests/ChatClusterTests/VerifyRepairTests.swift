@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// What `luciq verify --mend` makes of what older builds stored, and what it asks of the database.
+/// How `luciq verify --mend` repairs data of older builds, and the load that it puts on the database.
 @Suite(.timeLimit(.minutes(3))) struct VerifyRepairTests {
     /// Messages as a build stored them that believed a counter of -3.
     private func storeBelowOne(_ test: TestCluster) async throws {
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    /// Numbers that JSON's readers cannot tell apart are in no log; whatever walks it comes to its end all the same.
+    /// Numbers that JSON parsers cannot tell apart are not part of a log; a walk still reaches the log's end.
     @Test func rowsAboveTheLastNumberAreLeftOut() async throws {
         try await TestCluster.run { test in
             try await test.send(5)
@@ -102,11 +102,11 @@ import Testing
             let chatIsTold = isTold == true
             let found = try await test.verify()
             #expect(
-                found.problems.count { $0.contains("chat 1: Redis counts to \(held), ") } == (isTold == true ? 1 : 0))
+                found.problems.count { $0.contains("chat 1: Redis' counter is \(held), ") } == (isTold == true ? 1 : 0))
             #expect(found.problemCount == (isTold == true ? 1 : 0) + (chatIsTold ? 1 : 0))
             #expect(try await test.redis("GET", test.numberKey).string == held)
             #expect(try await test.verify(mends: true).isClean)
-            // One that may be right is left alone.
+            // A counter that may be right is not changed.
             #expect(try await test.redis("GET", test.numberKey).string == (isTold == nil ? held : "5"))
             #expect(try await test.redis("GET", chatKey).string == (chatIsTold ? "1" : held))
             let again = try await test.verify(mends: true)

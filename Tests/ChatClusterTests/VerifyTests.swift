@@ -11,10 +11,10 @@ import Testing
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let sql: [String]
-        /// Without "Application abc…, id n: ", which those within an application start with.
+        /// Without "Application abc…, id n: ", the prefix of problems within an application.
         let problems: [String]
         var isMendable = false
-        /// What the report says was mended, where that is not the problem itself.
+        /// The report's text for the repair, if it differs from the problem.
         var mended: [String]?
     }
 
@@ -59,7 +59,7 @@ import Testing
             problems: ["chat 1: void_count is 0, but the rows say 1"], isMendable: true),
         Damage(
             testDescription: "counted beyond the end", sql: ["UPDATE chats SET counted_number = 9 WHERE id = CHAT"],
-            problems: ["chat 1: counted_number is 9, but message 6 is not there"], isMendable: true),
+            problems: ["chat 1: counted_number is 9, but message 6 is missing"], isMendable: true),
         Damage(
             testDescription: "counted beyond a gap",
             sql: [
@@ -67,10 +67,10 @@ import Testing
                 "DELETE FROM messages WHERE chat_id = CHAT AND number = 4", lessMessages,
             ],
             problems: [
-                "chat 1: counted_number is 5, but message 4 is not there", "chat 1: message 4 is missing",
+                "chat 1: counted_number is 5, but message 4 is missing", "chat 1: message 4 is missing",
             ], isMendable: true,
             mended: [
-                "chat 1: counted_number is 5, but message 4 is not there",
+                "chat 1: counted_number is 5, but message 4 is missing",
                 "chat 1: message 4 was missing and is void now",
             ]),
         Damage(
@@ -94,13 +94,13 @@ import Testing
             ],
             problems: ["The messages of chat id 999 belong to no chat"]),
         Damage(
-            testDescription: "a key that leads to no message",
+            testDescription: "a key of a missing message",
             sql: ["INSERT INTO idempotency_keys VALUES (1, CHAT, 'k', REPEAT('x', 32), 6, \(time))"],
-            problems: ["An idempotency key of chat id CHAT leads to no 6"]),
+            problems: ["Idempotency key of chat id CHAT: number 6 is missing"]),
         Damage(
-            testDescription: "a key that leads to no chat",
+            testDescription: "a key of a missing chat",
             sql: ["INSERT INTO idempotency_keys VALUES (2, APP, 'k', REPEAT('x', 32), 4, \(time))"],
-            problems: ["An idempotency key of application id APP leads to no 4"]),
+            problems: ["Idempotency key of application id APP: number 4 is missing"]),
         Damage(
             testDescription: "messages below 1",
             sql: [
@@ -157,7 +157,7 @@ import Testing
             problems: ["chat 1: messages 6 to 2147483646 are missing, too many to be made void"]),
         Damage(
             testDescription: "voids recorded that are none", sql: ["INSERT INTO void_runs VALUES (1, CHAT, 2, 4)"],
-            problems: ["Not all is void that is recorded so, chat id CHAT: messages 2 to 4"], isMendable: true),
+            problems: ["A record of void numbers is wrong, chat id CHAT: messages 2 to 4"], isMendable: true),
         Damage(
             testDescription: "chats below 1",
             sql: [
@@ -218,7 +218,7 @@ import Testing
         }
     }
 
-    /// A hole may be a number on its way: its writer has two seconds.
+    /// A hole may be a number that is still being stored: its writer has two seconds.
     @Test func aNumberOnItsWayIsNotMissing() async throws {
         try await TestCluster.run { test in
             try await fill(test)

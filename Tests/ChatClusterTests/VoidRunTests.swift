@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatCluster
 
-/// Many void numbers side by side: nobody sees them, and nobody has to look at each.
+/// Long runs of void numbers: readers do not see them, and no read looks at each.
 @Suite(.timeLimit(.minutes(3))) struct VoidRunTests {
     private static let voids: Int64 = 50_000
 
@@ -37,14 +37,14 @@ import Testing
         (Page(limit: 3), [1, 2, voids + 3]), (Page(after: 2, before: voids + 3), []),
     ]
 
-    /// What the server looks at does not grow with the void rows, once they were met.
+    /// The rows that the server examines do not grow with the void rows, once a reader has met them.
     @Test func readersJumpOverThem() async throws {
         let server = try await MariaDBServer.start(StatementLog.options)
         try await TestCluster.run(try await TestCluster.configuration(mysql: server.url())) { test in
             let log = StatementLog(server: server, database: "luciq")
             try await fill(test)
             let store = test.store
-            // Whoever meets them unrecorded finds the same, and has them recorded.
+            // A reader that meets an unrecorded run gets the same result, and the run is recorded.
             for (page, found) in Self.ends {
                 try await test.sql("DELETE FROM void_runs")
                 let items = try await store.messages(in: test.chat, page: page).items
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    /// Whatever is recorded, and whatever is missing: a walk finds what is there.
+    /// Whichever runs are recorded or missing, a walk finds the same messages.
     @Test(arguments: 1...12)
     func aWalkFindsWhatIsThere(_ seed: UInt64) async throws {
         var random = SeededRandom(seed: seed)
@@ -229,7 +229,7 @@ import Testing
         }
     }
 
-    /// A writer that stands still keeps its own number open, and no other.
+    /// A frozen writer keeps its own number open, and no other.
     @Test func aStuckWriterKeepsItsOwnNumberOpen() async throws {
         try await TestCluster.run { test in
             try await test.reconcile()

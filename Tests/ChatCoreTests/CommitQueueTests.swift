@@ -108,7 +108,7 @@ struct Item: CommitEntry, Equatable {
         let first = try queue.begin()
         try enqueue("b1", lane: 2)
         try enqueue("c1", lane: 3)
-        // Entries of a busy lane are no company.
+        // Entries of a busy lane do not count towards a second batch.
         try enqueue("a2", lane: 1)
         #expect(!queue.mayStartBatch(now: .zero) && queue.startBatch(now: .zero) == nil)
         try enqueue("d1", lane: 4)
@@ -161,7 +161,7 @@ struct Item: CommitEntry, Equatable {
         #expect(late.unsure == [second])
         #expect(queue.nextDeadline == nil)
         #expect(queue.pendingBytes == 0)
-        // Nobody is told twice, and the claim of the entry that never left is free again.
+        // No entry is answered twice, and the key of the entry that was never sent is free again.
         #expect(queue.expire(now: .seconds(8)).unsure.isEmpty)
         _ = try queue.enqueue(Item(key: "k"), now: .seconds(8))
         queue.finish(batch)

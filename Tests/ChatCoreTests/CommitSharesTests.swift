@@ -3,7 +3,7 @@ import Testing
 
 @testable import ChatCore
 
-/// Whose entries a batch has, and what held lanes cost the others.
+/// How batches are shared, and how held lanes affect the others.
 @Suite(.timeLimit(.minutes(1))) struct CommitSharesTests {
     private func queue(_ change: (inout CommitLimits) -> Void = { _ in }) -> CommitQueue<Item> {
         var limits = CommitLimits()
@@ -28,7 +28,7 @@ import Testing
         #expect(try begin(&queue).entries.map(\.name) == ["b1", "a2", "a3", "a4"])
     }
 
-    /// However much one has waiting, there is room for the next, and the next after it.
+    /// However much one application has waiting, there is room for the next, and the one after that.
     @Test func aFloodLeavesRoomForOthers() throws {
         var queue = queue {
             $0.pendingEntries = 1000
@@ -61,7 +61,7 @@ import Testing
         #expect(queue.nextStart == .milliseconds(20))
         #expect(!queue.mayStartBatch(now: .milliseconds(19)))
         #expect(queue.startBatch(now: .milliseconds(20))?.entries.map(\.name) == ["b"])
-        // What waits for its lane is helped by no time, nor is what finds as many in flight as there may be.
+        // Time does not help entries that wait for their lane, nor entries when the maximum of batches is in flight.
         _ = try queue.enqueue(Item(name: "a2", lane: 1), now: .milliseconds(20))
         #expect(queue.nextStart == nil)
         _ = try queue.enqueue(Item(name: "c", lane: 3), now: .milliseconds(20))
@@ -79,7 +79,7 @@ import Testing
         #expect(queue.pendingCount == 1)
         let apart = try begin(&queue)
         #expect(apart.tickets == [ticket])
-        // Beside it the others go on as if it were not there, and what comes for its lane waits.
+        // The other lanes continue as if it were not there, and new entries of its lane wait.
         _ = try queue.enqueue(Item(name: "held 2", lane: 1, share: 1), now: .zero)
         _ = try queue.enqueue(Item(name: "b", lane: 2, share: 1), now: .zero)
         let beside = try begin(&queue)

@@ -18,7 +18,7 @@ struct CursorTests {
         #expect(cursor.description == text)
     }
 
-    /// What clients may have written before there was more than a number.
+    /// Cursors that clients could write when a cursor was only a number.
     @Test func aNumberMayHaveZerosInFront() { #expect(Cursor("0043") == Cursor(43)) }
 
     @Test(arguments: [

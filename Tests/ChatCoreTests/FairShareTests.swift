@@ -28,7 +28,7 @@ import Testing
         #expect(taken == [true, true, false])
     }
 
-    /// What is there already is counted, room or not.
+    /// Existing holdings are counted, whether or not there is room.
     @Test func amountsAreHeld() {
         var share = FairShare<String>(bound: 100)
         #expect(share.room(for: "a") == 100 && share.isSmall("a"))
@@ -42,7 +42,7 @@ import Testing
         #expect(share.total == 0 && share.room(for: "a") == 100)
     }
 
-    /// Whatever is taken and given back, the sum is right and the bound is kept.
+    /// Under any sequence of taking and giving back, the sum is right and the bound is kept.
     @Test(arguments: 0..<20 as Range<UInt64>) func theSumIsRight(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)
         var share = FairShare<Int>(bound: 20)

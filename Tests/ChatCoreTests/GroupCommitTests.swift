@@ -70,7 +70,7 @@ private final class HeldStore: Sendable {
         return task
     }
 
-    /// A store that tries for longer would leave the entry that has waited longest in doubt about nothing.
+    /// A store that retried for longer would leave the oldest entry with an unknown outcome for no reason.
     @Test func aBatchHasTheTimeOfItsOldestEntry() async throws {
         let writer = writer()
         let first = await submit("a", to: writer)
@@ -191,7 +191,7 @@ private final class HeldStore: Sendable {
         clock.advance(by: .seconds(6))
         await #expect(throws: ChatError.outcomeUnknown) { try await sent.value }
         await #expect(throws: ChatError.timedOut) { try await waiting.value }
-        // The store comes back: what was given up on is not written, and the next one is served.
+        // The store comes back: an expired entry is not written, and the next one is served.
         store.release()
         let next = await submit("next", to: writer)
         try await store.waitForBatches(2)
@@ -239,7 +239,7 @@ private final class HeldStore: Sendable {
         #expect(answers.count == 4000)
     }
 
-    /// Only what was accepted takes memory.
+    /// Only accepted entries take memory.
     @Test func twentyThousandRefusalsLeaveNothingBehind() async throws {
         let writer = writer { $0.pendingEntries = 5 }
         var accepted = [await submit("first", to: writer)]

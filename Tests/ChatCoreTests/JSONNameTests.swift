@@ -52,7 +52,7 @@ import Testing
         #expect(seen == [1, 2])
     }
 
-    /// What is passed over is read as strictly as what is wanted.
+    /// Skipped values are checked as strictly as wanted ones.
     @Test(arguments: [#"{"\x":1}"#, #"{"\ud800":1}"#, "{\"a\u{1}\":1}", #"{"a":"\u12"}"#, #"{"a":"\ud83dx"}"#, #"{"a"#])
     func badNamesAreRefused(_ json: String) {
         #expect(throws: JSONReader.Failure.self) { try read(json, wanted: "a") }

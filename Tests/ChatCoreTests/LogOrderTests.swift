@@ -5,7 +5,7 @@ import Testing
 /// Holes that an older server has left.
 @Suite(.timeLimit(.minutes(1)))
 struct LogOrderTests {
-    /// Goes past all that there is.
+    /// Walks over all numbers.
     ///
     /// - Parameter numbers: of the messages in the store.
     /// - Returns: those that were let through, and how many numbers were made void.

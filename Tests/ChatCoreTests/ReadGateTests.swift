@@ -76,7 +76,7 @@ private final class Inside: Sendable {
         #expect(await gate.enter(one)?.ticket == nil)
     }
 
-    /// However many of a tenant wait, another one's first read is the next.
+    /// However many reads of one tenant wait, another tenant's first read is next.
     @Test func tenantsTakeTurns() {
         var line = ReadLine(limits: limits(reads: 1))
         let tickets = enter(&line, [one, one, one, one, two, three, two])
@@ -88,7 +88,8 @@ private final class Inside: Sendable {
         #expect(served == [0, 4, 5, 1, 6, 2, 3].map { tickets[$0] })
     }
 
-    /// What a tenant's slow readers hold makes its own pages small, then makes it wait, and costs the others nothing.
+    /// Memory that a tenant's slow readers hold makes that tenant's pages small, then makes it wait, and costs the
+    /// others nothing.
     @Test func aTenantHasAShareOfTheMemory() throws {
         var line = ReadLine(limits: limits(reads: 4, bytes: 3200))
         func read(_ tenant: Tenant.ID, keeping bytes: Int) -> Int? {
@@ -110,7 +111,7 @@ private final class Inside: Sendable {
         #expect(line.bytes == 1350 + 10)
     }
 
-    /// Whatever enters, leaves and gives up: every one that waits is served, nobody twice, and all memory comes back.
+    /// Under any sequence of events every waiting reader is served, none twice, and all memory is returned.
     @Test(arguments: 0..<20 as Range<UInt64>) func allAreServed(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)
         var line = ReadLine(limits: limits(reads: 2, bytes: 300))

@@ -33,7 +33,7 @@ struct ReaderPumpTests {
         ("ended", [.end(.notFound)]),
     ]
 
-    /// What is done, and the state after it. Nobody asks for `page`, `nothing`, `behind`, `turn` and `read` where the row
+    /// The action, and the state after it. Nobody asks for `page`, `nothing`, `behind`, `turn` and `read` where the row
     /// says so by "lost".
     private static let table: [String: [String: String]] = [
         "ready": ["demand": "take → asked", "wake": "wait → ready"],
@@ -66,7 +66,7 @@ struct ReaderPumpTests {
         ],
     ]
 
-    /// What is not in the table.
+    /// Cases outside the table.
     private func expected(_ state: String, _ event: String) -> String {
         if state == "ended" { return "wait → ended" }
         if event == "end" { return "finish slow_consumer → ended" }
@@ -90,8 +90,8 @@ struct ReaderPumpTests {
         #expect(Set(Self.table.keys).union(["ended"]) == Set(Self.states.map(\.name)))
     }
 
-    /// A page is held until its last piece has left, since others may share its bytes; then it is let go of, and so is what
-    /// is written of it.
+    /// A page is held until its last piece has been written, since other readers may share its bytes; then it is
+    /// released, and so are its encoded bytes.
     @Test func aWrittenPageIsLetGoOf() {
         var pump = ReaderPump()
         weak var page: MessagePage?
@@ -107,7 +107,7 @@ struct ReaderPumpTests {
         #expect(page == nil)
     }
 
-    /// Whatever happens in whatever order: all that is given is written, once and in order, with one question at a time, and
+    /// Under any sequence of events all given messages are written, once and in order, with one request at a time, and
     /// nothing after a cancel.
     @Test(arguments: 0..<200 as Range<UInt64>) func whatIsGivenIsWritten(_ seed: UInt64) {
         var random = SeededRandom(seed: seed)

@@ -33,7 +33,7 @@ import Testing
         #expect(order([a, a, a, a, b, c, b]) == [a, b, c, a, b, a, a])
     }
 
-    /// One that comes again as soon as it was served is not served before those who wait.
+    /// A tenant that asks again as soon as it was served is not served before those that wait.
     @Test func whoComesAgainComesLast() {
         var line = ScanLine(places: 1, bound: 64)
         var running = line.ticket()
@@ -91,7 +91,8 @@ import Testing
         }
     }
 
-    /// Whether somebody still wants it is asked by what was looked through: a few long messages are as much as many short.
+    /// How often a search checks for a departed client depends on the bytes searched: a few long messages count as much
+    /// as many short ones.
     @Test func aWalkEndsWithinAFewLongMessages() async throws {
         let seen = Mutex(0)
         let walk = Task {

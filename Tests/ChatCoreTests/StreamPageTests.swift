@@ -23,7 +23,7 @@ struct StreamPageTests {
             }, onHold: onHold)
     }
 
-    /// What is made of a page is held once, for as long as the page is there.
+    /// A page's encoding is held once, for as long as the page exists.
     @Test func aFormIsHeldAsLongAsThePage() {
         let held = Mutex<[Int]>([])
         do {
@@ -35,7 +35,7 @@ struct StreamPageTests {
         #expect(held.withLock(\.self) == [24, 100, -124])
     }
 
-    /// Each kind of form is made once, however many ask for it, and no other is taken for it.
+    /// Each encoding is made once, however many readers ask for it, and is never confused with another.
     @Test func aFormIsMadeOnce() {
         let page = page(1...3)
         var made = 0

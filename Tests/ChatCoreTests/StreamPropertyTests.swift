@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChatCore
 
-/// Whatever happens: a reader gets every message after its cursor, once, in number order.
+/// Under any sequence of faults a reader gets every message after its cursor, once, in number order.
 @Suite(.timeLimit(.minutes(5))) struct StreamPropertyTests {
     private static let casesAnArgument: UInt64 = 200
 
@@ -27,7 +27,7 @@ import Testing
                 }
             }
             voids += world.voids
-            await Task.yield()  // Others have something to test, too.
+            await Task.yield()  // Let other tests run.
             guard world.excesses.isEmpty else { return }
         }
         // It was worth it.
@@ -50,7 +50,7 @@ import Testing
         #expect(slow > 30, "\(slow)")
     }
 
-    /// Nobody is held up for longer than the grace period and some calls of the store, here with tiny pages.
+    /// No reader is delayed for longer than the grace period and some calls of the store, here with tiny pages.
     @Test(arguments: 0..<UInt64(5))
     func holesHoldNobodyUpForLong(_ argument: UInt64) {
         for seed in argument * 100..<(argument + 1) * 100 {
@@ -70,7 +70,8 @@ import Testing
         }
     }
 
-    /// In one process nothing is lost, and so nobody polls: what is told of while a feed opens must count.
+    /// Within one process the bus loses nothing, so there is no polling: messages published while a feed opens must not
+    /// be lost.
     @Test func withoutPollsNothingIsForgottenEither() {
         for seed in 0..<UInt64(1000) {
             var world = StreamSimulation(seed: seed, weather: .indoors)

@@ -45,11 +45,11 @@ struct StreamSimulation {
 
     private(set) var readers: [Reader] = []
     private(set) var voids = 0
-    /// What the store was asked for the feed's sake.
+    /// The feed's requests to the store.
     private(set) var feedCalls = 0
-    /// The longest time from a commit, or from where the feed began, to where it could be given out.
+    /// The longest time from a commit, or from the feed's start, until the message could be delivered.
     private(set) var longestHold = Duration.zero
-    /// What was more than a bound.
+    /// The bounds that were exceeded.
     private(set) var excesses: [String] = []
     private var limits = StreamLimits()
     private var weather: Weather
@@ -90,7 +90,7 @@ struct StreamSimulation {
         rows.values.filter { $0.entry.message != nil && $0.since > moment }.map(\.entry.number.rawValue).sorted()
     }
 
-    /// Lets `writes` batches come, with readers between them, then lets the weather clear up until nothing is left to do.
+    /// Runs `writes` batches, with readers between them, then stops all faults and runs until nothing is left to do.
     ///
     /// - Parameter audience: whether there is a reader from the start, and none leaves.
     mutating func run(writes: Int, arrivals: Int, audience: Bool = false) {
@@ -199,7 +199,7 @@ struct StreamSimulation {
                 .filter { $0.since <= moment }
             finding = .rows(withVoids(visible.prefix(limits.page.messages).map(\.entry)))
         case .settle(let numbers):
-            // One that nobody was given must not be spent.
+            // A number that no writer was given must not be used up.
             if numbers.upperBound >= highest { excesses.append("\(numbers) settled") }
             settle(numbers)
             finding = .settled
@@ -305,7 +305,7 @@ struct StreamSimulation {
     private mutating func end(_ index: Int) {
         readers[index].hasLeft = true
         feed?.window.leave(readers[index].id)
-        // The last one turns off the light.
+        // The last reader closes the feed.
         if readers.allSatisfy(\.hasLeft) { feed = nil }
     }
 

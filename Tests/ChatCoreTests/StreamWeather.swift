@@ -1,5 +1,5 @@
 extension StreamSimulation {
-    /// What may go wrong, and how often, from 0 to 1.
+    /// The probability of each fault, from 0 to 1.
     struct Weather {
         var lateWriters = 0.1
         var deadWriters = 0.05
@@ -17,16 +17,16 @@ extension StreamSimulation {
         /// So small that they are reached.
         var bounds = (window: 12, ahead: 6)
 
-        /// Nothing goes wrong but what writers do.
+        /// Only writers fail.
         static let fair = Weather(
             lostPublishes: 0, latePublishes: 0, failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero,
             bounds: (64, 6))
-        /// Much is out of order, and nothing late by more than a moment.
+        /// Many messages are out of order, and none is late by more than a moment.
         static let calm = Weather(
             lateWriters: 0.5, deadWriters: 0, lostPublishes: 0, latePublishes: 0.5, failedStoreCalls: 0, staleReads: 0,
             slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20),
             bounds: (12, 100))
-        /// All that one process can do to itself.
+        /// All faults that can happen within one process.
         static let indoors = Weather(
             lateWriters: 0, deadWriters: 0, lostPublishes: 0, repeatedPublishes: 0, latePublishes: 0,
             failedStoreCalls: 0, staleReads: 0, slowReaders: 0, clockSkew: .zero, polls: false)

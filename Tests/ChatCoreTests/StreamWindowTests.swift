@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChatCore
 
-/// What is kept for readers, and what they get of it.
+/// The messages kept for readers, and what readers get of them.
 struct StreamWindowTests {
     private func window(_ messages: Int = 10, small: Int = 1, page: Int = 4) -> LiveWindow {
         var limits = StreamLimits()
@@ -49,7 +49,7 @@ struct StreamWindowTests {
         #expect(numbers(window.take(1)) == [14])
     }
 
-    /// A batch of more than is kept is nobody's slowness but of who had not taken what was before it.
+    /// After a batch larger than the window only readers that had not taken the messages before it are slow.
     @Test(arguments: [false, true]) func aBatchMayBeLargerThanTheWindow(isTight: Bool) {
         var window = window(10, small: 1)
         _ = window.join(1, after: nil)
@@ -130,7 +130,7 @@ struct StreamWindowTests {
         #expect(window.count == 3)
     }
 
-    /// With many readers nobody counts at every message; still no more is kept than is of use, twice over.
+    /// With many readers the window is not trimmed at every message; it still keeps at most twice what is useful.
     @Test func whatAllHaveIsDropped() {
         var window = window(1000, small: 4)
         for id in 0..<20 as Range<UInt64> { _ = window.join(id, after: nil) }

@@ -7,7 +7,7 @@ import Testing
 @testable import ChatHTTP
 @testable import ChatSQLite
 
-/// Who asks, what it may do, and that all of it ends when it is taken back.
+/// Who the caller is, what it may do, and that everything of it ends at a revocation.
 @Suite(.timeLimit(.minutes(3))) struct AccessTests {
     private func token(_ chat: String) throws -> Tenant.Token {
         try #require(Tenant.Token(chat.split(separator: "/")[1]))
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// What is known of it is asked of the store again, and of nobody else.
+    /// The store is asked again for the revoked principal, and for no other.
     @Test func aRevokedPrincipalIsLookedUpAnew() async throws {
         try await TestServer.run { server in
             let (revoked, kept) = (try await server.client.makeChat(), try await server.client.makeChat())

@@ -32,7 +32,7 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    /// What is no JSON object, whoever gets it.
+    /// Bodies that are not a JSON object, for every route.
     static let malformed: [BadRequest] = [
         BadRequest("array", "[]", 400, "malformed_json"), BadRequest("string", "\"x\"", 400, "malformed_json"),
         BadRequest("number", "1", 400, "malformed_json"), BadRequest("null", "null", 400, "malformed_json"),
@@ -129,9 +129,9 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
     @Test(arguments: [
         ("", "Q can't be blank"), ("?q=", "Q can't be blank"), ("?q=+%20%09", "Q can't be blank"),
         ("?q=" + String(repeating: "x", count: 256), "Q is too long (maximum is 255 characters)"),
-        ("?q=a%00b", "Q contains a null character"), ("?q=%FF", "Q is not valid UTF-8, percent-encoded"),
-        ("?q=%2", "Q is not valid UTF-8, percent-encoded"), ("?q=%zz", "Q is not valid UTF-8, percent-encoded"),
-        ("?q=%+1", "Q is not valid UTF-8, percent-encoded"),
+        ("?q=a%00b", "Q contains a null character"), ("?q=%FF", "Q must be percent-encoded UTF-8"),
+        ("?q=%2", "Q must be percent-encoded UTF-8"), ("?q=%zz", "Q must be percent-encoded UTF-8"),
+        ("?q=%+1", "Q must be percent-encoded UTF-8"),
     ])
     func searchesThatAreNone(_ query: String, _ error: String) async throws {
         try await TestServer.run { server in

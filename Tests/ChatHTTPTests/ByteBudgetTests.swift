@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// What clients that are slow may take, all together.
+/// The memory that slow clients may hold, all together.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct ByteBudgetTests {
     private static let held = "luciq_http_held_bytes"
 
@@ -43,7 +43,7 @@ import Testing
             let list = chat + "/messages?limit=1000"
             #expect(try await server.client.get(list).numbers.count == 17)
             do {
-                // What a client does not read waits here once the system's buffers are full.
+                // Unread answers wait in the server once the system's buffers are full.
                 let connection = try RawConnection(port: server.client.port)
                 await connection.send(String(repeating: "GET \(list) HTTP/1.1\r\nHost: x\r\n\r\n", count: 40))
                 try await eventually("a page is held") { server.metric(Self.held) > 1_000_000 }
@@ -57,7 +57,7 @@ import Testing
                             answer.numbers == numbers && answer["Link"]?.contains("rel=\"next\"") == true, "\(path)")
                     }
                 }
-                // What is small is never refused, and health is always answered.
+                // Small requests are never refused, and health is always answered.
                 let list = String(chat.prefix { $0 != "?" }.dropLast(2))
                 for path in ["/readyz", "/metrics", chat, list, chat + "/message_count"] {
                     #expect(try await server.client.get(path).status == 200, "\(path)")
@@ -91,7 +91,7 @@ import Testing
                 try await server.expectRefusal(503, "overloaded", post) {
                     try await server.client.post(post, json: #"{"body":"\#(large)"}"#)
                 }
-                // What is small is never refused.
+                // Small requests are never refused.
                 #expect(try await server.client.post(post, json: #"{"body":"hi"}"#).status == 201)
                 for path in ["/readyz", chat, post + "/1"] {
                     #expect(try await server.client.get(path).status == 200, "\(path)")

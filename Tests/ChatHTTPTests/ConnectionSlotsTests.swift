@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// What a server that has no connection left does: it makes room, or says so.
+/// A server without a free connection makes room, or refuses.
 @Suite(.timeLimit(.minutes(2))) struct ConnectionSlotsTests {
     private static let full = "luciq_http_connections_full"
 
@@ -16,7 +16,8 @@ import Testing
         return options
     }
 
-    /// Streams take all that they may. Health is answered all the same, and so is what is refused.
+    /// Streams take as many connections as they may. Health is still answered, and other requests are refused with an
+    /// answer.
     @Test func streamsLeaveRoom() async throws {
         try await TestServer.run(options: options(16, perAddress: 16)) { server in
             let chat = try await server.client.makeChat()
@@ -36,7 +37,7 @@ import Testing
     @Test func idleConnectionsMakeRoom() async throws {
         try await TestServer.run(options: options(8, perAddress: 8)) { server in
             var idle: [RawConnection] = []
-            // One of the eight is spare, and one left for who comes then.
+            // One of the eight is spare, and one is left for the next client.
             for _ in 0..<6 {
                 idle.append(try RawConnection(port: server.client.port))
                 let count = idle.count
@@ -51,7 +52,7 @@ import Testing
         }
     }
 
-    /// A connection that was of use is kept, however long it idles, while there are some that never asked for anything.
+    /// A connection that has sent a request is kept, however long it idles, while others have never sent one.
     @Test func aFloodPushesOutItself() async throws {
         try await TestServer.run(options: options(8, perAddress: 8)) { server in
             let kept = try RawConnection(port: server.client.port)
@@ -66,7 +67,8 @@ import Testing
         }
     }
 
-    /// Connections in the middle of a request do not. Then health is answered, and all else refused, with words.
+    /// Connections in the middle of a request do not. Then health is answered, and everything else refused with a
+    /// problem.
     @Test func busyConnectionsLeaveASpare() async throws {
         try await TestServer.run(options: options(4, perAddress: 4)) { server in
             var busy: [RawConnection] = []

@@ -27,7 +27,7 @@ import Testing
             connection.finish()
             #expect(try await connection.receiveAll() + rest == [])
             let isCounted = server.metric("luciq_http_connections_refused_total{code=\"malformed_request\"}") == 1
-            // What was understood as far as its head is counted as a request.
+            // A request whose head was understood is counted.
             #expect(isCounted || text.contains("chunked"))
         }
     }
@@ -46,14 +46,14 @@ import Testing
         try await TestServer.run { server in
             let connection = try RawConnection(port: server.client.port)
             let good = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-            // What came before is answered first; nothing that comes after a refusal is.
+            // Earlier requests are answered first; nothing after a refusal is.
             await connection.send(good + request + good)
             var rest: [UInt8] = []
             #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
             let answer = try #require(try await connection.receiveAnswer(rest: &rest))
             #expect(answer.status == status)
             if status == 400 {
-                #expect(answer.json["detail"] as? String == "A request has exactly one Host header.")
+                #expect(answer.json["detail"] as? String == "A request must have exactly one Host header.")
                 connection.finish()
                 #expect(try await connection.receiveAll() + rest == [])
             }
@@ -77,7 +77,7 @@ import Testing
                 #expect(created.json["message_number"] as? Int == number)
                 #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
             }
-            // What could not be read is answered last, and ends the connection.
+            // The unreadable request is answered last, and ends the connection.
             #expect(try await connection.receiveAnswer(rest: &rest)?.status == 400)
             connection.finish()
             #expect(try await connection.receiveAll() == [])
@@ -92,7 +92,7 @@ import Testing
     func theLastRequestIsAnsweredAndClosed(_ request: String) async throws {
         try await TestServer.run { server in
             let connection = try RawConnection(port: server.client.port)
-            // What follows is not answered, and a flood of it fills no memory.
+            // Bytes after it are not answered, and a flood of them does not fill the memory.
             await connection.send(request + String(repeating: "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", count: 5000))
             var rest: [UInt8] = []
             let answer = try #require(try await connection.receiveAnswer(rest: &rest))
@@ -126,7 +126,7 @@ import Testing
                 let head = try #require(try await connection.receiveAnswer(rest: &rest, isHead: true))
                 #expect(head.status == (path == "/nothing" ? 404 : path == "/applications" ? 405 : 200))
                 #expect(head["Content-Length"] != nil)
-                // Were there a body, this would not be an answer.
+                // If the answer had a body, this would not parse as an answer.
                 #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
             }
         }

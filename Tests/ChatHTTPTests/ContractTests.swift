@@ -193,7 +193,7 @@ import Testing
             for bad in [long, "é"] {
                 let answer = try await server.client.get("/livez", headers: ["X-Request-Id": bad])
                 #expect(answer["X-Request-Id"] != bad)
-                // Random: it does not tell how many requests there are.
+                // Random, so that it does not reveal the number of requests.
                 #expect(answer["X-Request-Id"]?.wholeMatch(of: /[0-9a-f]{32}/) != nil)
             }
         }
@@ -233,7 +233,7 @@ import Testing
         }
     }
 
-    /// What `promtool check metrics` asks for; and a process tells of itself.
+    /// The rules of `promtool check metrics`, and the metrics of the process itself.
     @Test func metricsAreAsPrometheusWantsThem() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

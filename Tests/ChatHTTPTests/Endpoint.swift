@@ -5,7 +5,8 @@ import HTTPTypes
 import TestSupport
 import Testing
 
-/// A route with a request that succeeds. Tables are made of the router's own list, so that a new route is in all of them.
+/// A route with a request that succeeds. Test tables are built from the router's own list, so a new route is in all of
+/// them.
 struct Endpoint: Sendable, CustomStringConvertible {
     let method: String
     /// With parameters in braces: `/applications/{token}`.
@@ -24,7 +25,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
     var isSocket: Bool { last == "socket" }
     var isList: Bool { !isWrite && ["chats", "messages", "search"].contains(last) }
 
-    /// Whether that is its answer to a request with nothing wrong: only GET can open a socket.
+    /// Whether a correct request is answered with this status: only GET can open a socket.
     func isSuccess(_ status: Int) -> Bool { isSocket && method == "HEAD" ? status == 426 : status < 300 }
 
     /// The headers without which it cannot succeed.
@@ -70,7 +71,7 @@ extension TestServer {
         }
     }
 
-    /// An application with a chat that has a message, stored behind the server's back: it remembers none of their ids.
+    /// An application with a chat that has a message, stored without the server, so it has cached none of their ids.
     func seed() async throws -> Place {
         let token = Tenant.Token.random()
         let now = WallClock.system.now()
@@ -82,7 +83,7 @@ extension TestServer {
         return Place(token: token.text)
     }
 
-    /// Whose the place is.
+    /// The tenant of the place.
     func tenant(of place: Place) async throws -> Tenant.ID {
         let token = try #require(Tenant.Token(place.token[...]))
         return try #require(try await store.id(of: token))

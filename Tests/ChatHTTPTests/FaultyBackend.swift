@@ -5,7 +5,7 @@ struct FaultyBackend: Sendable {
     let reads = Gate()
     let writes = Gate()
     let inner: Backend
-    /// The store's own: what the gate does happens in it.
+    /// The store's own observer, so it also measures what the gate does.
     let observer: ReadObserver
 
     /// The same backend behind the gates.

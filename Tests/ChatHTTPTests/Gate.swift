@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What calls pass through, unless the test holds them or makes them fail.
+/// Calls pass through it, unless the test holds them or makes them fail.
 final class Gate: Sendable {
     private struct State {
         var failure: (any Error)?
@@ -31,7 +31,7 @@ final class Gate: Sendable {
     /// Calls fail from now on; nil lets them pass again.
     func fail(_ failure: (any Error)?) { state.withLock { $0.failure = failure } }
 
-    /// Lets go of what is held and holds no more.
+    /// Releases all held calls and holds no more.
     func release() {
         let held = state.withLock { state in
             defer { state.held = [] }
@@ -41,7 +41,7 @@ final class Gate: Sendable {
         for call in held { call.resume() }
     }
 
-    /// Returns when that many calls more are held.
+    /// Returns when that many more calls are held.
     ///
     /// - Throws: `CancellationError`, so that a test at its time limit ends.
     func waitForHeld(_ count: Int) async throws {

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Clients that go away at the worst moment: nobody else notices, and nothing is left of them.
+/// Clients that disconnect at the worst moment: no other client notices, and nothing is left of them.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct GoneClientTests {
     /// The server has forgotten its connections, counted no 500 (as after each test) and goes on.
     private func expectNoTrace(_ server: TestServer) async throws {
@@ -31,7 +31,7 @@ import Testing
                 for sent in [json, ""] {
                     let connection = try RawConnection(port: server.client.port)
                     await connection.send(head(endpoint, place, length: json.utf8.count + 10) + sent)
-                    // The server has it in hand before the end comes.
+                    // The server has the request before the connection ends.
                     try await eventually("connected") { server.metric("luciq_http_connections") >= 1 }
                     switch goodbye {
                     case .halfClose:
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// What was accepted is stored, whether or not somebody is there to hear of it.
+    /// An accepted request is stored, whether or not its client is still there.
     @Test func aResetWhileTheStoreIsAtWork() async throws {
         try await TestServer.run { server in
             for endpoint in server.endpoints where endpoint.isWrite {
@@ -118,7 +118,7 @@ import Testing
                     }
                 }
             }
-            // Nobody has let go of the place.
+            // The running search still holds its place.
             try await eventually("none waits") { server.service.scans.waiting == 0 }
             held.release()
             try await running.value

@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// Which host a request names, and whose page it comes from.
+/// The host that a request names, and the origin of the page that sends it.
 @Suite(.timeLimit(.minutes(3))) struct HostTests {
     @Test(
         arguments: [
@@ -25,7 +25,7 @@ import Testing
 
     @Test(arguments: malformed) func noAuthority(_ text: String) { #expect(Authority(text) == nil) }
 
-    /// RFC 9112, 3.2, and that what an absolute target names is what `Host` names.
+    /// RFC 9112, 3.2, and that an absolute target names the same host as `Host`.
     @Test(
         arguments: malformed.map { "GET /livez HTTP/1.1\r\nHost: \($0)\r\n\r\n" } + [
             "GET /livez HTTP/1.0\r\nHost: a b\r\n\r\n", "GET http://b/livez HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    /// RFC 9112, 6.1: a body whose length cannot be told is not guessed at, and nothing behind it is read as a request.
+    /// RFC 9112, 6.1: the server does not guess the length of a body, and reads no bytes after it as a request.
     @Test(arguments: [
         ("HTTP/1.1", "gzip", 501), ("HTTP/1.1", "gzip, chunked", 501), ("HTTP/1.1", "identity", 501),
         ("HTTP/1.1", "chunked\r\nTransfer-Encoding: chunked", 400), ("HTTP/1.1", "Chunked", 404),
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    /// A name that a DNS server can make mean this machine is refused on loopback, whatever is asked for.
+    /// A name that a DNS server can point at this machine is refused on loopback, for every path.
     @Test(arguments: [
         ("evil.example", 421), ("evil.example:PORT", 421), ("127.0.0.1.evil.example", 421),
         ("localhost.evil.example", 421),
@@ -125,7 +125,7 @@ import Testing
         ("chat.example.com", "https://other.example.com", 403), ("chat.example.com", "null", 403),
         ("chat.example.com", "https://chat.example.com.evil.example", 403),
         ("chat.example.com", "chat.example.com", 403),
-        // The name leads a browser right here: no proxy is between.
+        // A browser with this name connects directly: there is no proxy in between.
         ("chat.example.com:PORT", "http://chat.example.com:PORT", 421),
         ("127.0.0.1:PORT", "http://127.0.0.1:PORT", 101),
     ])

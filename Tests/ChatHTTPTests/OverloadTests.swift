@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    /// The longest keys weigh what they take.
+    /// The longest keys count with their size.
     @Test func bytesThatWait() async throws {
         let keys = { @Sendable (index: Int) -> [String: String] in
             let start = "\(index) "
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    /// Whatever is refused is forgotten: two thousand leave the queue as long as it may be.
+    /// Refused requests leave nothing behind: after two thousand the queue still has its full length.
     @Test func whatIsRefusedIsForgotten() async throws {
         var limits = TestServer.limits
         limits.pendingEntries = 5

@@ -63,7 +63,7 @@ import Testing
         let page = try await page(at: path)
         #expect(page.answer.body.count < 65_536)
         #expect(!page.answer.text.contains("page.css") && !page.answer.text.contains("page.js"))
-        // The name space of SVG is an address that nobody asks.
+        // The name space of SVG is an address that is never fetched.
         let outside = page.answer.text.replacing("http://www.w3.org/2000/svg", with: "").matches(
             of: /https?:\/\/[a-z0-9]+/)
         #expect(outside.map { String($0.output) } == [])
@@ -88,7 +88,7 @@ import Testing
         let named = Set(try page.content(of: "script").matches(of: /(?:\$|clicked)\("([a-z-]+)"/).map { String($0.1) })
         #expect(named.count > (path == "/" ? 30 : 8))
         #expect(named.subtracting(ids) == [])
-        // What labels and controls something names what is there.
+        // Labels and controls refer to elements that exist.
         let references = page.answer.text.matches(
             of: /\s(?:for|aria-labelledby|aria-describedby|aria-controls)="([a-z-]+)"/)
         #expect(Set(references.map { String($0.1) }).subtracting(ids) == [])

@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    /// Tokens, chats and messages that are not there, or are none at all: one and the same answer.
+    /// Tokens, chats and messages that do not exist, or are malformed: the same answer for all.
     @Test func whatIsNotThere() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
@@ -65,7 +65,7 @@ import Testing
                 for size in [8192, 100_000] {
                     // A head of more than 64 KiB is not read to its end, so nobody knows which part was too long.
                     let (status, code) = size < 64 << 10 ? (414, "uri_too_long") : (431, "headers_too_large")
-                    // What is not read is answered before anyone knows that it was a HEAD.
+                    // A head that is not read is answered before the server knows that it was a HEAD.
                     try await server.expectRefusal(status, code, "\(endpoint) URI of \(size)") {
                         try await server.send(endpoint, place, query: "x=" + String(repeating: "x", count: size))
                     }

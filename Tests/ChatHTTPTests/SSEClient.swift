@@ -99,14 +99,15 @@ final class SSEClient {
         }
     }
 
-    /// The next event that has arrived whole, but for the first one, which tells the cursor that the stream begins after.
+    /// The next complete event, except the first one, which has the cursor that the stream begins after.
     private func takeBlock() throws -> Event? {
         if !undecoded.isEmpty { decodeChunks() }
         takeComments()
         while let end = unread.firstRange(of: Array("\n\n".utf8)) {
             let lines = String(decoding: unread[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\n")
             unread.removeFirst(end.upperBound)
-            // Some clients deliver a block that was cut: it must not have its id by then. Some deliver one without data.
+            // Some clients deliver a block that was cut: it must not contain its id yet. Some deliver a block without
+            // data.
             if !lines.contains(where: { $0.hasPrefix("data: ") })
                 || lines.dropLast().contains(where: { $0.hasPrefix("id: ") })
             {

@@ -8,7 +8,7 @@ import Testing
 /// How a connection leaves HTTP for a stream.
 @Suite(.timeLimit(.minutes(2)))
 struct SSEDepartureTests {
-    /// What is still to come of the request could not be told from what follows.
+    /// The rest of the request's body would be indistinguishable from the bytes that follow it.
     @Test func aRequestWhoseBodyIsOnItsWayIsRefused() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -20,7 +20,7 @@ struct SSEDepartureTests {
         }
     }
 
-    /// Four may read from the store at a time. Who leaves the line behind them reads nothing more.
+    /// Four readers may read from the store at a time. A waiting reader that leaves reads nothing more.
     @Test func whoLeftReadsNoMore() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

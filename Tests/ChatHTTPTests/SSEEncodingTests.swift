@@ -25,7 +25,7 @@ struct SSEEncodingTests {
         #expect(text([message(42, "hi")]) == expected)
     }
 
-    /// No text can end the line of data: a line ends with CR, LF or both, and nothing else.
+    /// No text can end the data line: only CR, LF or both end a line.
     @Test(arguments: [
         "a\nb", "a\r\nb", "a\rb", "\n\nid: 7\n\n", "data: x", "\u{85}\u{2028}\u{2029}", "\u{0B}\u{0C}", "\"\\",
     ])

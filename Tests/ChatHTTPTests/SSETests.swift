@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// Server-sent events over a socket: what the contract says of a chat's stream.
+/// Server-sent events over a socket: the contract of a chat's stream.
 @Suite(.timeLimit(.minutes(3))) struct SSETests {
     private static let subscriptions = "luciq_stream_subscriptions"
     private static let open = "luciq_live_connections{transport=\"sse\"}"
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// Above what there is: nothing below it is ever sent.
+    /// A cursor above the highest number: nothing below it is ever sent.
     @Test func aCursorAboveTheHighestNumber() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    /// Of a later server, or of a store that was taken back: what it means is not known here.
+    /// The cursor of a newer server, or of a store that was restored: this server cannot know what it means.
     @Test(arguments: ["43.17", "e2.43", "e2.43.17"]) func cursorsOfOtherServers(_ cursor: String) async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    /// HTTP/1.0 knows no chunks: the stream ends where the connection does.
+    /// HTTP/1.0 has no chunks: the stream ends with the connection.
     @Test func anOldClient() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    /// The clocks that end slow requests do not end a stream on which nothing happens.
+    /// The time-outs for slow requests do not end a silent stream.
     @Test func commentsKeepItAwake() async throws {
         var options = TestServer.options
         options.connections.idle = .milliseconds(400)
@@ -191,7 +191,7 @@ import Testing
 
     enum Goodbye: CaseIterable { case close, halfClose, reset }
 
-    /// Nothing is sent meanwhile, so that only the goodbye itself can tell.
+    /// Nothing else is sent meanwhile, so only the `going_away` itself can reveal the end.
     @Test(arguments: Goodbye.allCases)
     func aClientThatLeavesIsForgotten(_ goodbye: Goodbye) async throws {
         try await TestServer.run { server in
@@ -213,7 +213,7 @@ import Testing
         }
     }
 
-    /// A stream has its connection to itself: what comes after its request is not read as one.
+    /// A stream keeps its connection: bytes after its request are not read as another request.
     @Test func whatFollowsIsIgnored() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -254,7 +254,8 @@ import Testing
         }
     }
 
-    /// A stream that does not take its goodbye is not waited for, however long its client may be slow otherwise.
+    /// A shutdown does not wait for a stream whose client does not read `going_away`, however long a client may
+    /// otherwise be slow.
     @Test func aShutdownDoesNotWaitForWhoDoesNotRead() async throws {
         var options = TestServer.options
         options.connections.write = .seconds(3600)
@@ -268,7 +269,8 @@ import Testing
         withExtendedLifetime(stuck) {}
     }
 
-    /// It is told when it reads again, goes on from its cursor, and has every message once. Who is not slow does not notice.
+    /// A slow client is told so when it reads again, resumes from its cursor, and has every message once. Other clients
+    /// notice nothing.
     @Test func aSlowConsumerIsToldAndResumes() async throws {
         var streams = StreamLimits()
         streams.window.messages = 8

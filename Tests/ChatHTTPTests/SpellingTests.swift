@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A resource has one path: what a proxy bars by path is not reached by another spelling of it.
+/// A resource has one path: a path that a proxy blocks cannot be reached by another spelling.
 @Suite(.timeLimit(.minutes(3))) struct SpellingTests {
     @Test func otherSpellingsAreNothing() async throws {
         try await TestServer.run { server in
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// HTTParty parses `application/json`, and nothing else that is JSON.
+    /// HTTParty parses `application/json`, and no other JSON type.
     @Test(
         arguments: [
             (nil, "application/problem+json"), ("*/*", "application/problem+json"),
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Whatever is asked for, and whatever the answer: no cache keeps it.
+    /// For every request and every answer: no cache keeps it.
     @Test(arguments: [nil, "https://app.example", "*"] as [String?])
     func answersAreProtected(_ corsOrigin: String?) async throws {
         var options = TestServer.options
@@ -130,7 +130,7 @@ import Testing
             }
             check(try await server.client.send("OPTIONS", "/applications"), "OPTIONS")
             check(try await server.client.send("GET", "/" + String(repeating: "x", count: 100_000)), "too long")
-            // What the router never sees.
+            // Requests that never reach the router.
             for (text, status) in [
                 ("nonsense\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
                 ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),

@@ -9,7 +9,7 @@ import Testing
 
 /// A store that fails, hangs or is busy: every route that needs it says so, and stores nothing.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct StoreFailureTests {
-    /// What a driver might throw: its text is for nobody.
+    /// An error as a driver might throw it; no client may see its text.
     struct DriverError: Error, CustomStringConvertible {
         var description: String { "SELECT secret FROM messages: I/O error in /var/lib/luciq.sqlite" }
     }
@@ -52,7 +52,8 @@ import Testing
                     #expect(endpoint.isSuccess(status), "\(endpoint): \(status)")
                 }
             }
-            // Said once a failed read, and never with the driver's own words. Bounds that were reached are no failures.
+            // Logged once for each failed read, never with the driver's own text. A bound that was reached is not a
+            // failure.
             let failed = server.log.lines.filter { $0.hasPrefix("error ") }
             #expect(failed.count == (code == "unavailable" ? failedReads : 0), "\(failed)")
             for line in failed { #expect(!line.contains("SELECT") && !line.contains("/var"), "\(line)") }
@@ -103,7 +104,7 @@ import Testing
         }
     }
 
-    /// A store that hangs holds up who needs it, nobody else.
+    /// A store that hangs delays only requests that need it.
     @Test func whatWaitsForTheStoreIsAnsweredWhenItComesBack() async throws {
         try await TestServer.run { server in
             for endpoint in server.endpoints where endpoint.needsStore {
@@ -154,7 +155,7 @@ import Testing
                 }
                 // Another tenant has a turn meanwhile.
                 #expect(try await server.send(search, try await server.seed()).status == 200)
-                // What does not walk a chat is not held up.
+                // Requests that do not walk a chat are not delayed.
                 let list = Endpoint(method: "GET", pattern: search.pattern.replacing("/search", with: ""))
                 #expect(try await server.send(list, place).status == 200)
             }

@@ -4,7 +4,7 @@ import HTTPTypes
 import TestSupport
 import Testing
 
-/// One tenant never sees, changes or can tell the existence of another's data: a case an endpoint.
+/// One tenant never sees, changes or detects another's data: one case for each endpoint.
 @Suite(.timeLimit(.minutes(3))) struct TenantIsolationTests {
     struct Endpoint: Sendable, CustomTestStringConvertible {
         let method: String
@@ -39,7 +39,7 @@ import Testing
             }
     }
 
-    /// The answer without what names this one occurrence.
+    /// The answer without the parts that identify this one request.
     private func shape(_ answer: Answer) -> [String] {
         var json = answer.json
         json["instance"] = nil

@@ -34,7 +34,7 @@ extension TestServer {
         }
     }
 
-    /// No reader has left anything behind, of whatever transport.
+    /// Expects that no reader, of either transport, has left anything behind.
     func expectNobody() async throws {
         try await eventually("no subscription is left") { metric("luciq_stream_subscriptions") == 0 }
         for transport in ["sse", "websocket"] {

@@ -18,21 +18,21 @@ struct TestServer: Sendable {
     /// The real store, behind the gates.
     let store: SQLiteStore
     let service: ChatService
-    /// What the server's reads pass, the probe too.
+    /// The gate of the server's reads, the probe's too.
     let reads: Gate
-    /// What the server's batches pass.
+    /// The gate of the server's batches.
     let writes: Gate
 
     static var options: HTTPOptions { HTTPOptions() }
 
-    /// With a deadline that a slow machine keeps, for tests that are not about it.
+    /// With a deadline that even a slow machine meets, for tests that are not about deadlines.
     static var limits: CommitLimits {
         var limits = CommitLimits()
         limits.deadline = .seconds(60)
         return limits
     }
 
-    /// Runs `body` against a server, then shuts it down the way a signal does. Whatever came, no answer was a 500.
+    /// Runs `body` against a server, then shuts it down as a signal does. Also checks that no answer was a 500.
     static func run<Result: Sendable>(
         limits: CommitLimits = TestServer.limits,
         options: HTTPOptions = HTTPOptions(),
@@ -63,7 +63,7 @@ struct TestServer: Sendable {
         let routes = registered?.all ?? []
         let result = try await withThrowingTaskGroup(of: Void.self) { [store] tasks in
             tasks.addTask {
-                // A server that cannot listen ends at once: nobody may wait for its port.
+                // A server that cannot listen ends at once: do not wait for its port.
                 defer { port.finish() }
                 try await group.run()
             }
@@ -79,7 +79,7 @@ struct TestServer: Sendable {
             do {
                 result = .success(try await body(server))
             } catch {
-                // What the test would have let go of must not hold up the shutdown.
+                // Calls that the test still holds must not delay the shutdown.
                 for gate in [faulty.reads, faulty.writes] { gate.release() }
                 result = .failure(error)
             }

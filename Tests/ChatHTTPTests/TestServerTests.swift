@@ -2,7 +2,7 @@ import ChatHTTP
 import TestSupport
 import Testing
 
-/// What the other tests stand on: whatever goes wrong, they end.
+/// The other tests rely on this: whatever goes wrong, they end.
 @Suite(.timeLimit(.minutes(1))) struct TestServerTests {
     private struct Stop: Error {}
 

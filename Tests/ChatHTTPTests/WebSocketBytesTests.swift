@@ -5,7 +5,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// What clients send over WebSockets and do not end, and what is large.
+/// Incomplete and large messages that clients send over WebSockets.
 @Suite(.timeLimit(.minutes(3))) struct WebSocketBytesTests {
     private typealias Opcode = WebSocketClient.Opcode
     private static let held = "luciq_http_held_bytes"
@@ -36,7 +36,7 @@ import Testing
                 // Of one address: half of it.
                 try await eventually("the budget is spent") { server.metric(Self.held) >= Double(1 << 19) }
                 let one = try await server.connect(chat)
-                // What is small is never refused.
+                // Small messages are never refused.
                 await one.send(send(String(repeating: "y", count: 8000), ref: 1))
                 #expect(try await one.answer()["type"] as? String == "sent")
                 await one.send(start(50_000, isFragment: isFragment))
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// Pings and whole messages in between do not make it younger, nor do more of its own frames.
+    /// Pings, whole messages in between and more of its own frames do not extend its deadline.
     @Test(arguments: [false, true]) func aMessageHasATimeLimit(isFragment: Bool) async throws {
         var options = TestServer.options
         options.live.message = .milliseconds(300)
@@ -72,8 +72,7 @@ import Testing
         }
     }
 
-    /// Large messages are parsed by other threads than small ones; what is answered, and stored, is in the order in which it
-    /// came.
+    /// Other threads parse large messages than small ones; answers and stored messages keep the order of arrival.
     @Test func largeMessagesKeepTheirPlace() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()

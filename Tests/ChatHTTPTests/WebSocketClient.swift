@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A WebSocket client that can also do what none should: frames byte by byte.
+/// A WebSocket client that can also break the protocol, with frames written byte by byte.
 final class WebSocketClient {
     enum Opcode {
         static let continuation: UInt8 = 0

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// Where a subscription over a WebSocket starts, and what is no place to start.
+/// Where a subscription over a WebSocket starts, and which cursors are refused.
 @Suite(.timeLimit(.minutes(3))) struct WebSocketCursorTests {
     /// The connection goes on after each refusal. Past the end it waits for what comes after the cursor, and a second
     /// subscription changes nothing about the first.

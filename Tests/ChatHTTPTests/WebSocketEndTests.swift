@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// How WebSockets end: by a shutdown, by the client, and by one that does not read.
+/// How WebSockets end: by a shutdown, by the client, or because the client does not read.
 @Suite(.timeLimit(.minutes(3))) struct WebSocketEndTests {
     @Test func aShutdownSaysSo() async throws {
         let codes = try await TestServer.run { server in
@@ -30,7 +30,7 @@ import Testing
         for code in codes { #expect(try await code.value == 1001) }
     }
 
-    /// Neither a client that does not say goodbye holds up a shutdown, nor one that does not read.
+    /// A client that sends no close frame, or does not read, does not delay a shutdown.
     @Test func aShutdownDoesNotWaitForSilentClients() async throws {
         var options = TestServer.options
         options.connections.write = .seconds(3600)
@@ -80,14 +80,15 @@ import Testing
                 #expect(try await client.next()?.opcode == WebSocketClient.Opcode.ping)
                 await client.send(WebSocketClient.bytes(WebSocketClient.Opcode.pong))
             }
-            // From here on not a sound.
+            // From here on the client sends nothing.
             #expect(try await client.closeCode() == 1008)
             #expect(server.metric("luciq_websocket_closed_total{code=\"1008\"}") == 1)
             try await server.expectNobody()
         }
     }
 
-    /// Who does not read falls behind, is told when it reads again, goes on from its cursors and has each message once.
+    /// A client that does not read falls behind, is told so when it reads again, resumes from its cursors and has each
+    /// message once.
     @Test func aSlowConsumerIsToldAndResumes() async throws {
         var streams = StreamLimits()
         streams.window.messages = 8
@@ -142,7 +143,7 @@ import Testing
         }
     }
 
-    /// A client that asks and does not read is not read either.
+    /// The server stops reading a client that sends requests and does not read.
     @Test func whoFloodsIsClosed() async throws {
         var options = TestServer.options
         options.connections.write = .milliseconds(300)

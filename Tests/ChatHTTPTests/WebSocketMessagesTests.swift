@@ -59,7 +59,7 @@ struct WebSocketMessagesTests {
             (1002, [frame(.text, valid), frame(.continuation, valid)]),
             (1003, [frame(.binary, valid)]), (1003, [frame(.text, valid, fin: false), frame(.binary, valid)]),
             (1007, [frame(.text, [0xFF])]), (1007, [frame(.text, [0xC3])]),
-            // Not only at the end: at the fragment that spoils it.
+            // Not only at the end, but at the fragment that is invalid.
             (1007, [frame(.text, [0xED], fin: false), frame(.continuation, [0xA0], fin: false)]),
             (1007, [frame(.text, [0xC3], fin: false), frame(.continuation, [])]),
             (1009, [frame(.text, [UInt8](repeating: 0x20, count: WebSocketMessages.maxSize + 1))]),
@@ -99,7 +99,7 @@ struct WebSocketMessagesTests {
     @Test func reasonsAreShort() {
         for closure in [
             WebSocketClosure.goingAway, .binary, .notUTF8, .noPong, .tooBig, .slowConsumer,
-            .protocolError("A control frame is whole, and has at most 125 bytes"),
+            .protocolError("A control frame must not be fragmented, nor exceed 125 bytes"),
         ] {
             #expect(closure.reason.utf8.count <= 123)
         }

@@ -13,7 +13,7 @@ import Testing
     struct Case: Sendable {
         let name: String
         let bytes: [UInt8]
-        /// What comes back: `pong:…`, `answer` for a text, and the code that it is closed with.
+        /// The server's replies: `pong:…`, `answer` for a text, and the close code.
         let expected: [String]
 
         init(_ name: String, _ parts: [[UInt8]], _ expected: [String]) {

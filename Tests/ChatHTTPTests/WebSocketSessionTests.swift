@@ -4,7 +4,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// Requests and outcomes in, answers and errands out; no socket and no store.
+/// Requests and outcomes go in, answers and actions come out; no socket and no store.
 struct WebSocketSessionTests {
     /// What a session does, in words.
     private func words(_ actions: [SocketSession.Action]) -> [String] {
@@ -55,7 +55,7 @@ struct WebSocketSessionTests {
         #expect(receive(&session, unsubscribe)[0].contains(#""ref":"u","chat":8,"code":"not_subscribed""#))
     }
 
-    /// The old one's words do not reach the new one.
+    /// Events of the old subscription do not reach the new one.
     @Test func againAtOnce() throws {
         var session = SocketSession(limits: LiveLimits())
         let old = try subscribe(&session, 7)
@@ -67,7 +67,7 @@ struct WebSocketSessionTests {
         #expect(session.isWanted(new))
     }
 
-    /// Those that were cancelled count until they have ended.
+    /// Cancelled subscriptions count until they have ended.
     @Test func subscriptionsAreBounded() throws {
         var limits = LiveLimits()
         limits.subscriptions = 2
@@ -106,7 +106,7 @@ struct WebSocketSessionTests {
         #expect(said.last == #"{"type":"unsubscribed","chat":7}"#)
     }
 
-    /// One chat's messages one after the other, those of others meanwhile.
+    /// One chat's messages are sent one after the other, those of other chats in parallel.
     @Test func messagesKeepTheirOrder() {
         var session = SocketSession(limits: LiveLimits())
         func send(_ chat: Int, _ body: String) -> [String] {
@@ -141,7 +141,7 @@ struct WebSocketSessionTests {
         _ = receive(&session, send)
         _ = receive(&session, send)
         #expect(!session.mayReceive)
-        // One that was read already is not lost.
+        // A request that was already read is not lost.
         _ = receive(&session, send)
         _ = session.finished(sending(1, "x"), stored(1))
         #expect(!session.mayReceive)
@@ -149,7 +149,7 @@ struct WebSocketSessionTests {
         #expect(session.mayReceive)
     }
 
-    /// What was sent before the end is answered before the end.
+    /// Requests sent before the end are answered before the end.
     @Test func aGoodEnd() throws {
         for (ending, last) in [(SocketSession.Ending.goingAway, "close 1001"), (.clientsWish(1000), "close back 1000")]
         {

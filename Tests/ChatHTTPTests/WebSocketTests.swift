@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    /// An offer in HTTP/1.0 is none.
+    /// An upgrade offered in HTTP/1.0 is ignored.
     @Test func anOldClient() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// What a client sends before it has the answer is not lost, nor what came before the handshake.
+    /// Bytes that a client sends before it has the answer are kept, and so are requests before the handshake.
     @Test func earlyFrames() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    /// Another tenant's chat is no chat.
+    /// Another tenant's chat does not exist for this one.
     @Test func anothersChat() async throws {
         try await TestServer.run { server in
             let mine = try await server.client.makeChat()
@@ -251,8 +251,8 @@ import Testing
         }
     }
 
-    /// Nothing of a client is taken in while much of what it has sent is still to be stored, whether it comes bit by bit or
-    /// all at once.
+    /// The server stops reading a client while many of its messages are still to be stored, whether they came one by
+    /// one or all at once.
     @Test(arguments: [false, true]) func whoSendsMuchIsHeld(_ allAtOnce: Bool) async throws {
         var options = TestServer.options
         options.live.sends = 4
@@ -274,7 +274,7 @@ import Testing
             try await eventually("the others wait behind it") {
                 server.metric("luciq_writer_queue_depth{writer=\"messages\"}") == 3
             }
-            // Were it read, its answer would be here before those of the messages.
+            // If the server had read it, its answer would come before those of the messages.
             #expect(try await server.client.get("/livez").status == 200)
             #expect(server.metric("luciq_writer_queue_depth{writer=\"messages\"}") == 3)
             server.writes.release()
@@ -285,7 +285,7 @@ import Testing
         }
     }
 
-    /// A client that is gone has sent what it has sent.
+    /// Messages of a client that has left are stored.
     @Test func whatAGoneClientSentIsStored() async throws {
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
@@ -325,7 +325,7 @@ import Testing
         }
     }
 
-    /// A store that is away fails requests, not the connection.
+    /// A store that is down fails requests, not the connection.
     @Test func theStoreIsAway() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()

@@ -63,7 +63,7 @@ import Testing
                 return answer
             }()
             try await server.writes.waitForHeld(1)
-            // Other requests come and go; this one has no answer as long as the store has not said so.
+            // Other requests come and go; this one has no answer until the store has committed.
             for _ in 0..<20 { #expect(try await server.client.get(chat + "/messages").numbers == []) }
             #expect(isAnswered.withLock(\.self) == false)
             server.writes.release()
@@ -85,7 +85,7 @@ import Testing
                     group.addTask { try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#) }
                 }
                 var answers: [Answer] = []
-                // 36 are refused while the store still holds the first batch; that lets the rest go on.
+                // 36 are refused while the store still holds the first batch; then the rest can go on.
                 while let answer = try await group.next() {
                     answers.append(answer)
                     if answers.count == 36 { server.writes.release() }
@@ -99,7 +99,7 @@ import Testing
                 #expect(answer["Retry-After"] != nil)
             }
             #expect(try await first.status == 201)
-            // What was refused left no trace.
+            // Refused requests left no trace.
             #expect(try await server.client.get(chat + "/messages").numbers == Array(1...5))
         }
     }
@@ -120,7 +120,7 @@ import Testing
             #expect(again.status == 409)
             #expect(again.code == "idempotency_key_in_flight")
             server.writes.release()
-            // The key finds what became of it.
+            // A retry with the key finds the outcome.
             var retry = again
             try await eventually("the first has ended") {
                 retry = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#, headers: key)
@@ -154,7 +154,7 @@ import Testing
             let first = try await server.client.post(chat + "/messages", json: #"{"body":"x"}"#, headers: key)
             #expect(first["Idempotent-Replayed"] == nil)
             _ = try await server.client.post(chat + "/messages", json: #"{"body":"between"}"#)
-            // The other form of the same request is the same request.
+            // Another encoding of the same request is still the same request.
             let again = try await server.client.post(
                 chat + "/messages", json: #"{"message":{"body":"x"}}"#, headers: key)
             #expect(again.status == 201)
@@ -204,7 +204,7 @@ import Testing
     }
 
     @Test func shutdownFinishesWhatWasAccepted() async throws {
-        // TestServer.run shuts down while the request waits for the store; it must get its answer all the same.
+        // TestServer.run shuts down while the request waits for the store; it must still get its answer.
         let request = try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             server.writes.hold()

@@ -4,7 +4,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-/// What becomes of definitions that others change, delete or disable.
+/// What happens to definitions that others change, delete or disable.
 @Suite(.timeLimit(.minutes(3))) struct CronDefinitionTests {
     @Test func aDisabledJobStaysSo() async throws {
         try await withCronBench { bench in
@@ -14,7 +14,7 @@ import Testing
             try bench.at("2026-11-23T11:00:05Z")
             #expect(try await restarted.poll() == [])
             #expect(try await bench.field("status") == "disabled")
-            // What it missed meanwhile is not made up for.
+            // Ticks that it missed meanwhile are not made up for.
             try await bench.call("HSET", "cron_job:clean up", "status", "enabled")
             #expect(try await bench.scheduler().poll() == [])
             try bench.at("2026-11-23T12:00:05Z")
@@ -37,7 +37,7 @@ import Testing
             #expect(try await bench.field("description") == "Now.")
             #expect(try await bench.field("status") == "disabled")
             try await bench.call("HSET", "cron_job:clean up", "status", "enabled")
-            // A process of the old version, still running, goes by it as well.
+            // A process of the old version that still runs follows it too.
             try bench.at("2026-11-23T10:40:00Z")
             #expect(try await old.poll() == ["clean up"])
             #expect(try await new.poll() == [])
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    /// What an outsider has under whose keys, what of ours, and where we write.
+    /// Which keys another sidekiq-cron version has, which of our jobs it has, and which keys we then write.
     @Test(arguments: [
         ([], SidekiqFormat.v6, CronFormat.v1), ([], .v7, .v2), ([], .v8, .v2),
         (["cron_job:theirs"], .v7, .v1), (["cron_job:theirs"], .v8, .v1), (["cron_job:default:theirs"], .v6, .v2),

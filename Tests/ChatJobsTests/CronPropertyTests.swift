@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Against a search minute by minute, which knows nothing but what the clocks show.
+/// Compared with a minute-by-minute search that uses only the wall clock.
 @Suite(.timeLimit(.minutes(5))) struct CronPropertyTests {
     /// Days around which the clocks change, or months and years do.
     static let places = [

@@ -143,7 +143,7 @@ import Testing
             #expect(try await scheduler.poll() == [])
             try bench.at("2026-11-23T12:00:01Z")
             #expect(try await scheduler.poll() == ["clean up"])
-            // One whose clock was wrong does not silence it for years.
+            // A scheduler whose clock was wrong does not stop the job for years.
             try await bench.call("HSET", "cron_job:clean up", "last_enqueue_time", "2036-11-23 11:20:00 +0100")
             try bench.at("2026-11-23T13:00:01Z")
             #expect(try await scheduler.poll() == ["clean up"])
@@ -202,7 +202,7 @@ private actor Meeting {
 
     init(of size: Int) { self.size = size }
 
-    /// - Parameter body: done by the last who comes, before all go on.
+    /// - Parameter body: run by the last task to arrive, before all continue.
     func join(_ body: () -> Void = {}) async {
         if waiting.count == size - 1 {
             body()

@@ -25,7 +25,7 @@ import Testing
                 #expect(try await bench.queued() == hour - 10)
             }
             await group.triggerGracefulShutdown()
-            // This clock does not wake who is cancelled.
+            // This clock does not wake cancelled tasks.
             try await eventually("it ends") {
                 hands.advance(by: .seconds(10))
                 return hasEnded.withLock(\.self)

@@ -76,7 +76,7 @@ final class HandClock: Sendable {
     func set(_ new: Timestamp) { time.withLock { $0 = new } }
 }
 
-/// What was logged as a warning or worse, a line each.
+/// The log lines at warning level or above.
 final class CronLog: Sendable {
     private let lines = Mutex<[String]>([])
 

@@ -196,7 +196,7 @@ import Testing
         }
     }
 
-    /// A worker that cannot show that it lives takes no jobs, and says why, once.
+    /// A worker that cannot write its presence takes no jobs, and logs the reason once.
     @Test func aPresenceThatIsRefusedIsNoPresence() async throws {
         try await withWorkBench { bench in
             let (tally, log) = (Tally(), CronLog())

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Each with a Redis of its own, to be ill-treated. Whatever happens: everything is performed, and little twice.
+/// Each test has its own Redis, to break it. Whatever happens, every job runs, and few run twice.
 @Suite(.timeLimit(.minutes(5))) struct OutageTests {
     private static let jobs = 3000
 
@@ -76,14 +76,16 @@ import Testing
             for part in 1...2 {
                 try await eventually("some are performed") { performed.distinct > Self.jobs * part / 5 }
                 server.freeze()
-                // Longer than a command may take: what was sent has an unknown end, and is carried out on waking.
+                // Longer than a command may take: commands that were sent have an unknown outcome, and Redis carries
+                // them out when it wakes.
                 try await Task.sleep(for: .milliseconds(1500))
                 server.thaw()
             }
         }
     }
 
-    /// It can be read and not written: one line when it begins, one when it is over, and the work goes on.
+    /// Redis can be read but not written: one log line when that begins and one when it ends, and then the work
+    /// continues.
     @Test(arguments: [
         (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
         (["ACL", "SETUSER", "default", "-lmove"], ["ACL", "SETUSER", "default", "+lmove"]),
@@ -119,7 +121,7 @@ import Testing
         }
     }
 
-    /// Redis is away when the worker has to end: it ends all the same, and another one finds what it held.
+    /// Redis is down when the worker has to end: it ends anyway, and another worker finds the jobs it held.
     @Test func theEndComesDuringAnOutage() async throws {
         let server = try await RedisServer.start(["--appendonly", "yes", "--appendfsync", "always"])
         try await withWorkBench(server.url()) { bench in

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatJobs
 
-/// Which of three clocks is believed: Redis', the machine's, and the time that has passed.
+/// Which of three clocks is trusted: Redis', the machine's, or the monotonic one.
 @Suite(.timeLimit(.minutes(2))) struct RedisClockTests {
     private static let day = Duration.seconds(86_400)
 

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3))) struct RescueTests {
     private static let ghost = "elsewhere:1:abcdefabcdef"
 
-    /// What a process leaves behind that died with jobs in hand: the newest on the left.
+    /// The held list of a process that died with jobs in progress: the newest on the left.
     private func leaveBehind(_ bench: WorkBench, _ payloads: [String], queue: String = "default") async throws {
         try await bench.call("SADD", "processes", Self.ghost)
         try await bench.call("SADD", "luciq:holders", "\(Self.ghost) \(queue)")
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// By any worker, and also into a queue that it does not work on itself.
+    /// Any worker rescues, even into a queue that it does not work on itself.
     @Test func queuesOfOthersAreRescuedToo() async throws {
         try await withWorkBench { bench in
             try await leaveBehind(bench, [payload(1)], queue: "of others")
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// What cannot be put back stays where it is, dies no death of it, and holds up nobody else's.
+    /// A job that cannot be put back stays where it is, is not counted as a death, and does not delay other jobs.
     @Test func aQueueThatIsNoneLosesNothing() async throws {
         try await withWorkBench { bench in
             let tally = Tally()
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    /// A process that was frozen for longer than its presence lasts: it takes nothing before it is seen again.
+    /// A process that was frozen for longer than its presence lasts takes no job before its presence is written again.
     @Test func whoWasGivenUpComesBack() async throws {
         try await withWorkBench { bench in
             let tally = Tally()
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    /// What a frozen process fails at when it comes back is no longer its own.
+    /// When a frozen process resumes, it no longer owns the jobs that it held.
     @Test func whatWasRescuedMeanwhileIsLeftToItsRescuer() async throws {
         try await withWorkBench { bench in
             let (started, mayEnd) = (Tally(), Tally())
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    /// The reply that brought a job was lost: it stands in the held list, and nobody has seen it.
+    /// The reply with a job was lost: the job is in the held list, and no worker has seen it.
     @Test func whatWasNeverSeenIsPerformed() async throws {
         try await withWorkBench { bench in
             let (started, ended) = (Tally(), Tally())
@@ -171,7 +171,7 @@ import Testing
                 try await bench.call("LPUSH", "luciq:held:\(worker.identity):default", payload(2))
                 try await eventually("both have ended") { ended.distinct == 2 }
             }
-            // The one in hand was not taken for a lost one.
+            // The running job was not taken for a lost one.
             #expect(started.all.count == 2)
             #expect(try await bench.held() == 0)
         }

@@ -5,7 +5,7 @@ import RedisClient
 import TestSupport
 import Testing
 
-/// What a shop's own scripts see of our worker.
+/// What Ruby scripts that use Sidekiq's API see of our worker.
 @Suite(.timeLimit(.minutes(5))) struct RubyAPITests {
     @Test func aFailedJobIsSeenRetriedKilledAndDeleted() async throws {
         try await withRuby { bench in
@@ -27,7 +27,7 @@ import Testing
                 try await eventually("it failed again") {
                     try await bench.call("ZCARD", "retry").integer == 1 && notes.all.count == 2
                 }
-                // Ruby takes one from the count when it is told to retry.
+                // Ruby subtracts one from the count at a manual retry.
                 try await bench.expect(
                     "Sidekiq::RetrySet.new.map { |job| [job[\"retry_count\"], job[\"retried_at\"].class.name] }",
                     is: #"[[0,"Float"]]"#)
@@ -63,7 +63,7 @@ import Testing
                     is: #"[["Fails",[1],"it is broken: “<b>ä</b>”","Array"],["Malformed",["no JSON {"],"#
                         + #""the job is not JSON: The JSON is malformed, at byte 1","NilClass"]]"#
                 )
-                // Sidekiq's page takes what is no job.
+                // Sidekiq's page accepts entries that are not jobs.
                 #expect(try await bench.web().page("/morgue").contains("no JSON {"))
                 try await bench.expect("Sidekiq::RetrySet.new.size", is: "0")
             }

@@ -30,7 +30,7 @@ struct CountJob: Job {
     }
 }
 
-/// Fails at each try, or as long as it is told to.
+/// Fails at each attempt, or as long as the test says.
 struct FailingJob: Job {
     static let name = "Fails"
     let notes: RubyNotes
@@ -100,7 +100,7 @@ indirect enum JSONValue: Codable, Sendable {
     var text: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // What has been JSON is some.
+        // A value parsed from JSON can be written as JSON.
         return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "?"
     }
 }

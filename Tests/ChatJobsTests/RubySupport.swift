@@ -65,7 +65,7 @@ struct RubyBench: Sendable {
         return RubyWeb(process: process, port: port)
     }
 
-    /// Runs a worker of ours for as long as `body` does, or until it is stopped.
+    /// Runs one of our workers while `body` runs, or until it is stopped.
     func withWorker(
         _ jobs: [any Job], log: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         _ body: (Worker) async throws -> Void
@@ -102,11 +102,11 @@ struct RubyBench: Sendable {
 
 func withRuby(_ body: (RubyBench) async throws -> Void) async throws {
     let url = try await SharedServers.freshRedisDatabase()
-    // What is tested is not how soon a busy machine answers.
+    // These tests do not test how fast a busy machine answers.
     try await withCronRedis(url + "?command-timeout=10") { redis in try await body(RubyBench(url: url, redis: redis)) }
 }
 
-/// What Ruby did not do.
+/// An error of the Ruby program.
 struct RubyFailure: Error, CustomStringConvertible {
     let description: String
 

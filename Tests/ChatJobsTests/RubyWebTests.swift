@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// Whatever was in a queue: the page of the dead loads, and so does each entry's own.
+    /// Whatever a queue contained, the page of dead jobs loads, and so does the page of each entry.
     @Test func theDeadPageShowsWhatIsNoJob() async throws {
         try await withRuby { bench in
             let web = try await bench.web()

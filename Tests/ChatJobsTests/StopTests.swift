@@ -14,7 +14,7 @@ import Testing
             let started = Tally()
             let job = NumberJob { number in
                 started.add(number)
-                // One that can be cancelled, and one that does not care.
+                // One job that can be cancelled, and one that ignores it.
                 if number == 1 {
                     try await Task.sleep(for: .seconds(600))
                 } else {
@@ -115,7 +115,7 @@ import Testing
     }
 }
 
-/// A log handler that gives each line away.
+/// A log handler that passes each line on.
 struct LineCollector: LogHandler {
     let take: @Sendable (String) -> Void
     var metadata: Logger.Metadata = [:]

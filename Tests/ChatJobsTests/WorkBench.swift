@@ -6,7 +6,7 @@ import RedisClient
 import Synchronization
 import TestSupport
 
-/// A Redis database of a test's own, and what one needs to put workers on it.
+/// A private Redis database, with functions to run workers on it.
 struct WorkBench: Sendable {
     let redis: RedisClient
     var format = SidekiqFormat.v8
@@ -83,7 +83,7 @@ func withWorkBench(
 ) async throws {
     let own = if let url { url } else { try await SharedServers.freshRedisDatabase() }
     var configuration = try RedisConfiguration(url: own)
-    // What is tested on the shared server is not how soon a busy machine answers.
+    // Tests on the shared server do not test how fast a busy machine answers.
     if url == nil { configuration.commandTimeout = .seconds(10) }
     let redis = RedisClient(configuration, logger: silent)
     let running = Task { try await redis.run() }

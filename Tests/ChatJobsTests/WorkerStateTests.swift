@@ -27,7 +27,7 @@ import Testing
     @Test func onlyFreeSlotsAreFilled() {
         var state = state(3)
         let started = state.fetched(jobs(2), asked: 3, acknowledged: 0, now: noon)
-        // There was less than asked for: it waits until something comes.
+        // There were fewer jobs than free slots: the worker waits for new ones.
         #expect(state.isIdle)
         #expect(state.next(now: .zero).isWait)
         state.wake()
@@ -99,7 +99,7 @@ import Testing
         #expect(state.next(now: .seconds(24)).fetch?.count == 0)
         _ = state.fetched([], asked: 0, acknowledged: 1, now: noon)
         #expect(state.next(now: .seconds(25)).isCancel)
-        // What was told to end is not held to be lost.
+        // A job that was told to end does not count as lost.
         state.suspect()
         #expect(state.next(now: .seconds(26)).isWait)
         var other = state

@@ -6,7 +6,7 @@ import Testing
 
 @testable import ChatSQLite
 
-/// What is done to the files under a server. None of it may be answered with success from then on.
+/// One way to damage the files under a running server. From then on no request may succeed.
 @Suite(.timeLimit(.minutes(2))) struct FileLossTests {
     struct Deed: Sendable, CustomTestStringConvertible {
         let testDescription: String
@@ -80,7 +80,8 @@ import Testing
         try store.close()
     }
 
-    /// What is written while a file goes is of unknown outcome: the check before the transaction saw nothing yet.
+    /// A write during which the file is lost has an unknown outcome: the check before the transaction found nothing
+    /// wrong yet.
     @Test func aFileThatGoesDuringAWriteIsNotAnsweredFrom() async throws {
         let test = try await TestStore()
         #expect(throws: ChatError.outcomeUnknown) {
@@ -111,7 +112,8 @@ import Testing
         }
     }
 
-    /// All that was answered is in a file that was moved away, its log folded in, and another's log is left alone.
+    /// A file that was moved away has everything that was answered, with its log checkpointed; another file's log is
+    /// left alone.
     @Test func aMovedFileHoldsAllThatWasAnswered() async throws {
         let test = try await TestStore()
         let chat = try await test.makeChat()

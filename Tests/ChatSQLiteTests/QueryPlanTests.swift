@@ -6,15 +6,16 @@ import Testing
 
 @testable import ChatSQLite
 
-/// A hot statement that scans or sorts would be fast in a test and slow with the years: its plan is what counts.
+/// A hot statement that scans or sorts is fast in a test and slow on a database of years, so this checks its plan.
 ///
-/// Connections keep their prepared statements as long as they are open, so what the store really runs is read from them.
+/// Connections keep their prepared statements while they are open, so the test reads from them what the store really
+/// runs.
 @Suite(.timeLimit(.minutes(2))) struct QueryPlanTests {
     @Test func everyHotStatementSearchesAnIndex() async throws {
         let test = try await TestStore()
         try await runEverything(test)
         let statements = try await statements(of: test.store)
-        // As many as there are; a new one must be run above to be seen here.
+        // All of them; a new one must be run above to be seen here.
         #expect(statements.count == 29, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")

@@ -94,7 +94,7 @@ import Testing
             #expect(try FileOwner(path: path) == .luciq)
         }
         #expect(try mode(path) == 0o600)
-        // Somebody wants it so, from now on.
+        // An operator has changed it on purpose.
         chmod(path, 0o640)
         _ = try await SQLiteKeeper(path: path).migrate()
         #expect(try mode(path) == 0o640)

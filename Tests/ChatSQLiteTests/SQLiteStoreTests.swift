@@ -23,7 +23,7 @@ struct TestStore {
     init() async throws {
         folder = try TemporaryFolder()
         var (store, file) = try SQLiteStore.openExclusively(path: folder.file("test.sqlite"))
-        store.searchDeadline = .seconds(60)  // A slow machine may take its time.
+        store.searchDeadline = .seconds(60)  // A slow machine may take long.
         store.keyClock = KeyClock(Timekeeper(clock))
         (self.store, self.file) = (store, file)
         token = Tenant.Token.random()
@@ -104,7 +104,7 @@ struct TestStore {
         }
         let first = try await send(TestStore.time)
         test.clock.advance(by: .seconds(7 * 24 * 3600 - 1))
-        // What the system's clock says makes no difference.
+        // The system's clock makes no difference.
         #expect(
             try await send(TestStore.time.adding(.seconds(365 * 24 * 3600)))
                 == AppendedMessage(number: first.number, createdAt: first.createdAt, isReplay: true))
@@ -221,7 +221,7 @@ struct TestStore {
         ("UPDATE applications SET last_chat_number = 1", "last_chat_number is 1, but the rows say 2"),
         ("UPDATE applications SET messages_count = 8", "messages_count is 8, but the rows say 9"),
         ("UPDATE applications SET token = 'short'", "malformed token"),
-        ("UPDATE idempotency_keys SET number = 99", "An idempotency key of chat id 1 leads to no 99"),
+        ("UPDATE idempotency_keys SET number = 99", "Idempotency key of chat id 1: number 99 is missing"),
     ])
     func finds(_ sql: String, _ problem: String) async throws {
         let problems = try await problems(after: sql)
@@ -254,7 +254,7 @@ struct TestStore {
         try await test.send(["a", "b"], to: chat)
         _ = try await test.store.search(SearchText("a"), in: chat, page: Page())
         try test.store.close()
-        // A clean close folds the log into the file.
+        // A clean close checkpoints the log into the file.
         #expect((try? Data(contentsOf: URL(fileURLWithPath: test.path + "-wal")))?.isEmpty != false)
         let again = try SQLiteStore(path: test.path, file: nil)
         #expect(try await again.messages(in: chat, page: Page()).items.map(\.body) == ["a", "b"])

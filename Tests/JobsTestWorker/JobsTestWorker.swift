@@ -11,8 +11,8 @@ import UnixSignals
 ///
 ///     JobsTestWorker REDIS_URL CONCURRENCY MILLISECONDS [CRON]
 ///
-/// Each job takes so many milliseconds. With a cron expression it counts in the hash `ticks`, by the minute, what the
-/// clock started.
+/// Each job takes that many milliseconds. With a cron expression it counts the jobs that the clock started in the hash
+/// `ticks`, by minute.
 @main
 struct JobsTestWorker {
     static func main() async throws {
@@ -52,7 +52,7 @@ private struct CountingJob: Job {
 
     func perform(_ arguments: [Int]) async throws {
         try await Task.sleep(for: duration)
-        // It is known to be done when Redis says so: a job that fails here is tried again.
+        // The job counts as done once Redis has answered: one that fails here is retried.
         _ = try await redis.send([
             RedisCommand("SADD", "done", "\(arguments[0])"), RedisCommand("INCR", "performed"),
         ]).map { try $0.get() }

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An embedded database is copied beside its running server and put back, and a copy that is not whole is known as one.
+/// An embedded database is backed up while its server runs, and restored; an incomplete copy is detected.
 @Suite(.timeLimit(.minutes(3))) struct BackupTests {
     private func luciq(
         _ arguments: [String], _ database: String, in folder: TemporaryFolder
@@ -98,7 +98,7 @@ import Testing
         #expect(twice.code == 69 && twice.errors.contains("from an earlier restore"))
     }
 
-    /// What a killed server has answered is in its log: that is backed up with the rest, and restored over.
+    /// The answers of a killed server are in its log, which is backed up with the rest, and replaced by a restore.
     @Test func afterAKillAllIsThere() async throws {
         let folder = try TemporaryFolder()
         let (path, copy) = (folder.file("test.sqlite"), folder.file("copy.sqlite"))
@@ -113,7 +113,7 @@ import Testing
             let verified = try await luciq(["verify"], file, in: folder)
             #expect(verified.code == 0 && verified.output.contains("messages:     1"), "\(verified)")
         }
-        // Somebody who reads the file keeps its log from being folded in.
+        // A reader of the file prevents the checkpoint of its log.
         let reader = try DatabaseQueue(path: path)
         let refused = try await luciq(["db", "restore", copy], path, in: folder)
         #expect(refused.code == 69 && refused.errors.contains("Another program has \(path) open"), "\(refused)")
@@ -124,7 +124,7 @@ import Testing
         #expect(kept.code == 0 && kept.output.contains("messages:     1"), "\(kept)")
     }
 
-    /// What is not a backup leaves the database as it was.
+    /// A file that is not a backup leaves the database unchanged.
     @Test func whatIsNoBackupIsRefused() async throws {
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")
@@ -155,7 +155,7 @@ import Testing
         let (path, copy) = (folder.file("test.sqlite"), folder.file("copy.sqlite"))
         try await whileWriting(in: folder) { _, _, _ in
             try await runProgram(["cp", path, copy])
-            // Looking at it does not make it look whole.
+            // Reading the copy does not make it look complete.
             for command in [["verify"], ["db", "backup", folder.file("backup")], ["verify"]] {
                 let result = try await luciq(command, copy, in: folder)
                 #expect(

@@ -35,7 +35,7 @@ final class Browser: Sendable {
     private let answers: CInt
     private let state: StateBox
 
-    /// The reading thread holds this and not the browser, which would never be gone then.
+    /// The reading thread holds this instead of the browser, which would otherwise never be freed.
     private final class StateBox: Sendable {
         let mutex = Mutex(State())
     }
@@ -44,7 +44,8 @@ final class Browser: Sendable {
         folder = try TemporaryFolder()
         let paths = ["COMMANDS": folder.file("commands"), "ANSWERS": folder.file("answers")]
         for path in paths.values { mkfifo(path, 0o600) }
-        // Open for both, so that neither the opening nor a read before the browser's first word ends or hangs.
+        // Opened for reading and writing, so that neither opening it nor a read before the browser's first message ends
+        // or hangs.
         commands = open(paths["COMMANDS"]!, O_RDWR | O_CLOEXEC)
         answers = open(paths["ANSWERS"]!, O_RDWR | O_CLOEXEC)
         state = StateBox()
@@ -55,7 +56,7 @@ final class Browser: Sendable {
                 "--no-sandbox",
                 "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
                 "--disable-component-update", "--no-first-run", "--no-proxy-server", "--lang=en-US",
-                // No window is in front here, and none may be slower for it.
+                // No window is in front, and Chromium must not slow them down for that.
                 "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
                 "--disable-backgrounding-occluded-windows", "about:blank",
             ], log: folder.file("log"), environment: paths.merging(["HOME": folder.path]) { $1 })
@@ -116,7 +117,7 @@ final class Browser: Sendable {
         await process.end(within: 10)
     }
 
-    /// - Throws: what the browser answers in the way of errors; when it does not answer in 30 seconds.
+    /// - Throws: the error that the browser answers; also when it does not answer within 30 seconds.
     @discardableResult
     func call(_ method: String, _ parameters: [String: Any] = [:], session: String? = nil) async throws -> [String: Any]
     {

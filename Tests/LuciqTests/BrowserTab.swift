@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A window of a browser, with one page. What a person does is done by the mouse and the keyboard.
+/// A browser window with one page. Tests use the mouse and the keyboard as a person does.
 struct BrowserTab: Sendable {
     let browser: Browser
     let session: String
@@ -10,7 +10,7 @@ struct BrowserTab: Sendable {
     private static let screenshots = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("../../.build/screenshots").standardized
 
-    /// Opens a window of its own: a tab behind another one is not drawn.
+    /// Opens a separate window, because a tab behind another one is not drawn.
     init(_ browser: Browser, _ url: String, width: Int = 1280, height: Int = 800) async throws {
         self.browser = browser
         let target = try await browser.call("Target.createTarget", ["url": "about:blank", "newWindow": true])

@@ -3,7 +3,7 @@ import Testing
 
 @testable import luciq
 
-/// Where a client calls, and what it makes of an answer that is not the wanted one.
+/// The address that a client calls, and how it handles an unexpected answer.
 @Suite struct ChatAddressTests {
     static let token = "0123456789abcdef0123456789abcdef"
 

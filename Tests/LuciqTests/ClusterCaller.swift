@@ -32,7 +32,7 @@ struct Caller {
             var rest: [UInt8] = []
             if let answer = try await connection.receiveAnswer(rest: &rest) { return answer }
         } catch {
-            // Whatever it was, there is no answer.
+            // Any error counts as no answer.
         }
         connections[port] = nil
         return nil

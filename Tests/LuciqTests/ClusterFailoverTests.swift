@@ -3,7 +3,7 @@ import Testing
 
 extension ClusterTests {
     @Suite(.serialized) struct Failover {
-        /// The primary is killed under load, and its replica, which had all that was answered, is made the primary.
+        /// The primary is killed under load, and its replica, which has every answered message, becomes the primary.
         @Test func nothingIsLostWithASemiSynchronousPrimary() async throws {
             let pair = try await ReplicaPair.start(isSemiSynchronous: true)
             let redis = try await RedisServer.start()

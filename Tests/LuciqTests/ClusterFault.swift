@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Something that goes wrong in the middle of a load and comes right again, several times over.
+/// A fault in the middle of a load that ends again, several times.
 struct Fault: Sendable, CustomTestStringConvertible {
     struct Scene: Sendable {
         let cluster: Cluster
@@ -17,7 +17,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
     let name: String
     var nodes = 2
     var rounds = 3
-    /// How long a server tries, in seconds. The writers' patience is more than that, so that they hear of it.
+    /// How long a server retries, in seconds. The writers wait longer than that, so that they get its answer.
     var requestTimeout = 2
     var patience = 3
     let strike: @Sendable (Scene) async throws -> Void
@@ -113,7 +113,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
             let node = scene.cluster.nodes[0]
             node.process.signal(SIGSTOP)
             if try await !scene.cluster.mend().isAll {
-                // It stands still within a transaction. The database ends that by itself after a minute of silence.
+                // It is frozen within a transaction. The database ends the transaction after a minute of silence.
                 _ = try await scene.mariadb.sql("KILL CONNECTION USER \(node.user)")
                 #expect(try await scene.cluster.mend().isAll)
             }
@@ -144,7 +144,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
                     "SELECT id FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'")
                 _ = try await scene.mariadb.sql("KILL CONNECTION \(holder)")
             }
-            // The others go on beside it, though it keeps its rows until the database ends its silent connections.
+            // The other servers continue, although the frozen one keeps its locks until the database ends its silent
+            // connections.
             try await scene.load.see(answers: 100)
             _ = try await scene.mariadb.sql("KILL CONNECTION USER \(node.user)")
             #expect(try await scene.cluster.mend().isAll)
@@ -152,15 +153,15 @@ struct Fault: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// With numbers in hand and no transaction; it goes on with them after others have closed its holes. Its clients wait
-    /// for that, so that nothing but the numbers says that it is late.
+    /// The server freezes with numbers taken and no transaction; it resumes after others have closed its holes. Its
+    /// clients wait for that, so that only the numbers reveal that it is late.
     private static var frozenWithNumbers: Fault {
         var fault = Fault("a server frozen with numbers in hand") { scene in
             let node = scene.cluster.nodes[0]
             let before = node.process.collisions
             var mended = 0
-            // Numbers that nobody has gone past leave no hole, and those of an append that has given up for now are looked at
-            // before they are used: then once more.
+            // Numbers with no higher one stored leave no hole, and an append that had to wait checks its numbers before
+            // it uses them: in that case, freeze once more.
             for _ in 0..<8 where node.process.collisions == before {
                 // Appends that have their numbers wait for rows, and then the database takes no writes: they keep the numbers
                 // and try again, with no transaction.
@@ -174,7 +175,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
                     _ = try await scene.mariadb.sql("SET GLOBAL read_only = 1")
                     return true
                 }
-                // What waits for rows gives its numbers back after a second; a slow machine may look at the wrong moments.
+                // An append that waits for locked rows returns its numbers after a second; a slow machine may look at
+                // the wrong moment.
                 guard areWaiting else { continue }
                 try await eventually("no transaction is open") {
                     try await scene.mariadb.sql(
@@ -220,12 +222,12 @@ extension Fault.Scene {
 }
 
 extension LuciqProcess {
-    /// How often it was told that its numbers are taken.
-    var collisions: Int { errorText.components(separatedBy: "Numbers were taken already").count - 1 }
+    /// How often the database told it that its numbers were taken.
+    var collisions: Int { errorText.components(separatedBy: "Numbers already taken").count - 1 }
 }
 
 extension MariaDBServer {
-    /// Another transaction has the rows of all chats while the body runs, for a quarter of a minute at most.
+    /// Another transaction locks the rows of all chats while the body runs, for 15 seconds at most.
     fileprivate func whileChatsAreLocked(_ body: () async throws -> Bool) async throws -> Bool {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

@@ -4,7 +4,7 @@ import Testing
 
 extension ClusterTests {
     @Suite(.serialized) struct Faults {
-        /// In the middle of a load, whatever happens to the parts: what was answered is there, once, at its number.
+        /// Faults of every part during a load: every answered message is stored once, at its number.
         @Test(arguments: Fault.all)
         func nothingIsLost(_ fault: Fault) async throws {
             let mariadb = try await MariaDBServer.start()
@@ -29,7 +29,7 @@ extension ClusterTests {
                 let redis = try await RedisServer.start()
                 let cluster = try await Cluster.start(
                     2, mariadb: mariadb, redis: redis.url(), settings: ["REQUEST_TIMEOUT": "2"])
-                // What is stored while it is full does not fit into what the database has set aside.
+                // Messages stored while the disk is full do not fit into the space that the database has reserved.
                 let load = try await Load(on: cluster, bodySize: 6000)
                 try await load.endure(3) { _ in
                     try disk.fill()
@@ -62,7 +62,7 @@ extension Load {
 }
 
 extension Cluster {
-    /// Expects that after one mending everything is as promised, and that the servers that live still serve.
+    /// Expects that after one repair every promise holds, and that the running servers still serve.
     func expectHealed(after load: Load) async throws {
         #expect(try await mend().isAll)
         let verification = try await luciq("verify")

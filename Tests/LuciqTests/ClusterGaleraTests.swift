@@ -6,15 +6,15 @@ import Testing
 extension ClusterTests {
     /// On Galera: three nodes that all hold all rows, HAProxy in front, two servers.
     @Suite(.serialized, .enabled("Galera is for Linux", { isLinux })) struct OnGalera {
-        /// What says whether a node may be used, as Percona's clustercheck does.
+        /// The check of whether a node is usable, as in Percona's clustercheck.
         private static let check =
             "SELECT variable_value = 4 FROM information_schema.global_status WHERE variable_name = 'wsrep_local_state'"
 
         /// For all tests: it takes ten seconds to start.
         private static let galera = Task { try await GaleraCluster.start() }
 
-        /// The node that is written is killed, comes back, is cut off from the others, and stands still: what was answered is
-        /// there, once, at its number, on every node.
+        /// The node that takes the writes is killed, comes back, is cut off from the others, and freezes: every
+        /// answered message is stored once, at its number, on every node.
         @Test(arguments: [DatabaseProxy.Balance.first, .roundrobin])
         func nothingIsLostWithANode(_ balance: DatabaseProxy.Balance) async throws {
             try await run(balance) { galera, cluster in
@@ -42,8 +42,8 @@ extension ClusterTests {
             }
         }
 
-        /// One node after the other is stopped and started, the written one first. Creates take longer meanwhile, and each is
-        /// answered 201 at its first try.
+        /// One node after the other is stopped and started, beginning with the one that takes the writes. Creates take
+        /// longer meanwhile, and each is answered 201 at its first attempt.
         @Test func aRollingRestartRefusesNothing() async throws {
             try await run(.first) { galera, cluster in
                 var chats: [String] = []
@@ -69,7 +69,7 @@ extension ClusterTests {
                         """)
                     #expect(stored.split(separator: "\n").map(String.init) == bodies)
                 }
-                // Not even a hole was left.
+                // No hole was left either.
                 let verification = try await cluster.luciq("verify")
                 #expect(verification.code == 0, "\(verification.output)\(verification.errors)")
             }
@@ -94,7 +94,7 @@ extension ClusterTests {
     private let isLinux = false
 #endif
 
-/// Writers that do not repeat what is refused, each in a chat of its own; every other one sends keys.
+/// Writers that do not repeat refused requests, each in its own chat; every second one sends keys.
 private final class Rolling: Sendable {
     private struct State {
         var bodies: [[String]]
@@ -111,7 +111,7 @@ private final class Rolling: Sendable {
         self.state = Mutex(State(bodies: chats.map { _ in [] }))
     }
 
-    /// What was answered 201, by chat, in order.
+    /// The messages that were answered 201, by chat, in order.
     var bodies: [[String]] { state.withLock(\.bodies) }
     var refusals: [String] { state.withLock(\.refusals) }
 

@@ -10,7 +10,7 @@ final class Load: Sendable {
 
     /// The answer to a request, wherever it came from.
     struct Outcome: Sendable {
-        /// The path of what it was sent to, a chat or an application.
+        /// The path of the chat or application that it was sent to.
         let owner: String
         let key: String
         let number: Int

@@ -7,7 +7,7 @@ struct Cluster: Sendable {
     struct Node: Sendable {
         let process: LuciqProcess
         let port: Int
-        /// The database user that it alone is: no administrator, as in production.
+        /// A database user of its own: not an administrator, as in production.
         let user: String
         /// In MiB, before any request; nil where the system does not tell.
         let memoryAtStart: Int?
@@ -59,7 +59,7 @@ struct Cluster: Sendable {
         try await LuciqProcess.run(arguments, in: folder, environment: environment)
     }
 
-    /// Mends while the servers run, and expects that there is nothing to mend but holes.
+    /// Repairs while the servers run, and expects that only holes need it.
     ///
     /// - Returns: how much was mended, and whether nothing is left that could not be.
     func mend() async throws -> (count: Int, isAll: Bool) {

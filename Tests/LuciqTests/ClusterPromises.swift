@@ -2,8 +2,8 @@ import TestSupport
 import Testing
 
 extension Load {
-    /// Expects that all is there that was answered, once and at its number, and nothing else, whichever server is asked;
-    /// that the counts agree; and that a repetition still finds its first answer.
+    /// Expects that every server has all answered messages, each once and at its number, and nothing else; that the
+    /// counts agree; and that a retry still gets the first answer.
     func expectPromisesKept() async throws {
         #expect(problems.isEmpty)
         #expect(messages.count == total)

@@ -5,7 +5,7 @@ import Testing
 extension ClusterTests {
     /// Redis with a replica and sentinels.
     @Suite(.serialized) struct Sentinels {
-        /// A replica that has missed the last writes proposes numbers that were given already.
+        /// A promoted replica that missed the last writes proposes numbers that were already given.
         @Test func aReplicaThatIsBehindTakesOver() async throws {
             let redis = try await RedisSentinelSet.start()
             let mariadb = try await MariaDBServer.start()
@@ -13,7 +13,7 @@ extension ClusterTests {
                 2, mariadb: mariadb, redis: redis.url(), settings: ["REQUEST_TIMEOUT": "2"])
             let load = try await Load(on: cluster)
             try await load.endure(1) { _ in
-                // Frozen, it does not connect again: from here on it hears of nothing.
+                // The frozen replica does not reconnect: from here on it receives no writes.
                 redis.replica.freeze()
                 _ = try await redis.primary.cli("CLIENT", "KILL", "TYPE", "replica")
                 try await load.see(answers: 500)

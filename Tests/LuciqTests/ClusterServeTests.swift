@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What only several server processes on real servers can show. One test at a time: each one keeps the machine busy.
+/// Properties that only several server processes on real servers can show. One test at a time, because each keeps the
+/// machine busy.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct ClusterTests {}
 
 extension ClusterTests {

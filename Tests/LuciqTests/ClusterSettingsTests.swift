@@ -2,13 +2,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What cannot work ends in one line, at the start.
+/// Settings that cannot work end the start with one line.
 @Suite(.timeLimit(.minutes(1))) struct ClusterSettingsTests {
-    /// Settings that are right but for one thing.
+    /// Settings with a single mistake.
     struct Mistake: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let change: @Sendable (inout Places) async throws -> Void
-        /// In the line.
+        /// Texts that the line contains.
         let words: String
         let code: Int32
 
@@ -79,7 +79,7 @@ import Testing
         withExtendedLifetime(places.server) {}
     }
 
-    /// It does without, and says so.
+    /// The server continues without it, and says so.
     @Test func aRedisThatIsAwayKeepsNothingFromStarting() async throws {
         let folder = try TemporaryFolder()
         var redis = try #require(URLComponents(string: try await SharedServers.redisURL))

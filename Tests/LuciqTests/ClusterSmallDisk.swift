@@ -22,7 +22,7 @@ struct SmallDisk: Sendable {
         return SmallDisk(folder: folder)
     }
 
-    /// What still has files open there keeps them.
+    /// A process that still has files open there keeps them.
     func unmount() async throws { try await runProgram(["umount", "--lazy", folder.path]) }
 
     func fill() throws {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension ClusterTests {
-    /// The primary changes under running processes, which nobody restarts. Connections are not cut.
+    /// The primary changes while processes run; nobody restarts them, and connections are not cut.
     @Suite(.serialized) struct SwitchOver {
         /// A planned one, under load: the old primary lives on, read-only.
         @Test func nothingIsLostAndAllFollow() async throws {
@@ -21,7 +21,7 @@ extension ClusterTests {
                 try await pair.promote()
                 try await load.see(answers: 200)
             }
-            // What was answered is read wherever it is asked for, and is all on the new primary.
+            // Every answered message can be read from every server, and is on the new primary.
             try await load.expectPromisesKept()
             #expect(try await pair.new.sql("SELECT COUNT(*) FROM messages WHERE batch_id > 0") == "\(load.total)")
             for node in cluster.nodes {
@@ -49,8 +49,8 @@ extension ClusterTests {
             #expect(await worker.wait().code == 0)
         }
 
-        /// The old primary dies with what the replica had not got, and the new one gives the lost ids again: a token that was
-        /// lost with it finds nothing, least of all what is somebody else's now.
+        /// The old primary dies with rows that the replica did not get, and the new one gives the lost ids again: a
+        /// lost token finds nothing, and above all not another tenant's data.
         @Test func lostTokensReachNobodysChats() async throws {
             let pair = try await ReplicaPair.start()
             let redis = try await RedisServer.start()
@@ -74,14 +74,14 @@ extension ClusterTests {
             pair.old.kill()
             try await pair.promote()
             var found = ""
-            // The second server is first to know, and its client gets the lost ids.
+            // The second server learns of the failover first, and its client gets the lost ids.
             try await eventually("a chat can be made", within: 40) {
                 guard let chat = try? await clients[1].makeChat() else { return false }
                 found = chat
                 return true
             }
             #expect(try await pair.new.sql(ids + " ORDER BY chats.id DESC LIMIT 1") == lostIDs)
-            // A counter that the lost chat left in Redis is not gone on from.
+            // The new chat does not continue the lost chat's counter in Redis.
             for number in 1...8 {
                 let answer = try await clients[1].post(found + "/messages", json: #"{"body":"found"}"#)
                 #expect(answer.json["message_number"] as? Int == number)
@@ -113,7 +113,7 @@ extension ClusterTests {
             #expect(text.contains("going_away"), "\(text)")
         }
 
-        /// Nothing takes writes for a while: reads go on, health says why, and nobody hammers the server.
+        /// No server takes writes for a while: reads go on, health says why, and connection attempts stay rare.
         @Test func aFenceIsSaidAndEnds() async throws {
             let mariadb = try await MariaDBServer.start()
             let redis = try await RedisServer.start()
@@ -145,7 +145,7 @@ extension ClusterTests {
             #expect(cluster.nodes[0].process.errorText.contains("The database is read-only"))
         }
 
-        /// What weakens a promise is said when a process starts, once each.
+        /// A process logs at its start each setting that weakens a promise, once.
         @Test func theStartSaysWhatIsWeak() async throws {
             let mariadb = try await MariaDBServer.start([
                 "--max-allowed-packet=1M", "--innodb-flush-log-at-trx-commit=2",

@@ -12,14 +12,14 @@ import Testing
         (["serve", "--port", "1x"], [:], "PORT (command line) must be a number from 0 to 65535."),
         (["serve"], ["LOG_LEVEL": "loud"], "LOG_LEVEL (environment) must be one of trace, debug"),
         (["serve"], ["DATABASE_URL": "sqlite:relative"], "DATABASE_URL must look like sqlite:///absolute/path"),
-        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set beside a MySQL database"),
-        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set for a MySQL database"),
+        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set for a MySQL database"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@h:x/db"], "DATABASE_URL: "),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
         (["serve"], ["DATABASE_URL": "postgres://x"], "DATABASE_URL must look like sqlite:///absolute/path"),
-        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set beside a MySQL database"),
-        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set beside a MySQL database"),
+        (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db"], "REDIS_URL must be set for a MySQL database"),
+        (["serve"], ["DB_HOST": "127.0.0.1"], "REDIS_URL must be set for a MySQL database"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@h:x/db"], "DATABASE_URL: "),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
@@ -82,7 +82,7 @@ import Testing
         #expect(result.errors == "luciq: Cannot read the settings in \(folder.path): Is a directory.\n")
     }
 
-    /// A file may have what the docs list, and the docs list all of it.
+    /// A settings file accepts exactly the keys that the documentation lists.
     @Test func theKeysOfAFileAreThoseInTheDocs() throws {
         let docs = try String(
             contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -152,7 +152,7 @@ import Testing
             #expect(row?.contains("`\(key)`") == true, "\(flag) in docs")
             #expect(row?.contains(value) == true, "\(flag) in docs: \(value)")
         }
-        // And nothing is in the help that is not a setting.
+        // The help lists nothing that is not a setting.
         let flags = Set(help.matches(of: /--[a-z-]+/).map { String($0.0) })
         #expect(flags == Set(settings.map(\.flag) + ["--config", "--migrate", "--version", "--help"]))
     }
@@ -177,7 +177,7 @@ import Testing
         let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
         #expect(object?["applied"] as? [String] == ["0001-create", "0002-log-cursors"])
 
-        // Nobody answers here, and no answer is no.
+        // Nobody answers the question, and no answer means no.
         let asked = try await luciq("db", "reset")
         #expect(asked.code == 69)
         #expect(asked.errors.contains("Nothing was deleted"))

@@ -42,7 +42,7 @@ import Testing
         #expect(FileLimit.allowed(2, beside: 60, of: 62) == 2)
     }
 
-    /// All connections that may be are taken, and those that are served have all they need.
+    /// All allowed connections are taken, and those that are served have all files they need.
     @Test func aLowLimitLowersTheConnections() async throws {
         let server = try serve(reserved + 12)
         let client = try await client()

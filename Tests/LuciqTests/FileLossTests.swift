@@ -3,8 +3,8 @@ import GRDB
 import TestSupport
 import Testing
 
-/// The database's files are taken away under the server: it says so, answers no create from them, and leaves what it has
-/// answered where the next start finds it.
+/// The database's files are lost under the server: it says so, answers no create from them, and leaves the answered
+/// messages where the next start finds them.
 @Suite(.timeLimit(.minutes(2))) struct FileLossTests {
     @Test(arguments: ["", "-wal"])
     func nothingThatWasAnsweredIsGone(_ suffix: String) async throws {

@@ -19,7 +19,7 @@ import Testing
         #expect(following.cursor == "2")
         let numbers = [1, 2, 3, 3, 5, 4, 5, 6]
         let shown = numbers.filter { isShown(following.receive(event($0))) }
-        // A number that nobody has is no reason to wait; one that comes late was seen.
+        // Do not wait for a missing number; a number that comes late was already seen.
         #expect(shown == [3, 5, 6])
         #expect(following.cursor == "6")
     }
@@ -93,7 +93,7 @@ import Testing
             let full: [Duration] = [1, 2, 4, 8, 10, 10, 10].map { .seconds($0) }
             for whole in full { #expect(backoff.pause(asked: nil, chance: chance) == whole * (0.5 + chance / 2)) }
             for _ in 0..<100 { #expect(backoff.pause(asked: nil, chance: chance) <= .seconds(10)) }
-            // What a server asks for is obeyed, within reason.
+            // The client respects the pause that a server asks for, within bounds.
             #expect(backoff.pause(asked: .seconds(30), chance: chance) == .seconds(30))
             #expect(backoff.pause(asked: .seconds(86_400), chance: chance) == .seconds(60))
             backoff.reset()

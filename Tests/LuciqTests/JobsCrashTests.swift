@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A job may run twice, never not at all: worker processes of the engine (`JobsTestWorker`), killed and killed again.
+/// A job may run twice, but runs at least once: worker processes (`JobsTestWorker`) are killed over and over.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct JobsCrashTests {
     private static let jobs = 10_000
     private static let kills = 50
@@ -10,7 +10,7 @@ import Testing
     /// What may happen to Redis meanwhile.
     enum Trouble: CaseIterable {
         case none
-        /// It keeps what it has answered: it is killed, and reads its log again.
+        /// Redis keeps what it has acknowledged: it is killed, and reads its log again.
         case restarts
     }
 
@@ -32,8 +32,8 @@ import Testing
                 try await redis.restart(empty: false)
             }
         }
-        // Rescued no later than 90 s after the last death, and then performed. What failed as Redis was away is tried
-        // again within 66 s.
+        // Jobs are rescued no later than 90 s after the last death, and then run. Jobs that failed while Redis was down
+        // are retried within 66 s.
         do {
             try await eventually("all are performed", within: 120) {
                 try await redis.cli("SCARD", "done") == "\(Self.jobs)"
@@ -70,7 +70,7 @@ import Testing
         return lines.joined(separator: "\n")
     }
 
-    /// Every process has the schedule; whichever enqueues, it is one, and once.
+    /// Every process has the schedule; exactly one of them enqueues each tick, once.
     @Test func aTickIsPerformedOnce() async throws {
         let redis = try await RedisServer.start()
         let folder = try TemporaryFolder()
@@ -78,7 +78,7 @@ import Testing
         for index in 0..<10 {
             workers.append(try JobsTestWorker.start(on: redis, in: folder, index, cron: "* * * * *"))
         }
-        // By the time of the second one, everybody has looked at the first.
+        // By the second tick every process has looked at the first.
         try await eventually("two ticks are performed", within: 180) { try await redis.cli("HLEN", "ticks") == "2" }
         for worker in workers { await worker.stop() }
         #expect(try await redis.cli("HVALS", "ticks") == "1\n1")

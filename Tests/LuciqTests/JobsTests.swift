@@ -104,14 +104,14 @@ import Testing
             #expect(result.errors.hasPrefix("luciq: Redis is unavailable: "), "\(result.errors)")
             #expect(!result.errors.contains("hunter2"))
         }
-        // It is there and will have none of us.
+        // Redis is there and denies access.
         let server = try await RedisServer.start(["--requirepass", "right"])
         let wrong = try await LuciqProcess.run(
             ["jobs", "stats"], in: folder, environment: ["REDIS_URL": server.url()])
         #expect(wrong.code == 78)
     }
 
-    /// A class that nobody here knows fails; it is killed, requeued, and found at each step.
+    /// A job of an unknown class fails; it is killed and requeued, and found at each step.
     @Test func aFailedJobIsKilledAndRetried() async throws {
         let place = try await WorkerPlace.make()
         let (worker, _) = try await place.worker()
@@ -146,7 +146,7 @@ import Testing
         #expect(await worker.wait().code == 0)
     }
 
-    /// Where a job of ours goes that nobody gave a queue.
+    /// The queue of one of our jobs if no queue was given.
     @Test func enqueueGoesWhereTheWorkerTakesIt() async throws {
         let place = try await WorkerPlace.make()
         let (worker, _) = try await place.worker(["--queue", "ours", "--queue", "default"])
@@ -163,10 +163,10 @@ import Testing
         #expect(try await place.stats()["failed"] as? Int == 0)
         worker.signal(SIGTERM)
         #expect(await worker.wait().code == 0)
-        // None lives: the clock's jobs tell.
+        // No worker is alive: the cron jobs name the queue.
         #expect(try await place.luciq("jobs", "enqueue", "Recount").code == 0)
         #expect(try await place.redis("LLEN", "queue:ours") != "0")
-        // Another system's job is in no queue of ours.
+        // None of our queues has the other system's job.
         #expect(try await place.luciq("jobs", "enqueue", "HardJob", "--unknown").code == 0)
         #expect(try await place.redis("LINDEX", "queue:default", "0").contains("HardJob"))
     }

@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// The binary while many write to it.
+/// The executable under load from many writers.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct LoadTests {
     private final class Count: Sendable {
         private let value = Mutex(0)
@@ -12,7 +12,7 @@ import Testing
         func increment() { value.withLock { $0 += 1 } }
     }
 
-    /// Sends messages on one connection until there is no answer any more.
+    /// Sends messages on one connection until no answer comes.
     ///
     /// - Returns: what was answered with a 201, by number.
     private func sendUntilItEnds(
@@ -78,7 +78,7 @@ import Testing
         again.signal(SIGKILL)
     }
 
-    /// Looking from another process harms nobody, and sees a whole store at every moment.
+    /// Another process may read at any moment: it disturbs nothing and sees a consistent store.
     @Test func statusAndVerifyWhileAServerWrites() async throws {
         let folder = try TemporaryFolder()
         let (server, client) = try await LuciqProcess.serve(in: folder)

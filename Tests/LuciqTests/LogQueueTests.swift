@@ -5,9 +5,9 @@ import Testing
 
 @testable import luciq
 
-/// Log lines on their way to a standard error that is slow, full or gone, and what outside text makes of a line.
+/// Log lines when standard error is slow, full or closed, and lines that contain text from outside.
 @Suite(.timeLimit(.minutes(1))) struct LogQueueTests {
-    /// Nobody waits for who does not read; what comes then is in order, and says how much is missing.
+    /// No request waits for a log reader that has stopped; later lines are in order, and say how many are missing.
     @Test func aFullPipeHoldsNobodyUp() async throws {
         let pipe = Pipe()
         let queue = LogQueue(descriptor: pipe.fileHandleForWriting.fileDescriptor, capacity: 10_000)
@@ -83,7 +83,7 @@ import Testing
     ])
     func aValueIsOneValue(_ value: String, _ shown: String) throws {
         #expect(human("request", ["id": value, "status": "404"]) == "INFO request id=\(shown) status=404\n")
-        // And in JSON it is what it was.
+        // JSON keeps the text unchanged.
         let line = LineLogHandler.line(.info, value, [("id", .string(value))], as: .json)
         #expect(!line.dropLast().unicodeScalars.contains { $0.properties.generalCategory == .control })
         let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: String]

@@ -40,7 +40,7 @@ final class LuciqProcess: Sendable {
             input: terminal?.handle.fileDescriptor ?? stdin?.fileDescriptor,
             output: place ?? .file(folder.file("stdout-\(id)")),
             errors: place ?? pipe.map { .descriptor($0.fileHandleForWriting.fileDescriptor) } ?? .file(errors))
-        // What it writes to is its own, so that its end is the end of what can be read.
+        // No other process has the write end, so that the output ends when the process does.
         try pipe?.fileHandleForWriting.close()
     }
 

@@ -12,7 +12,7 @@ final class PageScene: Sendable {
     private let port: Int
     private let server: Mutex<(server: LuciqProcess, client: Client)>
 
-    /// Runs `body`, then looks whether the browser had anything to complain about, or asked another host for anything.
+    /// Runs `body`, then checks that the browser logged no error and sent no request to another host.
     static func run(_ body: (PageScene) async throws -> Void) async throws {
         let scene = try await PageScene()
         try await body(scene)
@@ -47,7 +47,7 @@ final class PageScene: Sendable {
         server.withLock { $0 = started }
     }
 
-    /// From the welcome to an empty chat, as somebody new does it.
+    /// From the welcome to an empty chat, as a new user does it.
     func makeChatByClicking(_ tab: BrowserTab) async throws {
         try await tab.click("#create-application button")
         try await tab.click("#first-chat")
@@ -133,8 +133,8 @@ extension BrowserTab {
             "document.querySelector('[role=alert]:not([hidden]) p')?.textContent === \(Self.quote(sentence))")
     }
 
-    /// Everything to operate has a name, every text stands out from what is behind it as WCAG 2.2 AA wants it, and
-    /// nothing is wider than the screen.
+    /// Every control has a name, every text has the contrast that WCAG 2.2 AA requires, and nothing is wider than the
+    /// screen.
     func isReadable(_ place: String) async throws {
         let tree = try await call("Accessibility.getFullAXTree")["nodes"] as? [[String: Any]] ?? []
         let controls = tree.filter { node in

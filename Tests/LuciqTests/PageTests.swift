@@ -29,7 +29,7 @@ import Testing
                     "document.querySelector('#application-counts').textContent === '1 chat · 5 messages'")
             }
             try await first.screenshot("chat")
-            // The line for curl does what was done: it names the same place, with the same key and body.
+            // The curl line repeats the request: it has the same URL, key and body.
             let line = try await second.text(of: "#requests-list li:first-child code")
             try await second.click("#requests-list li:first-child .copy")
             try await second.until("document.querySelector('#requests-list .copy').textContent === 'Copied'")
@@ -84,7 +84,7 @@ import Testing
                 try await first.send("message \(number)")
                 try await first.shows(number)
             }
-            // What it sends itself is stored, and says that the stream has not brought it.
+            // Its own message is stored, and marked as not yet received from the stream.
             try await second.send("from the one that hears nothing")
             try await second.until("/^Stored as #4/.test(document.querySelector('.outbox .fate')?.textContent)")
             #expect(try await second.numbers() == [])
@@ -254,7 +254,7 @@ import Testing
                 try await tab.until(
                     "/^201 Created/.test(document.querySelector('#\(operation) .outcome')?.textContent)")
             }
-            // What was made is filled in where it is needed.
+            // New tokens and numbers are filled in where other forms need them.
             try await tab.sendTrial("getMessage")
             try await tab.until("document.querySelector('#getMessage .answer')?.textContent.includes('my order')")
             let answer = try await tab.text(of: "#getMessage .answer")
@@ -295,7 +295,7 @@ import Testing
             for (width, height) in [(1280, 800), (900, 700), (390, 844), (360, 640)] {
                 try await tab.resize(width: width, height: height)
                 try await tab.isReadable("chat at \(width)")
-                // Whoever was at the end still is.
+                // A list that was scrolled to its end still is.
                 try await tab.until("document.querySelector('#chat-count').textContent === '20 messages'")
                 try await tab.until("\(PageScene.bottom("#m20")) <= \(PageScene.bottom("#log"))")
                 try await tab.screenshot("chat-\(dark ? "dark" : "light")-\(width)")

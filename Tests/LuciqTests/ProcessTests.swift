@@ -48,7 +48,7 @@ import Testing
         #expect(await server.wait().code == 0)
     }
 
-    /// SIGHUP comes when a terminal closes, and from logrotate; USR1 and USR2 from who takes it for another server.
+    /// SIGHUP comes from a closing terminal and from logrotate; USR1 and USR2 from scripts meant for other servers.
     @Test func otherSignalsEndNothing() async throws {
         let (server, client) = try await LuciqProcess.serve(in: folder)
         for (signal, name) in [(SIGHUP, "SIGHUP"), (SIGUSR1, "SIGUSR1"), (SIGUSR2, "SIGUSR2")] {
@@ -81,7 +81,7 @@ import Testing
         let stuck = try await makeBusy(client, server)
         server.signal(SIGTERM)
         try await eventually("it shuts down") { server.errorText.contains("\"message\":\"shutting down\"") }
-        // What comes together with the first is the same wish.
+        // Signals that arrive together with the first count as one.
         try await eventually("it has ended") {
             server.signal(signal)
             return !server.isRunning
@@ -102,7 +102,8 @@ import Testing
         #expect(server.errorText.contains("Shutdown took too long"))
     }
 
-    /// What was closed at the start is not taken by the database, which would get the log.
+    /// The database must not get the descriptor of a standard error that was closed at the start: it would receive the
+    /// log.
     @Test func closedStreamsStayFree() async throws {
         let server = try ServerProcess(
             ["sh", "-c", "exec \"$0\" serve --port 0 <&- >&- 2>&-", LuciqProcess.product("luciq").path],

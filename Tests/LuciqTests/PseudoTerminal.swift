@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A terminal at which the test sits.
+/// A terminal that the test controls.
 final class PseudoTerminal {
     /// What a process takes for its terminal.
     let handle: FileHandle

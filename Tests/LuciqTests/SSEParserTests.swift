@@ -2,7 +2,7 @@ import Testing
 
 @testable import luciq
 
-/// What the HTML standard says of a stream's interpretation, and the examples that it gives.
+/// The HTML standard's rules for parsing an event stream, and its examples.
 @Suite struct SSEParserTests {
     private func events(_ text: String) throws -> [ServerSentEvent] {
         var parser = EventParser()

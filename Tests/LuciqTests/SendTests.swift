@@ -5,7 +5,7 @@ import Testing
 
 @testable import luciq
 
-/// `luciq send`: what it takes for a message, and that each is stored once.
+/// `luciq send`: how it splits its input into messages, and that each is stored once.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct SendTests {
     private static let token = ChatAddressTests.token
     private let folder: TemporaryFolder
@@ -36,7 +36,7 @@ import Testing
             #expect(try messages(longest + end, isLines: isLines) == [longest])
             #expect(throws: TextInput.Invalid.tooLong) { try messages(longest + "x" + end, isLines: isLines) }
         }
-        // It does not wait for an end that never comes.
+        // It must not wait for an end of input that never comes.
         var input = TextInput(isLines: isLines)
         #expect(throws: TextInput.Invalid.tooLong) { try input.read([UInt8](repeating: 0x78, count: 100_000)) }
         input = TextInput(isLines: isLines)
@@ -56,7 +56,7 @@ import Testing
         #expect(throws: CallFailure(sentence: "Away. The message was not stored.", outlook: .passing())) {
             try delivery.failed(away, at: now + .seconds(9.9), chance: 1)
         }
-        // Once it may have been stored, nobody says that it was not.
+        // Once the message may have been stored, no error may say that it was not.
         let lost = CallFailure(sentence: "Lost.", outlook: .passing(), mayHaveHappened: true)
         _ = try delivery.failed(lost, at: now, chance: 1)
         #expect(
@@ -68,7 +68,7 @@ import Testing
         #expect(throws: refused) { try delivery.failed(refused, at: now, chance: 1) }
     }
 
-    /// The answer is lost, then the server is busy: it is the same message all the time.
+    /// The answer is lost, then the server is busy: every retry is the same message.
     @Test func triesAgainWithTheSameKey() async throws {
         let keys = Mutex<[String]>([])
         let server = try await StandInServer { exchange in
@@ -116,7 +116,7 @@ import Testing
         #expect(try await send([], input: "two\nlines\n") == (0, "2\n", ""))
         #expect(try await send(["--lines"], input: "a\n\nb\r\nc") == (0, "3\n4\n5\n", ""))
         #expect(try await send(["--", "-dash"]) == (0, "6\n", ""))
-        // What is refused ends it, and what was before it stays.
+        // A refused line ends it; earlier lines stay stored.
         let refused = try await send(["--lines"], input: "d\na\0b\ne\n")
         #expect(refused == (65, "7\n", "luciq: Body contains a null character.\n"))
         let tooLong = try await send([String(repeating: "x", count: 65_536)])
@@ -133,7 +133,7 @@ import Testing
         server.signal(SIGKILL)
     }
 
-    /// Each line is sent when it is typed; one that is refused is told, and typing goes on.
+    /// Each line is sent when it is typed; a refusal is printed, and typing goes on.
     @Test func atATerminal() async throws {
         let (server, client) = try await LuciqProcess.serve(in: folder)
         let chat = try await client.makeChat()

@@ -23,7 +23,7 @@ import Testing
         server.signal(signal)
         #expect(await server.wait().code == 0)
         #expect(server.errorText.contains("\"message\":\"stopped\""))
-        // A clean end folds the log into the file.
+        // A clean end checkpoints the log into the file.
         let log = try? Data(contentsOf: URL(fileURLWithPath: folder.file("test.sqlite-wal")))
         #expect(log?.isEmpty != false)
         let (again, second) = try await LuciqProcess.serve(in: folder)
@@ -44,7 +44,7 @@ import Testing
         #expect(await server.wait().code == 0)
     }
 
-    /// Promise 1: whatever was answered is there after kill -9, whenever it comes.
+    /// Promise 1: every answered message is there after kill -9, at whatever moment it comes.
     @Test func killingItLosesNothingThatWasAnswered() async throws {
         let folder = try TemporaryFolder()
         var answered: [Int: String] = [:]
@@ -132,7 +132,7 @@ import Testing
         let linked = ["DATABASE_URL": "sqlite://" + folder.file("link.sqlite")]
         #expect(try await LuciqProcess.run(["serve", "--port", "0"], in: folder, environment: linked).code == 69)
         #expect(try await client.get("/readyz").status == 200)
-        // Looking is allowed.
+        // Reading is allowed.
         #expect(try await verify(folder).code == 0)
         server.signal(SIGKILL)
     }
@@ -148,7 +148,7 @@ import Testing
         server.signal(SIGKILL)
     }
 
-    /// Promise 7, with the real binary: refused, not suffered.
+    /// Promise 7, with the real executable: overload is refused.
     @Test func overloadIsRefused() async throws {
         let folder = try TemporaryFolder()
         let (server, client) = try await LuciqProcess.serve(["--max-pending", "1"], in: folder)
@@ -173,7 +173,7 @@ import Testing
         #expect(try await verify(folder).code == 0)
     }
 
-    /// All that the server's connections may do, streams and requests that do not end, costs health on its own port nothing.
+    /// Streams and unfinished requests on all of the server's connections do not affect health on its own port.
     @Test func healthHasAPortOfItsOwn() async throws {
         let folder = try TemporaryFolder()
         let (port, (server, client)) = try await withFreePort { port in

@@ -3,7 +3,7 @@ import NIOCore
 import NIOPosix
 import TestSupport
 
-/// A server that answers as the test says: for what a real one does not do at a wish.
+/// A server that answers as the test says, for behaviour that a real server does not show on demand.
 final class StandInServer: Sendable {
     /// One connection, after its request was read.
     struct Exchange: Sendable {
@@ -79,7 +79,7 @@ final class StandInServer: Sendable {
         _ connection: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ index: Int,
         _ script: @Sendable (Exchange) async throws -> Void
     ) async {
-        // A client that leaves, and a test that ends, end an exchange: that is no matter here.
+        // A client that leaves, or a test that ends, ends the exchange; that is not a failure.
         try? await connection.executeThenClose { inbound, outbound in
             var request = ""
             for try await bytes in inbound {

@@ -3,7 +3,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A client that listens, by one connection after the other, wherever it can, and goes on where the last one has ended.
+/// A client that listens over one connection after another, to any server, and resumes where the last one ended.
 final class StreamClient: Sendable {
     private struct State {
         var channel: (any Channel)?
@@ -14,7 +14,7 @@ final class StreamClient: Sendable {
         var ends: [String] = []
     }
 
-    /// What a server may say that cannot serve now.
+    /// The answers of a server that cannot serve at the moment.
     private static let passing = [
         "going_away", "slow_consumer", "overloaded", "shutting_down", "unavailable", "end of stream", "frame 8",
     ]
@@ -41,13 +41,13 @@ final class StreamClient: Sendable {
     var connections: Int { state.withLock(\.connections) }
     /// Comments, and pings.
     var beats: Int { state.withLock(\.beats) }
-    /// How often it was told to come again.
+    /// How often a server told it to reconnect.
     var refusals: Int { state.withLock(\.refusals) }
     /// Answers that were wrong.
     var problems: [String] { state.withLock(\.problems) + subscribers.flatMap(\.problems) }
     /// What servers have said at the end.
     var ends: [String] { state.withLock(\.ends) }
-    /// Where it is connected, for who looks for what is wrong.
+    /// Where it is connected, for debugging.
     var place: String {
         let (channel, connections) = state.withLock { ($0.channel, $0.connections) }
         guard let channel, channel.isActive else { return "not connected, after \(connections) connections" }

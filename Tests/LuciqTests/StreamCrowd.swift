@@ -3,8 +3,8 @@ import NIOPosix
 import TestSupport
 import Testing
 
-/// 1,000 subscribers of one application's chats: half of them by server-sent events, half by WebSockets with a few chats
-/// each. A quarter of them comes late. Some start with the first message, some with the next one.
+/// 1,000 subscribers of one application's chats: half of them by server-sent events, half by WebSockets with a few
+/// chats each. A quarter of them connect late. Some start with the first message, some with the next one.
 struct StreamCrowd: Sendable {
     private static let perTransport = 500
     private static let socketSizes = [1, 2, 5, 8]
@@ -40,7 +40,7 @@ struct StreamCrowd: Sendable {
 
     /// Listens until it is cancelled.
     ///
-    /// - Parameter half: returns when it is time for those who come late.
+    /// - Parameter half: returns when the late subscribers should connect.
     func run(late half: @escaping @Sendable () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for client in early { tasks.addTask { await client.run(on: group) } }
@@ -51,7 +51,7 @@ struct StreamCrowd: Sendable {
         }
     }
 
-    /// Returns when those who come first are there.
+    /// Returns when the first subscribers are connected.
     func waitForTheEarly() async throws {
         try await eventually("the first subscribers are there", within: 60) { early.allSatisfy(\.hasBegun) }
         for subscriber in early.flatMap(\.subscribers) { #expect(subscriber.start == 0) }
@@ -72,7 +72,7 @@ struct StreamCrowd: Sendable {
                 subscribers.allSatisfy { $0.last?.body == body }
             }
         } catch {
-            // What they have is told by the comparison.
+            // The comparison shows what they have received.
             Issue.record(error)
             let waiting = clients.filter { $0.subscribers.contains { $0.last?.body != body } }
             for client in waiting.prefix(5) {

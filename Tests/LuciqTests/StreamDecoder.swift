@@ -1,14 +1,14 @@
 import Foundation
 import NIOCore
 
-/// What a server says to one that listens.
+/// What a server sends to a subscriber.
 enum StreamEvent {
     /// Where a subscription starts. The chat is nil where a connection has one only.
     case began(chat: Int?, cursor: Int)
     case message(chat: Int?, StreamSubscriber.Row)
-    /// HTTP's answer, when it is not the one that was wanted.
+    /// The HTTP answer, if it is not the expected one.
     case refused(status: Int)
-    /// Nothing more is to come of a chat, or of all: a code.
+    /// The end of one chat's stream, or of all: a code.
     case ended(String)
     /// The connection speaks WebSocket now.
     case switched
@@ -16,8 +16,8 @@ enum StreamEvent {
     case beat(ping: ByteBuffer?)
 }
 
-/// Takes apart what a server sends. As cheaply as it can, for there are many: it looks for what it wants to know, and
-/// relies on bodies in which nothing is escaped.
+/// Parses what a server sends, as cheaply as possible because there are many readers: it searches for the few fields it
+/// needs, and relies on bodies without escapes.
 struct StreamDecoder {
     enum Transport: CaseIterable, Sendable {
         case events, socket

@@ -3,7 +3,7 @@ import NIOPosix
 import TestSupport
 import Testing
 
-/// A writer that stands still with a number in hand holds up no reader for longer than a grace period.
+/// A writer that freezes with a number taken delays no reader for longer than a grace period.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct StreamFrozenTests {
     @Test func aFrozenWriterHoldsNobodyUp() async throws {
         let (mariadb, redis) = (try await MariaDBServer.start(), try await RedisServer.start())

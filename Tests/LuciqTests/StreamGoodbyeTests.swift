@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A shutdown waits a moment for those who have yet to read what was written to them, and why it ends.
+/// A shutdown waits a moment for clients that have not yet read their messages and the reason of the end.
 @Suite(.timeLimit(.minutes(2))) struct StreamGoodbyeTests {
     @Test func whoIsBehindHearsWhy() async throws {
         let servers = try await StreamServers.start(1, on: .embedded)
@@ -17,7 +17,7 @@ import Testing
         await reader.send("GET \(chat)/stream?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
         _ = try await reader.receive()
         servers[0].signal(SIGTERM)
-        // Much longer than a shutdown takes that waits for nobody, and less than one may be waited for.
+        // Much longer than a shutdown that waits for no client, and less than the longest wait for one.
         try await Task.sleep(for: .milliseconds(700))
         let text = String(decoding: try await reader.receiveAll(), as: UTF8.self)
         #expect(text.contains("event: close\ndata: {\"code\":\"going_away\",\"reconnect\":true}\n\n"))

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise 5, with everything that the promise is about: a stream misses nothing and repeats nothing.
+/// Promise 5, under all faults that it covers: a stream misses nothing and repeats nothing.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct StreamProofTests {
     struct Scene: Sendable {
         let servers: StreamServers
@@ -50,8 +50,8 @@ import Testing
             ])
     }
 
-    /// 1,000 subscribers of 50 chats, 64 writers, connections cut at random all the time, and trouble spread over it:
-    /// what each subscriber has got is what the database holds.
+    /// 1,000 subscribers of 50 chats and 64 writers, while connections are cut at random and faults are spread over the
+    /// run: each subscriber receives exactly what the database holds.
     private func prove(_ count: Int, on store: StreamServers.Store, _ troubles: [Trouble]) async throws {
         let (chats, last) = (50, "the last one")
         let servers = try await StreamServers.start(count, on: store)
@@ -74,7 +74,7 @@ import Testing
                 try await trouble.strike(scene)
             }
             try await writing
-            // Nothing tells of the last messages, and none comes after them by which they would be missed.
+            // Nothing announces the last messages, and no later message reveals that they are missing.
             if case .cluster(_, let redis) = store { redis.kill() }
             try await writers.finish(last)
             try await crowd.waitForTheEnd(last)
@@ -91,7 +91,7 @@ import Testing
             let rows = Dictionary(uniqueKeysWithValues: (stored[chat] ?? []).map { ($0.number, $0.body) })
             #expect(rows == answered, "chat \(chat)")
         }
-        // Otherwise nothing was proved.
+        // Otherwise the test has proved nothing.
         #expect(writers.failures > 0)
         #expect(crowd.clients.map(\.connections).reduce(0, +) > 2 * crowd.clients.count)
         let complaints = try await servers.complaints()

@@ -2,8 +2,8 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// A proxy in front of servers, set up as Debian's packages set it up, but for where it listens, what it writes to, and
-/// that it compresses JSON and HTML, as sites do.
+/// A proxy in front of servers, with the default configuration of Debian's package, except for its address, its files,
+/// and the compression of JSON and HTML, which is common.
 final class StreamProxy: Sendable {
     enum Kind: CaseIterable, Sendable {
         case nginx, haproxy

@@ -3,10 +3,10 @@ import NIOPosix
 import TestSupport
 import Testing
 
-/// Streams through the proxies that people put in front of servers, as these are when nobody has tuned them.
+/// Streams through the usual proxies with their default settings.
 @Suite(.timeLimit(.minutes(4))) struct StreamProxyTests {
-    /// Messages come through at once, though nothing follows that would push them; and when nothing is said for longer
-    /// than a proxy waits (50 s, 60 s), the signs of life keep the connection.
+    /// Messages pass at once, although no later data pushes them; and during a silence longer than a proxy's time-out
+    /// (50 s, 60 s) the heartbeats keep the connection.
     @Test(arguments: StreamProxy.Kind.allCases)
     func streamsGoThrough(_ kind: StreamProxy.Kind) async throws {
         let servers = try await StreamServers.start(1, on: .embedded)

@@ -27,7 +27,7 @@ final class StreamServers: Sendable {
             let migration = try await LuciqProcess.run(
                 ["db", "migrate"], in: folder, environment: ["DATABASE_URL": mariadb.url(), "REDIS_URL": redis.url()])
             guard migration.code == 0 else { throw RawConnection.Failure(description: migration.errors) }
-            // No administrator, as in production: a read-only database is that to them too.
+            // Not an administrator, as in production: so a read-only database refuses its writes too.
             let user = "server@'127.0.0.1'"
             _ = try await mariadb.sql(
                 "CREATE USER \(user) IDENTIFIED BY 'secret'; GRANT ALL ON luciq.* TO \(user);")
@@ -54,7 +54,7 @@ final class StreamServers: Sendable {
     subscript(index: Int) -> LuciqProcess { processes.withLock { $0[index] } }
     func client(_ index: Int = 0) -> Client { Client(port: ports[index]) }
 
-    /// Ends one by a signal, and starts another in its place.
+    /// Ends one with a signal, and starts another in its place.
     func replace(_ index: Int, by signal: Int32, meanwhile: () async throws -> Void = {}) async throws {
         self[index].signal(signal)
         await self[index].wait()
@@ -63,7 +63,7 @@ final class StreamServers: Sendable {
         processes.withLock { $0[index] = process }
     }
 
-    /// One of what `/metrics` tells.
+    /// The value of one metric.
     func metric(_ name: String, of index: Int = 0) async throws -> Int? {
         try await client(index).get("/metrics").text.split(separator: "\n").first { $0.hasPrefix(name + " ") }
             .flatMap { Double($0.dropFirst(name.count + 1)) }.map { Int($0) }

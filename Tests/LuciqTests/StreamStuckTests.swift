@@ -4,7 +4,7 @@ import NIOPosix
 import TestSupport
 import Testing
 
-/// Who has stopped reading costs the server little and nobody else anything, and is given up in the end.
+/// A client that has stopped reading costs the server little and other clients nothing, and is closed in the end.
 @Suite(.timeLimit(.minutes(4))) struct StreamStuckTests {
     @Test(arguments: StreamDecoder.Transport.allCases)
     func whoDoesNotReadIsClosedAndOthersGoOn(_ transport: StreamDecoder.Transport) async throws {
@@ -30,13 +30,13 @@ import Testing
             for start in stride(from: 1, through: count, by: 16) {
                 let end = start + 15
                 try await post(start...end, size: size, to: chat, servers)
-                // Not faster than they can read, whatever the machine: or they would be too slow themselves.
+                // No faster than the other readers can read on any machine, or they would be slow consumers themselves.
                 try await eventually("who reads has everything") {
                     readers.allSatisfy { $0.subscribers[0].count == end }
                 }
                 most = max(most, servers[0].residentMemory ?? 0)
             }
-            // What each of them has not taken would be 40 MB otherwise, less what the system's buffers hold.
+            // Without a bound each would hold 40 MB, less the content of the system's buffers.
             if let before { #expect(most - before < 120) }
 
             try await eventually("who does not is given up", within: 90) {
@@ -74,7 +74,7 @@ import Testing
         return connection
     }
 
-    /// The connection ends, and what it held until then are the first messages.
+    /// The connection ends, and until then it delivers the first messages.
     private func expectBeginning(
         _ connection: RawConnection, _ transport: StreamDecoder.Transport, _ count: Int
     ) async throws {

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What one subscriber of one chat has got, over however many connections.
+/// The messages that one subscriber of one chat has received, over any number of connections.
 final class StreamSubscriber: Sendable {
     struct Row: Equatable, Sendable {
         let number: Int
@@ -24,7 +24,7 @@ final class StreamSubscriber: Sendable {
         self.after = after
     }
 
-    /// Where the server said that it starts; nil when it has not said anything yet.
+    /// The start that the server has announced; nil before that.
     var start: Int? { state.withLock(\.start) }
     var rows: [Row] { state.withLock(\.rows) }
     var count: Int { state.withLock { $0.rows.count } }

@@ -1,8 +1,8 @@
 import Synchronization
 import TestSupport
 
-/// 64 clients that write into the chats of one application, half of it into the first three. Each message is sent again
-/// with its idempotency key, here and there, until it is answered.
+/// 64 clients that write into the chats of one application, half of it into the first three. Each message is retried
+/// with its idempotency key, on any server, until it is answered.
 final class StreamWriters: Sendable {
     static let count = 64
     private static let deadline = Duration.seconds(60)

@@ -45,7 +45,7 @@ import Testing
             line.replacing(#/^(\d+)  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  /#) { "\($0.1) " }
         }
         #expect(shown == lines.enumerated().map { "\($0.offset + 1) \($0.element)" })
-        // A server that ends in peace says so; that too is only a pause.
+        // A server that shuts down says so; for the client that too is only a pause.
         server.signal(SIGTERM)
         await server.wait()
         (server, client) = try await serve(on: port)
@@ -56,7 +56,7 @@ import Testing
         server.signal(SIGKILL)
     }
 
-    /// Without `--after` it is what comes from now on; with it, what is after that, as JSON that says the same as the API.
+    /// Without `--after` it prints new messages only; with it, those after that number, as JSON equal to the API's.
     @Test func whereItBegins() async throws {
         let (server, client) = try await LuciqProcess.serve(in: folder)
         let chat = try await client.makeChat()
@@ -65,7 +65,7 @@ import Testing
         let (new, old) = (try tail(client.port, token), try tail(client.port, token, "--after", "2", "--json"))
         try await old.prints("\n")
         #expect(old.output == (try await client.get(chat + "/messages?after=2").text.dropFirst().dropLast()) + "\n")
-        // Nothing tells when the other has begun: until then, what is sent is old to it.
+        // Nothing shows when the other has begun; messages sent before that are old for it.
         try await eventually("it has begun") {
             _ = try await client.post(chat + "/messages", json: #"{"body":"next"}"#)
             return !new.output.isEmpty

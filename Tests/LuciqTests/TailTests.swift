@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `luciq tail`, run as a user runs it, against a server that misbehaves at a wish.
+/// `luciq tail`, run as a user runs it, against a server that misbehaves on demand.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct TailTests {
     private static let token = ChatAddressTests.token
     private static let luciq = LuciqProcess.product("luciq").path
@@ -45,7 +45,7 @@ import Testing
                 try await exchange.writeStreamHead()
                 try await exchange.writeMessages(2...5)
                 try await exchange.write("event: close\ndata: {\"code\":\"going_away\",\"reconnect\":true}\n\n")
-                // What comes after a goodbye is not listened to.
+                // Events after the stream's end are ignored.
                 try await exchange.writeMessages(6...7)
                 try await exchange.hold()
             default:
@@ -60,7 +60,7 @@ import Testing
         tail.signal(SIGINT)
         #expect(await tail.end(within: 10) == 130)
         #expect(tail.output == lines(1...8))
-        // Nobody looks: nothing is told.
+        // Standard error is not a terminal: no status is printed.
         #expect(errors == "")
     }
 
@@ -89,7 +89,7 @@ import Testing
     @Test func aConnectionThatSaysNothingIsDead() async throws {
         let server = try await StandInServer { exchange in
             if exchange.index > 1 { #expect(exchange.request.contains("/stream?after=1 HTTP")) }
-            // First not even an answer, then nothing after a message; comments keep it alive.
+            // First no answer at all, then silence after a message; comments keep the stream alive.
             if exchange.index == 0 { try await exchange.hold() }
             try await exchange.writeStreamHead()
             if exchange.index == 1 { try await exchange.writeMessages(1...1) }
@@ -118,7 +118,7 @@ import Testing
         #expect(tail.output == json.replacing(",\"more\"", with: ", \"more\"") + "\n")
     }
 
-    /// `head` has had enough; there is nothing more to write, and still it ends.
+    /// `head` has closed the pipe; `tail` ends even if it has nothing more to write.
     @Test func endsWithItsReader() async throws {
         let server = try await StandInServer { exchange in
             try await exchange.writeStreamHead()
@@ -178,7 +178,7 @@ import Testing
         #expect(result.errors == "luciq: Here.\n")
     }
 
-    /// `openssl s_server` is a web server of its own kind: whoever hears its answer has trusted its certificate.
+    /// `openssl s_server` answers as a simple web server: a client that gets its answer has trusted its certificate.
     @Test func onlyATrustedServerIsSpokenWith() async throws {
         let files = try await TLSFiles.make()
         let port = try FreePort.any()

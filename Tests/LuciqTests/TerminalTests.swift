@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What people see, and what they answer.
+/// Prompts and output for people, and their answers.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct TerminalTests {
     @Test func serveGreetsAndLogsForPeople() async throws {
         let folder = try TemporaryFolder()

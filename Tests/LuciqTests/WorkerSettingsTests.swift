@@ -43,7 +43,7 @@ import Testing
         async throws
     {
         let folder = try TemporaryFolder()
-        // The first mistake is told, and these come before the database.
+        // Only the first mistake is reported, and these are checked before the database.
         let isAboutPlace =
             environment.keys.contains { $0.hasSuffix("_URL") } || sentence.contains("worker")
         let environment =

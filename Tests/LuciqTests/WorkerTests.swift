@@ -45,10 +45,10 @@ import Testing
             worker.signal(SIGTSTP)
             return try await place.isQuiet()
         }
-        // Not suspended: it answers.
+        // Not suspended, because it answers.
         #expect(try await health.get("/livez").status == 200)
         _ = try await place.json("jobs", "enqueue", "Recount")
-        // Another takes it; the quiet one never would.
+        // Another worker takes the job; a quiet worker takes none.
         let (other, _) = try await place.worker(["--tag", "other"])
         try await eventually("the other has done it") {
             try await place.redis("LLEN", "queue:default") == "0"
@@ -64,7 +64,7 @@ import Testing
         let place = try await WorkerPlace.make()
         let (worker, health) = try await place.worker()
         try await eventually("it logs what it does") {
-            // Until it listens to signals this one is ignored.
+            // The signal is ignored until the worker has installed its handlers.
             worker.signal(SIGTTIN)
             return worker.errorText.contains("Jobs running")
         }

@@ -86,7 +86,7 @@ struct ConnectionTests {
             #expect(try connection.first("SELECT a FROM c") { $0.text(0) } == "7")
             #expect(try connection.first("SELECT * FROM c") { $0.text(0) } == "7")
             try connection.run("ALTER TABLE c ADD b INT DEFAULT 3 FIRST")
-            // Whether it fails once is the library's affair; the next time it is right.
+            // The library may let it fail once; the next attempt must succeed.
             _ = try? connection.first("SELECT * FROM c") { $0.integer(0) }
             #expect(try connection.first("SELECT * FROM c") { $0.integer(0) } == 3)
             #expect(connection.isUsable == true)
@@ -121,7 +121,7 @@ struct ConnectionTests {
                 }
                 #expect(try connection.first("SELECT seq FROM seq_1_to_100000") { $0.integer(0) } == 1)
             }
-            // In between nothing else can be asked, and that is said.
+            // Another statement in between is refused with an error.
             try connection.query("SELECT seq FROM seq_1_to_10") { row in
                 #expect(throws: MySQLError.self) { try connection.run("DO 1") }
                 #expect(throws: MySQLError.self) { try connection.execute("DO ?", [1]) }

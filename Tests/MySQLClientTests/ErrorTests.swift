@@ -28,7 +28,7 @@ struct ErrorTests {
         #expect(MySQLError(number: 1030, message: "Got error 168 from engine").kind == .other)
     }
 
-    /// What a Galera node says that is cut off, and what else ends a connection.
+    /// The error of a Galera node that is cut off, and other errors that end a connection.
     @Test func whatMakesANodeBeLeft() {
         let notReady = MySQLError(number: 1047, message: "WSREP has not yet prepared node for application use")
         #expect(notReady.kind == .notReady && notReady.kind.isFatal)

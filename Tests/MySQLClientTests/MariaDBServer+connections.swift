@@ -8,7 +8,7 @@ extension MariaDBServer {
 
     private static let sharedStart = Task { try await MariaDBServer.start() }
 
-    /// Of a user who may do everything, on a database that is empty.
+    /// For a user with all rights, on an empty database.
     var configuration: MySQLConfiguration {
         MySQLConfiguration(port: port, user: "root", password: Self.password, database: "luciq")
     }

@@ -105,7 +105,7 @@ struct PoolStateTests {
         #expect(say(state.opened("b", now: .seconds(6))) == ["lend b to 5"])
         _ = state.returned("b", isReusable: true, now: .seconds(6))
         _ = state.returned("c", isReusable: true, now: .seconds(6))
-        // A dead one takes those with it that idled for as long; the others stay.
+        // With a dead connection those that idled for as long are closed too; the others stay.
         #expect(acquire(&state, 6, at: .seconds(6)) == ["lend c to 6"])
         #expect(say(state.sweep(now: .seconds(30))) == ["check a"])
         #expect(say(state.checkFailed("a", now: .seconds(30))) == ["close a", "close b"])
@@ -131,7 +131,7 @@ struct PoolStateTests {
         var state = state()
         #expect(acquire(&state, 1) == ["open"])
         #expect(acquire(&state, 2) == ["open"])
-        // While another attempt is on its way there is hope.
+        // Callers wait while another attempt is in progress.
         #expect(say(state.openFailed(error, jitter: 1, now: .zero)) == [])
         #expect(
             say(state.openFailed(error, jitter: 1, now: .zero)) == [
@@ -172,7 +172,7 @@ struct PoolStateTests {
         #expect(say(state.wake(.milliseconds(50), now: .milliseconds(50))) == ["open"])
         #expect(say(state.openFailed(error, jitter: 1, now: .milliseconds(50))) == [])
         #expect(say(state.returned("a", isReusable: true, now: .milliseconds(60))) == ["lend a to 2"])
-        // The last one breaks while nobody can connect: nothing is worth waiting for.
+        // The last connection breaks while no new one can be made: waiting is pointless.
         #expect(acquire(&state, 3, at: .milliseconds(61)) == [])
         #expect(
             say(state.returned("a", isReusable: false, now: .milliseconds(62)))
@@ -220,11 +220,11 @@ struct PoolStateTests {
     @Test func aServerThatRefusesIsLeft() {
         var state = state(at: a)
         #expect(say(state.leave(a, now: .seconds(1))) == ["close y", "close z"])
-        // Younger ones may lead there: it may be writable again.
+        // Newer connections may lead there, because it may be writable again.
         #expect(acquire(&state, 4, at: .seconds(1)) == ["open"])
         #expect(say(state.opened("v", at: a, now: .seconds(2))) == ["lend v to 4"])
         #expect(say(state.returned("v", isReusable: true, now: .seconds(2))) == [])
-        // What was lent is closed as it comes back, and not lent to who waits.
+        // A lent connection is closed when it comes back, and not lent to a waiting caller.
         #expect(acquire(&state, 5, at: .seconds(2)) == ["lend v to 5"])
         #expect(acquire(&state, 6, at: .seconds(2)) == ["open"])
         #expect(say(state.returned("x", isReusable: true, now: .seconds(2))) == ["close x"])
@@ -243,7 +243,7 @@ struct PoolStateTests {
         #expect(say(state.follow(b, now: .zero)) == ["close y", "close z"])
         #expect(acquire(&state, 4) == ["open"])
         #expect(say(state.returned("x", isReusable: true, now: .zero)) == ["close x"])
-        // One that was being opened while the writes moved, and leads to where they were.
+        // A connection that was being opened while the writes moved, and leads to the old server.
         #expect(say(state.opened("v", at: a, now: .zero)) == ["close v", "open"])
         #expect(say(state.opened("w", at: b, now: .zero)) == ["lend w to 4"])
         // Nodes of one cluster are alike.
@@ -269,7 +269,7 @@ struct PoolStateTests {
         _ = state.returned("y", isReusable: true, now: .seconds(86))
         #expect(acquire(&state, 4, at: .seconds(88)) == ["close y", "open"])
         #expect(say(state.opened("v", now: .seconds(89))) == ["lend v to 4"])
-        // A lent one when it comes back. A check makes none younger.
+        // A lent connection is closed when it comes back. A check does not reset its age.
         #expect(say(state.returned("x", isReusable: true, now: .seconds(99))) == ["check x"])
         #expect(say(state.opened("x", now: .seconds(100))) == ["close x"])
         #expect(say(state.returned("v", isReusable: true, now: .seconds(100))) == [])

@@ -42,7 +42,7 @@ struct PoolTests {
         try await eventually("it is lent") { pool.open == 1 && pool.idle == 0 && pool.waiting == 0 }
         async let late = kind { try await pool.withConnection(timeout: .milliseconds(200)) { _ in } }
         try await eventually("one waits") { pool.waiting == 1 }
-        // One more than may wait is refused at once; the one that waits at its deadline.
+        // One caller more than may wait is refused at once; a waiting one at its deadline.
         #expect(await kind { try await pool.withConnection { _ in } } == .poolExhausted)
         #expect(await late == .poolExhausted)
 
@@ -100,7 +100,7 @@ struct PoolTests {
         try await eventually("the server is there again") {
             await kind { try await pool.withConnection { try $0.ping() } } == nil
         }
-        // Restarted while all were idle: nobody notices.
+        // Restarted while all connections were idle: no caller notices.
         server.kill()
         try await server.restart()
         try await pool.withConnection { try $0.run("DO 1") }
@@ -151,7 +151,7 @@ struct PoolTests {
         try await eventually("nobody waits") { pool.open == 1 && pool.waiting == 0 }
         await group.triggerGracefulShutdown()
         try await running.value
-        // What was lent could finish.
+        // The lent connection could finish its work.
         try await held.value
         #expect(pool.open == 0)
     }

@@ -13,7 +13,7 @@ struct ServerFactsTests {
         #expect(facts.server.data == facts.server.node)
         #expect(!facts.isReadOnly)
         #expect(facts.maxPacket >= 1 << 20)
-        // What was asked for at connecting, as the session has it.
+        // The session has the settings that were requested when connecting.
         #expect(facts.waitTimeout == 60)
         #expect(facts.isolation == "READ-COMMITTED")
         #expect(facts.sqlMode.contains("STRICT_TRANS_TABLES"))

@@ -48,7 +48,7 @@ struct TLSTests {
                 ("localhost", "ssl-mode=verify-identity&ssl-ca=FOLDER/ca.pem", true, true),
                 ("localhost", "ssl-mode=verify-identity&ssl-ca=FOLDER/other.pem", false, false),
                 ("127.0.0.1", "ssl-mode=verify-identity&ssl-ca=FOLDER/ca.pem", false, false),
-                // The system knows nothing of our authority.
+                // The system does not trust our authority.
                 ("localhost", "ssl-mode=verify-identity", false, false),
             ]
             for (host, parameters, isRight, isEncrypted) in cases {

@@ -42,7 +42,7 @@ struct ValueTests {
             #expect(readTexts == texts)
             let readTimes = try connection.rows("SELECT d FROM v WHERE d IS NOT NULL") { $0.timestamp(0) }
             #expect(readTimes == times)
-            // The server and we agree on what a time is, not only each with itself.
+            // The server's and our reading of a time agree with each other, not only each with itself.
             let seconds = try connection.rows(
                 "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', d) FROM v WHERE d IS NOT NULL"
             ) { $0.integer(0) }
@@ -92,7 +92,7 @@ struct ValueTests {
             #expect(try connection.execute("UPDATE r SET n = ?", [2]).affectedRows == 1)
             #expect(try connection.execute("DELETE FROM r WHERE n = ?", [9]).affectedRows == 0)
             #expect(try connection.execute("SELECT * FROM r").affectedRows == 0)
-            // What is wrong with the parameters is told before anything is sent.
+            // Mistakes in the parameters are reported before anything is sent.
             #expect(throws: MySQLError.self) { try connection.execute("INSERT INTO r (n) VALUES (?)", [1, 2]) }
             #expect(throws: MySQLError.self) { try connection.execute("INSERT INTO r (n) VALUES (?)", []) }
             #expect(throws: MySQLError.self) {

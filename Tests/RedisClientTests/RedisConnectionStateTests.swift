@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test mutating func aReplyThatNobodyAskedForIsToldApart() throws {
-        // Nothing is owed for what is still queued.
+        // No reply is due for a command that is still queued.
         _ = try state.enqueue(request("a"))
         #expect(state.receive([.failure(.server("ERR max"))]).unasked == .failure(.server("ERR max")))
     }

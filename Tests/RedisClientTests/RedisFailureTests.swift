@@ -9,7 +9,7 @@ import Testing
     @Test func aCrashLeavesWhatWasSentInDoubtAndRefusesTheRest() async throws {
         let server = try await RedisServer.start()
         try await withClient(server.url() + "?command-timeout=30") { client async throws in
-            // The server holds this one back, and so all that follow it.
+            // The server delays this reply, and so all that follow it.
             async let blocked = client.send([RedisCommand("BLPOP", "none", "0"), RedisCommand("SET", "a", "b")])
             try await eventually("it blocks") { try await server.cli("INFO", "clients").contains("blocked_clients:1") }
             server.kill()

@@ -4,7 +4,7 @@ import Testing
 @testable import RedisClient
 
 @Suite(.timeLimit(.minutes(2))) struct RedisProtocolTests {
-    /// Everything that comes of the text, fed in pieces of a size.
+    /// All replies parsed from the text, which is fed in pieces of a given size.
     private func replies(to text: String, pieces: Int = .max, maxReplyBytes: Int = 1 << 20) throws -> [RedisReply] {
         var reader = RedisReader(maxReplyBytes: maxReplyBytes)
         var replies: [RedisReply] = []

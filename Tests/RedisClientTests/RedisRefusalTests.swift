@@ -25,7 +25,7 @@ import Testing
     ])
     func aKeysOwnTroubleIsNone(_ text: String) { #expect(RedisError.server(text).refusal == nil) }
 
-    /// Full, without rights and back again: a line for each cause, however many commands there are.
+    /// Redis is full, then denies access, then recovers: one log line for each cause, however many commands fail.
     @Test func eachCauseIsLoggedOnce() async throws {
         let server = try await RedisServer.start()
         let log = Lines()
@@ -78,7 +78,7 @@ import Testing
     }
 }
 
-/// What a log was told: levels and causes.
+/// The levels and causes of the log lines.
 private final class Lines: Sendable {
     private struct Handler: LogHandler {
         let lines: Lines

@@ -52,7 +52,7 @@ import Testing
         #expect(failure == "Redis is unavailable: localhost:\(server.port): no reply in time")
     }
 
-    /// TLS says goodbye before it closes, which a frozen server does not answer; nobody must wait for that.
+    /// TLS sends a close_notify before it closes. A frozen server does not answer it, and no caller may wait for that.
     @Test func aFrozenServerCostsOneTimeout() async throws {
         let files = try await TLSFiles.make()
         let server = try await RedisServer.start(tls: files)
@@ -60,7 +60,7 @@ import Testing
         try await withClient(url) { client async throws in
             server.freeze()
             #expect(await client.send([RedisCommand("PING")])[0].error?.isOutcomeUnknown == true)
-            // It has been tried again, in vain.
+            // It was retried without success.
             let failure = RedisError.unavailable(reason: "localhost:\(server.port): no reply in time")
             await #expect(throws: failure) { try await client.waitUntilConnected(timeout: .seconds(2)) }
             server.thaw()

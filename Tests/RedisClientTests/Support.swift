@@ -18,7 +18,7 @@ extension RedisClient {
     func call(_ arguments: String...) async throws -> RedisValue { try await send(RedisCommand(arguments)) }
 }
 
-/// Runs a client for as long as `body` does; connected unless told otherwise.
+/// Runs a client while `body` runs; by default it waits until the client is connected.
 func withClient(
     _ url: String, maxInFlight: Int = 16_384, maxReplyBytes: Int = 64 << 20, isConnected: Bool = true,
     _ body: (RedisClient) async throws -> Void
@@ -34,7 +34,7 @@ func withClient(
 /// Why a client cannot connect; it tries once.
 func connectFailure(_ url: String) async throws -> String {
     var configuration = try RedisConfiguration(url: url)
-    // Why it cannot is what is asked, on a machine that may have a lot to do.
+    // The test asks for the reason only, on a machine that may be busy.
     configuration.commandTimeout = .seconds(20)
     if !url.contains("connect-timeout") { configuration.connectTimeout = .seconds(20) }
     let client = RedisClient(configuration, logger: quiet)
@@ -46,7 +46,7 @@ func connectFailure(_ url: String) async throws -> String {
     }
 }
 
-/// Values that come from elsewhere, one at a time.
+/// Values that another task sends, one at a time.
 final class Mailbox<Value: Sendable>: Sendable {
     private let values: AsyncStream<Value>
     private let continuation: AsyncStream<Value>.Continuation

@@ -12,10 +12,10 @@ package struct Answer: Sendable {
 
     package var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// The body as JSON; empty when it is no object.
+    /// The body as JSON; empty if it is not an object.
     package var json: [String: Any] { parsed as? [String: Any] ?? [:] }
 
-    /// The body as JSON; empty when it is no array of objects.
+    /// The body as JSON; empty if it is not an array of objects.
     package var list: [[String: Any]] { parsed as? [[String: Any]] ?? [] }
 
     package var parsed: Any? { try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed) }

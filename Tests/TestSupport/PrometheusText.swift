@@ -10,7 +10,7 @@ package struct PrometheusText {
         var type: String?
     }
 
-    /// What is wrong, one sentence each.
+    /// The problems, one sentence each.
     package private(set) var problems: [String] = []
     package private(set) var samples: [Sample: Double] = [:]
     private var order: [Sample] = []

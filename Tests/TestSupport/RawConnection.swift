@@ -58,7 +58,7 @@ package final class RawConnection: Sendable {
     @discardableResult
     package func send(_ text: String) async -> Bool { await send(Array(text.utf8)) }
 
-    /// Makes the end of this value a reset (RST), as of a client that crashed, instead of a goodbye.
+    /// Makes this value end with a reset (RST), like a client that crashed, instead of an orderly close.
     package func endWithReset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
@@ -67,7 +67,7 @@ package final class RawConnection: Sendable {
     /// Says that nothing more will be sent.
     package func finish() { shutdown(descriptor, CInt(SHUT_WR)) }
 
-    /// What there is, at least a byte; empty when the other side has closed.
+    /// The bytes that have arrived, at least one; empty when the other side has closed.
     package func receive() async throws -> [UInt8] {
         let result: Result<[UInt8], Failure> = await onQueue { [descriptor] in
             var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder that is gone when the value is.
+/// A folder that is deleted with this value.
 package final class TemporaryFolder: Sendable {
     package let path: String
 

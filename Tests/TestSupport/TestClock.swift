@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A clock whose hands the test turns.
+/// A clock that the test advances.
 package final class TestClock: Clock {
     package struct Instant: InstantProtocol {
         let offset: Swift.Duration
@@ -37,7 +37,7 @@ package final class TestClock: Clock {
         try await eventually("\(count) sleepers") { state.withLock { $0.sleepers.count >= count } }
     }
 
-    /// Moves time on and wakes whom it is time for.
+    /// Advances the time and wakes the tasks that are due.
     package func advance(by duration: Swift.Duration) {
         let ready = state.withLock { state in
             state.now = state.now.advanced(by: duration)

@@ -44,10 +44,10 @@ class Redis:
 
 
 class Jobs(Measuring):
-    """No-op jobs a second of luciq's worker, next to Ruby's Sidekiq on the same Redis.
+    """No-op jobs per second of luciq's worker, next to Ruby's Sidekiq on the same Redis.
 
-    Both perform the same payloads with the same concurrency. Ours fetches reliably, Sidekiq as it comes. Needs what
-    `scripts/setup test` installs.
+    Both perform the same payloads with the same concurrency. Our worker fetches reliably; Sidekiq has its default fetch.
+    Needs what `scripts/setup test` installs.
     """
 
     SECTIONS = ("rates", "latency")
@@ -93,13 +93,13 @@ class Jobs(Measuring):
         return self.redis.ask("LLEN", "queue:default")
 
     def drain(self, name, count):
-        """From the first job taken to the queue's end, and the highest memory meanwhile."""
+        """Measures from the first job taken to the queue's end, and the highest memory meanwhile."""
         self.redis.ask("FLUSHALL")
         self.redis.ask("SADD", "queues", "default")
         for start in range(0, count, 1000):
             self.redis.enqueue(*[[]] * min(1000, count - start))
         with self.worker(name) as process:
-            # Not from the very first: what is measured is the running, not the start.
+            # Not from the very first job: measure the running, not the start.
             wait_until(lambda: self.left() < count, process)
             began, first, used = time.monotonic(), self.left(), processor_seconds(process.pid)
             with memory_of(process.pid) as mb:
@@ -117,7 +117,7 @@ class Jobs(Measuring):
             self.add(f"luciq, {count:,} queued", ratio, "× Sidekiq", at_least=5, runs=runs["luciq"])
 
     def latency(self):
-        """From enqueueing to the start, one job every 10 ms, the worker idle between."""
+        """Measures from enqueueing to the start: one job every 10 ms, with the worker idle in between."""
         count = 1000
         with self.worker("luciq") as process:
             time.sleep(2)

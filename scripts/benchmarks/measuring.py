@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: luciq's servers, wrk's load, rounds and rows."""
+"""The shared part of the benchmarks: luciq's servers, wrk's load, rounds and rows."""
 
 import json
 import os
@@ -13,7 +13,7 @@ CONNECTIONS = 64
 TEXT = "The quick brown fox jumps over the lazy dog, then sleeps until the morning, and dreams of white hens"
 BODY = json.dumps({"body": TEXT})
 CHATS = 100
-# All requests are made before the clock runs; then wrk only picks the next one.
+# All requests are built before the clock starts; then wrk only picks the next one.
 LUA = """
 local requests, at = {}, 0
 function init()
@@ -48,7 +48,7 @@ class Measuring:
 
     @classmethod
     def sections(cls, backend):
-        """Those that are measured if none are named."""
+        """The sections that are measured if none are named."""
         return list(cls.SECTIONS)
 
     @staticmethod
@@ -61,7 +61,7 @@ class Measuring:
         return BACKENDS[options.backend](options, folder)
 
     def add(self, case, measured=None, unit="", at_most=None, at_least=None, is_right=True, runs=(), **figures):
-        """Adds a row: what the runs say, and the one figure that may have a target."""
+        """Adds a row: the figures of the runs, and the one figure that may have a target."""
         row = dict(case=case, measured=measured, unit=unit, at_most=at_most, at_least=at_least)
         if runs:
             row |= {key: median(runs, key) for key, _, _ in self.COLUMNS if key in runs[0]} | {"rounds": runs}
@@ -80,18 +80,18 @@ class Measuring:
         return serving(command, port, environment=self.environment(database))
 
     def tool(self, database, *arguments):
-        """What a command of luciq-bench prints."""
+        """Returns what a command of luciq-bench prints."""
         command = [self.options.tools, *map(str, arguments)]
         return subprocess.check_output(command, text=True, env=os.environ | self.environment(database)).strip()
 
     def fill(self, messages, chats):
-        """Makes a database; returns its name and the token of its application."""
+        """Creates a database; returns its name and the token of its application."""
         say(f"filling a database with {messages:,} messages in {chats} chats")
         name = f"filled_{messages}"
         return name, self.tool(name, "fill", "--messages", messages, "--chats", chats)
 
     def load(self, method, paths, body=None):
-        """Writes wrk's script for one kind of request, the paths in turn."""
+        """Writes wrk's script for one kind of request, which uses the paths in turn."""
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
         (folder / "paths").write_text("".join(path + "\n" for path in paths))
         # A JSON string of ASCII is a Lua string.
@@ -102,7 +102,7 @@ class Measuring:
 
     @staticmethod
     def wrk(load, port, seconds):
-        """Returns requests per second, latencies, and how many answers were errors or did not come."""
+        """Returns requests per second, latencies, and the number of errors and missing answers."""
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", load]
         output = subprocess.run(command + [f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True).stdout
         return json.loads(output.partition("RESULT")[2] or fail("wrk failed"))

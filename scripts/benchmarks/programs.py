@@ -1,4 +1,4 @@
-"""What a benchmark runs: programs are started, waited for, looked at, and ended by their pid whatever happens."""
+"""Runs programs for a benchmark: starts them, waits for them, measures them, and always ends them by their pid."""
 
 import contextlib
 import http.client
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-# Debian has nginx where a user's PATH does not look.
+# Debian has nginx in a folder that a user's PATH leaves out.
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
 
 
@@ -99,7 +99,7 @@ class Server:
 def nginx(folder, answer):
     """nginx, with a constant answer for everything."""
     port, configuration = free_port(), folder / "nginx.conf"
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # Their default folders are root's.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # The default folders belong to root.
     configuration.write_text(f"""
         daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log /dev/null; events {{}}
         http {{
@@ -110,7 +110,7 @@ def nginx(folder, answer):
     return serving([NGINX, "-e", "/dev/null", "-p", folder, "-c", configuration], port, "/")
 
 
-# --- Backends: each gives a function from a database's name to the environment that names it to luciq.
+# --- Backends: each returns a function from a database's name to luciq's environment for it.
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def embedded(options, folder):
 @contextlib.contextmanager
 def cluster(options, folder):
     script, folder, databases = pathlib.Path(__file__).parents[1] / "services", f"{folder}/servers", {}
-    # As an operator would: the database fits into the memory that it may use.
+    # As an operator would configure it: the data fits into the buffer pool.
     memory = {"SERVICES_MEMORY": "2G"} | os.environ
     servers = subprocess.check_output([script, "start", folder], text=True, env=memory).splitlines()
     servers = {name: url.rpartition("/")[0] for name, _, url in (line.partition("=") for line in servers)}
@@ -142,7 +142,7 @@ def cluster(options, folder):
 
 BACKENDS = {"embedded": embedded, "cluster": cluster}
 
-# --- What a process uses
+# --- Memory and processor time of a process
 
 
 def resident_mb(pid):
@@ -154,7 +154,7 @@ def resident_mb(pid):
 
 @contextlib.contextmanager
 def memory_of(pid):
-    """A list of its resident megabytes, which grows while the block runs."""
+    """A list of the process' resident megabytes, which grows while the block runs."""
     samples, done = [resident_mb(pid)], threading.Event()
 
     def watch():
@@ -176,8 +176,8 @@ def processor_seconds(pid):
 
 
 class Stolen:
-    """How much of the processors' time the host gave to others while the block ran: on a shared machine a latency is theirs
-    as well. In percent; 0 where the kernel does not say."""
+    """The share of processor time that the host gave to other machines while the block ran: on a shared host it adds to
+    latencies. In percent; 0 where the kernel does not report it."""
 
     def __enter__(self):
         self.before = self.times()

@@ -7,8 +7,8 @@ from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ra
 from benchmarks.programs import fail, free_port, memory_of, nginx, resident_mb, say, serving
 
 SMALL = 1_000
-PAGE = SMALL // CHATS  # What a chat of the small database has; the large one's pages must be no longer.
-# The least that is wanted of each case: a share of the no-op request, of 100 chats, or requests per second.
+PAGE = SMALL // CHATS  # Messages of a chat in the small database; pages of the large one must not be longer.
+# The target of each case: a share of the no-op request, of 100 chats, or requests per second.
 LEAST = {
     "embedded": {
         "create a message, 100 chats": 0.6, "create a message, one chat": 0.9, "create a chat": 0.5,
@@ -57,12 +57,12 @@ class Requests(Measuring):
                 ("get a message", "GET", [f"{chats[0]}/{number}" for number in range(1, 1001)], None),
                 ("list 100 messages", "GET", chats[:1], None),
             ]
-            # The same requests but for the first word of the path: what differs is the work behind them.
+            # The same requests except for the first word of the path, so only the work behind them differs.
             empty = [path.replace("/applications/", "/noop/") for path in chats]
             noops = {"POST": self.load("POST", empty, BODY), "GET": self.load("GET", [f"{empty[0]}/1"])}
             loads = [(f"nginx, {method}", noop, constant.port) for method, noop in noops.items()]
             for name, method, paths, body in cases:
-                # Before each case, so that both see the same machine.
+                # Right before each case, so that both see the machine in the same state.
                 loads.append((f"no-op before: {name}", noops[method], ceiling.port))
                 loads.append((name, self.load(method, paths, body), server.port))
             runs = self.alternate_loads(loads)
@@ -88,7 +88,7 @@ class Requests(Measuring):
             self.inserts()
 
     def inserts(self):
-        """What the database server can do by itself."""
+        """Measures the database server by itself."""
         for name, rows, connections in (("single-row INSERTs, 64 connections", 1, 64), ("100-row INSERTs, one connection", 100, 1)):
             say(name)
             flags = "--seconds", self.options.seconds, "--rows", rows, "--connections", connections
@@ -107,7 +107,7 @@ class Requests(Measuring):
             self.add(f"start to ready, {size:,}", statistics.median(starts[size]), "ms", 150, all=starts[size])
 
         with self.server(files[SMALL][0]) as small, self.server(files[sizes[1]][0]) as large:
-            # Creating comes last: it makes the small one larger.
+            # Creating comes last, because it makes the small database larger.
             for case in ("get a message", "first page", "deepest page", "create a message"):
                 (few_name, few), (many_name, many) = self.alternate_loads([
                     (f"{case}, {size:,}", self.flat_load(case, files[size][1], size // CHATS), server.port)
@@ -117,7 +117,7 @@ class Requests(Measuring):
                 self.add(many_name, median_ratio(few, many), f"× the cost at {SMALL:,}", at_most=1.2, runs=many)
 
     def flat_load(self, case, token, count):
-        """Requests all over a database with that many messages in each chat."""
+        """Requests spread over a database with that many messages in each chat."""
         chance = random.Random(1)
         lists = [f"/applications/{token}/chats/{chance.randint(1, CHATS)}/messages" for _ in range(10_000)]
         if case == "create a message":
@@ -149,7 +149,7 @@ class Requests(Measuring):
                 run = self.wrk(load, server.port, seconds)
             self.add(f"creating for {seconds} s, highest", max(mb), "MB", 120, runs=[run], samples=mb)
 
-        # With room for one write, nearly every request of many connections is one too many.
+        # With room for one write, nearly every request of many connections is refused.
         refusals = r'luciq_http_request_duration_seconds_count\{.*status="503".*\}'
         with self.server("refuse", "--max-pending", "1") as server, memory_of(server.pid) as mb:
             load = self.load("POST", server.create_chats(1)[1], BODY)

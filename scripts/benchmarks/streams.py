@@ -13,7 +13,7 @@ RATE = 1_000
 
 
 class Readers:
-    """`luciq-bench streams`, which has all its readers from the start."""
+    """`luciq-bench streams`, which connects all its readers at the start."""
 
     def __init__(self, process):
         self.process = process
@@ -23,18 +23,18 @@ class Readers:
         return json.loads(line) if line else fail(f"failed: {' '.join(self.process.args)}")
 
     def end(self):
-        """What they saw. Ends readers that have no end of their own."""
+        """Returns what the readers saw. Ends readers that do not end by themselves."""
         self.process.stdin.close()
         return self.line()
 
 
 class Streams(Measuring):
-    """Live streams: how soon messages come, what connections cost, what readers cost writers.
+    """Live streams: how soon messages arrive, what connections cost, what readers cost writers.
 
-    The load generator (`luciq-bench streams`, and wrk for creates) runs on the same processors. Latency is counted from
-    the moment when a message was to be sent, by a writer that waits for nobody, to the moment when a reader has it: more
-    than from its commit, for the request and the commit itself are in it. What of it came after the writer's answer is
-    shown beside it: no less than that has to do with readers.
+    The load generator (`luciq-bench streams`, and wrk for creates) runs on the same processors. Latency runs from
+    the moment a message was due to be sent, by a writer that waits for no answer, to the moment a reader has it. That is
+    more than the time since the commit, because it includes the request and the commit. The part after the writer's
+    answer is shown beside it: a lower bound of what readers add.
     """
 
     SECTIONS = ("latency", "idle", "creates", "away", "stalled")
@@ -69,7 +69,7 @@ class Streams(Measuring):
                 timer.cancel()
 
     def paced(self, server, token, kind, **flags):
-        """A run of a writer and readers; all messages have to come once and in order."""
+        """A run of a writer and readers; every message has to arrive once and in order."""
         with self.readers(server, token, kind, rate=RATE, seconds=self.options.seconds, **flags) as readers:
             with Stolen() as stolen:
                 result = readers.line()
@@ -85,7 +85,7 @@ class Streams(Measuring):
 
     @staticmethod
     def seconds_until_subscriptions(server, count):
-        """How long it takes until the server has no more than that; 9999 where that takes more than a minute."""
+        """How long it takes until the server has no more subscriptions than that; 9999 if it takes more than a minute."""
         began = time.monotonic()
         while time.monotonic() < began + 60:
             if server.metric("luciq_stream_subscriptions") <= count:
@@ -159,7 +159,7 @@ class Streams(Measuring):
         database, token = self.fill(count, 1)
         for kind, name in KINDS.items():
             with self.server(database) as server:
-                # What reading costs once, however much it is.
+                # The fixed cost of reading, whatever the amount.
                 with self.readers(server, token, kind, after=0, until=count // 100) as first:
                     first.end()
                 before = resident_mb(server.pid)
@@ -184,7 +184,7 @@ class Streams(Measuring):
             ratio = median_ratio(slowed, free, "p99_ms")
             self.add(f"{RATE:,} 1,000-byte messages/s, {readers} {name} readers", runs=free)
             self.add(f"the same with {stalled} more that do not read", ratio, "× the p99", at_most=1.25, runs=slowed)
-            # Nobody else was closed.
+            # No other reader was closed.
             is_right = all(
                 sum(run["closed"].values()) == count for some, count in ((free, 0), (slowed, stalled)) for run in some)
             self.add("those are closed", max(run["closed_after"] for run in slowed), "s after the last message at most", 35,
@@ -192,7 +192,7 @@ class Streams(Measuring):
 
 
 def allow_files(count):
-    """For the server, and for its readers: each has a file for every connection."""
+    """Raises the limit for the server and its readers: each has a file for every connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         try:

@@ -1,9 +1,9 @@
 import ChatCore
 
-/// What is said on a channel, before it is sealed.
+/// A channel's payload before it is sealed.
 ///
-/// On a chat's: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. On the one for access:
-/// `{"version":1,"kind":"revoked","path_token":"…"}`.
+/// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
+/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`.
 enum BusPayload {
     private static let version: Int64 = 1
 
@@ -19,7 +19,7 @@ enum BusPayload {
         return json.bytes
     }
 
-    /// - Returns: who was revoked; nil for what another version may have said.
+    /// - Returns: the revoked principal; nil for a payload of another version.
     static func revoked(_ json: [UInt8]) -> Principal? {
         var (version, kind, token): (Int64?, String?, Tenant.Token?)
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
@@ -43,7 +43,7 @@ enum BusPayload {
         return json.bytes
     }
 
-    /// - Throws: `JSONReader.Failure` or `Message.NotOne` for what `encode` would not write.
+    /// - Throws: `JSONReader.Failure` or `Message.NotOne` for other payloads.
     static func decode(_ json: [UInt8]) throws -> [Message] {
         try json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)

@@ -5,13 +5,14 @@ import Synchronization
 /// Seals payloads of the bus, so that an attacker in Redis can neither read, alter or forge them, nor move them to another
 /// chat. Such an attacker can replay them, which readers notice by the numbers, and hold them back.
 ///
-/// A sealed payload is a version, `1`, then eight hexadecimal digits that stand for the database server in use, and in
-/// Base64, so that every client of Redis can show it, 16 bytes that the sender has drawn at its start, its count of
-/// payloads in 8, and what AES-256-GCM makes: ciphertext and tag. The server and the channel's name are authenticated
-/// with it: a chat's id belongs to one server, and may mean another chat on another server.
-/// The sender's key is derived from the deployment's and its 16 bytes by HKDF-SHA256, and its count is the nonce: so no
-/// nonce is used twice, however many senders there are and however long they live, and nothing is derived or drawn for
-/// a message.
+/// A sealed payload starts with the version `1` and eight hexadecimal digits for the database server in use. Then
+/// follow, in Base64, so that every Redis client can show it: 16 random bytes of the sender, its count of payloads in 8
+/// bytes, and the ciphertext and tag of AES-256-GCM. The server and the channel's name are authenticated with it: a
+/// chat's id belongs to one server, and may mean another chat on another server.
+///
+/// HKDF-SHA256 derives the sender's key from the deployment's key and the 16 bytes, and the count is the nonce. So no
+/// nonce is used twice with a key, however many senders there are and however long they live, and a message needs
+/// neither a new key nor random bytes.
 final class BusSeal: Sendable {
     private typealias Sender = [UInt8]
 
@@ -25,7 +26,7 @@ final class BusSeal: Sendable {
     private let sender: Sender
     private let ownKey: SecretKey
     private let count = Atomic<UInt64>(0)
-    /// Of senders that have proven to have the deployment's.
+    /// The keys of senders that have proven to know the deployment's key.
     private let keys = Mutex<[Sender: SecretKey]>([:])
 
     init(key: SecretKey) {
@@ -35,7 +36,7 @@ final class BusSeal: Sendable {
         ownKey = Self.key(of: sender, key)
     }
 
-    /// - Parameter server: where the ids are of (`ServerFacts.Server.data`).
+    /// - Parameter server: the server that the ids belong to (`ServerFacts.Server.data`).
     func seal(_ plain: [UInt8], for channel: String, at server: String = "") -> [UInt8] {
         let count = count.wrappingAdd(1, ordering: .relaxed).newValue
         let box = AES256GCM.seal(
@@ -47,8 +48,8 @@ final class BusSeal: Sendable {
         return Self.head(server) + bytes.base64EncodedData()
     }
 
-    /// - Returns: nil for what no process of this deployment has sealed for this channel, with this server in use, in a
-    ///   version known here.
+    /// - Returns: nil unless a process of this deployment has sealed it for this channel, with this server in use, in a
+    ///   known version.
     func open(_ sealed: [UInt8], from channel: String, at server: String = "") -> [UInt8]? {
         let head = Self.head(server)
         guard sealed.starts(with: head), let bytes = Data(base64Encoded: Data(sealed.dropFirst(head.count))),
@@ -72,7 +73,7 @@ final class BusSeal: Sendable {
         return plain
     }
 
-    /// How many senders' keys are remembered.
+    /// The number of cached keys.
     var rememberedSenders: Int { keys.withLock(\.count) }
 
     /// Whether it claims to be sealed with another server in use.

@@ -13,7 +13,7 @@ final class RedisBus: MessageBus, Service {
     private let local = LocalBus()
     private let channels: BusChannels
     private let seal: BusSeal
-    /// The database server in use, by whose rows it has.
+    /// Identifies the data of the database server in use.
     private let server: @Sendable () -> String
     private let subscriber: RedisSubscriber
     private let post: @Sendable ([RedisCommand]) -> Void
@@ -23,7 +23,7 @@ final class RedisBus: MessageBus, Service {
 
     /// - Parameters:
     ///   - maxChats: chats subscribed to at the same time.
-    ///   - post: sends commands whose answers nobody waits for.
+    ///   - post: sends commands without waiting for their answers.
     init(
         _ configuration: RedisConfiguration, deployment: Deployment, maxChats: Int,
         server: @escaping @Sendable () -> String = { "" }, post: @escaping @Sendable ([RedisCommand]) -> Void,
@@ -83,7 +83,7 @@ final class RedisBus: MessageBus, Service {
 
     /// Publishes to the readers of this process.
     ///
-    /// - Returns: the commands for the others, one a chat.
+    /// - Returns: the commands for the other processes, one for each chat.
     func publish(_ stored: [Chat.ID: [Message]]) -> [RedisCommand] {
         local.publish(stored)
         return stored.map { chat, messages in
@@ -96,7 +96,7 @@ final class RedisBus: MessageBus, Service {
 
     func revoke(_ principal: Principal) {
         local.revoke(principal)
-        // Principals are the deployment's, whatever server is in use.
+        // Principals belong to the deployment, not to a server.
         var command = RedisCommand("PUBLISH", channels.access)
         command.append(seal.seal(BusPayload.encode(revoked: principal), for: channels.access))
         post([command])
@@ -108,14 +108,14 @@ final class RedisBus: MessageBus, Service {
         try await subscriber.run()
     }
 
-    /// Tries until Redis has confirmed once; from then on the subscriber sees to it.
+    /// Retries until Redis has confirmed once; from then on the subscriber does.
     private func hearRevocations() async {
         while !Task.isCancelled {
             do throws(RedisError) {
                 try await subscriber.subscribe(channels.access)
                 return local.tell(.gap)
             } catch {
-                // Cut short by the shutdown. What comes before the first connection is soon over.
+                // A shutdown cuts it short.
                 try? await Task.sleep(for: subscriber.isConnected ? .seconds(1) : .milliseconds(50))
             }
         }
@@ -135,7 +135,7 @@ private final class Stranger: Sendable {
     }
 }
 
-/// The names of the channels: `luciq:<deployment>:chat:<id>`, and one for what concerns access.
+/// The names of the channels: `luciq:<deployment>:chat:<id>`, and one for revocations.
 struct BusChannels: Sendable {
     private let prefix: String
     let access: String

@@ -1,13 +1,13 @@
 import Foundation
 
-/// One step of the schema: a file of Migrations/, known by its version.
+/// One step of the schema: a file in Migrations/, identified by its version.
 struct Migration: Sendable {
     /// As in `schema_migrations`: `20251027155137`.
     let version: String
     let sql: String
     /// Whether the Rails application may have taken this step.
     let isRails: Bool
-    /// Whether a server that does not know such statements is served as well without it.
+    /// Whether the program also works without the step, on servers that do not support it.
     let isOptional: Bool
 
     /// Every step, in order.
@@ -36,7 +36,7 @@ struct Migration: Sendable {
 
     /// The statements, for a server.
     ///
-    /// - Parameter collation: MySQL's and MariaDB's names for the same thing differ.
+    /// - Parameter collation: MySQL and MariaDB have different names for it.
     func statements(collation: String) -> [String] {
         sql.replacing("{{collation}}", with: collation)
             .split(separator: "\n").filter { !$0.hasPrefix("--") }.joined(separator: "\n")

@@ -1,24 +1,24 @@
 import ChatCore
 import MySQLClient
 
-/// Brings a database to the newest schema: creates it, or takes the Rails application's over with its rows.
+/// Migrates a database to the newest schema: creates the tables, or takes over the Rails application's with their rows.
 ///
-/// A named lock keeps two processes from migrating at once, except on two nodes of a Galera cluster, where it is a node's
-/// own. So a step may be taken twice, after an interruption as well: its DDL, which MySQL commits statement by statement,
-/// passes over what is there already, and the rows it changes are committed together with its version, which only one
-/// can store.
+/// A named lock keeps two processes from migrating at once, but not on two nodes of a Galera cluster, where each node
+/// has its own lock. So a step may run twice, and also after an interruption. Its DDL, which MySQL commits statement by
+/// statement, skips existing objects. The rows that it changes are committed together with its version, which only one
+/// process can store.
 struct Migrator: Sendable {
-    /// A server's locks are common to its databases, and their names are 64 characters at most.
+    /// All databases of a server share its locks, whose names have at most 64 characters.
     private static let lock = "CONCAT('luciq_migrate_', MD5(DATABASE()))"
     /// ER_TABLE_EXISTS_ERROR, ER_DUP_FIELDNAME, ER_DUP_KEYNAME: an interrupted step got this far.
     private static let alreadyThere = [1050, 1060, 1061]
-    /// ER_PARSE_ERROR, ER_UNKNOWN_ERROR (Vitess), ER_NOT_SUPPORTED_YET, TiDB's own: the server has no such thing.
+    /// ER_PARSE_ERROR, ER_UNKNOWN_ERROR (Vitess), ER_NOT_SUPPORTED_YET, TiDB's own: the server does not support it.
     private static let unsupported = [1064, 1105, 1235, 8200]
 
-    /// A person's words for where it is.
+    /// The database's location, for people.
     let location: String
-    /// How often the connection gives a sign of life while something else takes its time: the server closes it after a
-    /// minute without (`wait_timeout`), proxies do after what they are set to, and the lock goes with it.
+    /// How often the lock's connection is pinged during long work: the server closes an idle one after a minute
+    /// (`wait_timeout`), and so do proxies; then the lock is lost.
     var heartbeat = Duration.seconds(10)
     /// Called before rows of the Rails application are taken over, outside any transaction.
     let forgetNumbers: @Sendable () async throws -> Void
@@ -34,7 +34,7 @@ struct Migrator: Sendable {
         }
         let schema = try await connection.perform { connection in try Self.undisturbed { try Schema(connection) } }
         try schema.checkMayMigrate(location)
-        // Rails wrote its numbers from MAX+1 over what Redis had counted, so Redis' are far ahead and mean nothing.
+        // Rails replaced Redis' numbers by MAX+1 in the database, so Redis' counters are far ahead and meaningless.
         if schema.isRailsAlone { try await keepingLock(of: connection, forgetNumbers) }
         return try await connection.perform { connection in
             let applied = try schema.pending.filter { migration in
@@ -45,7 +45,7 @@ struct Migrator: Sendable {
         }
     }
 
-    /// - Throws: `MySQLError` when the connection is lost, and the lock with it; then the body is cancelled.
+    /// - Throws: `MySQLError` if the connection is lost, and with it the lock; then the body is cancelled.
     private func keepingLock(
         of connection: MySQLConnection, _ body: @escaping @Sendable () async throws -> Void
     ) async throws {
@@ -62,7 +62,7 @@ struct Migrator: Sendable {
         }
     }
 
-    /// - Returns: false when another migrator has applied it meanwhile.
+    /// - Returns: false if another migrator has applied it meanwhile.
     static func apply(_ migration: Migration, _ connection: isolated MySQLConnection) throws -> Bool {
         try connection.run(
             "CREATE TABLE IF NOT EXISTS schema_migrations (version VARCHAR(255) NOT NULL PRIMARY KEY) DEFAULT CHARSET = utf8mb4"
@@ -90,7 +90,7 @@ struct Migrator: Sendable {
         }
     }
 
-    /// Tries again what another Galera node's DDL or commit has ended.
+    /// Retries statements that another Galera node's DDL or commit has aborted.
     static func undisturbed<Result>(_ body: () throws -> Result) throws -> Result {
         for _ in 0..<20 {
             do {
@@ -109,7 +109,7 @@ struct Migrator: Sendable {
         statement.hasPrefix("UPDATE ") || statement.hasPrefix("INSERT ")
     }
 
-    /// MariaDB has no `utf8mb4_0900_ai_ci`; this is the nearest there.
+    /// MariaDB has no `utf8mb4_0900_ai_ci`; this is the most similar one.
     private static func collation(_ connection: MySQLConnection) -> String {
         connection.isMariaDB ? "utf8mb4_uca1400_nopad_ai_ci" : "utf8mb4_0900_ai_ci"
     }

@@ -39,9 +39,9 @@ final class KnownNumbers: Sendable {
         }
     }
 
-    /// Forgets everything when the epoch is another than before: the server has other rows.
+    /// Forgets everything if the epoch has changed: the new server has other rows.
     ///
-    /// - Returns: whether it did.
+    /// - Returns: whether it has changed.
     func follow(_ epoch: UInt64) -> Bool {
         generations.withLock { generations in
             guard generations.epoch != epoch else { return false }

@@ -7,11 +7,11 @@ import RedisClient
 /// proposal: it counts only within `reach` of the highest number known to be stored, and the database's unique index
 /// decides.
 struct NumberSource: Sendable {
-    /// What one owner wants.
+    /// A request for numbers of one owner.
     struct Wish: Sendable {
         let owner: Int64
         let count: Int64
-        /// A number that the database, or the batch, is known to hold: the wanted ones are above it.
+        /// A number that the database or the batch holds: the wanted ones are above it.
         let floor: Int64
         /// The refused value of the counter, and `floor` is fresh: if it still holds that value, correct it.
         var refused: String?
@@ -19,10 +19,10 @@ struct NumberSource: Sendable {
         /// The last number that may be given.
         var ceiling: Int64 { min(floor + NumberSource.reach + count, NumberedTable.lastNumber) }
 
-        /// Whether that is a counter which the numbers may be taken from.
+        /// Whether the counter is within bounds.
         func accepts(_ held: String) -> Bool {
             guard let last = Int64(held) else { return false }
-            // It may be 2^63−1: nothing is added to it.
+            // It may be 2^63−1: add nothing to it.
             return last >= floor && last <= ceiling - count
         }
     }
@@ -30,8 +30,8 @@ struct NumberSource: Sendable {
     /// Redis' answer to a request for numbers.
     enum Answer {
         case last(Int64)
-        /// The counter holds no number within bounds, and was left so; the empty text when it is not there. Ask the
-        /// database for the highest number.
+        /// The counter's value is out of bounds (empty if it is missing), and unchanged. Ask the database for the
+        /// highest number.
         case refused(String)
         /// Redis is down, or refuses the command.
         case none
@@ -40,8 +40,8 @@ struct NumberSource: Sendable {
     /// How far above the highest known number a counter may be: more than all processes have in flight.
     static let reach: Int64 = 4096
 
-    /// Raises a counter that is behind, whoever else raises it. Corrects one that is missing, too far ahead or not a number
-    /// only on request, and only while it still holds the refused value.
+    /// Raises a counter that is behind, whoever else raises it. Corrects one that is missing, too far ahead or not a
+    /// number only on request, and only while it still holds the refused value.
     ///
     /// Numbers are doubles here: texts of up to 15 digits are exact.
     private static let take = RedisScript(
@@ -91,8 +91,8 @@ struct NumberSource: Sendable {
 }
 
 extension RedisClient {
-    /// Drops the keys that differ from `key` in their id only, which is 0 in it; with SCAN: a deployment's start, not its
-    /// daily work.
+    /// Deletes the keys that differ from `key`, with the id 0, only in their id. Uses SCAN: for a new deployment, not
+    /// for daily work.
     ///
     /// - Throws: `RedisError`.
     func forget(like key: String) async throws {

@@ -2,10 +2,10 @@ import ChatCore
 import MySQLClient
 
 extension NumberedAppend {
-    /// Makes sure that the owners' ids mean what they meant when the requests came. After a failover that lost rows the
-    /// new server gives the lost ids again: a request that named a lost chat must not reach another's.
+    /// Confirms that the owners' ids still mean what they meant when the requests arrived. After a failover that lost
+    /// rows the new server assigns the lost ids again: a request to a lost chat must not reach another tenant's chat.
     ///
-    /// What it finds is good in one epoch, and `NumberedLog.run(in:)` does nothing in another.
+    /// The result is valid in one epoch; `NumberedLog.run(in:)` does nothing in another.
     mutating func confirmOwners() async throws(MySQLError) {
         let now = log.pool.epoch
         guard epoch != now else { return }
@@ -27,8 +27,8 @@ extension NumberedAppend {
         epoch = now
     }
 
-    /// Drops counters in Redis that are lost owners': of owners that this process knows nothing of since the server has
-    /// changed, and that have no rows.
+    /// Deletes Redis' counters of owners that have no rows, and of which this process has learned nothing since the
+    /// server changed: they may be counters of lost owners.
     mutating func dropLostCounters() async throws(MySQLError) {
         guard log.pool.epoch != 0 else { return }
         let unknown = batch.wanted.map(\.owner).filter { log.known[$0] == 0 && batch.highest(of: $0) == 0 }
@@ -38,7 +38,7 @@ extension NumberedAppend {
     }
 }
 
-/// What clients call some owners.
+/// The tokens and numbers by which clients name owners.
 struct OwnerNames: Sendable {
     struct Name: Equatable, Sendable {
         let token: String
@@ -55,9 +55,9 @@ struct OwnerNames: Sendable {
 }
 
 extension NumberedLog {
-    /// One access in an epoch: on a connection to the server whose rows the ids are of.
+    /// Runs one access within an epoch: on a connection to the server that assigned the ids.
     ///
-    /// - Throws: `.cannotConnect`, with nothing done, where another epoch has begun.
+    /// - Throws: `.cannotConnect`, without doing anything, if another epoch has begun.
     func run<Result: Sendable>(
         in epoch: UInt64, within time: Duration, _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws(MySQLError) -> Result {

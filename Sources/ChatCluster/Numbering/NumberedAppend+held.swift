@@ -3,8 +3,8 @@ import Logging
 import MySQLClient
 
 extension NumberedAppend {
-    /// Stores what needs no other transaction's lock, one owner after the other in one transaction, and answers `.held` to
-    /// the entries of the owners that do.
+    /// Stores the entries of owners that no other transaction has locked, one owner after the other in one transaction,
+    /// and answers `.held` to the others.
     mutating func storePastHeld() async throws(MySQLError) {
         let (pass, proposed, time) = (HeldPass(self), batch, retry.remaining)
         let (tried, held, failure) = try await log.run(in: epoch, within: time) { connection in
@@ -17,7 +17,7 @@ extension NumberedAppend {
             }
         }
         batch = tried
-        // Whatever became of the others: these are not stored, and not in the batch any more.
+        // Whatever happened to the others: these are not stored, and leave the batch.
         for entry in batch.open where held.contains(batch.owners[entry]) {
             fates[entry] = .refused(.held)
             batch.settle(entry)
@@ -26,7 +26,7 @@ extension NumberedAppend {
         plan = batch.plan
         if !held.isEmpty {
             log.logger.notice(
-                "Another transaction holds rows: what needs them waits apart",
+                "Rows locked by another transaction: affected writes wait",
                 metadata: [
                     "of": "\(log.table.ownerTable)", "count": "\(held.count)", "id": "\(held.min() ?? 0)",
                 ])
@@ -52,7 +52,7 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
         self.insert = append.insert
     }
 
-    /// - Parameter held: gets the owners that were passed over, whatever is thrown.
+    /// - Parameter held: gets the skipped owners, also if an error is thrown.
     func store(
         _ batch: inout NumberedBatch, _ held: inout Set<Int64>, within time: Duration,
         _ connection: isolated MySQLConnection
@@ -67,7 +67,7 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
             let unheld = try log.unheld(owners, connection)
             found.formUnion(owners.filter { !unheld.contains($0) })
             for owner in Set(owners).union(voids.keys).sorted() where !found.contains(owner) {
-                // Where each one costs a second, the last ones are not tried.
+                // If each locked owner costs a second, the last ones are not tried.
                 guard deadline > .now else {
                     found.insert(owner)
                     continue
@@ -86,14 +86,14 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
                     }
                 } catch let cause as MySQLError where cause.kind == .lockTimeout {
                     found.insert(owner)
-                    // Where the server has rolled back everything there is no savepoint: again, without this owner.
+                    // If the server has rolled back everything, the savepoint is gone: start again without this owner.
                     do { try connection.run("ROLLBACK TO SAVEPOINT of_owner") } catch { throw cause }
                 }
             }
         }
     }
 
-    /// Stores one owner's rows; with another stripe where the first is held.
+    /// Stores one owner's rows; with another stripe if the first is held.
     private func store(
         _ plan: (rows: [NumberedBatch.Row], voids: [OwnedNumber]), _ id: Int64, _ connection: isolated MySQLConnection
     ) throws {

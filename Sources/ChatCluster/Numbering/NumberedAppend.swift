@@ -2,14 +2,14 @@ import ChatCore
 import Logging
 import MySQLClient
 
-/// Something to be numbered and stored within its owner.
+/// An entry that gets a number within its owner.
 protocol NumberedEntry: Sendable {
     var owner: Int64 { get }
     var key: IdempotencyKey? { get }
     var origin: Origin? { get }
 }
 
-/// What becomes of an entry.
+/// The outcome of an entry.
 enum Fate: Sendable {
     case stored(number: Int64)
     /// An earlier request with its key stored it.
@@ -17,25 +17,25 @@ enum Fate: Sendable {
     case refused(ChatError)
 }
 
-/// Takes one batch into the database, whatever goes wrong on the way, or says at its deadline that it could not.
+/// Stores one batch in the database, and retries after failures until its deadline.
 ///
-/// Numbers come from Redis, a counter an owner, before the transaction; the database's unique index over (owner, number)
-/// is the fence. So nothing here needs a lock that outlives a transaction, and every trouble has its answer:
+/// Numbers come from Redis, one counter for each owner, before the transaction. The database's unique index over
+/// (owner, number) is the fence. So no lock outlives a transaction, and each failure has an answer:
 ///
-/// - *A number is taken.* Our own batch took it (the connection had died after the commit: done), or somebody else did:
-///   Redis was behind, or a hole was closed before a slow writer came. Then the counter is raised to the table's highest
-///   number and new ones are taken; nobody has been told the old ones.
-/// - *Redis proposes a number out of bounds* (`NumberSource`): the database is asked, and the counter put right.
-/// - *Redis gave no number*: the transaction locks the owners' rows and goes on after their highest numbers.
-/// - *Another transaction holds rows that it needs*: after a second what needs them is set apart (`storePastHeld`) and
-///   answered `.held`; the rest is stored.
-/// - *The database failed for now* (a lost connection, a deadlock, a read-only primary): the same rows with the same
-///   numbers again. If the first attempt went through after all, the fence says so.
-/// - *An entry is larger than what the server takes*: it alone is refused; the others are spread over statements.
-/// - *Time is up*: numbers that are surely not stored are left to the next batch (`SpareNumbers`), so that no number of
-///   requests that are refused leaves holes.
+/// - *A number is taken.* If our own batch took it (the connection was lost after the commit), the batch is done. If
+///   another writer did, Redis was behind, or a hole was closed before a slow writer arrived. Then the counter is
+///   raised to the table's highest number, and new numbers are taken; no client has seen the old ones.
+/// - *Redis proposes a number out of bounds* (`NumberSource`): the database is asked, and the counter is corrected.
+/// - *Redis gives no number*: the transaction locks the owners' rows, and continues after their highest numbers.
+/// - *Another transaction holds rows that the batch needs*: after a second the entries that need them are answered
+///   `.held` (`storePastHeld`); the rest is stored.
+/// - *The database fails temporarily* (a lost connection, a deadlock, a read-only primary): the same rows are written
+///   again with the same numbers. If the first attempt was committed, the fence shows it.
+/// - *An entry exceeds the server's packet size*: it alone is refused; the others are spread over statements.
+/// - *Time is up*: numbers that are certainly not stored are left to the next batch (`SpareNumbers`), so that refused
+///   requests leave no holes.
 struct NumberedAppend<Entry: NumberedEntry> {
-    /// Writes the rows, within the transaction. A row's `entry` is the place in the batch of what is in it.
+    /// Writes the rows within the transaction. A row's `entry` is its place in the batch.
     typealias Insert =
         @Sendable (
             _ rows: [NumberedBatch.Row], _ voids: [OwnedNumber], _ batchID: Int64, _ stripe: Int64,
@@ -48,7 +48,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         case lookForKeys, commit, lookForRows, lookForOwners
     }
 
-    /// How often a counter is judged before it is done without.
+    /// How often a counter is checked before the batch proceeds without it.
     private static var judgements: Int { 3 }
 
     let log: NumberedLog
@@ -56,17 +56,17 @@ struct NumberedAppend<Entry: NumberedEntry> {
     let keys: IdempotencyTable
     let insert: Insert
     var batch: NumberedBatch
-    /// What was last tried to be stored.
+    /// The rows of the last attempt.
     var plan = NumberedBatch.Plan(rows: [], voids: [])
     var fates: [Fate?]
     var retry: Retry
-    /// Of the last attempt.
+    /// The stripe of the last attempt.
     private var stripe: Int64 = 0
     private var heldStripe: StripeHeld?
     private var hasMetHeldStripe = false
-    /// The one in which the owners were confirmed last; none yet.
+    /// The epoch in which the owners were confirmed last; `.max` before.
     var epoch = UInt64.max
-    /// Whether Redis gave its numbers, and no transaction that may be open or stored has any of them.
+    /// Whether its numbers come from Redis, and no transaction that may be open or committed has used any of them.
     var areNumbersSpare = true
 
     init(
@@ -81,8 +81,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
         self.retry = Retry(patience: min(log.patience, time))
     }
 
-    /// - Returns: one fate an entry, in order.
-    /// - Throws: `.outcomeUnknown` when the rows may yet be there; `.unavailable` when they are not.
+    /// - Returns: one outcome for each entry, in order.
+    /// - Throws: `.outcomeUnknown` if the rows may be stored; `.unavailable` if they are not.
     mutating func run() async throws(ChatError) -> [Fate] {
         var step = isKeyed ? Step.lookForKeys : .commit
         var mayBeStored = false
@@ -113,8 +113,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
                 switch error.kind {
                 case .duplicateKey: step = .lookForRows
                 case .foreignKey: step = .lookForOwners
-                // The first time it was a stripe, another one is drawn. What may be stored already is not set apart: its
-                // own transaction may be what is in the way.
+                // If only stripes are held for the first time, others are drawn. Rows that may be stored already are
+                // not set apart: their own transaction may be the one that holds the lock.
                 case .lockTimeout:
                     let isStripes = await avoidsHeldStripes()
                     isPastHeld = step == .commit && !mayBeStored && !isStripes
@@ -130,7 +130,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
     }
 
-    /// - Returns: whether stripes alone were held, for the first time: they are passed over from now on.
+    /// - Returns: whether only stripes were held, for the first time: they are avoided from now on.
     private mutating func avoidsHeldStripes() async -> Bool {
         guard let met = heldStripe else { return false }
         heldStripe = nil
@@ -151,7 +151,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         return fates.map { $0! }
     }
 
-    /// Answers the entries whose key was seen before.
+    /// Answers the entries whose idempotency key is known.
     private mutating func findReplays() async throws(MySQLError) {
         let keyed = batch.open.filter { entries[$0].key != nil }
         let places = keyed.map { IdempotencyTable.Place(owner: entries[$0].owner, key: entries[$0].key!.text) }
@@ -164,8 +164,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
     }
 
-    /// Takes numbers that an earlier batch left. Those that others have gone past since are let go: no message comes to lie
-    /// before one that is answered already.
+    /// Takes numbers that an earlier batch left. Numbers below the highest stored one are dropped: no message may
+    /// appear before one that is answered already.
     private mutating func takeSpares() async throws(MySQLError) {
         let owners = log.spares.owners(among: batch.wanted.map(\.owner))
         guard !owners.isEmpty else { return }
@@ -175,10 +175,10 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
     }
 
-    /// Asks Redis for the numbers that are wanted. What it does not give is taken within the transaction.
+    /// Asks Redis for the wanted numbers. Numbers that it does not give are taken within the transaction.
     ///
-    /// A counter that is not believed is asked about in the database, and put right unless another process has moved it
-    /// meanwhile: then it is judged again, a few times.
+    /// An implausible counter is compared with the database, and corrected unless another process has moved it
+    /// meanwhile. Then it is checked again, a few times.
     private mutating func takeNumbers() async throws(MySQLError) {
         try await takeSpares()
         try await dropLostCounters()
@@ -205,10 +205,10 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
     }
 
-    /// A number that is stored, or held by this batch.
+    /// The highest number that is stored or held by this batch.
     private func floor(of owner: Int64) -> Int64 { max(log.known[owner], batch.highest(of: owner)) }
 
-    /// Tells of a counter that was put right. One that was not there, or was right after all, is nothing to tell of.
+    /// Logs a corrected counter, unless it was missing, or correct after all.
     private func report(_ wish: NumberSource.Wish) {
         guard let held = wish.refused, !held.isEmpty, !wish.accepts(held) else { return }
         log.logger.warning(
@@ -224,7 +224,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
         guard !plan.isEmpty || !batch.wanted.isEmpty else { return }
         let (log, entries, keys, insert, proposed, proposal) = (log, entries, keys, insert, batch, plan)
         let drawn = stripe
-        // The numbers come back even when the commit failed: they may be in the database.
+        // Return the numbers even if the commit failed: they may be in the database.
         let tried = try await log.run(in: epoch, within: retry.remaining) { connection in
             var attempt = Attempt(batch: proposed, plan: proposal)
             var isSent = false
@@ -254,7 +254,7 @@ struct NumberedAppend<Entry: NumberedEntry> {
             } catch let tooLarge as EntriesTooLarge {
                 attempt.tooLarge = tooLarge
             }
-            // Where the rollback was not heard of either, the transaction may be open for a while.
+            // If the rollback was not confirmed either, the transaction may stay open for a while.
             if isSent, attempt.failure != nil, !connection.isUsable { attempt.areNumbersSpare = false }
             return attempt
         }
@@ -271,12 +271,12 @@ struct NumberedAppend<Entry: NumberedEntry> {
             batch.settle(entry)
         }
         log.logger.warning(
-            "Messages are larger than the database takes: refused",
+            "Messages larger than max_allowed_packet refused",
             metadata: ["count": "\(tooLarge.entries.count)", "max_allowed_packet": "\(tooLarge.packet)"])
         try await commit()
     }
 
-    /// What a transaction made of a batch.
+    /// The result of a transaction.
     private struct Attempt: Sendable {
         var batch: NumberedBatch
         var plan: NumberedBatch.Plan
@@ -287,9 +287,9 @@ struct NumberedAppend<Entry: NumberedEntry> {
         var tooLarge: EntriesTooLarge?
     }
 
-    /// Looks who has our numbers. Those that another has are lost, and their owners' counters are behind.
+    /// Looks up which batch has our numbers. Numbers of another batch are lost, and their owners' counters are behind.
     ///
-    /// - Returns: whether our own batch has them: then it was committed, as a whole.
+    /// - Returns: whether our own batch has them: then all of it was committed.
     private mutating func findOwnRows() async throws(MySQLError) -> Bool {
         let places = plan.rows.map(\.place) + plan.voids
         let (log, id) = (log, batch.id)
@@ -297,13 +297,13 @@ struct NumberedAppend<Entry: NumberedEntry> {
         if found.values.contains(id) { return true }
         guard !found.isEmpty else { return false }
         log.logger.notice(
-            "Numbers were taken already", metadata: ["of": "\(log.table.name)", "count": "\(found.count)"])
+            "Numbers already taken", metadata: ["of": "\(log.table.name)", "count": "\(found.count)"])
         batch.lose(found.keys)
         _ = try await log.highestNumbers(of: Array(Set(found.keys.map(\.owner))), within: retry.remaining)
         return false
     }
 
-    /// Refuses the entries whose owner is gone.
+    /// Refuses entries whose owner no longer exists.
     private mutating func dropOrphans() async throws(MySQLError) {
         let (log, owners) = (log, Array(Set(batch.open.map { entries[$0].owner })))
         let existing = try await log.pool.run(within: retry.remaining) { try log.existing(owners, $0) }

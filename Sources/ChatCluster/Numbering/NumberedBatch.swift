@@ -13,10 +13,10 @@ struct NumberedBatch: Sendable {
 
     /// Written in each row, so that after a lost connection a writer finds out whether its rows are stored.
     let id = BatchID.random()
-    /// By entry.
+    /// The owner of each entry.
     let owners: [Int64]
     private var isOpen: [Bool]
-    /// Ascending.
+    /// The held numbers of each owner, ascending.
     private var held: [Int64: [Int64]] = [:]
 
     init(owners: [Int64]) {
@@ -24,7 +24,7 @@ struct NumberedBatch: Sendable {
         self.isOpen = owners.map { _ in true }
     }
 
-    /// The entries that are to be stored.
+    /// The entries to store.
     var open: [Int] { isOpen.indices.filter { isOpen[$0] } }
 
     /// How many numbers each owner still needs, by owner.
@@ -54,7 +54,7 @@ struct NumberedBatch: Sendable {
 
     /// What to store now.
     struct Plan: Sendable {
-        /// One for each open entry that has a number (all have, when nothing is wanted), in the index's order.
+        /// One for each open entry that has a number (all have one if nothing is wanted), in the index's order.
         let rows: [Row]
         /// The numbers left over.
         let voids: [OwnedNumber]
@@ -78,13 +78,13 @@ struct NumberedBatch: Sendable {
         return Plan(rows: rows.sorted { $0.place < $1.place }, voids: voids.sorted())
     }
 
-    /// An entry is not to be stored after all; its number goes to another, or is left over.
+    /// Drops an entry; another one gets its number, or the number is left over.
     mutating func settle(_ entry: Int) { isOpen[entry] = false }
 
-    /// Owners that are gone, and their numbers with them.
+    /// Drops owners that no longer exist, and their numbers.
     mutating func forget(_ owners: [Int64]) { for owner in owners { held[owner] = nil } }
 
-    /// Numbers that turned out to be taken.
+    /// Drops numbers that others have taken.
     mutating func lose(_ places: some Sequence<OwnedNumber>) {
         let lost = Set(places)
         for owner in Set(lost.map(\.owner)) {

@@ -2,7 +2,7 @@ import ChatCore
 import Logging
 import MySQLClient
 
-/// A numbered table and where its numbers come from: what the batches of one log share.
+/// A numbered table and the source of its numbers, shared by all batches of the log.
 struct NumberedLog: Sendable {
     let table: NumberedTable
     let pool: MySQLPool
@@ -11,15 +11,15 @@ struct NumberedLog: Sendable {
     let spares = SpareNumbers()
     let changes = ChangeRecords()
     let stripes = CountStripes()
-    /// How long a batch is tried.
+    /// How long a batch is retried.
     let patience: Duration
     let logger: Logger
 
-    /// Places a statement.
+    /// Places per statement.
     private static let statementPlaces = 256
 
-    /// The highest stored number of each owner, void ones included; those without any are left out. They are known from
-    /// then on.
+    /// The highest stored number of each owner, including void ones, without owners that have none. Adds them to the
+    /// known numbers.
     func highestNumbers(of owners: [Int64], within time: Duration) async throws(MySQLError) -> [Int64: Int64] {
         try await pool.run(within: time) { try highestNumbers(of: owners, $0) }
     }
@@ -29,7 +29,7 @@ struct NumberedLog: Sendable {
     ) throws -> [Int64: Int64] {
         var highest: [Int64: Int64] = [:]
         for some in owners.chunks(of: Self.statementPlaces).map(\.padded) {
-            // One look-up at the end of each owner's stretch of the index; MAX would walk all of it.
+            // One look-up at the end of each owner's range in the index; MAX would scan the range.
             try connection.query(
                 """
                 SELECT owners.id, (
@@ -48,10 +48,9 @@ struct NumberedLog: Sendable {
         return highest
     }
 
-    /// Takes the numbers that are wanted after the owners' highest ones, within a transaction that keeps the owners' rows
-    /// to itself.
+    /// Takes the wanted numbers after the owners' highest ones, in a transaction that has locked the owners' rows.
     ///
-    /// - Parameter owner: the only one to do so for; nil for all.
+    /// - Parameter owner: only for this owner; nil for all.
     func takeLocked(
         _ batch: inout NumberedBatch, of owner: Int64? = nil, _ connection: isolated MySQLConnection
     ) throws {
@@ -74,7 +73,7 @@ struct NumberedLog: Sendable {
 
     /// Records the owners of new rows as changed, unless a fresh record covers them (`LogChanges`).
     ///
-    /// - Returns: the ones recorded, for `changes` when they are committed.
+    /// - Returns: the recorded owners, for `changes` after the commit.
     func recordChanges(
         of rows: [NumberedBatch.Row], _ batch: Int64, _ connection: isolated MySQLConnection
     ) throws -> ChangeRecords.Missing {
@@ -84,13 +83,13 @@ struct NumberedLog: Sendable {
         return missing
     }
 
-    /// Which batch wrote the rows at these places; a place with no row is left out.
+    /// The batch that wrote each of these rows; places without a row are left out.
     func batches(
         at places: [OwnedNumber], _ connection: isolated MySQLConnection
     ) throws -> [OwnedNumber: Int64] {
         var batches: [OwnedNumber: Int64] = [:]
         for some in places.chunks(of: Self.statementPlaces).map(\.padded) {
-            // ORs of equalities: every engine takes them for look-ups in the index.
+            // ORs of equalities: every engine resolves them by look-ups in the index.
             let condition = some.map { _ in "(\(table.owner) = ? AND number = ?)" }.joined(separator: " OR ")
             try connection.query(
                 "SELECT \(table.owner), number, batch_id FROM \(table.byNumber) WHERE \(condition)",
@@ -103,8 +102,8 @@ struct NumberedLog: Sendable {
         return batches
     }
 
-    /// Which of these owners' rows can be had, so that rows of theirs can be stored, without waiting for another
-    /// transaction. On MySQL; MariaDB does it all without waiting (`withoutLockWaits`).
+    /// The owners whose rows can be locked without waiting for another transaction. On MySQL only; on MariaDB the whole
+    /// transaction does not wait (`withoutLockWaits`).
     func unheld(_ owners: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
         guard !connection.isMariaDB else { return Set(owners) }
         var unheld: Set<Int64> = []
@@ -119,7 +118,7 @@ struct NumberedLog: Sendable {
         return unheld
     }
 
-    /// Which of these owners are there.
+    /// The owners that exist.
     func existing(_ owners: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
         var existing: Set<Int64> = []
         for some in owners.chunks(of: Self.statementPlaces).map(\.padded) {

@@ -40,20 +40,20 @@ enum NumberedTable: String {
         }
     }
 
-    /// For FROM, where numbers are walked or compared.
+    /// The table for FROM, with its index, for statements that walk or compare numbers.
     ///
-    /// Left to itself MariaDB looks up the owner alone where an owner has much of the table, and then walks from its
-    /// first or last row to the number that was asked for; Rails' other index, over the owner alone, tempts it as well. This
-    /// is the unique one over both, by the name that Rails gave it.
+    /// If an owner has much of the table, MariaDB by itself looks up only the owner, and then scans from its first or
+    /// last row to the requested number; Rails' other index, over the owner alone, misleads it as well. This is the
+    /// unique index over both, by the name that Rails gave it.
     var byNumber: String { "\(name) FORCE INDEX (index_\(name)_on_\(owner)_and_number)" }
 }
 
-/// Who wrote a row.
+/// The batch that wrote a row.
 enum BatchID {
     /// A void row: its number is never given again.
     static let void: Int64 = -1
 
-    /// Unlike any other append's.
+    /// A random id, unlike that of any other append.
     static func random() -> Int64 { Int64.random(in: 1...(.max)) }
 }
 

@@ -1,27 +1,27 @@
 import ChatCore
 import MySQLClient
 
-/// A walk along an owner's rows in the direction of a page, past those that are void.
+/// A walk along an owner's rows in the direction of a page, without void rows.
 ///
-/// What costs nothing where nothing is void: the rows are read as they come, and void ones left out here. Where a part of
-/// the walk was mostly void, it asks for the runs of void numbers (`VoidRuns`) and jumps over them; between them the
-/// database leaves void rows out.
+/// Without void rows it costs nothing extra: all rows are read, and void ones are skipped here. If a part of the walk
+/// was mostly void, it reads the runs of void numbers (`VoidRuns`) and jumps over them; between them the database
+/// filters void rows.
 struct NumberedWalk {
-    /// Rows a statement: more than a page's. In parts, because the server sends all that a statement finds, wanted or not.
+    /// Rows per statement: more than a page. In parts, because the server sends all rows that a statement finds.
     private static let part = 1024
-    /// Numbers without a message that are worth an exploration.
+    /// How many numbers without a message start an exploration.
     private static let long: Int64 = 1024
 
     let table: NumberedTable
     let owner: Int64
     /// The first columns of every row.
     static let columns = "number, batch_id"
-    /// They begin with `Self.columns`.
+    /// The selected columns; they begin with `Self.columns`.
     let columns: String
     let upwards: Bool
     /// Called with an unrecorded void number.
     let metVoids: (Int64) -> Void
-    /// Numbers that one statement may walk past unrecorded void rows, in some 100 ms.
+    /// Numbers that one statement may walk over unrecorded void rows, in about 100 ms.
     var blindStretch: Int64 = 1 << 17
     /// Exclusive.
     private var lower: Int64
@@ -39,7 +39,7 @@ struct NumberedWalk {
         self.upper = min(page.upperBound, NumberedTable.lastNumber + 1)
     }
 
-    /// What a statement showed.
+    /// The result of a statement.
     private struct Part {
         var rows = 0
         var voids = 0
@@ -49,7 +49,7 @@ struct NumberedWalk {
         var isMostlyVoid: Bool { 2 * voids > rows }
     }
 
-    /// Shows `each` up to `limit` rows, until it has seen enough.
+    /// Passes up to `limit` rows to `each`, until it returns false.
     mutating func run(
         limit: Int, _ connection: isolated MySQLConnection, each: (borrowing MySQLRow) throws -> Bool
     ) throws {
@@ -70,7 +70,7 @@ struct NumberedWalk {
         }
     }
 
-    /// Goes on where it is likely to stand among void rows.
+    /// Continues where void rows are likely.
     private mutating func passVoids(
         _ limit: Int, _ connection: isolated MySQLConnection, _ each: (borrowing MySQLRow) throws -> Bool
     ) throws -> (part: Part, goesOnAmongVoids: Bool) {
@@ -94,7 +94,7 @@ struct NumberedWalk {
             each)
         guard part.goesOn else { return (part, false) }
         if part.isFull(limit) { return (part, true) }
-        // There is nothing more before the stop, which itself is yet to be seen.
+        // No row is left before the stop; the stop itself is next.
         if upwards { lower = max(lower, stop - 1) } else { upper = min(upper, stop + 1) }
         if isAtRun, let run { jump(over: run) }
         return (part, false)
@@ -133,7 +133,7 @@ struct NumberedWalk {
         return part
     }
 
-    /// Between two rows that are not void, or an end.
+    /// A run between two rows that are not void, or an end.
     private func lookForLong(from place: Int64, to next: Int64) {
         guard abs(next - place) > Self.long else { return }
         metVoids(upwards ? place + 1 : place - 1)

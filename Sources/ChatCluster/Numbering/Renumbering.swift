@@ -6,13 +6,13 @@ import MySQLClient
 /// Locks the owner's row meanwhile, as an append without Redis does; the unique index refuses writers that took the same
 /// number before.
 struct Renumbering: Sendable {
-    /// Rows a transaction.
+    /// Rows per transaction.
     private static let part = 256
 
     let table: NumberedTable
     let pool: MySQLPool
 
-    /// - Parameter owner: whose rows get new numbers, in the order of their old ones.
+    /// - Parameter owner: its rows with invalid numbers get new ones, in the order of the old ones.
     /// - Returns: the old and the new numbers.
     func run(_ owner: Int64) async throws -> [(old: Int64, new: Int64)] {
         var changes: [(old: Int64, new: Int64)] = []
@@ -53,7 +53,7 @@ struct Renumbering: Sendable {
                 """, [.integer(owner)]
             ) { ($0.integer(0), $0.integer(1)) }
         }
-        // When the numbers are used up, rows stay where they are.
+        // If no number is left, the rows keep theirs.
         let changes = zip(strays.prefix(Self.part), highest + 1...highest + Int64(Self.part))
             .filter { $0.1 <= last }.map { (id: $0.0.id, old: $0.0.number, new: $0.1) }
         for change in changes {
@@ -64,7 +64,7 @@ struct Renumbering: Sendable {
         return changes.map { ($0.old, $0.new) }
     }
 
-    /// A retry is answered with the new number.
+    /// Updates idempotency keys, so that a retry gets the new number.
     private func moveKeys(
         of owner: Int64, _ changes: [(old: Int64, new: Int64)], _ connection: isolated MySQLConnection
     ) throws {

@@ -3,7 +3,8 @@ import Synchronization
 /// Numbers that this process took and certainly did not store, because another transaction held their owners' rows or the
 /// database was down. The next batches of the owner use them; otherwise each try would leave a gap.
 final class SpareNumbers: Sendable {
-    /// Owners, and numbers of each; past it numbers are dropped, and stay gaps until a reader or the worker closes them.
+    /// The most owners, and numbers of each. Past it numbers are dropped, and stay gaps until a reader or the worker
+    /// closes them.
     private static let capacity = 1024
 
     private let numbers = Mutex<[Int64: [Int64]]>([:])
@@ -16,7 +17,7 @@ final class SpareNumbers: Sendable {
         }
     }
 
-    /// Those of these owners that have any.
+    /// The owners that have spare numbers.
     func owners(among owners: some Sequence<Int64>) -> [Int64] {
         numbers.withLock { numbers in numbers.isEmpty ? [] : owners.filter { numbers[$0] != nil } }
     }
@@ -24,11 +25,11 @@ final class SpareNumbers: Sendable {
     /// Forgets all: the ids may mean other owners now.
     func forget() { numbers.withLock { $0 = [:] } }
 
-    /// Hands out an owner's lowest ones.
+    /// Takes an owner's lowest spare numbers.
     ///
     /// - Parameters:
-    ///   - count: at most.
-    ///   - highest: of the stored numbers; those not above it are forgotten.
+    ///   - count: the most numbers to take.
+    ///   - highest: the highest stored number; spare ones up to it are dropped.
     func take(_ count: Int64, of owner: Int64, above highest: Int64) -> [Int64] {
         numbers.withLock { numbers in
             guard let spare = numbers.removeValue(forKey: owner)?.filter({ $0 > highest }) else { return [] }

@@ -1,18 +1,18 @@
 import MySQLClient
 
-/// Where many void numbers of an owner lie side by side, so that readers can skip them in one step.
+/// Records of long runs of an owner's void numbers, so that readers skip them in one step.
 ///
 /// A void number stays void for good, so a record stays true. Records may be missing: an older server voids numbers without
 /// recording them. A reader then walks over the rows and records the run (`VoidScout`).
 struct VoidRuns: Sendable {
-    /// Void rows side by side that are worth a record.
+    /// The length of a run that gets a record.
     static let least: Int64 = 256
-    /// Runs that one record takes in.
+    /// How many neighbouring runs one record merges.
     private static let merged = 64
 
     let table: NumberedTable
 
-    /// The run that a number lies in, or the next one in a direction.
+    /// The run that contains a number, or the next one in a direction.
     func nearest(
         to number: Int64, upwards: Bool, of owner: Int64, _ connection: isolated MySQLConnection
     ) throws -> ClosedRange<Int64>? {
@@ -24,14 +24,14 @@ struct VoidRuns: Sendable {
             """, [.integer(table.scope.rawValue), .integer(owner), .integer(number)], Self.range)
     }
 
-    /// The run that a number lies in.
+    /// The run that contains a number.
     func run(at number: Int64, of owner: Int64, _ connection: isolated MySQLConnection) throws -> ClosedRange<Int64>? {
         let run = try nearest(to: number, upwards: false, of: owner, connection)
         return run.flatMap { $0.contains(number) ? $0 : nil }
     }
 
-    /// Records that all of these numbers have void rows: committed ones, or such as are stored by the same transaction.
-    /// What touches them becomes one run with them.
+    /// Records that all of these numbers have void rows, committed or stored by the same transaction. Merges adjacent
+    /// runs.
     func record(_ numbers: ClosedRange<Int64>, of owner: Int64, _ connection: isolated MySQLConnection) throws {
         let place = [MySQLValue.integer(table.scope.rawValue), .integer(owner)]
         let touching = try connection.rows(
@@ -67,7 +67,7 @@ struct VoidRuns: Sendable {
 }
 
 extension Array<Int64> {
-    /// Which numbers lie side by side; of ascending ones.
+    /// The runs of ascending numbers.
     var runs: [ClosedRange<Int64>] {
         var runs: [ClosedRange<Int64>] = []
         for number in self {

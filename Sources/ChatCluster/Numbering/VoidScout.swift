@@ -8,22 +8,22 @@ final class VoidScout: Sendable {
         let owner: Int64
     }
 
-    /// Rows a statement, some 10 ms each.
+    /// Rows per statement, which takes about 10 ms.
     private static let part = 8192
-    /// Numbers that one reader has looked at; the next one goes on from there.
+    /// Numbers explored for one reader; the next reader continues from there.
     private static let most: Int64 = 16 << 20
-    /// Owners at a time; the others have their turn with the next reader.
+    /// Owners explored at the same time; others have to wait for their next reader.
     private static let bound = 2
 
     private let running = Mutex<Set<Place>>([])
 
-    /// Looks in both directions from a void number, beside everything else.
+    /// Explores both directions from a void number, in the background.
     func explore(_ number: Int64, of owner: Int64, in table: NumberedTable, _ store: MySQLStore) {
         let place = Place(scope: table.scope, owner: owner)
         let isFirst = running.withLock { $0.count < Self.bound && $0.insert(place).inserted }
         guard isFirst else { return }
         Task {
-            // A failure costs the next reader what it cost this one, and nothing else.
+            // After a failure, the next reader walks over the same rows, and tries again.
             for upwards in [true, false] {
                 try? await Self.explore(number, upwards: upwards, of: owner, in: table, store)
             }
@@ -31,7 +31,7 @@ final class VoidScout: Sendable {
         }
     }
 
-    /// Walks from a void number to the end of the void ones, and records what it has come past after each part.
+    /// Walks from a void number to the end of its run, and records the walked part after each statement.
     static func explore(
         _ start: Int64, upwards: Bool, of owner: Int64, in table: NumberedTable, _ store: MySQLStore
     ) async throws {
@@ -46,7 +46,7 @@ final class VoidScout: Sendable {
         }
     }
 
-    /// - Returns: the first number that is not looked at yet; nil at the end of the void ones.
+    /// - Returns: the first number that is not explored yet; nil at the end of the run.
     private static func step(
         _ start: Int64, upwards: Bool, of owner: Int64, in table: NumberedTable, _ connection: isolated MySQLConnection
     ) throws -> Int64? {

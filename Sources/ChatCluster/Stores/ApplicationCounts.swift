@@ -1,9 +1,9 @@
 import MySQLClient
 
-/// How many chats and messages each application has: the sum of its rows in `application_counts`.
+/// The number of chats and messages of each application: the sum of its rows in `application_counts`.
 ///
-/// An append adds to one of 64 stripes, chosen by chance, in its own transaction. So the counts are exact the moment a
-/// create is answered, whatever happens to Redis, and appends to one application seldom wait for one another.
+/// An append adds to one of 64 stripes, chosen at random, in its own transaction. So the counts are exact as soon as a
+/// create is answered, whatever happens to Redis, and appends to one application rarely wait for each other.
 struct ApplicationCounts {
     let stripe: Int64
 
@@ -21,7 +21,7 @@ struct ApplicationCounts {
     private func add(_ applications: [Int64], to column: String, _ connection: isolated MySQLConnection) throws {
         let counts = Dictionary(applications.map { ($0, Int64(1)) }, uniquingKeysWith: +)
         do throws(MySQLError) {
-            // In one order, so that two appends never wait for each other in a circle.
+            // Always in the same order, so that two appends never deadlock.
             let sorted = counts.sorted { $0.key < $1.key }
             for some in sorted.statements(within: connection.facts.maxPacket) {
                 try connection.execute(
@@ -40,7 +40,7 @@ struct ApplicationCounts {
 }
 
 extension ApplicationCounts {
-    /// Which stripes other transactions hold now; some of them for a moment only.
+    /// The stripes that other transactions hold now; some only for a moment.
     static func held(of applications: [Int64], _ connection: isolated MySQLConnection) throws -> Set<Int64> {
         try connection.transaction { connection in
             var held: Set<Int64> = []
@@ -57,7 +57,7 @@ extension ApplicationCounts {
     }
 }
 
-/// Another transaction holds the stripe: the same may go on at once with another one.
+/// Another transaction holds the stripe: retry at once with another one.
 struct StripeHeld: Error {
     let cause: MySQLError
     let applications: [Int64]

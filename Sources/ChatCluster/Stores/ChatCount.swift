@@ -1,13 +1,13 @@
 import MySQLClient
 import Synchronization
 
-/// How many messages a chat has, exactly, at a cost that follows what is new in it.
+/// The exact number of a chat's messages, at a cost that depends only on its new ones.
 ///
-/// Stored messages never go away, so once the numbers 1 to n are all there they will always be: `chats.counted_number`
-/// is such an n. Only what came after it is counted, in the index, and what is void is taken off.
+/// Stored messages never go away, so once the numbers 1 to n are all stored, they stay so: `chats.counted_number` is
+/// such an n. Only rows after it are counted, in the index, and void ones are subtracted.
 struct ChatCount: Sendable {
-    /// For a query FROM chats that finds one by a unique key. Where it finds more, MariaDB counts each chat from its start:
-    /// another table's column makes no range.
+    /// For a query FROM chats that finds one by a unique key. If it finds more, MariaDB counts each chat from its
+    /// start, because it uses no range that depends on another table's column.
     static let columns = """
         id, counted_number, void_count, (
             SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber)
@@ -31,7 +31,7 @@ struct ChatCount: Sendable {
             uncounted: row.integer(column + 3))
     }
 
-    /// How many messages of each chat come after a number; a chat with none is left out.
+    /// The number of messages after a number, for each chat; chats without any are left out.
     static func messages(after places: [OwnedNumber], _ connection: isolated MySQLConnection) throws -> [Int64: Int64] {
         var counts: [Int64: Int64] = [:]
         for some in places.chunks(of: 256).map(\.padded) {
@@ -49,13 +49,13 @@ struct ChatCount: Sendable {
     }
 }
 
-/// Moves `chats.counted_number` on where a reader found much to count.
+/// Advances `chats.counted_number` after a reader had to count many rows.
 final class Counting: Sendable {
-    /// So many rows are counted in well under a millisecond.
+    /// Counting this many rows takes well under a millisecond.
     private static let tolerated: Int64 = 4096
-    /// The newest numbers may still be on their way.
+    /// The newest numbers are left out, because gaps among them may still be filled.
     private static let unsettled: Int64 = 1024
-    /// Chats at a time; the others have their turn with the next reader.
+    /// Chats at the same time; others wait for their next reader.
     private static let bound = 4
 
     private let running = Mutex<Set<Int64>>([])
@@ -65,13 +65,13 @@ final class Counting: Sendable {
         let isFirst = running.withLock { running in running.count < Self.bound && running.insert(count.chat).inserted }
         guard isFirst else { return }
         Task {
-            // A failure costs the next reader what it cost this one, and nothing else.
+            // After a failure, the next reader counts the same rows, and tries again.
             try? await store.scan(within: .seconds(5)) { try Self.advance(count.chat, $0) }
             running.withLock { _ = $0.remove(count.chat) }
         }
     }
 
-    /// Goes on to just before the newest messages, if none is missing up to there.
+    /// Advances to just before the newest messages, if none is missing up to there.
     static func advance(_ chat: Int64, _ connection: isolated MySQLConnection) throws {
         let ends = try connection.first(
             """

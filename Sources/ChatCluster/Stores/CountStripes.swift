@@ -1,14 +1,14 @@
 import Synchronization
 
-/// Draws a stripe for each attempt of an append, past those that were found held: a process that froze within its
-/// transactions keeps a few of them until the server ends its sessions, a minute later.
+/// Draws a stripe for each attempt of an append, except held ones: a process that hangs within its transactions holds a
+/// few of them, until the server ends its sessions a minute later.
 final class CountStripes: Sendable {
     private static let stripes: Int64 = 64
     private static let memory = Duration.seconds(60)
-    /// With more of them held than this, it is not the stripes.
+    /// If more are held than this, the stripes are not the cause, and all are allowed again.
     private static let mostHeld = 32
 
-    /// Until when each is passed over.
+    /// Until when each held stripe is avoided.
     private let held = Mutex<[Int64: ContinuousClock.Instant]>([:])
 
     func draw() -> Int64 {

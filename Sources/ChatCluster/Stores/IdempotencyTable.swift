@@ -3,10 +3,10 @@ import MySQLClient
 
 /// The table of idempotency keys, on one connection.
 ///
-/// A clock may be wrong, this process' or the database's. So a key's time is the later of the two, and its age is told by
-/// the earlier: it may live longer than its lifetime, and never shorter.
+/// This process' clock or the database's may be wrong. So a key is stored with the later of both times, and its age
+/// counts by the earlier: it may live longer than its lifetime, but never shorter.
 struct IdempotencyTable: Sendable {
-    /// What a key belongs to: its `scope_id` is a chat's or an application's id.
+    /// The owner of a key: its `scope_id` is a chat's or an application's id.
     enum Scope: Int64, Sendable { case chat = 1, application = 2 }
 
     struct Place: Hashable {
@@ -14,26 +14,26 @@ struct IdempotencyTable: Sendable {
         let key: String
     }
 
-    /// What an earlier request left.
+    /// The trace of an earlier request.
     struct Trace {
         let number: Int64
         let fingerprint: [UInt8]
-        /// Of what it made.
+        /// The number of the row that it stored.
         let createdAt: Timestamp
         let isExpired: Bool
     }
 
-    /// Keys a statement that reads.
+    /// Keys per SELECT.
     private static let statementKeys = 256
 
     let scope: Scope
     let now: Timestamp
 
-    /// The time before which a key has had its lifetime; `?` is this process' clock.
+    /// Keys from before this time have expired; `?` is this process' clock.
     private static let oldest =
         "LEAST(UTC_TIMESTAMP(6), CAST(? AS DATETIME(6))) - INTERVAL \(IdempotencyKey.lifetime.components.seconds) SECOND"
 
-    /// When what a key made was stored. Chats are not asked for theirs.
+    /// When the key's row was stored. Not read for chats.
     private var created: (column: String, join: String) {
         switch scope {
         case .chat:
@@ -45,13 +45,13 @@ struct IdempotencyTable: Sendable {
         }
     }
 
-    /// What is known of these keys.
+    /// The traces of these keys.
     func traces(of places: [Place], _ connection: isolated MySQLConnection) throws -> [Place: Trace] {
         var traces: [Place: Trace] = [:]
-        // As much as keys may have, and the text of it; a server that takes less gets many small statements.
+        // As long as keys may be, and the statement's text; a server with smaller packets gets many small statements.
         let size = connection.facts.maxPacket < Self.statementKeys * 512 ? 1 : Self.statementKeys
         for some in places.chunks(of: size).map(\.padded) {
-            // ORs of equalities: every engine takes them for look-ups in the primary key.
+            // ORs of equalities: every engine resolves them by look-ups in the primary key.
             let condition = some.map { _ in "(seen.scope = ? AND seen.scope_id = ? AND seen.idempotency_key = ?)" }
             try connection.query(
                 """
@@ -75,9 +75,9 @@ struct IdempotencyTable: Sendable {
         return traces
     }
 
-    /// Remembers keys that no live trace holds; an expired one makes room.
+    /// Stores keys without a live trace; replaces expired ones.
     ///
-    /// - Throws: `MySQLError` of a duplicate when another request has stored one of them meanwhile.
+    /// - Throws: a duplicate `MySQLError` if another request has stored one of them meanwhile.
     func remember(_ new: [NewTrace], _ connection: isolated MySQLConnection) throws {
         let packet = connection.facts.maxPacket
         for some in new.statements(within: packet, values: { $0.key.text.utf8.count + $0.key.fingerprint.count }) {
@@ -123,7 +123,7 @@ struct IdempotencyTable: Sendable {
     }
 }
 
-/// A key and the number of what it made.
+/// A key and the number of its row.
 struct NewTrace: Sendable {
     let owner: Int64
     let key: IdempotencyKey

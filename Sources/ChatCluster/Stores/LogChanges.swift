@@ -2,33 +2,33 @@ import ChatCore
 import MySQLClient
 import Synchronization
 
-/// Which chats have new messages and which applications new chats: the table `log_changes`.
+/// The chats with new messages and the applications with new chats: the table `log_changes`.
 ///
-/// The transaction that stores the rows writes the change, so it is there exactly when they are. A change covers what the
-/// same process stores for that owner within the next `ChangeRecords.lifetime`: a busy chat costs a row each half minute.
-/// So a reader goes back by `overlap` behind its last look: by then all that an older change covers is committed.
+/// The transaction that stores the rows writes the change, so both exist or neither. A change also covers the rows that
+/// the same process stores for that owner within the next `ChangeRecords.lifetime`: a busy chat costs one row each half
+/// minute. So a reader starts `overlap` before its last read: all rows of older changes are committed by then.
 ///
-/// Times are the database's: no process' clock counts, and no row's id.
+/// Times are the database's; neither a process' clock nor a row's id counts.
 struct LogChanges: Sendable {
     /// How long a transaction may take to commit what it has inserted.
     private static let longestTransaction = Duration.seconds(120)
     static let overlap = longestTransaction + ChangeRecords.lifetime
-    /// How long changes are kept, in microseconds. A reader that has been away for longer looks at everything.
+    /// How long changes are kept, in microseconds. A reader that has been away for longer reads all chats.
     static let kept: Int64 = 3_600_000_000
-    /// Rows a page. More than have one time.
+    /// Rows per page: more than can have the same time.
     private static let page = 10_000
 
-    /// With new messages.
+    /// The chats with new messages.
     private(set) var chats: Set<Int64> = []
-    /// With the lowest number of a new chat; 0 for an application that is to be looked at for something else.
+    /// The applications, with the lowest number of a new chat; 0 if there is another reason to reconcile it.
     private(set) var applications: [Int64: Int64] = [:]
-    /// When the last of them came, in microseconds.
+    /// The time of the last change, in microseconds.
     private(set) var last: Int64
     private(set) var isAtEnd = true
 
     /// The next changes.
     ///
-    /// - Parameter start: in microseconds; those of that very moment are among them.
+    /// - Parameter start: in microseconds, inclusive.
     init(from start: Int64, _ connection: isolated MySQLConnection) throws {
         var (last, rows, chats, applications) = (start, 0, Set<Int64>(), [Int64: Int64]())
         try connection.query(
@@ -60,9 +60,9 @@ struct LogChanges: Sendable {
         try connection.first("SELECT UTC_TIMESTAMP(6)") { $0.timestamp(0) } ?? 0
     }
 
-    /// Within the transaction that stores the rows.
+    /// Call it within the transaction that stores the rows.
     ///
-    /// - Parameter places: an owner each, and the lowest of its new numbers; 0 for none.
+    /// - Parameter places: each owner with the lowest of its new numbers; 0 for none.
     static func record(
         _ places: [OwnedNumber], of scope: IdempotencyTable.Scope, batch: Int64, _ connection: isolated MySQLConnection
     ) throws {
@@ -92,18 +92,18 @@ struct LogChanges: Sendable {
     }
 }
 
-/// The owners whose change this process has recorded a short while ago: what it stores now needs no other record.
+/// The owners whose change this process has recorded recently: new rows of these need no other record.
 ///
-/// Two generations stand in for a time of each: what was recorded in the last `lifetime` is in the young one or the old.
+/// Two generations stand in for a time per owner: records of the last `lifetime` are in the young or the old one.
 final class ChangeRecords: Sendable {
     static let lifetime = Duration.seconds(30)
-    /// Owners a generation; those beyond are recorded each time.
+    /// Owners per generation; others are recorded each time.
     private static let capacity = 32_768
 
     /// Owners that need a record now.
     struct Missing: Sendable {
         let owners: [Int64]
-        /// When they were asked for.
+        /// The generation at the time of the request.
         fileprivate let generation: Int
     }
 
@@ -135,7 +135,7 @@ final class ChangeRecords: Sendable {
         }
     }
 
-    /// They are recorded and committed. They count from when they were asked for: the commit may have taken long.
+    /// Notes that the changes are committed. They count from the time of the request: the commit may have taken long.
     func see(_ recorded: Missing) {
         guard !recorded.owners.isEmpty else { return }
         generations.withLock { generations in
@@ -148,7 +148,7 @@ final class ChangeRecords: Sendable {
         }
     }
 
-    /// The server has other rows than before.
+    /// Forgets everything: the new server has other rows.
     func forget() {
         generations.withLock { $0 = Generations(current: $0.current + 2) }
     }

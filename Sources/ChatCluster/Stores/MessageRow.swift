@@ -1,12 +1,12 @@
 import ChatCore
 import MySQLClient
 
-/// A row of `messages`, as all statements that read messages select it.
+/// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
-    /// What every row of a numbered table is selected with comes first (`NumberedWalk`).
+    /// The columns of every numbered table come first (`NumberedWalk`).
     static let columns = "\(NumberedWalk.columns), body, created_at"
 
-    /// - Parameter row: not of a void number.
+    /// - Parameter row: not void.
     static func message(_ row: borrowing MySQLRow) -> Message {
         Message(number: number(row), body: row.text(2), createdAt: createdAt(row))
     }

@@ -52,8 +52,8 @@ extension MySQLStore: ChatLog {
         return results
     }
 
-    /// Nobody waits for it: Redis' counts are a copy for the Rails application, and a stream that is not told of a message
-    /// finds it.
+    /// Sends without waiting: Redis' counts are a copy for the Rails application, and a stream finds a message that the
+    /// bus loses.
     private func publish(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
         let stored = batch.stored(results)
         guard !stored.isEmpty else { return }

@@ -33,7 +33,7 @@ extension MySQLStore: ChatStore {
                 rows.append(UncountedChat(row))
                 return true
             }
-            // A number that becomes void between the two statements is counted this once.
+            // A number that becomes void between the two statements is counted in this answer.
             let messages = try ChatCount.messages(after: rows.map(\.counted), connection)
             let chats = rows.map { CountedChat($0, uncounted: messages[$0.counted.owner] ?? 0) }
             return (chats, try self.isPreceded(page, in: .chats, of: tenant.rawValue, connection))
@@ -43,7 +43,7 @@ extension MySQLStore: ChatStore {
     }
 }
 
-/// A row of a list, whose messages after the counted number are yet to be counted.
+/// A row of a list, before its messages after the counted number are counted.
 private struct UncountedChat: Sendable {
     static let columns = "\(NumberedWalk.columns), id, created_at, counted_number, void_count"
 

@@ -2,10 +2,10 @@ import ChatCore
 import MySQLClient
 
 extension MySQLStore {
-    /// Void rows that end a page and are worth asking how many follow.
+    /// How many void rows at the end of a page start a look-up of their run.
     private static let manyVoids = 32
 
-    /// In one statement, and so in one snapshot; a run of void numbers after it is as true in that snapshot as ever.
+    /// One statement, and so one snapshot. A run of void numbers that is read later is true in that snapshot too.
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {
         try await read(.entries) { connection in
             var entries: [LogEntry] = []
@@ -42,7 +42,7 @@ extension MySQLStore {
 
     func tail(of chat: Chat.ID) async throws -> LogTail {
         try await read(.tail) { connection in
-            // The index alone says whether any is missing, which is seldom.
+            // The index alone tells whether a number is missing, which is rare.
             let newest = try connection.first(
                 """
                 SELECT COUNT(*), MIN(number), MAX(number) FROM (
@@ -68,7 +68,7 @@ extension MySQLStore {
 }
 
 extension [LogEntry] {
-    /// Whether the last ones, that many of them, are void.
+    /// Whether the last `count` entries are void.
     fileprivate func endsWithVoids(_ count: Int) -> Bool {
         self.count >= count && suffix(count).allSatisfy { $0.message == nil }
     }

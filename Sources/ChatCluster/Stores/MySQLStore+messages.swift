@@ -27,8 +27,8 @@ extension MySQLStore: MessageStore {
         }
     }
 
-    /// Whether a row lies behind a place is asked of the index; which rows match is found out here, by the same code that
-    /// searches the embedded store, so that the same text gives the same answer.
+    /// The index finds whether a row precedes the page. The matching runs here, by the same code as in the embedded
+    /// store, so that the same text gives the same result.
     func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + SearchWalk.deadline

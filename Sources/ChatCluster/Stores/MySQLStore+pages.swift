@@ -2,7 +2,7 @@ import ChatCore
 import MySQLClient
 
 extension MySQLStore {
-    /// Whether a row lies behind the start of a page's walk: one look-up in the index, unless void rows lie there.
+    /// Whether a row precedes the start of a page's walk: one look-up in the index, unless void rows precede it.
     func isPreceded(
         _ page: Page, in table: NumberedTable, of owner: Int64, _ connection: isolated MySQLConnection
     ) throws -> Bool {
@@ -16,7 +16,7 @@ extension MySQLStore {
         return isPreceded
     }
 
-    /// - Parameter columns: what is selected; `NumberedWalk.columns` come first.
+    /// - Parameter columns: the selected columns; `NumberedWalk.columns` come first.
     func walk(
         _ table: NumberedTable, of owner: Int64, _ page: Page, columns: String = NumberedWalk.columns
     ) -> NumberedWalk {

@@ -1,14 +1,15 @@
 import ChatCore
 import MySQLClient
 
-/// A sweep goes by `log_changes`, and over all chats where a reader is new or has been away for longer than these are kept.
-/// Rows that somebody else stored (the Rails application) leave no change: they are given with the chat's next message.
+/// A sweep follows `log_changes`. It visits all chats if the reader is new, or has been away for longer than changes
+/// are kept. Rows of other programs (the Rails application) leave no change: they are delivered with the chat's next
+/// message.
 extension MySQLStore: LogReaders {
-    /// The row of a reader's last sweep, in microseconds; no chat has this id.
+    /// The id of the row with the time of a reader's last sweep, in microseconds; no chat has this id.
     private static let sweepRow = Chat.ID(0)
-    /// So much before changes are deleted they are not relied on any more, in microseconds.
+    /// A safety margin: changes that will be deleted within this time are not used any more, in microseconds.
     private static let slack: Int64 = 600_000_000
-    /// Chats a page.
+    /// Chats per page.
     private static let sweptAtOnce = 256
 
     func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
@@ -49,7 +50,7 @@ extension MySQLStore: LogReaders {
         let now = try await read(.logReaders) { try LogChanges.now($0) }
         let last = try await cursors(of: reader, in: [Self.sweepRow])[Self.sweepRow] ?? 0
         let overlap = LogChanges.overlap.components.seconds * 1_000_000
-        // A clock that was put back is no reason to wait for it.
+        // The database's clock may have been set back: do not wait for it.
         return LogSweep(of: reader, start: now, isWalk: false, place: max(0, min(last, now) - overlap))
     }
 
@@ -57,7 +58,7 @@ extension MySQLStore: LogReaders {
         guard var next = sweep.place else { return nil }
         if !sweep.isWalk {
             let kept = try await read(.logReaders) { try LogChanges.now($0) } - LogChanges.kept + Self.slack
-            // What comes next may be deleted by now.
+            // The next changes may be deleted by now.
             if next < kept { (sweep.isWalk, next) = (true, 0) }
         }
         let place = next

@@ -1,9 +1,9 @@
 import ChatCore
 import MySQLClient
 
-/// Numbers that nobody may have any more are held by rows that nobody sees.
+/// Makes missing numbers void: invisible rows hold them, so that no writer can use them.
 extension MySQLStore {
-    /// Numbers a transaction, some 50 ms.
+    /// Numbers per transaction, which takes about 50 ms.
     static let settledAtOnce: Int64 = 4096
 
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
@@ -12,11 +12,11 @@ extension MySQLStore {
         }
     }
 
-    /// Makes sure of an owner's numbers, in one transaction: those that have no row get a void one.
+    /// Settles an owner's numbers in one transaction: those without a row get a void one.
     ///
     /// - Parameter numbers: at most `settledAtOnce`.
-    /// - Returns: those that have become void.
-    /// - Throws: `ChatError.notFound` for an owner that is gone, `.unavailable`.
+    /// - Returns: the numbers that became void.
+    /// - Throws: `ChatError.notFound` if the owner does not exist; `.unavailable`.
     @discardableResult
     func settle(
         _ numbers: ClosedRange<Int64>, of owner: Int64, in table: NumberedTable, patience: Duration
@@ -34,20 +34,19 @@ extension MySQLStore {
                 }
             } catch {
                 if case .foreignKey = error.kind { throw ChatError.notFound }
-                // A duplicate: one of the writers came first after all.
+                // A duplicate: a writer has stored one of them meanwhile.
                 guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
             }
         }
     }
 
-    /// Stores rows that hold numbers nobody may have any more, takes them off their chats' counts, and records where many
-    /// lie side by side.
+    /// Stores void rows, subtracts them from their chats' counts, and records long runs.
     static func insert(
         voids: [OwnedNumber], into table: NumberedTable = .messages, at now: Timestamp,
         _ connection: isolated MySQLConnection
     ) throws {
         let numbers = Dictionary(grouping: voids, by: \.owner).mapValues { $0.map(\.number).sorted() }
-        // The chat first: a row's insert would share the lock that this needs alone.
+        // The chat first: inserting a row takes a shared lock on it, but the update needs an exclusive one.
         for (chat, numbers) in numbers.sorted(by: { $0.key < $1.key }) where table == .messages {
             try connection.execute(
                 "UPDATE chats SET void_count = void_count + ? WHERE id = ?",
@@ -71,7 +70,7 @@ extension MySQLStore {
 }
 
 extension NumberedTable {
-    /// The numbers of a range that have no row.
+    /// The numbers of a range without a row.
     fileprivate func missing(
         _ numbers: ClosedRange<Int64>, of owner: Int64, _ connection: isolated MySQLConnection
     ) throws -> [Int64] {

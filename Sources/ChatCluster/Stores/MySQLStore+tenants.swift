@@ -62,7 +62,7 @@ extension MySQLStore: TenantLog {
                     try connection.transaction { try Self.apply(batch, at: now, $0) }
                 }
             } catch {
-                // Tokens are random: one that is taken is ours, from the attempt whose connection died.
+                // Tokens are random: a duplicate is our own, from an attempt whose connection was lost.
                 if error.isDuplicate, mayBeStored { return try await outcomes(of: batch) }
                 if error.leavesInDoubt { mayBeStored = true }
                 guard !error.isDuplicate, await retry.mayGoOn(after: error) else {
@@ -86,7 +86,7 @@ extension MySQLStore: TenantLog {
                 let stored = try connection.first(
                     "SELECT token FROM applications WHERE id = ? FOR UPDATE", [.integer(id.rawValue)]
                 ) { $0.text(0) }
-                // Another server may have given the id to another application.
+                // On another server, the id may belong to another application.
                 guard let stored, token == nil || token?.text == stored else { return .failure(.notFound) }
                 try connection.execute(
                     "UPDATE applications SET name = ?, updated_at = ? WHERE id = ?",
@@ -96,7 +96,7 @@ extension MySQLStore: TenantLog {
         }
     }
 
-    /// The outcomes of a batch that was committed though nobody said so.
+    /// The outcomes of a batch that was committed without a confirmation.
     private func outcomes(of batch: [TenantChange]) async throws(ChatError) -> [Result<Void, ChatError>] {
         var outcomes: [Result<Void, ChatError>] = []
         for change in batch {

@@ -5,13 +5,13 @@ import RedisClient
 
 /// The cluster's store: the tables that the Rails application made, with numbers proposed by Redis.
 ///
-/// Nothing is kept in the process that another process could change, so any number of them may run side by side.
+/// A process keeps no state that another one could change, so any number of processes may share the database.
 struct MySQLStore: Sendable {
-    /// Point look-ups and pages.
+    /// Connections for point look-ups and pages.
     let reads: MySQLPool
-    /// Batches.
+    /// Connections for batches.
     let writes: MySQLPool
-    /// Reads that walk many rows; a few, so that they never hold up the short ones.
+    /// A few connections for reads that scan many rows, so that they never delay short ones.
     let scans: MySQLPool
     let redis: RedisClient
     let bus: RedisBus
@@ -19,13 +19,13 @@ struct MySQLStore: Sendable {
     let chatLog: NumberedLog
     let counting = Counting()
     let scout = VoidScout()
-    /// Of what clients read.
+    /// Measures clients' reads.
     let observer: ReadObserver
-    /// What was found at the start.
+    /// Weaknesses found at the start.
     let weaknesses: [ServerWeakness]
-    /// How long a read is tried: longer than a proxy takes to leave a server that was stopped.
+    /// How long a read is retried: longer than a proxy takes to leave a stopped server.
     private static let readPatience = Duration.seconds(3)
-    /// The same of a look whether all is well.
+    /// How long a probe is retried.
     private static let probePatience = Duration.seconds(1)
 
     init(
@@ -55,7 +55,7 @@ struct MySQLStore: Sendable {
         try await observer.observe(operation) { try await read(body) }
     }
 
-    /// A short read, again on another connection where the first was lost.
+    /// A short read; retried on another connection if the first was lost.
     func read<Result: Sendable>(
         within patience: Duration = readPatience,
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
@@ -89,7 +89,7 @@ struct MySQLStore: Sendable {
         }
     }
 
-    /// What Redis does not do, and who does it instead.
+    /// Redis' failures, and the fallback for each.
     var notes: [String] {
         let causes = redis.refusalCauses
         if !redis.isConnected { return ["Redis is away; numbers come from the database"] }
@@ -97,7 +97,7 @@ struct MySQLStore: Sendable {
         return ["Redis refuses writes: \(causes.joined(separator: ", ")); numbers come from the database"]
     }
 
-    /// - Throws: `ChatError.unavailable` when the database cannot be read, or cannot be written.
+    /// - Throws: `ChatError.unavailable` if the database cannot be read or written.
     func probe() async throws { try await observer.observe(.probe) { try await checkServer() } }
 
     private func checkServer() async throws {
@@ -109,7 +109,7 @@ struct MySQLStore: Sendable {
             do throws(MySQLError) {
                 return try await writes.check(within: retry.remaining)
             } catch {
-                // All of them are at work: they are well.
+                // All connections are busy, and so the database works.
                 if error.kind == .poolExhausted { return }
                 guard await retry.mayGoOn(after: error) else { throw ChatError(driver: error) }
             }

@@ -1,15 +1,15 @@
 import ChatCore
 import MySQLClient
 
-/// What a database's schema is, against what this program knows.
+/// The state of a database's schema, compared with the migrations that this program knows.
 struct Schema: Sendable {
     let applied: [String]
-    /// Whether there are tables that no migration of ours accounts for.
+    /// Whether there are tables without a migration of ours.
     let isForeign: Bool
 
     var pending: [Migration] { Migration.all.filter { !applied.contains($0.version) } }
     private var unknown: [String] { applied.filter { version in !Migration.all.contains { $0.version == version } } }
-    /// Whether the tables were the Rails application's alone until now.
+    /// Whether only the Rails application has used the tables so far.
     var isRailsAlone: Bool {
         !applied.isEmpty && Migration.all.allSatisfy { $0.isRails == applied.contains($0.version) }
     }
@@ -43,7 +43,7 @@ struct Schema: Sendable {
         }
     }
 
-    /// - Throws: `StoreProblem` unless this program may serve it.
+    /// - Throws: `StoreProblem` unless this program can serve it.
     func checkIsCurrent(_ location: String) throws {
         try checkMayMigrate(location)
         if !pending.isEmpty {

@@ -3,7 +3,7 @@ import MySQLClient
 
 /// The numbers of one owner's rows, seen in ascending order.
 struct NumberFindings: Sendable {
-    /// Of each kind; where there are more, mending takes more than one run.
+    /// The most that is kept of each kind; the rest is repaired by later runs.
     private static let kept = 100_000
 
     private(set) var count: Int64 = 0
@@ -11,14 +11,14 @@ struct NumberFindings: Sendable {
     /// Numbers outside 1 to `NumberedTable.lastNumber`.
     private(set) var strays: [Int64] = []
     private(set) var strayCount: Int64 = 0
-    /// Numbers that are left out between others.
+    /// Numbers missing between others.
     private(set) var gaps: [ClosedRange<Int64>] = []
-    /// Void numbers side by side that are worth a record.
+    /// Runs of void numbers that are long enough for a record.
     private(set) var voidRuns: [ClosedRange<Int64>] = []
     private var last: Int64 = 0
     private var firstVoid: Int64?
 
-    /// Up to there all numbers are there.
+    /// All numbers up to this one are stored.
     var complete: Int64 { gaps.first.map { $0.lowerBound - 1 } ?? last }
 
     mutating func see(_ number: Int64, isVoid: Bool) {
@@ -37,14 +37,14 @@ struct NumberFindings: Sendable {
         last = number
     }
 
-    /// To be called after the last row.
+    /// Call it after the last row.
     mutating func endVoids() {
         if let firstVoid, last - firstVoid + 1 >= VoidRuns.least { voidRuns.append(firstVoid...last) }
         firstVoid = nil
     }
 }
 
-/// A chat and what its rows say, within one snapshot.
+/// A chat's stored counts and its rows, from one snapshot.
 struct ChatFindings: Sendable {
     let id: Int64
     /// `counted_number` and `void_count`.
@@ -52,7 +52,7 @@ struct ChatFindings: Sendable {
     let voids: Int64
     var rows = NumberFindings()
 
-    /// - Parameter ids: of few messages together, or one.
+    /// - Parameter ids: chats with few messages together, or a single chat.
     static func look(_ ids: [Int64], _ connection: isolated MySQLConnection) throws -> [ChatFindings] {
         let padded = ids.padded
         let marks = padded.map { _ in "?" }.joined(separator: ", ")
@@ -82,7 +82,7 @@ struct ChatFindings: Sendable {
         }
     }
 
-    /// Rows a statement.
+    /// Rows per statement.
     private static let part = 20_000
 
     private static func walk(
@@ -118,7 +118,7 @@ struct ChatFindings: Sendable {
         if counted > rows.complete {
             corrections.append(
                 Correction(
-                    problem: "\(name): counted_number is \(counted), but message \(rows.complete + 1) is not there",
+                    problem: "\(name): counted_number is \(counted), but message \(rows.complete + 1) is missing",
                     sql: "UPDATE chats SET counted_number = ? WHERE id = ? AND counted_number = ?",
                     parameters: [.integer(rows.complete), .integer(id), .integer(counted)]))
         }
@@ -126,28 +126,28 @@ struct ChatFindings: Sendable {
     }
 }
 
-/// What an application's chats were found to hold, to count it without counting all rows once more.
+/// Findings about an application's chats, from which its messages are counted without reading all rows again.
 struct ApplicationFindings: Sendable {
-    /// Chats a statement.
+    /// Chats per statement.
     private static let page = 1000
     private static let rowsAtOnce: Int64 = 20_000
-    /// Chats that are remembered; the others are counted from their `counted_number` on.
+    /// The most chats that are remembered; others are counted from their `counted_number` on.
     private static let kept = 1_000_000
 
-    /// Where counting may start, and whether there is much to count after it.
+    /// The number after which counting starts, and whether many rows follow.
     private struct Start: Sendable {
         let number: Int64
         let isLong: Bool
     }
 
-    /// Of the chats that are not counted from `counted_number` on: it is too high, or far behind.
+    /// The chats whose `counted_number` is too high or far behind.
     private var starts: [Int64: Start] = [:]
-    /// Messages with numbers below 1, which no count of a chat has.
+    /// Messages with numbers below 1, which no chat's count includes.
     private var below: Int64 = 0
-    /// Void rows more than the chats say.
+    /// The number of void rows above the sum of `void_count`.
     private var uncountedVoids: Int64 = 0
 
-    /// - Parameter isMended: whether what is off has been put right.
+    /// - Parameter isMended: whether wrong counts have been repaired.
     mutating func see(_ chat: ChatFindings, isMended: Bool) {
         let (complete, isLong) = (chat.rows.complete, chat.rows.count - chat.rows.complete > 1024)
         if chat.counted > complete || complete - chat.counted > 256 || isLong, starts.count < Self.kept {
@@ -163,7 +163,7 @@ struct ApplicationFindings: Sendable {
         var messages: Int64 = 0
     }
 
-    /// What is stored as an application's counts, and what its rows say. Within one snapshot.
+    /// An application's stored counts and the counts of its rows. Call it within a snapshot.
     func count(
         _ application: Int64, _ connection: isolated MySQLConnection
     ) throws -> (stored: Counts, rows: Counts) {
@@ -205,7 +205,7 @@ struct ApplicationFindings: Sendable {
 
     private func isLong(_ chat: Int64) -> Bool { starts[chat]?.isLong == true }
 
-    /// Rows after a number, a bounded number of them a statement.
+    /// Counts the rows after a number, a bounded number of them per statement.
     private static func countInParts(_ place: OwnedNumber, _ connection: isolated MySQLConnection) throws -> Int64 {
         var (count, last, isAtEnd): (Int64, Int64, Bool) = (0, place.number, false)
         while !isAtEnd {
@@ -239,7 +239,7 @@ struct ApplicationFindings: Sendable {
     }
 }
 
-/// A count that disagrees with its rows, and what puts it right.
+/// A count that disagrees with its rows, and the statement that repairs it.
 struct Correction: Sendable {
     let problem: String
     let sql: String

@@ -1,12 +1,13 @@
 import MySQLClient
 
-/// Brings `applications.chats_count` and `messages_count` up to the stripes, for up to 256 applications at a time.
+/// Sets `applications.chats_count` and `messages_count` to the sums of the stripes, for up to 256 applications at a
+/// time.
 struct ApplicationRecount: Sendable {
     private struct Application: Identifiable, Sendable {
         let id: Int64
         let storedChats: MySQLValue
         let storedMessages: MySQLValue
-        /// The sums of its stripes; nil where there are none.
+        /// The sums of its stripes; nil if it has none.
         var counts: (chats: Int64, messages: Int64)?
 
         var isRight: Bool {
@@ -17,13 +18,13 @@ struct ApplicationRecount: Sendable {
     let context: JobContext
 
     /// - Parameter ids: at most 256.
-    /// - Returns: which of them are not right yet.
+    /// - Returns: those that could not be written.
     func run(_ ids: [Int64]) async throws -> Unwritten {
         guard !ids.isEmpty else { return Unwritten() }
         var applications = try await context.read { try Self.look(ids, $0) }
         let bare = applications.filter { $0.counts == nil }.map(\.id)
         if !bare.isEmpty {
-            // That there are no stripes does not say that there is nothing to count.
+            // An application without stripes may still have chats.
             for id in bare { _ = try await StripeRecount(context: context).run(id) }
             applications = try await context.read { try Self.look(ids, $0) }
             for index in applications.indices where applications[index].counts == nil {
@@ -33,7 +34,8 @@ struct ApplicationRecount: Sendable {
         return try await write(applications.filter { !$0.isRight })
     }
 
-    /// What is written already, and after that what there is to write: a newer one finds the newer count.
+    /// Reads the stored counts first, then the stripes: so a stored count from a newer run is not overwritten by older
+    /// sums.
     private static func look(_ ids: [Int64], _ connection: isolated MySQLConnection) throws -> [Application] {
         let ids = ids.padded
         let marks = ids.map { _ in "?" }.joined(separator: ", ")
@@ -57,7 +59,7 @@ struct ApplicationRecount: Sendable {
         return applications
     }
 
-    /// Writes counts where they are still those that were read before the stripes.
+    /// Writes counts if the stored ones are still those that were read before the stripes.
     private func write(_ applications: [Application]) async throws -> Unwritten {
         try await context.update(applications) { applications, connection in
             let rows = applications.padded

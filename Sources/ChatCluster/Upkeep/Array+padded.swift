@@ -1,6 +1,6 @@
 extension Collection {
-    /// With its last element repeated up to one of few sizes, at most 256, so that prepared statements are used again.
-    /// For lists in which an element counts once.
+    /// Repeats the last element up to one of a few sizes, at most 256, so that prepared statements are reused. For
+    /// lists in which duplicates do not matter.
     var padded: [Element] {
         guard let size = statementSizes.first(where: { $0 >= count }), let last = Array(suffix(1)).first else {
             return Array(self)

@@ -2,7 +2,7 @@ import MySQLClient
 
 /// `CASE id WHEN ? THEN ? …`: a value for each row of one `UPDATE`.
 struct CaseByID {
-    /// Its alternatives; `ELSE … END` comes after them.
+    /// The alternatives; append `ELSE … END`.
     let sql: String
     let parameters: [MySQLValue]
 

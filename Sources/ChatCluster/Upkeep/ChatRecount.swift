@@ -1,37 +1,37 @@
 import Logging
 import MySQLClient
 
-/// Brings `chats.messages_count` up to the rows, and `counted_number` with it, for up to 256 chats at a time.
+/// Sets `chats.messages_count` and `counted_number` from the rows, for up to 256 chats at a time.
 struct ChatRecount: Sendable {
-    /// A chat, as it was at one moment.
+    /// A chat's state in one snapshot.
     struct Chat: Identifiable, Sendable {
         let id: Int64
         let application: Int64
-        /// `messages_count`, whatever it may be.
+        /// `messages_count`, which may be wrong or null.
         let stored: MySQLValue
         let counted: Int64
         let voids: Int64
-        /// The rows above `counted`.
+        /// The number of rows above `counted`.
         var uncounted: Int64 = 0
-        /// Of all rows.
+        /// The highest number of all rows.
         var highest: Int64
 
         var messages: Int64 { counted - voids + uncounted }
-        /// Whether the numbers 1 to `highest` are all stored. Stored ones never go away, so they always will be.
+        /// Whether the numbers 1 to `highest` are all stored. Stored numbers never go away, so this stays true.
         var isDense: Bool { uncounted == highest - counted }
-        /// What `counted_number` may be.
+        /// The highest correct `counted_number`.
         var countable: Int64 { isDense ? highest : counted }
     }
 
-    /// Where a number is missing, it takes so many rows to look further.
+    /// A chat with a gap is advanced only if it has more uncounted rows than this.
     private static let many: Int64 = 4096
-    /// Of those with a number missing, in a chunk.
+    /// How many chats with gaps are advanced in a chunk.
     private static let advanced = 16
 
     let context: JobContext
 
     /// - Parameter ids: at most 256.
-    /// - Returns: those that are there, and which of them are not right yet.
+    /// - Returns: the existing chats, and those that could not be written.
     func run(_ ids: [Int64]) async throws -> (chats: [Chat], unwritten: Unwritten) {
         guard !ids.isEmpty else { return ([], Unwritten()) }
         let chats = try await context.snapshot { try Self.look(ids, $0) }
@@ -43,7 +43,7 @@ struct ChatRecount: Sendable {
         return (chats, unwritten)
     }
 
-    /// Within a snapshot: a number that becomes void between the two statements would be counted.
+    /// Call it within a snapshot: otherwise a number that becomes void between the two statements is counted.
     private static func look(_ ids: [Int64], _ connection: isolated MySQLConnection) throws -> [Chat] {
         let ids = ids.padded
         var chats = try connection.rows(
@@ -74,13 +74,13 @@ struct ChatRecount: Sendable {
         return chats
     }
 
-    /// Writes what differs, where the count is still the one that was read before the rows were counted: a slow run must
-    /// not put an older count over a newer one.
+    /// Writes counts that differ, if the stored one is still the one that was read before the rows were counted: a slow
+    /// run must not overwrite a newer count.
     private func write(_ chats: [Chat]) async throws -> Unwritten {
         let wrong = chats.filter { chat in
             guard chat.messages >= 0 else {
                 context.logger.error(
-                    "A chat has more void numbers than messages; luciq verify --mend puts that right",
+                    "A chat has more void numbers than messages; luciq verify --mend repairs it",
                     metadata: ["chat": "\(chat.id)"])
                 return false
             }

@@ -5,11 +5,11 @@ extension ClusterJobs {
         SyncCounts.self, Reconcile.self, Recount.self, ExpireIdempotencyKeys.self, TrimStatistics.self,
     ]
 
-    /// Known without a database, for what only enqueues.
+    /// The jobs' names, for callers that only enqueue and have no database.
     package static let names = types.map { $0.name }
 
     /// - Parameter job: a name or an alias.
-    /// - Returns: nil where there is no such job.
+    /// - Returns: nil if there is no such job.
     package static func options(of job: String) -> JobOptions? {
         types.first { $0.name == job || $0.aliases.contains(job) }?.options
     }

@@ -3,24 +3,24 @@ package import Logging
 package import Metrics
 package import ServiceLifecycle
 
-/// The cluster's background work, for a worker to run.
+/// The cluster's jobs, for a worker to run.
 package struct ClusterJobs: Sendable {
-    /// To be registered by their names and aliases.
+    /// The jobs; register them under their names and aliases.
     package let jobs: [any Job]
-    /// When each is enqueued.
+    /// The schedule of the jobs.
     package let cron: [CronJob]
-    /// What the jobs need: connections to the database and to Redis. To be started before the worker and stopped after it.
+    /// The connections to the database and to Redis. Start them before the worker, and stop them after it.
     package let services: [any Service]
-    /// As `Backend.probe`.
+    /// Like `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
-    /// As `Backend.updateGauges`.
+    /// Like `Backend.updateGauges`.
     package let updateGauges: @Sendable () -> Void
-    /// Logs what of the database server weakens a promise: for the start.
+    /// Logs settings of the database server that weaken a guarantee. Call it at the start.
     package let warn: @Sendable (Logger) -> Void
 
-    /// Checks that the database is there and up to date; connections are made when they are used.
+    /// Checks that the database is reachable and up to date; opens connections on first use.
     ///
-    /// - Parameter clock: the worker's; nil for one of its own.
+    /// - Parameter clock: the worker's; nil for a separate one.
     /// - Throws: `StoreProblem`.
     package init(
         _ configuration: ClusterConfiguration, dead: DeadLimits = DeadLimits(), clock: RedisClock? = nil,
@@ -48,10 +48,10 @@ package struct ClusterJobs: Sendable {
         self.cron = [
             CronJob(
                 name: "sync-chat-counts", expression: "* * * * *", job: SyncCounts.name,
-                description: "Writes the counts of what changed, closes holes, and mends Redis' counters."),
+                description: "Updates changed counts, closes holes, and repairs Redis' counters."),
             CronJob(
                 name: "reconcile", expression: "*/5 * * * *", job: Reconcile.name,
-                description: "Recounts some chats and applications, whether they changed or not."),
+                description: "Recounts a few chats and applications, changed or not."),
             CronJob(
                 name: "recount", expression: "17 3 * * *", job: Recount.name,
                 description: "Recounts every chat and every application."),
@@ -60,7 +60,7 @@ package struct ClusterJobs: Sendable {
                 description: "Deletes idempotency keys that have expired."),
             CronJob(
                 name: "trim-statistics", expression: "40 4 * * *", job: TrimStatistics.name,
-                description: "Trims the dead set, old statistics and what processes left behind."),
+                description: "Trims the dead set, old statistics and entries of dead processes."),
         ]
     }
 }

@@ -3,16 +3,16 @@ import ChatJobs
 import Logging
 import MySQLClient
 
-/// Deletes idempotency keys that no retry is recognised by any more.
+/// Deletes idempotency keys past their lifetime.
 struct ExpireIdempotencyKeys: Job {
     static let name = "ExpireIdempotencyKeys"
     static var options: JobOptions { .recurring }
 
-    /// A day more than a key's lifetime, by the earlier of two clocks: one that is wrong deletes nothing early. `?` is this
-    /// process'.
+    /// A day more than a key's lifetime, by the earlier of the database's and this process' clocks (`?`), so that one
+    /// wrong clock deletes nothing early.
     private static let oldest =
         "LEAST(UTC_TIMESTAMP(6), CAST(? AS DATETIME(6))) - INTERVAL \(IdempotencyKey.lifetime.components.seconds + 86_400) SECOND"
-    /// Keys a chunk.
+    /// Keys per chunk.
     private static let chunk = 1000
 
     let context: JobContext
@@ -25,10 +25,10 @@ struct ExpireIdempotencyKeys: Job {
         while try await stint.goesOn() {
             guard try await deleteSome(at: now) else { return }
         }
-        context.logger.notice("Expired idempotency keys are left to the next run")
+        context.logger.notice("Expired idempotency keys left for the next run")
     }
 
-    /// Two steps, because not every engine limits a DELETE.
+    /// Selects, then deletes, because not every engine supports DELETE with LIMIT.
     ///
     /// - Returns: whether there may be more.
     private func deleteSome(at now: Timestamp) async throws -> Bool {
@@ -44,7 +44,7 @@ struct ExpireIdempotencyKeys: Job {
             for some in keys.chunks(of: 256) {
                 let some = some.padded
                 let condition = some.map { _ in "(scope = ? AND scope_id = ? AND idempotency_key = ?)" }
-                // A key may have been used anew meanwhile.
+                // A key may have been used again meanwhile.
                 try connection.execute(
                     """
                     DELETE FROM idempotency_keys

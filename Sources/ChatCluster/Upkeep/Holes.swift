@@ -2,14 +2,14 @@ import ChatCore
 import Logging
 import MySQLClient
 
-/// Closes the holes in an owner's numbers that nobody will fill any more: those before a row that is older than the grace
-/// period. If a writer was only slow after all, its insert meets the fence, and it takes another number.
+/// Makes missing numbers void if the row after them is older than the grace period, because their writer is dead. If
+/// the writer was only slow, its insert fails on the void row, and it takes another number.
 struct Holes: Sendable {
-    /// A stretch of missing numbers.
+    /// A run of missing numbers.
     private struct Gap: Sendable {
-        /// No more than may be closed.
+        /// At most as many as one run may close.
         let missing: Range<Int64>
-        /// The number of the row that follows, and tells the age.
+        /// The number of the next row, whose age counts.
         let next: Int64
 
         init(after last: Int64, before next: Int64) {
@@ -18,20 +18,20 @@ struct Holes: Sendable {
         }
     }
 
-    /// Numbers an owner and run; where more are missing, the next run or walk goes on.
+    /// The most numbers per owner and run; the next run or walk closes the rest.
     private static let most = 65_536
-    /// A wider hole wants a person, whom `luciq verify` tells of it.
+    /// A wider hole is left to people: `luciq verify` reports it.
     static let widest = LogTail.Hole.widest
-    /// Transactions that fail because a writer stands still within its own, at a second each. It takes a few to find its
-    /// number among chats'; a message's writer holds up the others of its chat as well.
+    /// The most transactions that may fail because a writer hangs within its own; each takes a second. It takes a few
+    /// to isolate the number of a chat's writer; a message's writer blocks the others of its chat as well.
     private static let stuckTolerated = 16
 
     let table: NumberedTable
     let context: JobContext
 
     /// - Parameters:
-    ///   - number: all numbers up to here are there.
-    /// - Returns: how many numbers became void, and whether there is nothing left that will be closed one day.
+    ///   - number: all numbers up to this one are stored.
+    /// - Returns: how many numbers became void, and whether no hole is left for a later run.
     func close(
         in owner: Int64, after number: Int64, _ stint: Stint
     ) async throws -> (closed: Int, isDone: Bool) {
@@ -64,7 +64,7 @@ struct Holes: Sendable {
         }
         if closed > 0 {
             context.logger.notice(
-                "Missing numbers are void now",
+                "Missing numbers made void",
                 metadata: ["of": "\(table.name)", "owner": "\(owner)", "count": "\(closed)"])
         }
         return (closed, closed == missing && missing < Self.most)
@@ -99,7 +99,7 @@ struct Holes: Sendable {
         }
     }
 
-    /// Which of these numbers' rows are older than the grace period.
+    /// Those of the numbers whose rows are older than the grace period.
     private func old(_ numbers: [Int64], in owner: Int64) async throws -> Set<Int64> {
         guard !numbers.isEmpty else { return [] }
         return try await context.read { [table, grace = context.grace.components.seconds] connection in

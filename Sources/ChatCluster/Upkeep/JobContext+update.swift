@@ -1,20 +1,20 @@
 import MySQLClient
 
-/// Rows that an update left as they are.
+/// Rows that an update did not change.
 struct Unwritten: Sendable {
-    /// Somebody else wrote at the same time, and nobody knows whose is newer: to be looked at again.
+    /// Another writer changed at least one row of the same statement: read these rows again.
     var overtaken: Set<Int64> = []
-    /// Held by a transaction that takes its time: to be left alone for a while.
+    /// Locked by a long transaction: retry later.
     var locked: Set<Int64> = []
 
     var isEmpty: Bool { overtaken.isEmpty && locked.isEmpty }
 }
 
 extension JobContext {
-    /// Updates rows in one statement; where a row is locked for long, its half of them and so on, so that all others are
-    /// written.
+    /// Updates rows in one statement. If a row is locked for long, halves the list again and again until only the
+    /// locked rows are left out.
     ///
-    /// - Parameter statement: changes those rows that still are as they were read. Returns how many it changed.
+    /// - Parameter statement: changes the rows that are still as they were read; returns how many it changed.
     func update<Row: Identifiable<Int64> & Sendable>(
         _ rows: [Row], _ statement: @escaping @Sendable ([Row], isolated MySQLConnection) throws -> Int64
     ) async throws -> Unwritten {

@@ -3,18 +3,18 @@ import Logging
 import MySQLClient
 import RedisClient
 
-/// What the cluster's jobs share.
+/// The shared dependencies of the cluster's jobs.
 struct JobContext: Sendable {
     let store: MySQLStore
     let logger: Logger
-    /// How long a number may be on its way before its place is made void.
+    /// How long a number may be missing before it is made void.
     var grace = Duration.seconds(60)
-    /// Called between the steps of every job. A test ends a run here as a kill would.
+    /// Called between the steps of every job. Tests end a run here, as a kill would.
     var interruption: @Sendable () async throws -> Void = {}
 
     var redis: RedisClient { store.redis }
 
-    /// Reads that may walk many rows.
+    /// Runs reads that may scan many rows.
     func read<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
@@ -27,7 +27,7 @@ struct JobContext: Sendable {
         try await run(store.writes, body)
     }
 
-    /// Several reads of one moment.
+    /// Runs several reads in one snapshot.
     func snapshot<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
@@ -37,7 +37,7 @@ struct JobContext: Sendable {
         }
     }
 
-    /// Everything a job does may be done twice, so what may pass is tried again.
+    /// Retries transient errors: every step of a job is idempotent.
     private func run<Result: Sendable>(
         _ pool: MySQLPool, _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
@@ -53,7 +53,7 @@ struct JobContext: Sendable {
     }
 }
 
-/// How long one run of a job may take. What is left then is the next run's.
+/// The time budget of one run of a job. The next run does the rest.
 struct Stint: Sendable {
     private let end: ContinuousClock.Instant
     private let interruption: @Sendable () async throws -> Void
@@ -63,7 +63,7 @@ struct Stint: Sendable {
         self.interruption = context.interruption
     }
 
-    /// Between two steps: a shutdown ends the run here, and the job is put back.
+    /// Call it between two steps: a shutdown ends the run here, and the job goes back to its queue.
     ///
     /// - Throws: `CancellationError`.
     func step() async throws {
@@ -71,9 +71,9 @@ struct Stint: Sendable {
         try await interruption()
     }
 
-    /// Before the next chunk.
+    /// Call it before the next chunk.
     ///
-    /// - Returns: whether there is time for it.
+    /// - Returns: whether there is time left.
     /// - Throws: `CancellationError`.
     func goesOn() async throws -> Bool {
         try await step()

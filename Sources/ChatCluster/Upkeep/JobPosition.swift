@@ -3,20 +3,20 @@ import MySQLClient
 /// A row of `job_positions`.
 struct JobPosition: Sendable {
     enum Name: String {
-        /// What changed until then is counted, by the database's clock, in microseconds.
+        /// Changes up to this time are counted; in microseconds, by the database's clock.
         case changes
-        /// The walk that a database gets once; done: `end`.
+        /// The walk that each database gets once; `end` when done.
         case firstChats = "first walk, chats"
         case firstApplications = "first walk, applications"
-        /// The walk that begins anew whenever it has come to the end, a little each time.
+        /// The walk that proceeds in small steps, and starts again at its end.
         case endlessChats = "endless walk, chats"
         case endlessApplications = "endless walk, applications"
-        /// The nightly walk; 0 between two.
+        /// The nightly walk; 0 between two walks.
         case nightlyChats = "nightly walk, chats"
         case nightlyApplications = "nightly walk, applications"
     }
 
-    /// Nothing comes after it.
+    /// The position of a finished walk.
     static let end = Int64.max
 
     let name: Name
@@ -27,7 +27,7 @@ struct JobPosition: Sendable {
         self.context = context
     }
 
-    /// The position; a row is made if there is none, and another that makes it at the same time is as good.
+    /// The position. Inserts the row if there is none; a concurrent insert of the same row does no harm.
     func read() async throws -> Int64 {
         if let position = try await stored() { return position }
         try await context.write { [name] connection in
@@ -40,7 +40,7 @@ struct JobPosition: Sendable {
         return try await stored() ?? 0
     }
 
-    /// Nil before the first run of all.
+    /// Nil before the first run.
     private func stored() async throws -> Int64? {
         try await context.read { [name] connection in
             try connection.first("SELECT position FROM job_positions WHERE name = ?", [.text(name.rawValue)]) {
@@ -49,7 +49,7 @@ struct JobPosition: Sendable {
         }
     }
 
-    /// - Returns: false when another has moved it meanwhile.
+    /// - Returns: false if another process has moved it meanwhile.
     @discardableResult
     func move(from old: Int64, to new: Int64) async throws -> Bool {
         guard old != new else { return true }

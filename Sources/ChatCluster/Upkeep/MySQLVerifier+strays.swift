@@ -2,11 +2,11 @@ import ChatCore
 import MySQLClient
 import RedisClient
 
-/// What belongs to nobody, and what is kept beside the rows.
+/// Verifies orphans, idempotency keys, records of void runs, and Redis' counters.
 extension MySQLVerifier {
-    /// Rows a statement.
+    /// Rows per statement.
     private static let part = 5000
-    /// Orphans that are told of, of each kind.
+    /// The most orphans of each kind that are reported.
     private static let told = 1000
 
     mutating func verifyOrphans() async throws {
@@ -31,7 +31,7 @@ extension MySQLVerifier {
         }
     }
 
-    /// Looks for messages of chats between those that are there, and after the last of them where there is only one.
+    /// Looks for messages with chat ids between the existing ones, or after the only one.
     private mutating func verifyMessages(between ids: [Int64]) async throws {
         var ranges = zip(ids, ids.dropFirst()).filter { $1 > $0 + 1 }.map { ($0, $1) }
         if ids.count == 1 { ranges.append((ids[0], .max)) }
@@ -52,7 +52,7 @@ extension MySQLVerifier {
                     ) { $0.integer(0) }
                     return Set(owners)
                 }
-                // A chat that was made meanwhile is none.
+                // Ignore chats created meanwhile.
                 let existing = try await read { [log = store.messageLog] in try log.existing(Array(found), $0) }
                 for owner in found.subtracting(existing).sorted() {
                     report.add("The messages of chat id \(owner) belong to no chat")
@@ -66,13 +66,13 @@ extension MySQLVerifier {
         }
     }
 
-    /// Every idempotency key leads to what it made.
+    /// Checks that each idempotency key's row exists.
     mutating func verifyKeys() async throws {
         for log in [store.messageLog, store.chatLog] {
             let scope = MySQLValue.integer(log.table.scope.rawValue)
             var (place, key, found): (Int64, [UInt8]?, Int) = (.min, nil, 0)
             while true {
-                // The rest of one owner's, then the others'.
+                // First the remaining keys of one owner, then the next owners.
                 let (condition, parameters): (String, [MySQLValue]) =
                     if let key {
                         ("scope_id = ? AND idempotency_key > ?", [.integer(place), .bytes(key)])
@@ -90,8 +90,8 @@ extension MySQLVerifier {
                     return page.map { (place: $0.place, key: $0.key, leads: (rows[$0.place] ?? BatchID.void) >= 0) }
                 }
                 for lost in page where !lost.leads && found < Self.told {
-                    let owner = log.table.scope == .chat ? "chat" : "application"
-                    report.add("An idempotency key of \(owner) id \(lost.place.owner) leads to no \(lost.place.number)")
+                    let (owner, place) = (log.table.scope == .chat ? "chat" : "application", lost.place)
+                    report.add("Idempotency key of \(owner) id \(place.owner): number \(place.number) is missing")
                     found += 1
                 }
                 if let last = page.last, page.count == Self.part {
@@ -105,7 +105,7 @@ extension MySQLVerifier {
         }
     }
 
-    /// What is recorded as void is void.
+    /// Checks that the recorded runs are void.
     mutating func verifyVoidRuns() async throws {
         for table in [NumberedTable.messages, .chats] {
             var (owner, number): (Int64, Int64) = (.min, .min)
@@ -127,7 +127,7 @@ extension MySQLVerifier {
                 for run in page where try await !isVoid(run.first, run.last, of: run.owner, in: table) {
                     let what =
                         table.scope == .chat ? "chat id \(run.owner): messages" : "application id \(run.owner): chats"
-                    let problem = "Not all is void that is recorded so, \(what) \(run.first) to \(run.last)"
+                    let problem = "A record of void numbers is wrong, \(what) \(run.first) to \(run.last)"
                     guard mends else {
                         report.add(problem)
                         continue
@@ -165,15 +165,15 @@ extension MySQLVerifier {
 
     // MARK: Redis
 
-    /// Redis' counters are proposals, so none that is wrong does harm; one that is out of bounds says that somebody else
-    /// writes there. One that is merely behind is not worth a word, and put right by the way.
+    /// Redis' counters are proposals, so a wrong one does no harm. One out of bounds is reported, because something
+    /// else writes to it. One that is only behind is raised without a report.
     ///
-    /// - Parameter names: of the owners, by id.
+    /// - Parameter names: the owners' names, by id.
     mutating func verifyCounters(of names: [Int64: String], in table: NumberedTable) async throws {
         let owners = Array(names.keys)
         let log = table.scope == .chat ? store.messageLog : store.chatLog
         guard !owners.isEmpty, store.redis.isConnected else { return }
-        // What is behind a number that was there before it, and far ahead of one that was there after it.
+        // Wrong: behind a number stored before the counter was read, or far ahead of one stored after it.
         let before = try await read { try log.highestNumbers(of: owners, $0) }
         let copies = RedisCopies(redis: store.redis)
         guard let held = try? await copies.values(of: owners.map(table.numberKey)) else { return }
@@ -189,7 +189,7 @@ extension MySQLVerifier {
             let (key, highest) = (table.numberKey(owner), after[owner] ?? 0)
             let text = held[key] ?? ""
             let isBehind = Int64(text).map { (0..<highest).contains($0) } ?? false
-            let problem = "\(names[owner] ?? ""): Redis counts to \(text), but the highest number is \(highest)"
+            let problem = "\(names[owner] ?? ""): Redis' counter is \(text), but the highest number is \(highest)"
             if mends {
                 guard (try? await copies.replace(key, text, with: String(highest))) != nil, !isBehind else { continue }
                 report.addMended(problem)

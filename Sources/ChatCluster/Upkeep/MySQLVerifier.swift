@@ -3,25 +3,25 @@ import Logging
 import MySQLClient
 import RedisClient
 
-/// Walks the whole database beside running servers: by owner and number, a bounded number of rows a statement, a chat or a
-/// few small ones a snapshot.
+/// Walks the whole database while servers run: by owner and number, a bounded number of rows per statement, and one
+/// large chat or a few small ones per snapshot.
 ///
-/// A missing number may be one on its way, so it is looked at again a while later. What is mended loses nothing: a hole
-/// becomes void rows (a writer that was merely slow takes another number), a count gets the difference to its rows, a
-/// number that is none becomes the chat's next one.
+/// A missing number may still be stored, so it is checked again later. Repairs lose nothing: a hole becomes void rows
+/// (a writer that was only slow takes another number), a count gets the difference to its rows, and a row with an
+/// invalid number gets the owner's next one.
 struct MySQLVerifier {
-    /// How long a number may be on its way.
+    /// How long a number may be missing.
     private static let grace = Duration.seconds(2)
-    /// Stretches of missing numbers that are looked at again.
+    /// The most holes that are checked again.
     private static let holesKept = 100_000
-    /// Holes that a writer which stands still within its transaction may keep from being closed, at a few seconds each,
-    /// before the rest is left to another run.
+    /// How many holes may fail to close because a writer hangs within its transaction, at a few seconds each. After
+    /// that the rest is only reported.
     private static let stuckTolerated = 3
-    /// Chats a page, and their messages a snapshot, unless one alone has more.
+    /// Chats per page, and messages per snapshot, unless a single chat has more.
     private static let (chatPage, snapshotRows) = (256, 20_000 as Int64)
 
     let store: MySQLStore
-    /// One connection, as patient as a walk needs it.
+    /// One connection, with a long read time-out for the walk.
     let pool: MySQLPool
     let mends: Bool
     var report = StoreReport()
@@ -43,11 +43,11 @@ struct MySQLVerifier {
     }
 
     mutating func run() async throws -> StoreReport {
-        // Without Redis its counters are passed over.
+        // Without Redis, its counters are not verified.
         let redis = Task { [redis = store.redis] in try? await redis.run() }
         try? await store.redis.waitUntilConnected(timeout: .seconds(2))
         defer { redis.cancel() }
-        // The engine's estimate; it is for the progress alone.
+        // The engine's estimate, for the progress only.
         expected = try await read { connection in
             try connection.first(
                 """
@@ -76,7 +76,7 @@ struct MySQLVerifier {
         return report
     }
 
-    /// A short access; what fails for a while is tried again.
+    /// Runs a short access; retries transient errors.
     func read<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws(MySQLError) -> Result {
@@ -154,7 +154,7 @@ struct MySQLVerifier {
         try await verifyCounters(of: names, in: .messages)
     }
 
-    /// - Parameter ids: of chats that are walked in one snapshot.
+    /// - Parameter ids: chats to walk in one snapshot.
     private mutating func verify(
         group ids: [Int64], _ names: [Int64: String], _ findings: inout ApplicationFindings
     ) async throws {
@@ -170,9 +170,9 @@ struct MySQLVerifier {
         progress(walked, max(expected, walked))
     }
 
-    /// Keeps the holes for later, gives numbers that are none new ones, and records where void numbers lie.
+    /// Keeps the holes for later, renumbers rows with invalid numbers, and records runs of void numbers.
     ///
-    /// - Returns: the numbers that rows have no more.
+    /// - Returns: the numbers that were replaced.
     @discardableResult
     private mutating func settle(
         _ rows: NumberFindings, of owner: Int64, in table: NumberedTable, _ name: String
@@ -207,10 +207,10 @@ struct MySQLVerifier {
 
     private static func wrong(_ number: Int64) -> String { number < 1 ? "below 1" : "above 2^53 - 1, in no list" }
 
-    /// Reports a count that is off, or puts it right by the difference: that is right whatever was added since.
+    /// Reports a wrong count, or repairs it by adding the difference, which is correct despite concurrent appends.
     private mutating func settle(_ correction: Correction) async throws {
         guard mends else { return report.add(correction.problem) }
-        // Not tried again: it is not known whether a commit that was lost took place.
+        // Not retried: after a lost connection it is unknown whether the commit took place.
         try await pool.run(within: .seconds(60)) { connection in
             _ = try connection.transaction { try $0.execute(correction.sql, correction.parameters) }
         }
@@ -253,10 +253,10 @@ struct MySQLVerifier {
                 }
             }
         }
-        if hasMoreHoles { report.add("There are more missing numbers than one run looks at: run it again") }
+        if hasMoreHoles { report.add("There are more missing numbers than one run checks: run it again") }
     }
 
-    /// Those of a hole's numbers that have no row still; few of them have one.
+    /// The numbers of a hole that still have no row; few of them have one.
     private func stillMissing(_ hole: Hole) async throws -> [ClosedRange<Int64>] {
         try await read { connection in
             var (missing, next): ([ClosedRange<Int64>], Int64) = ([], hole.numbers.lowerBound)
@@ -277,15 +277,15 @@ struct MySQLVerifier {
     }
 }
 
-/// Numbers that no row holds though higher ones are there.
+/// Numbers without rows below higher numbers with rows.
 private struct Hole: Sendable {
     let owner: Int64
     let numbers: ClosedRange<Int64>
     let table: NumberedTable
-    /// As in "Application ab12cd…: chat 3: message".
+    /// For example "Application ab12cd…: chat 3: message".
     let name: String
 
-    /// A few numbers are told one by one.
+    /// One sentence for each number if they are few, else one for the range.
     func sentences(_ numbers: ClosedRange<Int64>, _ one: String, _ many: String) -> [String] {
         if numbers.count <= 8 { return numbers.map { "\(name) \($0) \(one)" } }
         return ["\(name)s \(numbers.lowerBound) to \(numbers.upperBound) \(many)"]
@@ -293,7 +293,7 @@ private struct Hole: Sendable {
 }
 
 extension [ClosedRange<Int64>] {
-    /// Appends ranges that follow; what touches becomes one.
+    /// Appends ranges that follow, and merges adjacent ones.
     fileprivate mutating func join(_ others: [ClosedRange<Int64>]) {
         for other in others {
             if let last, last.upperBound + 1 == other.lowerBound {

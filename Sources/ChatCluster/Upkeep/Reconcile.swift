@@ -1,16 +1,16 @@
 import ChatJobs
 import Logging
 
-/// Looks at what no change leads to, a little at a time: rows that somebody else stored, columns that somebody else wrote.
-/// A database that was taken over is walked through at once; after that each run takes some chats, and applications when
-/// it has been through all chats.
+/// Repairs what `SyncCounts` does not notice, such as rows and columns written by other programs. It first walks all
+/// chats and applications of a database once, in as many runs as that takes. After that each run checks a few chats,
+/// and applications after the last chat.
 struct Reconcile: Job {
     static let name = "Reconcile"
     static var options: JobOptions { .recurring }
 
-    /// Chunks of a walk a run.
+    /// Chunks of the walk per run.
     private static let chunks = 16
-    /// The stripes of an application with more chats are left to the night.
+    /// The stripes of an application with more chats are left to the nightly walk.
     private static let chatsAtMost = 100_000
 
     let context: JobContext
@@ -20,7 +20,7 @@ struct Reconcile: Job {
         let stint = Stint(time, in: context)
         let first = Walk(chats: .firstChats, applications: .firstApplications, context: context)
         guard try await first.run(stint) else {
-            return context.logger.notice("The first walk goes on at the next run")
+            return context.logger.notice("First walk continues in the next run")
         }
         let endless = Walk(
             chats: .endlessChats, applications: .endlessApplications, chatsAtMost: Self.chatsAtMost, context: context)

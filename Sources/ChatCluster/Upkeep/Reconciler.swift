@@ -1,8 +1,8 @@
 import MySQLClient
 
-/// Puts everything right that is kept about chats and applications beside their rows.
+/// Repairs the counts, Redis' copies and the holes of chats and applications.
 struct Reconciler: Sendable {
-    /// Looks at a chunk again where somebody else wrote at the same time.
+    /// How often a chunk is recounted because of concurrent writes.
     private static let tries = 3
 
     let context: JobContext
@@ -10,10 +10,10 @@ struct Reconciler: Sendable {
     private var copies: RedisCopies { RedisCopies(redis: context.redis) }
 
     /// - Parameter ids: at most 256.
-    /// - Returns: the chats that are there.
+    /// - Returns: the existing chats.
     @discardableResult
     func reconcile(chats ids: [Int64], _ stint: Stint) async throws -> [ChatRecount.Chat] {
-        // Before the counting: what is added to a copy meanwhile keeps it from being replaced.
+        // Before the counting: a copy that changes meanwhile is not replaced.
         let read = try await copies.values(of: ids.map(RedisKey.messagesCount))
         var (chats, unfinished) = try await recount(ids)
         let holes = Holes(table: .messages, context: context)
@@ -23,7 +23,7 @@ struct Reconciler: Sendable {
             if closed > 0 { mended.append(chat.id) }
             if !isDone { unfinished.insert(chat.id) }
         }
-        // Counted again, so that `counted_number` goes past what was missing.
+        // Recount, so that `counted_number` passes the closed holes.
         let again = try await recount(mended)
         unfinished.formUnion(again.unfinished)
         let recounted = Dictionary(uniqueKeysWithValues: again.chats.map { ($0.id, $0) })
@@ -46,9 +46,9 @@ struct Reconciler: Sendable {
         return (chats, unfinished)
     }
 
-    /// Counts again where somebody else wrote at the same time.
+    /// Recounts after concurrent writes.
     ///
-    /// - Returns: what could not be written.
+    /// - Returns: the ids that could not be written.
     private func repeated(_ recount: () async throws -> Unwritten) async throws -> Set<Int64> {
         var unwritten = Unwritten()
         for _ in 0..<Self.tries {
@@ -58,18 +58,18 @@ struct Reconciler: Sendable {
         return unwritten.overtaken.union(unwritten.locked)
     }
 
-    /// What is not finished is the next run's: nothing else leads to it once the position has passed.
+    /// Records unfinished owners as changes for the next run, because the position moves past the original changes.
     private func record(_ unfinished: [OwnedNumber], of scope: IdempotencyTable.Scope) async throws {
         guard !unfinished.isEmpty else { return }
         try await context.write { try LogChanges.record(unfinished, of: scope, batch: BatchID.random(), $0) }
     }
 
-    /// An application to be looked at.
+    /// An application to reconcile.
     struct Application: Sendable {
         let id: Int64
-        /// Of its chats' numbers, those up to here are there; nil where no chat is new.
+        /// All chat numbers up to this one are stored; nil if it has no new chat.
         let dense: Int64?
-        /// The stripes of one with more chats are left as they are: they are exact, but for what somebody else stored.
+        /// If it has more chats, its stripes are not recounted: they are exact unless other programs store rows.
         var chatsAtMost = 0
     }
 
@@ -96,7 +96,7 @@ struct Reconciler: Sendable {
         try await copies.raiseNumbers(of: .chats, to: highest)
     }
 
-    /// The number of the chat that comes before another in an application; 0 for none.
+    /// The number of the chat before another one in an application; 0 if there is none.
     func number(before number: Int64, in application: Int64) async throws -> Int64 {
         try await context.read { connection in
             try connection.first(

@@ -1,7 +1,7 @@
 import ChatJobs
 import Logging
 
-/// Looks at every chat and every application once a night: at what no change leads to.
+/// Reconciles every chat and every application once a night, to repair what `SyncCounts` does not notice.
 struct Recount: Job {
     static let name = "Recount"
     static var options: JobOptions { .recurring }
@@ -12,7 +12,7 @@ struct Recount: Job {
     func perform(_ arguments: NoArguments) async throws {
         let walk = Walk(chats: .nightlyChats, applications: .nightlyApplications, context: context)
         guard try await walk.run(Stint(time, in: context)) else {
-            return context.logger.notice("The nightly walk goes on tomorrow")
+            return context.logger.notice("Nightly walk continues tomorrow")
         }
         try await walk.restart()
     }

@@ -1,10 +1,10 @@
 import MySQLClient
 import RedisClient
 
-/// What Redis holds of a chat or an application beside the database, brought up to it. What is not there is left so:
-/// whoever needs it asks the database.
+/// Brings Redis' counters and copies of counts up to the database. Missing keys stay missing: readers fall back to the
+/// database.
 struct RedisCopies: Sendable {
-    /// Never lowers a counter: the numbers above are somebody's.
+    /// Never lowers a counter, because the numbers up to it may be taken.
     private static let raise = RedisScript(
         """
         local last = tonumber(redis.call('GET', KEYS[1]))
@@ -20,7 +20,7 @@ struct RedisCopies: Sendable {
 
     let redis: RedisClient
 
-    /// What the keys hold; those that are not there are left out.
+    /// The values of the keys, without missing keys.
     func values(of keys: [String]) async throws(RedisError) -> [String: String] {
         guard !keys.isEmpty else { return [:] }
         let values = try await redis.send(RedisCommand(["MGET"] + keys)).array ?? []
@@ -29,9 +29,9 @@ struct RedisCopies: Sendable {
         return known
     }
 
-    /// Raises the counters of numbers that are behind.
+    /// Raises the number counters that are behind.
     ///
-    /// - Parameter highest: of each owner's stored numbers.
+    /// - Parameter highest: each owner's highest stored number.
     func raiseNumbers(of table: NumberedTable, to highest: [Int64: Int64]) async throws(RedisError) {
         let keys = highest.filter { $0.value <= NumberedTable.lastNumber }
             .map { (key: table.numberKey($0.key), number: $0.value) }
@@ -43,9 +43,9 @@ struct RedisCopies: Sendable {
         try await eval(Self.raise, behind.map { .init(key: $0.key, arguments: [String($0.number)]) })
     }
 
-    /// Puts right the counts that have drifted, if nobody has changed them since they were read.
+    /// Replaces wrong counts, unless they have changed since they were read.
     ///
-    /// - Parameter read: before the counting.
+    /// - Parameter read: the values before the counting.
     func replaceCounts(_ counts: [Int64: Int64], read: [String: String]) async throws(RedisError) {
         let drifted = counts.compactMap { chat, count -> RedisClient.ScriptCall? in
             let key = RedisKey.messagesCount(of: chat)
@@ -55,7 +55,7 @@ struct RedisCopies: Sendable {
         try await eval(Self.replace, drifted)
     }
 
-    /// Puts right one key that still holds what was read.
+    /// Replaces one key's value if it is still `old`.
     func replace(_ key: String, _ old: String, with new: String) async throws(RedisError) {
         try await eval(Self.replace, [.init(key: key, arguments: [old, new])])
     }

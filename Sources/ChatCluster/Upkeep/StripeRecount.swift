@@ -1,11 +1,11 @@
 import Logging
 import MySQLClient
 
-/// Brings the stripes of an application's counts up to its rows: what somebody else stored is in no stripe.
+/// Corrects the stripes of an application's counts by its rows: rows stored by other programs are in no stripe.
 struct StripeRecount: Sendable {
-    /// Only corrections are kept here; appends add to those below.
+    /// The stripe of corrections; appends add to lower ones.
     private static let stripe: Int64 = 64
-    /// Chats a statement.
+    /// Chats per statement.
     private static let page = 1000
 
     private struct Counts: Sendable, Equatable {
@@ -21,21 +21,21 @@ struct StripeRecount: Sendable {
 
     let context: JobContext
 
-    /// - Parameter limit: an application with more chats is left as it is.
-    /// - Returns: whether the stripes are right now.
+    /// - Parameter limit: an application with more chats is not changed.
+    /// - Returns: whether the stripes are correct now.
     func run(_ application: Int64, chatsAtMost limit: Int = .max) async throws -> Bool {
         for _ in 0..<3 {
             guard let found = try await context.snapshot({ try Self.look(application, limit, $0) }) else {
                 return false
             }
             if found.stored == found.rows { return true }
-            context.logger.notice("An application's counts were off", metadata: ["application": "\(application)"])
+            context.logger.notice("Application counts differ from rows", metadata: ["application": "\(application)"])
             if try await correct(application, found) { return true }
         }
         return false
     }
 
-    /// Within a snapshot.
+    /// Call it within a snapshot.
     private static func look(
         _ application: Int64, _ limit: Int, _ connection: isolated MySQLConnection
     ) throws -> Findings? {
@@ -74,7 +74,8 @@ struct StripeRecount: Sendable {
         }
     }
 
-    /// Adds the difference, which is right whatever was appended since, unless another has corrected meanwhile.
+    /// Adds the difference, which is correct despite concurrent appends, unless another process has corrected
+    /// meanwhile.
     private func correct(_ application: Int64, _ found: Findings) async throws -> Bool {
         let chats = found.rows.chats - found.stored.chats
         let messages = found.rows.messages - found.stored.messages

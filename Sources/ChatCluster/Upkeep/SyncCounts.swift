@@ -1,14 +1,14 @@
 import ChatJobs
 import Logging
 
-/// Puts right what follows from the rows that have come since the last run (`LogChanges`): the columns of counts, numbers
-/// that were lost on their way, Redis' counters and copies.
+/// Follows the rows stored since the last run (`LogChanges`): updates the counts' columns and Redis' counters and
+/// copies, and makes lost numbers void.
 ///
-/// Everything is computed from the rows, so any part may be done twice, or by two at once. The position moves when all
-/// before it is done, so a run that dies is done again. What cannot be done now (somebody holds a row, a number may still
-/// come) is recorded as a new change.
+/// Everything is computed from the rows, so each part is idempotent, also when two runs overlap. The position moves
+/// after all changes before it are done, so a run that dies is repeated. Work that must wait (a row is locked, a number
+/// may still be stored) is recorded as a new change.
 struct SyncCounts: Job {
-    // What Sidekiq's page shows and Ruby processes enqueue.
+    // The names that Sidekiq's page shows and Ruby processes enqueue.
     static let name = "SyncChatCounts"
     static let aliases = ["SyncApplicationCounts", "ChatMessagesSyncWorker", "ApplicationMessagesSyncWorker"]
     static var options: JobOptions { .recurring }
@@ -22,16 +22,16 @@ struct SyncCounts: Job {
         let overlap = LogChanges.overlap.components.seconds * 1_000_000
         var known = try await position.read()
         let now = try await context.read { try LogChanges.now($0) }
-        // A clock that was put back is no reason to wait for it.
+        // The database's clock may have been set back: do not wait for it.
         var start = max(0, min(known, now) - overlap)
         while true {
             let changes = try await context.read { [start] in try LogChanges(from: start, $0) }
             guard try await workOff(changes, stint) else {
-                return context.logger.notice("Some counts are left to the next run")
+                return context.logger.notice("Some counts left for the next run")
             }
-            // The next run goes back by the overlap, to this page's end at most.
+            // Not more than the overlap past this page's end: the next run goes back by the overlap.
             let reached = changes.isAtEnd ? now : min(now, changes.last + overlap)
-            // Another run that has moved it has done the same.
+            // If another run has moved the position, it has done this work.
             guard try await position.move(from: known, to: reached) else { return }
             if changes.isAtEnd { break }
             (known, start) = (reached, changes.last)
@@ -41,7 +41,7 @@ struct SyncCounts: Job {
         }
     }
 
-    /// - Returns: false when there was no time for all.
+    /// - Returns: false if the time is up before all is done.
     private func workOff(_ changes: LogChanges, _ stint: Stint) async throws -> Bool {
         let reconciler = Reconciler(context: context)
         var applications = changes.applications
@@ -65,7 +65,7 @@ struct SyncCounts: Job {
 }
 
 extension JobOptions {
-    /// Of what comes again by the clock: what fails for long must not pile up.
+    /// For scheduled jobs: few retries, so that failures do not pile up.
     static var recurring: JobOptions {
         var options = JobOptions()
         options.retries = 3

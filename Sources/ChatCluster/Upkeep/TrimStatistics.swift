@@ -2,22 +2,23 @@ import ChatCore
 import ChatJobs
 import RedisClient
 
-/// Keeps what Sidekiq's formats leave in Redis from growing: the dead set, what cron remembers, statistics of days long
-/// past, processes that are gone. Names and bounds are Sidekiq's and sidekiq-cron's.
+/// Trims the data of Sidekiq's formats in Redis: the dead set, the past ticks of cron jobs, old daily statistics, and
+/// processes that have died. Names and bounds are Sidekiq's and sidekiq-cron's.
 struct TrimStatistics: Job {
     static let name = "TrimStatistics"
     static var options: JobOptions { .recurring }
 
     /// sidekiq-cron's `REMEMBER_THRESHOLD`.
     private static let cronLifetime = Duration.seconds(86_400)
-    /// Five years, and how far beyond them is looked: a day's keys expire, but for what a restore or a migration lost.
+    /// From five years ago, one year further back. A day's keys expire by themselves, unless a restore or a migration
+    /// lost their expiry.
     private static let statisticsDays: ClosedRange<Int64> = 1827...2192
-    /// Members looked at a command.
+    /// Members per command.
     private static let chunk = 500
 
     let context: JobContext
     var dead = DeadLimits()
-    /// Nil: Redis' own, so that a worker whose clock is ahead trims nothing early.
+    /// Nil: Redis' clock, so that a worker whose clock is ahead trims nothing early.
     var clock: RedisClock?
 
     func perform(_ arguments: NoArguments) async throws {
@@ -44,7 +45,7 @@ struct TrimStatistics: Job {
         ])
     }
 
-    /// Ticks of a job that is there are kept for a day; those of one that is gone go with it.
+    /// Keeps the ticks of an existing job for a day, and deletes all of a removed one.
     private func trimCron(_ set: String, _ now: Timestamp, _ stint: Stint) async throws {
         try await each(memberOf: set, stint) { jobs in
             let known = try await send(jobs.map { RedisCommand("EXISTS", $0) })
@@ -71,7 +72,7 @@ struct TrimStatistics: Job {
         }
     }
 
-    /// Those whose hash has expired have not given a sign of life for a minute.
+    /// A process whose hash has expired has sent no heartbeat for a minute.
     private func trimProcesses(_ stint: Stint) async throws {
         try await each(memberOf: "processes", stint) { processes in
             let known = try await send(processes.map { RedisCommand("EXISTS", $0) })

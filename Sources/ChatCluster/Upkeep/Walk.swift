@@ -1,15 +1,15 @@
 import MySQLClient
 
-/// Looks at every chat and every application, by id, and remembers how far it has come.
+/// Reconciles every chat and every application, by id, and stores its position.
 struct Walk: Sendable {
     let chats: JobPosition.Name
     let applications: JobPosition.Name
-    /// The stripes of an application with more are left as they are.
+    /// The stripes of an application with more chats are not recounted.
     var chatsAtMost = Int.max
     let context: JobContext
 
-    /// - Parameter chunks: at most so many now.
-    /// - Returns: whether it has come to the end.
+    /// - Parameter chunks: the most chunks for this call.
+    /// - Returns: whether it has reached the end.
     func run(_ stint: Stint, chunks: Int = .max) async throws -> Bool {
         let reconciler = Reconciler(context: context)
         var left = chunks
@@ -22,7 +22,7 @@ struct Walk: Sendable {
         }
     }
 
-    /// Starts again where a walk was finished.
+    /// Starts a finished walk again.
     func restart() async throws {
         for name in [chats, applications] {
             let position = JobPosition(name, context)
@@ -35,7 +35,7 @@ struct Walk: Sendable {
         each: ([Int64]) async throws -> Void
     ) async throws -> Bool {
         let progress = JobPosition(name, context)
-        // Two at the same time share the way: whoever finds that the other was faster goes on from there.
+        // Two concurrent walks share the work: each continues from the stored position.
         while case var last = try await progress.read(), last < JobPosition.end {
             guard left > 0, try await stint.goesOn() else { return false }
             left -= 1

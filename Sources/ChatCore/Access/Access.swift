@@ -1,14 +1,14 @@
-/// What a request shows to say who makes it.
+/// The credentials of a request.
 package struct Credentials: Sendable {
-    /// What stands in the path where the application's token does.
+    /// The path's part at the place of the application's token.
     package let pathToken: Substring
 
     package init(pathToken: Substring) { self.pathToken = pathToken }
 }
 
-/// Who asks: exactly one for each request.
+/// The principal of a request.
 package enum Principal: Hashable, Sendable {
-    /// Whoever has the application's token.
+    /// The holder of the application's token.
     case pathToken(Tenant.Token)
 }
 
@@ -26,8 +26,8 @@ package struct Abilities: OptionSet, Sendable {
     package static let all: Abilities = [.read, .write, .admin]
 }
 
-/// Who asks, in which application, and what it may do there. All that is seen and done in the application is reached through
-/// it: every scope has it, and asks it before it reads or writes.
+/// A principal, its application, and its permissions there. Each scope has an `Access`, and checks it before it reads
+/// or writes.
 package struct Access: Sendable {
     package let principal: Principal
     let tenantID: Tenant.ID
@@ -56,17 +56,17 @@ package struct Access: Sendable {
         guard abilities.isSuperset(of: ability) else { throw .notAllowed }
     }
 
-    /// The same principal's, as of now.
+    /// The same principal's access, looked up again.
     ///
-    /// - Throws: what `ChatService.access` throws.
+    /// - Throws: the errors of `ChatService.access`.
     func renewed() async throws -> Access { try await service.access(principal) }
 
     /// Something that stays open, and ends when the principal is revoked.
     ///
-    /// - Throws: what `ChatService.access` throws.
+    /// - Throws: the errors of `ChatService.access`.
     package func open() async throws -> Opening {
         let opening = service.openings.add(principal)
-        // A revocation since the look-up was not told to it.
+        // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
         return opening
     }

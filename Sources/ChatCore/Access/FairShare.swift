@@ -1,8 +1,8 @@
-/// A bound that nobody can use up alone: an owner may have as many as are free after that.
+/// A limit that no owner can use up alone: an owner may hold at most as many as then remain free.
 ///
-/// So one owner gets half of the bound, the next a quarter, and something is left for whoever comes: the dynamic
-/// threshold of shared-memory switches (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6, 1998). It needs no
-/// setting, keeps no place empty for owners who do not come, and costs one look-up.
+/// So one owner gets half of the limit, the next a quarter, and something is left for others: the dynamic threshold of
+/// shared-memory switches (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6, 1998). It needs no setting,
+/// reserves nothing for absent owners, and costs one look-up.
 package struct FairShare<Owner: Hashable & Sendable>: Sendable {
     package let bound: Int
     package private(set) var total = 0
@@ -10,27 +10,27 @@ package struct FairShare<Owner: Hashable & Sendable>: Sendable {
 
     package init(bound: Int) { self.bound = bound }
 
-    /// What the owner may still take: nothing, or less, when it has as many as are left, or nothing is left.
+    /// How many the owner may still take; 0 or less if it holds as many as are left.
     package func room(for owner: Owner) -> Int { bound - total - (taken[owner] ?? 0) }
 
-    /// Whether the owner has little yet: a sixteenth of what is left.
+    /// Whether the owner holds little: at most a sixteenth of the rest.
     package func isSmall(_ owner: Owner) -> Bool { (taken[owner] ?? 0) < (bound - total) / 16 }
 
-    /// - Returns: false when the owner has no room.
+    /// - Returns: false if the owner has no room.
     package mutating func take(_ owner: Owner) -> Bool {
         guard room(for: owner) > 0 else { return false }
         hold(1, of: owner)
         return true
     }
 
-    /// Takes so many, room or not: of what is there already.
+    /// Takes them even without room, because they exist already.
     package mutating func hold(_ count: Int, of owner: Owner) {
         guard count > 0 else { return }
         taken[owner, default: 0] += count
         total += count
     }
 
-    /// Gives back some that were taken.
+    /// Gives some back.
     package mutating func give(_ owner: Owner, _ count: Int = 1) {
         guard count > 0 else { return }
         guard let own = taken[owner], own >= count else { return assertionFailure("it was not taken") }

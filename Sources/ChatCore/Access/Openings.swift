@@ -1,21 +1,21 @@
 import Synchronization
 
-/// What principals have open, streams and connections, so that a revocation can end it.
+/// The open streams and connections of each principal, so that a revocation can end them.
 package final class Openings: Sendable {
     private struct Reference { weak var opening: Opening? }
 
     private let open = Mutex<[Principal: [ObjectIdentifier: Reference]]>([:])
 
-    /// - Returns: what counts as open for as long as it is kept.
+    /// - Returns: an opening that counts until it is released.
     func add(_ principal: Principal) -> Opening {
         let opening = Opening(principal, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
 
-    /// Ends everything that a principal has open.
+    /// Ends all openings of a principal.
     func revoke(_ principal: Principal) {
-        // They may be let go of here, and must not be under the lock.
+        // Openings may be released here, but not under the lock.
         let openings = open.withLock { $0[principal]?.values.compactMap(\.opening) ?? [] }
         for opening in openings { opening.revoke() }
     }
@@ -27,11 +27,11 @@ package final class Openings: Sendable {
         }
     }
 
-    /// For how many principals something is open.
+    /// The number of principals with openings.
     var principals: Int { open.withLock(\.count) }
 }
 
-/// Something that a principal has open.
+/// An open stream or connection of a principal.
 package final class Opening: Sendable {
     private struct State {
         var isRevoked = false
@@ -49,7 +49,7 @@ package final class Opening: Sendable {
 
     deinit { openings.remove(ObjectIdentifier(self), of: principal) }
 
-    /// - Parameter end: called once, on any thread, when the principal is revoked; at once if it has been.
+    /// - Parameter end: called once, on any thread, when the principal is revoked; at once if it already is.
     package func whenRevoked(_ end: @escaping @Sendable () -> Void) {
         let isRevoked = state.withLock { state in
             if !state.isRevoked { state.end = end }

@@ -8,7 +8,7 @@ package struct ChatScope: Sendable {
 
     private var messageStore: any MessageStore { tenant.service.backend.messages }
 
-    /// Reads by the chat's id, as `TenantScope.read` does.
+    /// Reads by the chat's id, like `TenantScope.read`.
     private func read<Result>(_ body: (ChatScope) async throws -> Result) async throws -> Result {
         try await tenant.read { try await body($0.epoch == tenant.epoch ? self : $0.chat(number)) }
     }
@@ -23,7 +23,7 @@ package struct ChatScope: Sendable {
         }
     }
 
-    /// Exact the moment a create is answered.
+    /// Exact as soon as a create is answered.
     package func messageCount() async throws -> Int64 {
         try await read { scope in
             guard let count = try await messageStore.count(in: scope.id) else { throw ChatError.notFound }
@@ -100,10 +100,10 @@ package struct ChatScope: Sendable {
         try await read { try await messageStore.messages(in: $0.id, page: page) }
     }
 
-    /// Starts to read live.
+    /// Starts a live subscription.
     ///
-    /// - Parameter cursor: where to start; nil: with the next message.
-    /// - Throws: what `Hub.subscribe` throws.
+    /// - Parameter cursor: where to start; nil: at the next message.
+    /// - Throws: the errors of `Hub.subscribe`.
     package func subscribe(after cursor: Cursor? = nil) async throws(ChatError) -> ChatSubscription {
         do {
             let opening = try await tenant.access.open()
@@ -115,7 +115,7 @@ package struct ChatScope: Sendable {
         }
     }
 
-    /// Waits for the tenant's turn. Ends soon when the task is cancelled.
+    /// Waits for the tenant's turn. Ends soon after the task is cancelled.
     ///
     /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
     package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {

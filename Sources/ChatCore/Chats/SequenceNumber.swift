@@ -7,8 +7,8 @@ package protocol SequenceNumber: Comparable {
 extension SequenceNumber {
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
 
-    /// Reads decimal ASCII digits and nothing else: no sign, no space, no other script's digits, no zero in front, so that
-    /// a number has one spelling.
+    /// Reads only decimal ASCII digits: no sign, no space, no digits of other scripts, no leading zero, so that a
+    /// number has one spelling.
     ///
     /// - Returns: nil for anything that is not a number from 1 to 2^63−1.
     package init?(digits text: Substring) {
@@ -18,7 +18,7 @@ extension SequenceNumber {
 }
 
 extension Int64 {
-    /// Reads decimal ASCII digits and nothing else, from 0 to 2^63−1.
+    /// Reads only decimal ASCII digits, from 0 to 2^63−1.
     package init?(digits text: Substring) {
         guard !text.isEmpty else { return nil }
         var value: Int64 = 0

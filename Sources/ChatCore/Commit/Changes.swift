@@ -1,14 +1,14 @@
-/// A change to what is in a chat. The changes to one chat are stored one after the other, in the order in which they came.
+/// A change to a chat's content. Changes to one chat are stored one after the other, in the order of arrival.
 package enum ChatChange: Sendable {
     case message(NewMessage)
 
-    /// What came of a change.
+    /// The result of a change.
     package enum Outcome: Equatable, Sendable {
         case message(AppendedMessage)
     }
 }
 
-/// A message to append. The log gives it its number and its time.
+/// A message to append. The log assigns its number and its time.
 package struct NewMessage: Sendable {
     package let tenant: Tenant.ID
     package let chat: Chat.ID
@@ -32,7 +32,7 @@ package struct NewMessage: Sendable {
     }
 }
 
-/// What a stored message was given.
+/// The number and the time of a stored message.
 package struct AppendedMessage: Equatable, Sendable {
     package let number: Message.Number
     package let createdAt: Timestamp
@@ -46,7 +46,7 @@ package struct AppendedMessage: Equatable, Sendable {
     }
 }
 
-/// A chat to create. The log gives it its number and its time.
+/// A chat to create. The log assigns its number and its time.
 package struct NewChat: Sendable {
     package let tenant: Tenant.ID
     package let key: IdempotencyKey?
@@ -60,9 +60,9 @@ package struct NewChat: Sendable {
     }
 }
 
-/// What a stored chat was given.
+/// The id and the number of a stored chat.
 package struct AppendedChat: Equatable, Sendable {
-    /// Nil where the store would have to look it up.
+    /// Nil if the store would need another query for it.
     package let id: Chat.ID?
     package let number: Chat.Number
     /// Whether an earlier request with the same idempotency key stored it.

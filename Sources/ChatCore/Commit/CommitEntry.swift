@@ -1,17 +1,17 @@
-/// Something that waits to be committed.
+/// A change that waits to be committed.
 package protocol CommitEntry: Sendable {
-    /// Entries of one lane are never in two batches at the same time, so that they stay in order. Nil: no order needed.
+    /// Entries of one lane are never in two batches at the same time, so that they stay in order. Nil: in any order.
     var lane: Int64? { get }
-    /// Whose it is: who has much waiting leaves room for others, and takes turns with them. Nil: nobody's. All of a lane
-    /// are of one share.
+    /// The owner of the entry, if any. Shares take turns, and a share with much waiting leaves room for others. All
+    /// entries of a lane belong to one share.
     var share: Int64? { get }
-    /// What it weighs against the bounds, in bytes.
+    /// Its size for the bounds, in bytes.
     var bytes: Int { get }
     /// At most one entry with the same claim is waiting or being committed.
     var claim: CommitClaim? { get }
 }
 
-/// The idempotency key of a request in hand.
+/// The idempotency key of a request that is being processed.
 package struct CommitClaim: Hashable, Sendable {
     package let scope: Int64
     package let key: String
@@ -24,24 +24,24 @@ package struct CommitClaim: Hashable, Sendable {
 
 /// The bounds of a group commit.
 package struct CommitLimits: Sendable {
-    /// Entries a batch.
+    /// The most entries in a batch.
     package var batchEntries = 512
-    /// Bytes a batch; one entry always fits.
+    /// The most bytes in a batch; one entry always fits.
     package var batchBytes = 4 << 20
-    /// Batches being written at the same time, beside one of held lanes.
+    /// Batches written at the same time, in addition to one of held lanes.
     package var batchesInFlight = 1
-    /// Entries that must wait before a batch is started beside young ones. Fewer are quicker off with company: they wait
-    /// until one in flight has ended.
+    /// How many entries must wait before another batch starts beside a young one. Fewer entries are faster in a larger
+    /// batch, so they wait until a batch in flight has ended.
     package var entriesBeside = 32
-    /// How long a batch in flight is young. One that takes longer waits for something, and nobody waits for it then.
+    /// How long a batch in flight is young. A slower batch is probably blocked, and others no longer wait for it.
     package var besideAfter = Duration.milliseconds(20)
-    /// Lanes that are known to be held.
+    /// The most lanes that are remembered as held.
     package var heldLanes = 1024
-    /// Entries that wait, those being written not counted.
+    /// Entries that wait, without those in flight.
     package var pendingEntries = 8192
     /// Bytes that wait.
     package var pendingBytes = 16 << 20
-    /// Entries and bytes that each share may have waiting whenever there is room for them.
+    /// Entries and bytes that each share may always have waiting, unless the queue is full.
     package var shareEntries = 8
     package var shareBytes = 1 << 20
     /// How long a request waits for its outcome.

@@ -1,6 +1,6 @@
 import Metrics
 
-/// What a group commit tells about itself.
+/// The metrics of a group commit.
 struct CommitMetrics: Sendable {
     /// Entries that wait.
     let depth: Meter

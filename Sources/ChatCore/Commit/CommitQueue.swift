@@ -1,13 +1,14 @@
 import DequeModule
 
-/// The group commit's decisions, without a thread, a clock or a store (`GroupCommit` acts on them).
+/// The state machine of the group commit, without a thread, a clock or a store. `GroupCommit` acts on its decisions.
 ///
-/// An entry is *pending*, then *in flight* in one batch, then gone. The store may give one back whose rows another
-/// transaction holds: it is pending again, and its lane is *held*. Entries of held lanes have batches of their own, one at
-/// a time, beside the others, until the store takes one of the lane's; so what waits for a lock holds up nothing else.
+/// An entry is *pending*, then *in flight* in one batch, then gone. If another transaction holds its rows, the store
+/// returns the entry: it is pending again, and its lane is *held*. Entries of held lanes have batches of their own, one
+/// at a time, beside the others, until the store accepts an entry of the lane. So a wait for a lock delays no other
+/// lane.
 ///
-/// A batch is filled from the shares by turns, one entry each; within a share the oldest come first. What it costs an
-/// entry does not grow with how many wait.
+/// A batch takes one entry of each share in turn, the oldest of a share first. The cost of an entry does not grow with
+/// the number of waiting entries.
 package struct CommitQueue<Entry: CommitEntry> {
     package typealias Ticket = UInt64
 
@@ -15,7 +16,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         package let id: UInt64
         package let tickets: [Ticket]
         package let entries: [Entry]
-        /// Of the entry that has waited longest.
+        /// The earliest deadline of its entries.
         let deadline: Duration
     }
 
@@ -31,20 +32,20 @@ package struct CommitQueue<Entry: CommitEntry> {
     }
 
     package let limits: CommitLimits
-    /// Those that are pending, and those in flight that were not given up on.
+    /// Pending entries, and those in flight whose deadline has not passed.
     private var slots: [Ticket: Slot] = [:]
-    /// By age, and so by deadline. Some have gone; the first has not.
+    /// By age, and so by deadline. Some tickets are no longer in `slots`; the first one is.
     private var ages = Deque<Ticket>()
     private var shares = CommitShares()
     private var lanes: [Int64: CommitLane] = [:]
-    /// Held lanes that have entries waiting and are not in flight.
+    /// Held lanes with pending entries that are not in flight.
     private var waitingLanes = Deque<Int64>()
-    /// Held lanes, oldest first. Some are not held any more.
+    /// Held lanes, oldest first. Some are no longer held.
     private var heldLanes = Deque<Int64>()
     private var inFlight: [UInt64: Flight] = [:]
-    /// Of the batches in flight: those that are not of held lanes.
+    /// The number of ordinary batches in flight: those that are not of held lanes.
     private var freeFlights = 0
-    /// Pending entries of lanes that are in flight or held.
+    /// The number of pending entries in lanes that are in flight or held.
     private var blockedCount = 0
     private var claims: Set<CommitClaim> = []
     private(set) var lastTicket: Ticket = 0
@@ -57,10 +58,10 @@ package struct CommitQueue<Entry: CommitEntry> {
 
     package var isEmpty: Bool { pendingCount == 0 && inFlight.isEmpty }
 
-    /// Takes an entry in, or says why not.
+    /// Accepts an entry, or refuses it.
     ///
-    /// Past a little, a share has at most as much waiting as is left free: half of all if it is alone, a third each of two.
-    /// So there is always room for who comes next.
+    /// Beyond a minimum, a share may have as much waiting as is still free: one share may fill half of the queue, two
+    /// may fill a third each. So there is always room for another share.
     package mutating func enqueue(_ entry: Entry, now: Duration) throws(ChatError) -> Ticket {
         guard !isClosed else { throw .shuttingDown }
         let owned = entry.share.map { shares.pending(of: $0) } ?? (entries: 0, bytes: 0)
@@ -81,7 +82,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         return lastTicket
     }
 
-    /// Whether a batch may start now. O(1), because it is asked at every turn.
+    /// Whether a batch may start now. O(1), because it runs for every entry and batch.
     package func mayStartBatch(now: Duration) -> Bool { mayStartHeld || mayStartFree(now: now) }
 
     private var mayStartHeld: Bool { !waitingLanes.isEmpty && inFlight.count == freeFlights }
@@ -91,19 +92,19 @@ package struct CommitQueue<Entry: CommitEntry> {
         return freeCount >= limits.entriesBeside || youngest.map { now - $0 >= limits.besideAfter } ?? true
     }
 
-    /// When a batch may start that may not yet; nil where time alone does not bring it.
+    /// When the next batch may start without another event; nil if time alone does not permit it.
     package var nextStart: Duration? {
         guard isFreeToStart, freeCount < limits.entriesBeside else { return nil }
         return youngest.map { $0 + limits.besideAfter }
     }
 
     private var isFreeToStart: Bool { freeCount > 0 && freeFlights < limits.batchesInFlight }
-    /// Entries that an ordinary batch may have.
+    /// The number of entries that an ordinary batch may take.
     private var freeCount: Int { pendingCount - blockedCount }
-    /// When the last ordinary batch in flight was started.
+    /// When the last ordinary batch in flight started.
     private var youngest: Duration? { inFlight.values.lazy.filter { !$0.isHeld }.map(\.start).max() }
 
-    /// The next batch to write; nil when nothing may start now.
+    /// The next batch to write; nil if none may start now.
     package mutating func startBatch(now: Duration) -> Batch? {
         let isHeld = mayStartHeld
         guard isHeld || mayStartFree(now: now) else { return nil }
@@ -136,7 +137,7 @@ package struct CommitQueue<Entry: CommitEntry> {
 
     /// The oldest entry of a share whose lane is free.
     private mutating func nextFree(of share: Int64?) -> Ticket? {
-        // First those that were passed over while their lane was not.
+        // First the entries that were passed over while their lane was blocked.
         while let lane = shares.firstReleased(of: share) {
             if let ticket = first(of: lane), ticket <= lanes[lane]!.passedOver, !lanes[lane]!.isBlocked {
                 return ticket
@@ -153,7 +154,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         return nil
     }
 
-    /// What waits in held lanes, the one that has waited longest first.
+    /// Entries of held lanes, the lane that has waited longest first.
     private mutating func takeHeld() -> [Ticket] {
         var load = CommitLoad(limits: limits)
         while let lane = waitingLanes.first {
@@ -180,15 +181,15 @@ package struct CommitQueue<Entry: CommitEntry> {
         slots[ticket]!.isPending = false
     }
 
-    /// Forgets a batch that was written, or that failed. Its lanes and claims are free again.
+    /// Forgets a batch that was written or failed, and frees its lanes and claims.
     ///
-    /// - Parameter held: places in the batch of entries that were certainly not stored, because another transaction holds
-    ///   their rows. They wait again, unless they were given up on.
+    /// - Parameter held: places in the batch of entries that were certainly not stored, because another transaction
+    ///   holds their rows. They are pending again, unless their deadline has passed.
     package mutating func finish(_ batch: Batch, held: [Int] = []) {
         guard let flight = inFlight.removeValue(forKey: batch.id) else { return }
         freeFlights -= flight.isHeld ? 0 : 1
         let held = Set(held)
-        // The newest first, as each goes before those that are there.
+        // The newest first, because each is prepended.
         for (place, (ticket, entry)) in zip(batch.tickets, batch.entries).enumerated().reversed() {
             guard held.contains(place), slots[ticket] != nil else {
                 slots[ticket] = nil
@@ -220,13 +221,13 @@ package struct CommitQueue<Entry: CommitEntry> {
         forgetOldest()
     }
 
-    /// The moment of the next `expire` that can change something; nil when nothing waits.
+    /// The earliest deadline; nil if nothing waits.
     package var nextDeadline: Duration? { ages.first.map { slots[$0]!.deadline } }
 
-    /// Gives up on what is past its deadline.
+    /// Gives up on entries past their deadline.
     ///
-    /// - Returns: the tickets of entries that never reached the store (they are gone), and of those in a batch being
-    ///   written (it goes on, and they keep their claim until it ends).
+    /// - Returns: the tickets of entries that never reached the store (they are removed), and of those in flight (their
+    ///   batch goes on, and they keep their claim until it ends).
     package mutating func expire(now: Duration) -> (unsent: [Ticket], unsure: [Ticket]) {
         var (unsent, unsure): ([Ticket], [Ticket]) = ([], [])
         while let ticket = ages.first, let slot = slots[ticket], slot.deadline <= now {
@@ -247,12 +248,12 @@ package struct CommitQueue<Entry: CommitEntry> {
         return (unsent, unsure)
     }
 
-    /// Refuses new entries from now on; what is in stays in.
+    /// Refuses new entries from now on; accepted ones stay.
     package mutating func close() { isClosed = true }
 
     private mutating func forgetOldest() { while let ticket = ages.first, slots[ticket] == nil { ages.removeFirst() } }
 
-    /// Counts an entry that is pending from now on.
+    /// Counts a new pending entry.
     private mutating func join(_ entry: Entry) {
         pendingCount += 1
         pendingBytes += entry.bytes
@@ -260,7 +261,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         if let lane = entry.lane { change(lane, of: entry.share) { $0.pending += 1 } }
     }
 
-    /// Takes an entry that is no longer pending out of the sums.
+    /// Stops counting an entry that is no longer pending.
     private mutating func leave(_ entry: Entry) {
         pendingCount -= 1
         pendingBytes -= entry.bytes
@@ -274,7 +275,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         }
     }
 
-    /// Changes what is known of a lane, and what follows from it.
+    /// Changes a lane's state, and the counts and queues that depend on it.
     private mutating func change(_ id: Int64, of share: Int64?, _ body: (inout CommitLane) -> Void) {
         var lane = lanes[id] ?? CommitLane(share: share)
         let (wasBlocked, wasWaiting) = (lane.isBlocked, lane.isWaiting)

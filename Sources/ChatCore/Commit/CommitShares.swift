@@ -1,33 +1,33 @@
 import DequeModule
 
-/// What a queue knows of one lane.
+/// The state of one lane.
 struct CommitLane {
     let share: Int64?
-    /// Its entries, oldest first. Some are not pending any more.
+    /// Its entries, oldest first. Some are no longer pending.
     var queue = Deque<UInt64>()
     var pending = 0
     var isInFlight = false
     var isHeld = false
-    /// Its entries up to this one had their turn while it was blocked.
+    /// Its entries up to this one were passed over while it was blocked.
     var passedOver: UInt64 = 0
 
     init(share: Int64?) { self.share = share }
 
     var isBlocked: Bool { isInFlight || isHeld }
-    /// For a batch of held lanes.
+    /// Whether a batch of held lanes may take its entries.
     var isWaiting: Bool { isHeld && !isInFlight && pending > 0 }
-    /// How many of its entries no ordinary batch may have.
+    /// How many of its entries an ordinary batch must not take.
     var blocked: Int { isBlocked ? pending : 0 }
     var isIdle: Bool { pending == 0 && !isBlocked }
     var isOvergrown: Bool { queue.count > 2 * pending + 64 }
 }
 
-/// Whose entries wait, and whose turn it is.
+/// The waiting entries of each share, and the order of turns.
 struct CommitShares {
     private struct Share {
-        /// Entries in the order of their coming. Some are not pending any more.
+        /// Entries in the order of arrival. Some are no longer pending.
         var queue = Deque<UInt64>()
-        /// Lanes whose entries were passed over and may go now.
+        /// Lanes that are no longer blocked, and whose entries were passed over.
         var released = Deque<Int64>()
         var entries = 0
         var bytes = 0
@@ -49,7 +49,7 @@ struct CommitShares {
         forgetIfIdle(share)
     }
 
-    /// - Parameter isPending: for making room where most have gone.
+    /// - Parameter isPending: tells which tickets to keep when most of the queue is stale.
     mutating func append(_ ticket: UInt64, to share: Int64?, isPending: (UInt64) -> Bool) {
         change(share) { state in
             state.queue.append(ticket)
@@ -61,10 +61,10 @@ struct CommitShares {
 
     mutating func release(_ lane: Int64, to share: Int64?) { change(share) { $0.released.append(lane) } }
 
-    /// Whose turn it is; nil for nobody's.
+    /// The share whose turn it is; nil if there is none.
     var turn: Int64?? { turns.first }
 
-    /// - Parameter isOver: it has nothing more.
+    /// - Parameter isOver: whether the share has no more entries.
     mutating func pass(isOver: Bool) {
         guard let share = turns.popFirst() else { return }
         if !isOver, shares[share]?.hasTurns == true { return turns.append(share) }
@@ -89,7 +89,7 @@ struct CommitShares {
     }
 }
 
-/// A batch being filled.
+/// A batch while it is filled.
 struct CommitLoad {
     let limits: CommitLimits
     private(set) var tickets: [UInt64] = []

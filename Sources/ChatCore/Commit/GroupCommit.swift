@@ -5,26 +5,26 @@ import ServiceLifecycle
 import Synchronization
 
 extension ChatError {
-    /// The entry was certainly not stored, because another transaction holds its rows. `GroupCommit` tries it again, apart
-    /// from the others.
+    /// The entry was certainly not stored, because another transaction holds its rows. `GroupCommit` retries it
+    /// separately from the others.
     package static let held = ChatError.unavailable(reason: "Another transaction holds its rows")
 }
 
 /// Many requests, one transaction: the heart of the product.
 ///
-/// While a batch is being written the next one gathers. There is no timer: an entry that finds the store idle is
-/// written at once, and under load a batch is as large as what came in during the last one. So the cost of a flush
-/// to disk is shared by as many requests as there are, and a lone request never waits for company.
+/// While a batch is written, the next one collects entries. There is no timer: if the store is idle, an entry is
+/// written at once; under load a batch has all entries that arrived during the last one. So all waiting requests share
+/// the cost of a flush to disk, and a single request never waits for others.
 ///
-/// Bounded in every direction by `CommitLimits`: entries and bytes a batch, batches in flight, entries and bytes that
-/// wait, in all and of each share, and the time each one waits. Past a bound a request is refused at once, never queued.
+/// `CommitLimits` bounds the entries and bytes of a batch, the batches in flight, the entries and bytes that wait, in
+/// all and of each share, and the time that each one waits. Past a bound a request is refused at once, not queued.
 ///
-/// Every entry gets exactly one outcome. Cancelling the task that waits does not take its entry back: once accepted,
-/// it is written, or given up on at its deadline.
+/// Every entry gets exactly one outcome. Cancelling the waiting task does not withdraw its entry: an accepted entry is
+/// written, or expires at its deadline.
 package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service {
-    /// Writes a batch in one durable transaction: one result an entry in order, or an error for all of them. `.held` is
-    /// none: the entry waits on, and is written again. In the time that is given it is to be stored or given up, so that
-    /// all that wait for it can still be told which.
+    /// Writes a batch in one durable transaction, and returns one result for each entry in order, or throws an error
+    /// for all of them. With `.held` the entry stays in the queue, and is written again. The write must end within the
+    /// given time, so that waiting requests get its result before their deadline.
     package typealias Write = @Sendable ([Entry], _ within: Duration) async throws -> [Result<Outcome, ChatError>]
 
     private enum Waiter {
@@ -38,11 +38,11 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     private struct State {
         var queue: CommitQueue<Entry>
         var waiters: [CommitQueue<Entry>.Ticket: Waiter] = [:]
-        /// Tasks that write batches, and whether one of them is on its way to its first.
+        /// Tasks that write batches, and whether one of them has not started its first batch yet.
         var committers = 0
         var isCommitterStarting = false
         var isWatched = false
-        /// Whether somebody sleeps until the batches in flight are not young any more.
+        /// Whether a task sleeps until the batches in flight are no longer young.
         var isAwaitingStart = false
         var drained: [CheckedContinuation<Void, Never>] = []
     }
@@ -55,9 +55,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     private let metrics: CommitMetrics
 
     /// - Parameters:
-    ///   - name: what is written, for metrics and logs: `messages`.
-    ///   - executor: where batches are written and their outcomes handed out; nil for the shared threads. A store whose
-    ///     calls block gives its own, and saves the hop there and back.
+    ///   - name: the kind of entries, for metrics: `messages`.
+    ///   - executor: runs the writes and returns their outcomes; nil for the shared threads. A store whose calls block
+    ///     passes its own, which saves two switches of threads.
     package init(
         name: String,
         limits: CommitLimits = CommitLimits(),
@@ -75,16 +75,16 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         self.metrics = CommitMetrics(name: name, factory: metrics)
     }
 
-    /// How many entries were taken in, ever.
+    /// How many entries were accepted so far.
     var accepted: UInt64 { state.withLock(\.queue.lastTicket) }
 
     /// Whether new entries are refused.
     var isClosed: Bool { state.withLock(\.queue.isClosed) }
 
-    /// Waits until the entry is durably stored, refused or given up on.
+    /// Waits until the entry is durably stored, refused or expired.
     ///
-    /// - Throws: `.overloaded`, `.shuttingDown`, `.keyInFlight` at once; `.timedOut` or `.outcomeUnknown` at the deadline;
-    ///   or what the store answered for this entry.
+    /// - Throws: `.overloaded`, `.shuttingDown`, `.keyInFlight` at once; `.timedOut` or `.outcomeUnknown` at the
+    ///   deadline; or the store's error for this entry.
     package func submit(_ entry: Entry) async throws(ChatError) -> Outcome {
         let result = await withCheckedContinuation { continuation in
             enqueue(entry, .task(continuation)) { continuation.resume(returning: .failure($0)) }
@@ -157,11 +157,11 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
 
     /// Runs until shutdown, then refuses new entries and returns when the last accepted one has its outcome.
     package func run() async throws {
-        try? await gracefulShutdown()  // A cancellation ends the wait as well: drain all the same.
+        try? await gracefulShutdown()  // Throws when cancelled: drain as well.
         await drain()
     }
 
-    /// Refuses new entries and waits for those that are in.
+    /// Refuses new entries and waits for the accepted ones.
     package func drain() async {
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
             let isDrained = state.withLock { state in
@@ -173,9 +173,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    /// Whether one more writer of batches has something to do. It counts as there from now on.
+    /// Whether another committer has something to do; if so, counts it.
     private func startsCommitter(_ state: inout State) -> Bool {
-        // One more than the ordinary batches, for one of held lanes.
+        // One more than ordinary batches, for the batch of held lanes.
         guard !state.isCommitterStarting, state.committers <= state.queue.limits.batchesInFlight,
             state.queue.mayStartBatch(now: time.now())
         else { return false }
@@ -184,7 +184,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         return true
     }
 
-    /// Whether somebody has to wake up when one more batch may start beside those in flight. It counts as seen to.
+    /// Whether a task must sleep until another batch may start beside those in flight; if so, notes that it does.
     private static func awaitsStart(_ state: inout State) -> Bool {
         guard !state.isAwaitingStart, state.queue.nextStart != nil else { return false }
         state.isAwaitingStart = true
@@ -199,9 +199,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                     return state.queue.nextStart
                 }
                 guard let moment else { return }
-                try? await self.time.sleep(moment)  // Nobody cancels this task.
+                try? await self.time.sleep(moment)  // This task is never cancelled.
                 if self.state.withLock({ self.startsCommitter(&$0) }) { self.startCommitter() }
-                // What may start and did not is about to be taken by a committer on its way.
+                // If a batch may start but none was started here, a starting committer will take it.
                 await Task.yield()
             }
         }
@@ -214,7 +214,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         while true {
             guard let batch = startBatch() else { return }
             let start = time.now()
-            // Four fifths of what the oldest has left: the last attempt may outlast its time by a statement.
+            // Four fifths of the oldest entry's remaining time: the last attempt may take one statement longer.
             let results = await outcomes(of: batch.entries, within: (batch.deadline - start) * 0.8)
             metrics.committed(batch.entries.count, in: time.now() - start)
             finish(batch, results)
@@ -223,7 +223,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    /// Takes what waits by now: as late as can be, so that it is as much as can be.
+    /// Takes the waiting entries as late as possible, so that the batch is as large as possible.
     private func startBatch() -> CommitQueue<Entry>.Batch? {
         let (batch, needsAnother, needsWake) = state.withLock { state in
             state.isCommitterStarting = false
@@ -251,7 +251,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         }
     }
 
-    /// Hands out the results.
+    /// Resumes the waiting requests with their results.
     private func finish(_ batch: CommitQueue<Entry>.Batch, _ results: [Result<Outcome, ChatError>]) {
         var outcomes: [(Waiter, Result<Outcome, ChatError>)] = []
         outcomes.reserveCapacity(results.count)
@@ -268,7 +268,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         for done in drained { done.resume() }
     }
 
-    /// One sleeper for all deadlines. It ends when nothing waits; the next entry starts it again.
+    /// Watches all deadlines in one task. It ends when nothing waits; the next entry starts it again.
     private func watchDeadlines() async {
         while true {
             let deadline: Duration? = state.withLock { state in
@@ -276,7 +276,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
                 return state.queue.nextDeadline
             }
             guard let deadline else { return }
-            try? await time.sleep(deadline)  // Nobody cancels this task.
+            try? await time.sleep(deadline)  // This task is never cancelled.
             expire()
         }
     }

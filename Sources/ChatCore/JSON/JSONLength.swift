@@ -1,5 +1,5 @@
 extension UnsafeRawBufferPointer {
-    /// The length of this UTF-8 text in a JSON string: what must be escaped takes up to six times its bytes.
+    /// The length of this UTF-8 text in a JSON string, where escaped characters take up to six times their bytes.
     package var lengthInJSON: Int {
         var length = count
         for byte in self where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {

@@ -1,16 +1,16 @@
 /// A strict reader of one JSON text (RFC 8259), in one pass and without building a tree.
 ///
-/// Foundation's decoder reads what it is asked for and no more: it takes a body with a trailing comma, a bad number or
-/// invalid UTF-8 in a member it does not look at, takes UTF-16, and cannot tell `1.0` from `1`
-/// (docs/decisions/0003-json.md). This one refuses whatever is not JSON, wherever it stands.
+/// Foundation's decoder reads only what it is asked for: it accepts a trailing comma, and a bad number or invalid UTF-8
+/// in a member that it does not read; it accepts UTF-16, and does not distinguish `1.0` from `1`
+/// (docs/decisions/0003-json.md). This reader refuses all that is not JSON.
 package struct JSONReader {
-    /// What is wrong, and at which byte.
+    /// What is wrong, and the byte where it is.
     package struct Failure: Error {
         package let reason: String
         package let offset: Int
     }
 
-    /// Deeper nesting is refused, as Ruby's parser does by default.
+    /// Deeper nesting is refused, as by Ruby's parser.
     package static let deepest = 100
 
     private let bytes: UnsafeBufferPointer<UInt8>
@@ -22,7 +22,8 @@ package struct JSONReader {
 
     /// Reads a whole text that is one object.
     ///
-    /// - Parameter member: called for every member, in order, standing before its value: it must read exactly that.
+    /// - Parameter member: called for every member, in order, with the reader before its value: it must read exactly
+    ///   that.
     package mutating func document(_ member: (JSONName, inout JSONReader) throws -> Void) throws {
         skipSpace()
         guard current == UInt8(ascii: "{") else {
@@ -34,7 +35,7 @@ package struct JSONReader {
         try end()
     }
 
-    /// Where the reader stands, in bytes from the start: around `value()` it tells which bytes that value is.
+    /// The reader's position, in bytes from the start. Read it before and after `value()` to get the value's bytes.
     package var offset: Int { position }
 
     /// The first byte of the next value.
@@ -61,7 +62,7 @@ package struct JSONReader {
         depth -= 1
     }
 
-    /// Reads any value and forgets it.
+    /// Skips any value.
     package mutating func value() throws {
         switch current {
         case UInt8(ascii: "{"): try object { _, reader in try reader.value() }
@@ -81,7 +82,7 @@ package struct JSONReader {
         }
     }
 
-    /// - Returns: the number as it is written.
+    /// - Returns: the number as written.
     package mutating func number() throws -> Substring {
         let start = position
         if current == UInt8(ascii: "-") { position += 1 }
@@ -100,7 +101,7 @@ package struct JSONReader {
 
     package mutating func string() throws -> String { try name().text }
 
-    /// Passes over a string, and looks whether it is one.
+    /// Skips a string, and checks it.
     private mutating func name() throws -> JSONName {
         try expect(UInt8(ascii: "\""))
         let start = position
@@ -121,7 +122,7 @@ package struct JSONReader {
         throw failure
     }
 
-    /// What the escapes of a string that was passed over stand for, as UTF-8.
+    /// A skipped string without its escapes, as UTF-8.
     fileprivate mutating func unescaped() -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count)
@@ -136,7 +137,7 @@ package struct JSONReader {
         return result
     }
 
-    /// - Parameter element: called for every element, in order, standing before it: it must read exactly that.
+    /// - Parameter element: called for every element, in order, with the reader before it: it must read exactly that.
     package mutating func array(_ element: (inout JSONReader) throws -> Void) throws {
         try descend()
         try expect(UInt8(ascii: "["))
@@ -236,11 +237,11 @@ package struct JSONReader {
     }
 }
 
-/// A member's name, as it stands in the text; to be used no longer than that is there.
+/// A member's name as written; valid as long as the text.
 ///
-/// Names are the same when their bytes are (RFC 8259, 8.3). Swift's strings are the same when they look the same, and
-/// finding that out takes seconds for some names of 256 KiB; so this one cannot be compared as a string by mistake, and
-/// does not become one needlessly.
+/// Names are compared by their bytes (RFC 8259, 8.3). Comparing Swift strings normalises them first, which takes
+/// seconds for some names of 256 KiB. With this type a name cannot be compared as a string by mistake, and rarely
+/// becomes one.
 package struct JSONName {
     /// Between the quotes.
     fileprivate let raw: UnsafeBufferPointer<UInt8>
@@ -263,7 +264,7 @@ package struct JSONName {
 
     private func isSame(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
         guard isEscaped else { return raw.elementsEqual(name) }
-        // An escape is at most six times as long as what it stands for.
+        // An escape is at most six times as long as its character.
         guard raw.count <= 6 * name.count else { return false }
         var reader = JSONReader(utf8: raw)
         return reader.unescaped().elementsEqual(name)

@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// Something that is written as JSON, with its members in the order of the contract.
+/// A value that is written as JSON, with its members in the API's order.
 package protocol JSONWritable {
     func write(to json: inout JSONWriter)
 }
@@ -11,10 +11,10 @@ extension Array: JSONWritable where Element: JSONWritable {
     }
 }
 
-/// Writes JSON straight into the buffer that is sent.
+/// Writes JSON directly into the buffer that is sent.
 ///
-/// Foundation's encoder builds a tree, hashes every key and writes them in an order that changes with each start of
-/// the process; a list of 100 small messages took it 123 µs (docs/decisions/0003-json.md).
+/// Foundation's encoder builds a tree, hashes every key, and writes the keys in another order in each process; a list
+/// of 100 small messages took it 123 µs (docs/decisions/0003-json.md).
 package struct JSONWriter {
     package private(set) var buffer: ByteBuffer
     private var needsComma = false
@@ -23,7 +23,7 @@ package struct JSONWriter {
 
     package var bytes: [UInt8] { Array(buffer.readableBytesView) }
 
-    /// A string alone, with its quotes.
+    /// A single string with its quotes.
     package static func bytes(of text: String) -> [UInt8] {
         var json = JSONWriter(capacity: text.utf8.count + 2)
         json.string(text)
@@ -107,8 +107,8 @@ package struct JSONWriter {
 }
 
 extension ByteBuffer {
-    /// A string with its quotes: what JSON demands is escaped, by a letter where there is one (RFC 8259, 7), all else
-    /// stays as it is. That is byte for byte what Ruby's `JSON.generate` writes, which jobs depend on (`ChatJobs`).
+    /// A string with its quotes. Escapes only the characters that JSON requires, with a letter if there is one (RFC
+    /// 8259, 7). The result is byte for byte that of Ruby's `JSON.generate`, which jobs depend on (`ChatJobs`).
     package mutating func writeJSONString(_ text: String) {
         writeInteger(UInt8(ascii: "\""))
         var text = text
@@ -136,7 +136,7 @@ extension ByteBuffer {
 }
 
 extension UInt8 {
-    /// What stands for it after a backslash; nil where nothing does.
+    /// The letter of its escape; nil if it has none.
     var letterInJSON: UInt8? {
         switch self {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"): self

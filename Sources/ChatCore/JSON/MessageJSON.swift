@@ -1,12 +1,11 @@
-/// A message as JSON, wherever it is written: in answers, lists, events and on the bus. A member is never renamed, dropped
-/// or given another type.
+/// A message as JSON, in answers, lists, events and on the bus. Never rename or drop a member, nor change its type.
 package struct MessageJSON: JSONWritable {
     package enum Form: Sendable {
-        /// One of many: in lists and events.
+        /// In lists and events.
         case item
-        /// The answer to a request for it, in which `number` is called `message_number`.
+        /// In the answer to a request for one message, where `number` is called `message_number`.
         case answer
-        /// Between processes: the time is in microseconds since 1970, as the store has it.
+        /// Between processes: the time is in microseconds since 1970, as in the store.
         case exact
     }
 
@@ -31,11 +30,10 @@ package struct MessageJSON: JSONWritable {
 }
 
 extension Message {
-    /// It is JSON, and no message.
+    /// The JSON is not a message.
     package struct NotOne: Error {}
 
-    /// Reads what `MessageJSON` writes as `.exact`. Members that are not known are passed over: a newer version may have
-    /// written them.
+    /// Reads a message in the form `.exact`. Skips unknown members, which a newer version may have written.
     ///
     /// - Throws: `JSONReader.Failure` or `NotOne`.
     package init(json reader: inout JSONReader) throws {

@@ -1,25 +1,25 @@
-/// One chat's stream in this process: what comes next (`LogOrder`), and who has been given what (`LiveWindow`).
+/// One chat's stream in this process: the next messages (`LogOrder`), and the position of each reader (`LiveWindow`).
 struct ChatFeed {
     private(set) var order: LogOrder
     var window: LiveWindow
 
     /// - Parameters:
-    ///   - head: a number below which nothing is on its way: who gives no cursor starts after it.
-    ///   - highest: the highest number that the store has, or that was told of.
+    ///   - head: a number below which no gap may still be filled. Readers without a cursor start after it.
+    ///   - highest: the highest number in the store or from the bus.
     init(head: Int64, highest: Int64, now: Duration, limits: StreamLimits) {
         self.order = LogOrder(after: head, patience: limits.gaps, bounds: limits.ahead)
         self.window = LiveWindow(head: head, limits: limits)
         order.see(highest, now: now)
     }
 
-    /// Messages were told of.
+    /// Takes messages from the bus.
     mutating func receive(_ messages: [Message], now: Duration, isTight: Bool = false) {
         var due: [Message] = []
         for message in messages { due += order.receive(message, now: now) }
         append(due, isBurst: due.count > messages.count, isTight)
     }
 
-    /// The store has that number.
+    /// Takes the store's highest number.
     mutating func see(_ highest: Int64, now: Duration) { order.see(highest, now: now) }
 
     mutating func startWork(now: Duration) -> LogOrder.Work? { order.startWork(now: now) }

@@ -2,19 +2,19 @@ import Metrics
 
 /// One reader of one chat: every message after its cursor, once, in number order.
 package final class ChatSubscription: Sendable {
-    /// What there is for a reader just now.
+    /// What a reader can take now.
     package enum Taken: Sendable {
-        /// - Parameter isLast: whether everything was given with it.
+        /// - Parameter isLast: whether the reader is up to date after it.
         case page(MessagePage, isLast: Bool)
-        /// Everything was given to it.
+        /// The reader is up to date.
         case nothing
-        /// The messages are to be read from the store: `next` does that.
+        /// The next messages must be read from the store: call `next`.
         case behind
-        /// The same for ever.
+        /// The subscription has ended; all later calls answer the same.
         case ended(StreamEnd)
     }
 
-    /// Where it starts: the cursor that was given, or that of the highest number when it joined.
+    /// Where it starts: the given cursor, or the highest number when it joined.
     package let cursor: Cursor
 
     private let id: LiveWindow.ReaderID
@@ -40,10 +40,10 @@ package final class ChatSubscription: Sendable {
         onEnd()
     }
 
-    /// The next messages: at least one, at most 256 or about 1 MiB of them. Waits until there are any, also while the store
-    /// is away. To be called again only when it has returned; what is new meanwhile waits here, up to a bound.
+    /// The next messages: at least one, at most 256 or about 1 MiB of them. Waits until there are any, also during an
+    /// outage of the store. Call it again only after it has returned; new messages are kept meanwhile, up to a bound.
     ///
-    /// - Throws: once it has ended, the same for ever. Cancelling the task ends it.
+    /// - Throws: after the subscription has ended, the same error each time. Cancelling the task ends it.
     package func next() async throws(StreamEnd) -> [Message] {
         let result: Result<[Message], StreamEnd> = await withTaskCancellationHandler {
             do throws(StreamEnd) {
@@ -59,10 +59,10 @@ package final class ChatSubscription: Sendable {
         return messages
     }
 
-    /// As `next`, for who cannot wait. Not to be called while `next` is waited for.
+    /// Like `next`, but without waiting. Do not call it during a call of `next`.
     ///
-    /// - Parameter wake: called once, on any thread, when there is something to take or the subscription has ended. Only when
-    ///   everything was given; it may be called before this returns.
+    /// - Parameter wake: called once, on any thread, when there is something to take or the subscription has ended.
+    ///   Kept only if the reader is up to date; it may be called before this returns.
     package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
         catchUp.release()
         let taken = feed.take(id, orWake: wake)
@@ -70,6 +70,6 @@ package final class ChatSubscription: Sendable {
         return taken
     }
 
-    /// Ends it, as letting go of it does.
+    /// Ends the subscription, as its deinit does.
     package func cancel() { feed.end(id, .cancelled) }
 }

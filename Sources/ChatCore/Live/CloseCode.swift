@@ -1,6 +1,5 @@
-/// Why the server ends a live connection: the code of a WebSocket's close frame (RFC 6455, 7.4.1, and our own from 4000 on),
-/// and by its name the last event of a stream. Part of the contract with clients, as `ChatError.code` is; docs/streams.md
-/// has the table.
+/// Why the server ends a live connection: the code of a WebSocket's close frame (RFC 6455, 7.4.1, and our own from 4000
+/// on). The last event of a stream has its name. Part of the API, like `ChatError.code`; docs/streams.md has the table.
 package enum CloseCode: UInt16, CaseIterable, Sendable {
     case goingAway = 1001
     case protocolError = 1002
@@ -28,8 +27,8 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         }
     }
 
-    /// Whether connecting again, from the last cursor, makes sense. Our own codes say so by their range, also those that a
-    /// client does not know yet.
+    /// Whether a client should reconnect with its last cursor. The range of our own codes tells it, so that clients can
+    /// handle future codes.
     package var mayReconnect: Bool {
         switch self {
         case .goingAway, .timedOut, .overloaded: true

@@ -1,7 +1,7 @@
 import Metrics
 import Synchronization
 
-/// One chat's readers in this process, and what they read: carries out what `ChatFeed` decides.
+/// One chat's readers in this process, and their messages. Acts on the decisions of `ChatFeed`.
 final class Feed: Sendable {
     typealias ReaderID = LiveWindow.ReaderID
 
@@ -10,20 +10,20 @@ final class Feed: Sendable {
     private struct State {
         /// Nil until it is open.
         var feed: ChatFeed?
-        /// The highest number told of before that.
+        /// The highest number from the bus before that.
         var heard: Int64 = 0
-        /// Whether the bus tells of the chat.
+        /// Whether the bus is subscribed to the chat.
         var isHeard = false
         var waiters: [ReaderID: Waiter] = [:]
-        /// Those that are to be resumed when the state is let go of.
+        /// Waiters to call after the lock is released.
         var woken: [Waiter] = []
-        /// Readers that were ended, by whom or what.
+        /// Why each ended reader ended.
         var ends: [ReaderID: StreamEnd] = [:]
-        /// What has ended all readers, and ends all that come.
+        /// Why all readers ended; new ones end likewise.
         var end: StreamEnd?
         var isWorking = false
         var keptBytes = 0
-        /// What a reader was given last, as long as others may still get the same, which they mostly do.
+        /// The last page, and how many readers may still take it: readers of a chat usually take the same pages.
         var page: (shared: MessagePage, left: Int)?
 
         mutating func wakeReaders() {
@@ -38,7 +38,7 @@ final class Feed: Sendable {
             let old = page.flatMap { $0.shared.hasSameNumbers(as: messages) ? $0 : nil }
             let shared = old?.shared ?? MessagePage(messages, onHold: onHold)
             let left = (old?.left ?? feed?.window.readerCount ?? 1) - 1
-            // Not kept for nobody: of many chats with a reader each it would be much.
+            // Dropped after the last reader: pages of many chats with one reader each would take much memory.
             page = left > 0 ? (shared, left) : nil
             return shared
         }
@@ -67,16 +67,17 @@ final class Feed: Sendable {
         set { state.withLock { $0.isHeard = newValue } }
     }
 
-    /// Starts where the store is: below what is on its way. The bus must be heard by now, so that nothing falls in between.
+    /// Starts at the store's highest number, or below the first gap that may still be filled. Subscribe to the bus
+    /// before, so that no message is missed in between.
     ///
-    /// - Throws: what the store does.
+    /// - Throws: the store's errors.
     func open() async throws {
         let tail = try await source.messages.tail(of: chat)
         guard source.epoch() == epoch else { throw ChatError.unavailable(reason: "The database server has changed") }
         var lost = tail.lost(at: source.clock.now(), grace: source.limits.gaps.grace)
         if let numbers = lost {
             let finding = try await source.carryOut(.settle(numbers), for: identity)
-            // A store that cannot be written to: they are tried again, and who comes now starts below them.
+            // The store cannot be written to: settle them later, and start readers below them.
             if case .settled = finding {} else { lost = nil }
         }
         change { state in
@@ -86,7 +87,7 @@ final class Feed: Sendable {
         }
     }
 
-    /// Messages were told of.
+    /// Takes messages from the bus.
     func receive(_ messages: [Message]) {
         change { state in
             if state.feed == nil { state.heard = messages.reduce(state.heard) { max($0, $1.number.rawValue) } }
@@ -94,10 +95,10 @@ final class Feed: Sendable {
         }
     }
 
-    /// The store has that number.
+    /// Takes the store's highest number.
     func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
 
-    /// - Returns: where the reader starts; nil when nobody may start any more.
+    /// - Returns: where the reader starts; nil after the feed has closed.
     func join(_ id: ReaderID, after cursor: Cursor?) -> Cursor? {
         state.withLock { $0.end == nil ? $0.feed?.window.join(id, after: cursor?.number) : nil }.map { Cursor($0) }
     }
@@ -111,7 +112,7 @@ final class Feed: Sendable {
         }
     }
 
-    /// The next messages of a reader; none where it would have to wait for new ones.
+    /// The next messages of a reader; empty if it is up to date.
     private func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
         while true {
             switch take(id) {
@@ -128,13 +129,13 @@ final class Feed: Sendable {
         }
     }
 
-    /// The next messages of a reader, where that needs no waiting.
+    /// The next messages of a reader, without waiting.
     ///
-    /// - Parameter waiter: called once when there is something for the reader, if it is given all that there is.
+    /// - Parameter waiter: kept if the reader is up to date after this; called once when there is something to take.
     func take(_ id: ReaderID, orWake waiter: @escaping Waiter) -> ChatSubscription.Taken {
         var taken = ChatSubscription.Taken.nothing
         var isTooSlow = false
-        // A tenant whose readers have as much as they may reads from the store, when it is its turn.
+        // If the tenant's readers have used up its memory, they read from the store, in turns.
         let hasRoom = source.readerReads.hasRoom(tenant)
         change { state in
             switch state.feed?.window.take(id, isTight: !hasRoom) ?? .gone {
@@ -172,7 +173,7 @@ final class Feed: Sendable {
         state.withLock { $0.ends[id] = nil }
     }
 
-    /// Ends all readers, and those that come.
+    /// Ends all readers, and refuses new ones.
     func close(_ end: StreamEnd) {
         change { state in
             guard state.end == nil else { return }
@@ -192,7 +193,7 @@ final class Feed: Sendable {
         return taken
     }
 
-    /// Waits until there is something for a reader to do.
+    /// Waits until there is something for a reader, or it has ended.
     private func wait(_ id: ReaderID) async {
         await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
             let isOver = state.withLock { state in
@@ -220,8 +221,7 @@ final class Feed: Sendable {
         }
     }
 
-    /// Changes the state, then does what follows from it: readers that have something to do are woken, and work for the
-    /// store is begun.
+    /// Changes the state. Then wakes readers that have something to take, and starts work that needs the store.
     private func change(_ body: (inout State) -> Void) {
         let (woken, needsWorker) = state.withLock { state in
             let head = state.feed?.window.head
@@ -239,12 +239,12 @@ final class Feed: Sendable {
         if needsWorker { Task.detached { await self.work() } }
     }
 
-    /// Asks the store for what is missing, until nothing is.
+    /// Asks the store for missing numbers, until none is missing.
     private func work() async {
         while let step = nextStep() {
             switch step {
             case .sleep(let moment):
-                try? await source.time.sleep(moment)  // Nobody cancels this task.
+                try? await source.time.sleep(moment)  // This task is never cancelled.
             case .work(let work):
                 source.metrics.gaps.increment()
                 do throws(StreamEnd) {
@@ -269,7 +269,7 @@ final class Feed: Sendable {
                 return nil
             }
             if let work = state.feed?.startWork(now: now) { return .work(work) }
-            // Something may make it due earlier.
+            // Not longer: a change may make work due earlier.
             return .sleep(until: min(next, now + .milliseconds(250)))
         }
     }

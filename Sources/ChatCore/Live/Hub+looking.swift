@@ -1,13 +1,14 @@
-/// What the bus may have missed: the store is asked for its highest numbers.
+/// Finds messages that the bus missed: polls the store for the highest number of each chat.
 extension Hub {
-    /// While the bus hears nothing, and for chats that it does not hear.
+    /// The interval while the bus is down, and for chats to which it is not subscribed.
     private static let often = Duration.seconds(1)
-    /// Otherwise, in so many of these: a message that its publisher could not send was missed by nobody's notice.
+    /// After this many intervals all chats are polled: if a publisher fails to send a chat's last message, no gap shows
+    /// the loss.
     private static let seldom = 5
     /// Chats a query.
     private static let chatsAtOnce = 256
 
-    /// Asks now and then, until the task is cancelled.
+    /// Polls until the task is cancelled.
     func keepLooking() async {
         var (rounds, owesAll) = (0, false)
         while !Task.isCancelled {
@@ -20,13 +21,13 @@ extension Hub {
         }
     }
 
-    /// - Returns: whether the store has answered.
+    /// - Returns: whether the store answered all queries.
     @discardableResult
     func lookAtAll() async -> Bool { await look(at: feeds) }
 
     @discardableResult
     private func look(at feeds: [Feed]) async -> Bool {
-        // First to hear, then to look: nothing falls in between.
+        // Subscribe first, then poll, so that no message is missed in between.
         if bus.hearing != .nothing {
             for attempt in feeds.filter({ !$0.isHeard }).compactMap(subscribeAgain) { await attempt.value }
         }
@@ -37,7 +38,7 @@ extension Hub {
                 let highest = try await source.messages.lastNumbers(of: some.map(\.chat))
                 for feed in some { feed.see(highest[feed.chat] ?? 0) }
             } catch {
-                // The store says what is wrong with it.
+                // The store logs its failures.
                 isComplete = false
             }
         }

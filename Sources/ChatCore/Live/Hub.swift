@@ -3,26 +3,27 @@ package import Metrics
 import ServiceLifecycle
 import Synchronization
 
-/// The live readers of this process: every reader of a chat gets every message after its cursor, once, in number order,
-/// however long it was away and whatever happens to the bus.
+/// The live readers of this process. Each reader of a chat gets every message after its cursor, once, in number order,
+/// however long it was disconnected and whatever the bus loses.
 ///
-/// The bus tells of messages that were committed; the database is the truth. A chat has a `Feed` as long as it has
-/// readers. It starts at the store's highest number, and puts what the bus tells of into order (`LogOrder`). What was
-/// not told of is noticed by the next number, or by asking the store for its highest one now and then, and is read. A reader
-/// with an older cursor reads from the store (`CatchUp`) until it has come up to the feed.
+/// The bus publishes committed messages; the database is authoritative. A chat has a `Feed` as long as it has readers.
+/// The feed starts at the store's highest number, and puts the bus' messages in order (`LogOrder`). It notices a lost
+/// message by the gap before the next one, or by polling the store's highest number, and reads it from the store. A
+/// reader with an older cursor reads from the store (`CatchUp`) until it reaches the feed.
 ///
-/// Everything is bounded by `StreamLimits`. When it is shut down all readers end with `.goingAway`.
+/// `StreamLimits` bounds everything. At shutdown all readers end with `.goingAway`.
 package final class Hub: Service {
     private struct Entry {
         let feed: Feed
         let opening: Task<ChatError?, Never>
-        /// Subscriptions, those on their way included.
+        /// Subscriptions, including those that are still opening.
         var claims = 0
     }
 
     private struct State {
         var chats: [Chat.ID: Entry] = [:]
-        /// What the bus was asked last for each chat: one after the other, so that it ends as the last one wants.
+        /// The last request to the bus for each chat. A chat's requests run one after the other, so that the last one
+        /// wins.
         var errands: [Chat.ID: (id: UInt64, task: Task<Void, Never>)] = [:]
         var subscriptions: FairShare<Tenant.ID>
         var lastID: UInt64 = 0
@@ -38,7 +39,7 @@ package final class Hub: Service {
     let bus: any MessageBus
     private let state: Mutex<State>
 
-    /// - Parameter hears: who else is told what the bus tells.
+    /// - Parameter hears: also gets each event of the bus.
     package init(
         backend: Backend, limits: StreamLimits = StreamLimits(), time: Timekeeper = .continuous,
         clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory,
@@ -58,11 +59,12 @@ package final class Hub: Service {
     /// Starts to read a chat.
     ///
     /// - Parameters:
-    ///   - tenant: whose share of the subscriptions it takes.
-    ///   - cursor: where to start, however far back; above the chat's highest number, what is below it is never given.
-    ///     Nil: with the next message.
+    ///   - tenant: the subscription counts against its share.
+    ///   - cursor: where to start, however far back. Messages up to a cursor above the chat's highest number are never
+    ///     delivered. Nil: the next message.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
-    /// - Throws: `.overloaded` at the bound or the tenant's share of it, `.shuttingDown`, `.unavailable` when the store cannot say where the chat is.
+    /// - Throws: `.overloaded` at the limit or the tenant's share of it, `.shuttingDown`, `.unavailable` if the store
+    ///   does not answer.
     package func subscribe(
         to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil
     ) async throws(ChatError) -> ChatSubscription {
@@ -79,7 +81,7 @@ package final class Hub: Service {
         }
     }
 
-    /// Looks after what the bus may miss, until shutdown; then all readers end.
+    /// Polls for messages that the bus missed, until shutdown; then ends all readers.
     package func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
             await cancelWhenGracefulShutdown { await self.keepLooking() }
@@ -102,9 +104,9 @@ package final class Hub: Service {
     /// The chats that have readers.
     var feeds: [Feed] { state.withLock { $0.chats.values.map(\.feed) } }
 
-    /// Asks the bus for a chat's messages again.
+    /// Subscribes to a chat's messages on the bus again.
     ///
-    /// - Returns: what ends when it is known whether they are heard.
+    /// - Returns: ends when the bus has answered; nil if the feed has no readers any more.
     func subscribeAgain(_ feed: Feed) -> Task<Void, Never>? {
         state.withLock { state in
             guard state.chats[feed.chat]?.feed === feed else { return nil }
@@ -112,8 +114,8 @@ package final class Hub: Service {
         }
     }
 
-    /// Ends the readers whose chats' ids were looked up when another server was in use, which may have had other rows:
-    /// they come back, and are looked up anew.
+    /// Ends readers whose chat's id was looked up on another database server, where it may mean another chat. They
+    /// reconnect, and look it up again.
     func endOldEpochs() {
         let now = source.epoch()
         for feed in feeds where feed.epoch != now { retire(feed) }
@@ -189,7 +191,7 @@ package final class Hub: Service {
         }
     }
 
-    /// Asks the bus for something when it has answered what it was asked before about that chat.
+    /// Sends a request to the bus after the chat's previous request has ended.
     private func send(
         _ state: inout State, for chat: Chat.ID, _ errand: @escaping @Sendable () async -> Void
     ) -> Task<Void, Never> {

@@ -1,10 +1,10 @@
 import DequeModule
 
-/// The newest messages of one chat, and how far each of its readers has come.
+/// The newest messages of one chat, and the position of each of its readers.
 ///
-/// Readers share the messages: a reader is a position, and what is kept is what the slowest live one has yet to take, up to
-/// a bound. One that falls out of it is a slow consumer. One that starts below it reads from the store until it has come
-/// up to it. As everything goes by numbers, neither can miss or repeat one at the seam.
+/// Readers share the messages: a reader is a position. The window keeps the messages that the slowest live reader has
+/// not taken, up to a bound. A reader that falls out of it is a slow consumer. A reader that starts below it reads from
+/// the store until it reaches the window. All positions are numbers, so no message is missed or repeated in between.
 struct LiveWindow {
     typealias ReaderID = UInt64
 
@@ -12,7 +12,7 @@ struct LiveWindow {
         case messages([Message])
         /// There is nothing new.
         case nothing
-        /// The reader must read from the store what comes after its position, up to `goal` at least; `move` must follow.
+        /// The reader must read from the store, after this position and at least up to `goal`, and then call `move`.
         case behind(Int64, goal: Int64)
         case tooSlow
         /// There is no such reader.
@@ -20,25 +20,25 @@ struct LiveWindow {
     }
 
     private struct Reader {
-        /// The last number it was given, or need not be given.
+        /// It has taken the messages up to this number, or does not need them.
         var position: Int64
-        /// Whether it lives on what is kept here.
+        /// Whether it reads from the window.
         var isLive: Bool
-        /// While it reads from the store: where the head was when it began. Kept from there on, so that it can join.
+        /// While it reads from the store: the head when it began. The window keeps later messages, so that it can join.
         var goal: Int64?
 
-        /// Messages up to there are of no more use to it.
+        /// It does not need messages up to this number.
         var used: Int64 { isLive ? position : goal ?? .max }
     }
 
     private let limits: StreamLimits
     private var readers: [ReaderID: Reader] = [:]
-    /// Those above `floor`, up to `head`.
+    /// The messages above `floor`, up to `head`.
     private var messages = Deque<Message>()
     private(set) var bytes = 0
     private(set) var floor: Int64
     private(set) var head: Int64
-    /// When to look next what is of no more use.
+    /// The size at which to trim next.
     private var trimAt: StreamLimits.Size
 
     init(head: Int64, limits: StreamLimits) {
@@ -51,13 +51,13 @@ struct LiveWindow {
     var count: Int { messages.count }
     var readerCount: Int { readers.count }
 
-    /// Takes in what comes next, and moves the head.
+    /// Appends the next messages, and moves the head.
     ///
     /// - Parameters:
-    ///   - isBurst: whether it had to wait and comes at once, which no reader can be expected to keep up with: one that
-    ///     cannot is not too slow, but reads from the store.
-    ///   - isTight: whether to keep no more than the small window, as others need the memory: who falls out of that is
-    ///     not too slow either.
+    ///   - isBurst: whether the messages had to wait and arrive together. A reader that falls out of the window then is
+    ///     not a slow consumer, but reads from the store.
+    ///   - isTight: whether to keep only the small window, because memory is short. A reader that falls out of it is
+    ///     not a slow consumer either.
     mutating func append(_ new: [Message], head: Int64, isBurst: Bool = false, isTight: Bool = false) {
         let headBefore = self.head
         assert(head >= headBefore, "The head never falls")
@@ -70,7 +70,7 @@ struct LiveWindow {
         let bound = isTight ? limits.smallWindow : limits.window
         while messages.count > bound.messages || bytes > bound.bytes { dropFirst() }
         guard floor > headBefore || isBurst || isTight else { return }
-        // Nor who had everything: what has come at once is more than is kept.
+        // An up-to-date reader is not slow either: this one append was larger than the window.
         for (id, reader) in readers where reader.position < floor {
             if isBurst || isTight || reader.position >= headBefore { readers[id]?.isLive = false }
         }
@@ -84,7 +84,7 @@ struct LiveWindow {
         return position
     }
 
-    /// - Returns: whether it was there.
+    /// - Returns: whether the reader existed.
     @discardableResult
     mutating func leave(_ id: ReaderID) -> Bool {
         guard readers.removeValue(forKey: id) != nil else { return false }
@@ -92,13 +92,13 @@ struct LiveWindow {
         return true
     }
 
-    /// - Returns: who was there.
+    /// - Returns: the readers.
     mutating func leaveAll() -> [ReaderID] {
         defer { readers = [:] }
         return Array(readers.keys)
     }
 
-    /// Whether there is something for a reader to do other than wait.
+    /// Whether a reader has something to take, or has ended.
     func hasNews(for id: ReaderID) -> Bool {
         guard let position = readers[id]?.position else { return true }
         return position < head
@@ -106,7 +106,7 @@ struct LiveWindow {
 
     /// The next messages of a reader, if any.
     ///
-    /// - Parameter isTight: whether it must read from the store what there is, as its tenant's readers have enough.
+    /// - Parameter isTight: whether it must read from the store, because its tenant's memory is used up.
     mutating func take(_ id: ReaderID, isTight: Bool = false) -> Taken {
         guard var reader = readers[id] else { return .gone }
         if isTight, reader.position >= floor, reader.position < head {
@@ -121,14 +121,15 @@ struct LiveWindow {
         }
         let page = nextPage(after: reader.position)
         reader.isLive = true
-        // With no message up to the head, what lies between is void.
+        // Numbers up to the head without a message are void.
         reader.position = page.last?.number.rawValue ?? max(reader.position, head)
         readers[id] = reader
         trimIfFew()
         return page.isEmpty ? .nothing : .messages(page)
     }
 
-    /// A reader has read from the store up to there. It lives on the window from now on if it has come up to it.
+    /// A reader has read from the store up to `position`. If it has reached the window, it reads from there from now
+    /// on.
     mutating func move(_ id: ReaderID, to position: Int64) {
         assert(position >= readers[id]?.position ?? position, "A reader never goes back")
         readers[id]?.position = position
@@ -157,7 +158,7 @@ struct LiveWindow {
         return page
     }
 
-    /// Drops what no reader has use for. It looks at all of them: where they are many it waits until there is as much again.
+    /// Drops messages that no reader needs. As it visits all readers, it runs again only after the window has doubled.
     private mutating func trim() {
         let used = readers.values.lazy.map(\.used).min() ?? .max
         while let first = messages.first, first.number.rawValue <= used { dropFirst() }

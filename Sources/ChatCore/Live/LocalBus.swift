@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The bus within one process. Telling of a message costs a look-up where nobody reads its chat.
+/// The bus within one process. Publishing a message of a chat without readers costs one look-up.
 package final class LocalBus: MessageBus {
     private struct State {
         var listener: @Sendable (BusEvent) -> Void = { _ in }
@@ -24,13 +24,13 @@ package final class LocalBus: MessageBus {
 
     package func unsubscribe(from chat: Chat.ID) async { state.withLock { _ = $0.chats.remove(chat) } }
 
-    /// Tells of what was stored of a batch, before it returns.
+    /// Publishes the stored messages of a batch before it returns.
     package func publish(_ batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]) {
         let chats = state.withLock(\.chats)
         if !chats.isEmpty { publish(batch.stored(results, in: chats.contains)) }
     }
 
-    /// Tells of messages that were stored, before it returns.
+    /// Publishes stored messages before it returns.
     package func publish(_ stored: [Chat.ID: [Message]]) {
         let (listener, chats) = state.withLock { ($0.listener, $0.chats) }
         if chats.isEmpty { return }
@@ -39,13 +39,13 @@ package final class LocalBus: MessageBus {
 
     package func revoke(_ principal: Principal) { tell(.revoked(principal)) }
 
-    /// Passes on what another bus has heard.
+    /// Forwards an event of another bus.
     package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
 }
 
 extension [ChatChange] {
-    /// The messages of a batch that were stored, by chat, in number order. An earlier request's, which a retry
-    /// found again, were told of then.
+    /// The stored messages of a batch, by chat, in number order. Replays are left out: they were published when first
+    /// stored.
     package func stored(
         _ results: [Result<ChatChange.Outcome, ChatError>], in isWanted: (Chat.ID) -> Bool = { _ in true }
     ) -> [Chat.ID: [Message]] {

@@ -1,18 +1,18 @@
 import DequeModule
 package import NIOCore
 
-/// What one reader of one subscription does next, without a socket and without a store. `EventStreamHandler` and
-/// `SocketReader` carry it out.
+/// The state machine of one reader, without a socket or a store. `EventStreamHandler` and `SocketReader` act on its
+/// decisions.
 ///
-/// A page is taken when the client has read the last one, so that a reader has one page in hand however slow its client
-/// is. What must come from the store is read when it is the reader's turn, which lasts until all of it is written.
+/// It takes a page after the previous one is written, so that a reader holds one page however slow its client is. It
+/// reads from the store when it has a turn, and keeps the turn until the page is written.
 package struct ReaderPump {
     package enum Event: Sendable {
-        /// The client takes more.
+        /// The socket is writable.
         case demand
         /// `take` gave these pieces of a page, which it may share with others.
         case page([ByteBuffer], of: MessagePage, isLast: Bool)
-        /// `take` gave nothing: it will wake us.
+        /// `take` gave nothing: `wake` follows.
         case nothing
         /// `take` says that the store must be read.
         case behind
@@ -20,24 +20,24 @@ package struct ReaderPump {
         case turn
         /// These pieces were read from the store.
         case read([ByteBuffer])
-        /// There is something to take.
+        /// There is something to take, after `nothing` or a last page.
         case wake
-        /// The client wants no more; what is on its way is waited for.
+        /// The client has unsubscribed. A pending turn or read is awaited.
         case cancel
         case end(StreamEnd)
     }
 
     package enum Action: Sendable {
         case write(ByteBuffer)
-        /// Call `ChatSubscription.take`, and tell what it gave.
+        /// Call `ChatSubscription.take`, and pass on its result.
         case take
         /// Wait for a turn to read from the store.
         case queue
-        /// Call `ChatSubscription.read`, and tell what it gave.
+        /// Call `ChatSubscription.read`, and pass on its result.
         case read
-        /// Tell as soon as the client takes more.
+        /// Send `demand` as soon as the socket is writable.
         case deliver
-        /// It has ended.
+        /// The reader has ended.
         case finish(StreamEnd)
         case wait
     }
@@ -47,13 +47,14 @@ package struct ReaderPump {
         case ready
         /// `take` was called.
         case asked
-        /// Everything was given to it.
+        /// It is up to date.
         case waiting
         case behind
         case reading
-        /// The rest of what was given to it. Nothing of what is written is kept but the page, which others may share.
+        /// The remaining pieces of a page. Written pieces are released; the page is kept, because other readers may
+        /// share it.
         case writing(Deque<ByteBuffer>, from: Source)
-        /// Nobody wants what was asked for last.
+        /// The reader was cancelled, and waits for the end of a pending turn or read.
         case leaving(inTurn: Bool)
         case ended
     }
@@ -67,7 +68,7 @@ package struct ReaderPump {
 
     package init() {}
 
-    /// Whether it reads from the store, or has yet to write what it read.
+    /// Whether it reads from the store, or writes what it has read.
     package var hasTurn: Bool {
         switch state {
         case .reading, .writing(_, from: .store), .leaving(inTurn: true): true
@@ -98,7 +99,7 @@ package struct ReaderPump {
         case (.waiting, .wake): return become(.ready, .deliver)
         case (.writing(let pieces, .feed(let page, _)), .wake):
             return become(.writing(pieces, from: .feed(page, isLast: false)), .wait)
-        // `take` finds out.
+        // No need: `take` follows anyway.
         case (.ready, .wake), (.asked, .wake), (.behind, .wake), (.reading, .wake), (.writing, .wake),
             (.leaving, .wake):
             return .wait
@@ -109,7 +110,7 @@ package struct ReaderPump {
         case (.leaving(inTurn: false), .turn), (.leaving(inTurn: true), .read): return finish(.cancelled)
         case (.ready, .cancel), (.asked, .cancel), (.waiting, .cancel), (.writing, .cancel): return finish(.cancelled)
 
-        // Nobody has asked for that. It must not be lost: the client comes back, and goes on from its cursor.
+        // An unexpected result. To lose no message, end the reader: the client reconnects with its cursor.
         case (_, .page), (_, .nothing), (_, .behind), (_, .turn), (_, .read): return finish(.goingAway)
         }
     }
@@ -125,7 +126,7 @@ package struct ReaderPump {
 extension ChatSubscription {
     /// `take`, for a pump.
     ///
-    /// - Parameter pieces: what is written of a page.
+    /// - Parameter pieces: encodes a page.
     package func take(
         as pieces: (MessagePage) -> [ByteBuffer], orWake wake: @escaping @Sendable () -> Void
     ) -> ReaderPump.Event {

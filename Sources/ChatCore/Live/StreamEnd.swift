@@ -1,17 +1,17 @@
 /// Why a subscription has ended.
 package enum StreamEnd: Error, Equatable, Sendable {
-    /// The reader was too far behind what is new. It goes on from its cursor when it comes back.
+    /// The reader fell too far behind. It can reconnect and resume from its cursor.
     case slowConsumer
-    /// The process is going away.
+    /// The process is shutting down, or the reader must look up its chat again.
     case goingAway
-    /// The chat is gone.
+    /// The chat no longer exists.
     case notFound
-    /// Who reads may not do so any more.
+    /// The reader's token was revoked.
     case revoked
-    /// By the reader itself.
+    /// The reader left.
     case cancelled
 
-    /// What the client is told; nil when it was the client that left.
+    /// The code for the client; nil if the client left.
     package var closeCode: CloseCode? {
         switch self {
         case .slowConsumer: .slowConsumer
@@ -22,6 +22,6 @@ package enum StreamEnd: Error, Equatable, Sendable {
         }
     }
 
-    /// As metrics name it.
+    /// The label in metrics.
     package var name: String { closeCode?.name ?? "cancelled" }
 }

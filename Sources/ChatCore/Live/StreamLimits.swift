@@ -2,20 +2,20 @@
 package struct StreamLimits: Sendable {
     /// Subscriptions at the same time, shared by the tenants (`FairShare`).
     package var subscriptions = 65_536
-    /// How far a live reader may be behind: the newest messages of a chat that are kept for its readers, which share them.
+    /// How far a live reader may fall behind: the newest messages of a chat, which its readers share.
     package var window = Size(messages: 1024, bytes: 2 << 20)
-    /// Less of them is not worth dropping; what is kept of each chat once all together are at `windowsBytes`.
+    /// A smaller window is not trimmed. Also the limit of each window once all together exceed `windowsBytes`.
     package var smallWindow = Size(messages: 64, bytes: 64 << 10)
-    /// Of all chats together.
+    /// Of the windows of all chats.
     package var windowsBytes = 256 << 20
-    /// Messages of a chat that wait for lower numbers. Past it they are read from the store when it is their turn.
+    /// Messages of a chat that wait for lower numbers. Past it they are dropped, and read from the store later.
     package var ahead = Size(messages: 1024, bytes: 2 << 20)
-    /// What a reader is given at a time.
+    /// The size of a page.
     package var page = Size(messages: 256, bytes: Page.defaultBytes)
-    /// Of the pages that readers were given and have not written out, as they are written, of all readers together, shared
-    /// by the tenants (`ReadLine`).
+    /// Encoded bytes of the pages that readers have taken and not written, of all readers; shared by the tenants
+    /// (`ReadLine`).
     package var pagesBytes = 256 << 20
-    /// Reads at the same time for readers that catch up, and as many for chats that have missed something.
+    /// Concurrent reads from the store for readers that catch up, and as many for chats with gaps.
     package var reads = 4
     package var gaps = GapPatience()
 
@@ -23,7 +23,7 @@ package struct StreamLimits: Sendable {
 
     package struct Size: Sendable {
         package var messages: Int
-        /// Of the messages' bodies, and a little for each message itself.
+        /// Bytes of the messages' bodies, and a little for each message itself.
         package var bytes: Int
 
         package init(messages: Int, bytes: Int) {
@@ -33,18 +33,18 @@ package struct StreamLimits: Sendable {
     }
 }
 
-/// How long a number may be missing below one that is there.
+/// How long a gap may stay open.
 package struct GapPatience: Sendable {
-    /// After that the store is asked: a message that was merely told of late has come by then.
+    /// After this time the store is asked: a message that was only delayed on the bus has arrived by then.
     package var look = Duration.milliseconds(50)
-    /// After that it is made sure of: its writer is dead, or takes another number.
+    /// After this time the number is settled: its writer is dead, or takes another number.
     package var grace = Duration.seconds(2)
 }
 
 extension Message {
-    /// What it weighs against a bound.
+    /// Its bytes in memory, estimated, for the bounds.
     var weight: Int { body.utf8.count + 64 }
 
-    /// What it takes to write it out. Looks at every byte.
+    /// Its encoded bytes, estimated. Scans the whole body.
     var writtenBytes: Int { body.lengthInJSON + 160 }
 }

@@ -1,17 +1,17 @@
 import Metrics
 
-/// What the hub tells about itself.
+/// The hub's metrics.
 struct StreamMetrics: Sendable {
     let subscriptions: Meter
     /// Chats that have readers.
     let chats: Meter
-    /// Messages handed to readers, once for each of them.
+    /// Messages delivered, counted once for each reader.
     let delivered: Counter
-    /// Reads for what was not told of in time.
+    /// Reads from the store to fill gaps.
     let gaps: Counter
     /// Missing numbers that were settled: found, or made void.
     let settled: Counter
-    /// Bytes that readers have in hand.
+    /// Bytes of the pages that readers hold.
     let held: Meter
     private let ends: [StreamEnd: Counter]
 

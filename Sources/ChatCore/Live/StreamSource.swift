@@ -2,7 +2,7 @@ import Logging
 import Metrics
 import Synchronization
 
-/// What the hub's parts share: the store, the time, the bounds.
+/// The hub's shared dependencies: the store, the clocks, the limits.
 final class StreamSource: Sendable {
     let messages: any MessageStore
     let log: any ChatLog
@@ -12,10 +12,10 @@ final class StreamSource: Sendable {
     let time: Timekeeper
     let clock: WallClock
     let metrics: StreamMetrics
-    /// Where chats that have missed something wait for a read, and readers that catch up: neither holds up the other.
+    /// Gates for chats with gaps and for readers that catch up; separate, so that neither delays the other.
     let chatReads: ReadGate
     let readerReads: ReadGate
-    /// The weight of the messages kept for readers.
+    /// Bytes of all windows.
     private let kept = Atomic(0)
     private let logger: Logger
 
@@ -39,20 +39,20 @@ final class StreamSource: Sendable {
 
     func keep(_ bytes: Int) { if bytes != 0 { kept.add(bytes, ordering: .relaxed) } }
 
-    /// Asks the store for a chat that has missed something, when it is the tenant's turn.
+    /// Does the work for a chat with a gap, when it is the tenant's turn.
     ///
-    /// - Returns: `.failure` when it never will be.
-    /// - Throws: as the other one.
+    /// - Returns: `.failure` if the turn never comes.
+    /// - Throws: like `carryOut` with a limit.
     func carryOut(_ work: LogOrder.Work, for chat: ReadChat) async throws(StreamEnd) -> LogOrder.Finding {
         guard let pass = await chatReads.enter(chat.tenant) else { return .failure }
         defer { chatReads.leave(pass) }
         return try await carryOut(work, for: chat, limit: limits.page)
     }
 
-    /// Asks the store.
+    /// Reads from the store, or settles numbers in it.
     ///
-    /// - Parameter limit: of what is read.
-    /// - Throws: `.notFound` for a chat that is gone; `.goingAway` when the chat's id may mean another one by now.
+    /// - Parameter limit: of a read.
+    /// - Throws: `.notFound` if the chat no longer exists; `.goingAway` if its id may mean another chat by now.
     func carryOut(
         _ work: LogOrder.Work, for chat: ReadChat, limit: StreamLimits.Size
     ) async throws(StreamEnd) -> LogOrder.Finding {
@@ -76,13 +76,13 @@ final class StreamSource: Sendable {
         } catch let end as StreamEnd {
             throw end
         } catch {
-            // It is tried again for as long as there are readers; the store says what is wrong with it.
+            // Retried as long as there are readers; the store logs its failures.
             return .failure
         }
     }
 }
 
-/// A chat, as it is read for its readers.
+/// A chat that has readers.
 struct ReadChat: Sendable {
     let id: Chat.ID
     let tenant: Tenant.ID

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// One reader's way from its cursor up to where its chat's feed is: from the store, a page each time the reader asks, so
-/// that it holds no more than a page however long the way is.
+/// Reads from the store for one reader, from its cursor until it reaches its chat's feed: one page each time the reader
+/// asks, so that it holds one page however long the log is.
 final class CatchUp: Sendable {
     private let chat: ReadChat
     private let source: StreamSource
@@ -17,14 +17,14 @@ final class CatchUp: Sendable {
 
     deinit { release() }
 
-    /// The last page is in hand no more.
+    /// The reader no longer holds the last page.
     func release() {
         if inHand.load(ordering: .relaxed) != 0 {
             source.readerReads.giveBack(inHand.exchange(0, ordering: .relaxed), of: chat.tenant)
         }
     }
 
-    /// The reader was given these elsewhere.
+    /// The reader holds these messages, which it took from the feed.
     func hold(_ messages: [Message]) {
         release()
         let bytes = messages.reduce(0) { $0 + $1.writtenBytes }
@@ -32,16 +32,16 @@ final class CatchUp: Sendable {
         inHand.store(bytes, ordering: .relaxed)
     }
 
-    /// The last number it has come up to.
+    /// The last number that was read, or is void.
     var position: Int64 { order.withLock(\.head) }
 
-    /// The next messages; none when there are none up to `goal`, or when it was told to end.
+    /// The next messages; empty if there are none up to `goal`, or after `goesOn` returned false.
     ///
     /// - Parameters:
-    ///   - start: where the reader is: where the last page ended, unless it has lived on its feed since.
-    ///   - goal: a number that the chat is known to have reached.
-    ///   - goesOn: asked now and then.
-    /// - Throws: `.notFound` for a chat that is gone.
+    ///   - start: the reader's position: the end of the last page, unless it has read from its feed since.
+    ///   - goal: a number that the chat has reached.
+    ///   - goesOn: checked at least every 250 ms while waiting.
+    /// - Throws: `.notFound` if the chat no longer exists.
     func nextPage(
         after start: Int64, upTo goal: Int64, while goesOn: () -> Bool
     ) async throws(StreamEnd) -> [Message] {
@@ -54,7 +54,7 @@ final class CatchUp: Sendable {
             let now = source.time.now()
             guard let next = order.withLock(\.nextWork) else { return [] }
             if next > now {
-                // Cut short by a cancellation, which is asked about above.
+                // A cancellation cuts it short, and `goesOn` returns false.
                 try? await source.time.sleep(min(next, now + .milliseconds(250)))
                 continue
             }
@@ -66,13 +66,13 @@ final class CatchUp: Sendable {
         return []
     }
 
-    /// - Returns: the messages whose turn it is now.
+    /// - Returns: the messages that are next.
     private func read(_ work: LogOrder.Work) async throws(StreamEnd) -> [Message] {
         let pass = await source.readerReads.enter(chat.tenant)
         var bytes = 0
         defer { if let pass { source.readerReads.leave(pass, keeping: bytes) } }
         var finding = LogOrder.Finding.failure
-        // Its turn may have come as its reader left.
+        // The reader may have left when its turn came.
         if let pass, !Task.isCancelled { finding = try await source.carryOut(work, for: chat, limit: pass.size) }
         let messages = order.withLock {
             $0.finish(finding, now: source.time.now(), clock: source.clock.now())
@@ -84,7 +84,8 @@ final class CatchUp: Sendable {
 }
 
 extension LogOrder {
-    /// Of messages that nothing tells of: the first read is due at once, and what lies beyond a gap is read again.
+    /// For messages that the bus does not publish: the first read is due at once, and messages above a gap are read
+    /// again.
     static func ofOldMessages(after number: Int64, limits: StreamLimits) -> LogOrder {
         var patience = limits.gaps
         patience.look = .zero

@@ -1,9 +1,9 @@
-/// How far a reader of a chat has come: it has every message up to `number`, and every change up to `revision` to those.
+/// A reader's position in a chat: it has every message up to `number`, and every change to them up to `revision`.
 ///
-/// Clients keep it as text that means nothing to them: `43`, `43.17`, or `e2.43.17` in a later epoch. An epoch or a revision
-/// of 0 is left out. Today's stores have no others, so their cursors are plain numbers.
+/// Clients keep it as opaque text: `43`, `43.17`, or `e2.43.17` in a later epoch. An epoch or a revision of 0 is left
+/// out. Today's stores have no others, so their cursors are plain numbers.
 package struct Cursor: Hashable, Sendable, CustomStringConvertible {
-    /// How often the store was taken back to where it gives numbers a second time.
+    /// How often the store was restored to an earlier state, so that it gives numbers a second time.
     package let epoch: Int64
     /// 0 before the first message.
     package let number: Int64
@@ -15,10 +15,10 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         self.revision = revision
     }
 
-    /// Of a reader that was given this message last.
+    /// The cursor after this message.
     package init(_ message: Message) { self.init(message.number.rawValue) }
 
-    /// - Returns: nil for a text that is none. A number alone may have zeros in front, as it always might.
+    /// - Returns: nil if the text is not a cursor. A plain number may have leading zeros.
     package init?(_ text: Substring) {
         let dot = UInt8(ascii: ".")
         var (rest, epoch, revision) = (text.utf8, Int64(0), Int64(0))
@@ -36,11 +36,11 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         self.init(number, revision: revision, epoch: epoch)
     }
 
-    /// What a client gives as a cursor.
+    /// Reads a client's cursor.
     ///
     /// - Parameters:
-    ///   - name: of the parameter, to begin a sentence with.
-    ///   - errors: a sentence is added when it is none, or none of this server's.
+    ///   - name: of the parameter, capitalised, to begin a sentence.
+    ///   - errors: gets a sentence if the text is not a cursor, or not one of this server.
     package static func read(_ text: String?, _ name: String, _ errors: inout [String]) -> Cursor? {
         guard let cursor = text.flatMap({ Cursor($0[...]) }) else {
             errors.append("\(name) must be a number from 0 to \(Int64.max)")
@@ -57,7 +57,7 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         (epoch == 0 ? "" : "e\(epoch).") + "\(number)" + (revision == 0 ? "" : ".\(revision)")
     }
 
-    /// From 1, with no zero in front.
+    /// A number from 1, without leading zeros.
     private static func part(_ digits: Substring.UTF8View) -> Int64? {
         digits.first == UInt8(ascii: "0") ? nil : Int64(digits: Substring(digits))
     }

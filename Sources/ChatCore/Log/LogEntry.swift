@@ -1,11 +1,11 @@
-/// One row of a chat's log, or many void ones side by side.
+/// One row of a chat's log, or a run of void rows.
 package struct LogEntry: Equatable, Sendable {
     package let number: Message.Number
-    /// Of the last row: `number`, but for void rows side by side.
+    /// The last row of a run; else `number`.
     package let last: Message.Number
-    /// Nil when the number is void: it never had a message and never will.
+    /// Nil if the number is void: it never had a message and never will.
     package let message: Message?
-    /// When the row was stored, by the clock of who stored it.
+    /// When the row was stored, by its writer's clock.
     package let createdAt: Timestamp
 
     package init(number: Message.Number, message: Message?, createdAt: Timestamp) {
@@ -19,7 +19,7 @@ package struct LogEntry: Equatable, Sendable {
         self.init(number: message.number, message: message, createdAt: message.createdAt)
     }
 
-    /// Many void rows, of whatever age.
+    /// A run of void rows; their time does not matter.
     package init(voids: ClosedRange<Int64>) {
         self.number = Message.Number(voids.lowerBound)
         self.last = Message.Number(voids.upperBound)

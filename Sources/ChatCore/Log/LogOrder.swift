@@ -1,76 +1,76 @@
 import DequeModule
 
-/// Puts one chat's messages in number order, whatever order they are told of in, and says what must be asked of the store
-/// for that. It decides; `Feed` and `CatchUp` act.
+/// Puts one chat's messages in number order, and decides what must be read from the store for that. `Feed` and
+/// `CatchUp` act on its decisions.
 ///
-/// In a cluster a number may be committed after a higher one, late, or never: its writer died. So a number that is missing
-/// below one that is there is first waited for, then looked for in the store, and after a grace period made sure of: the
-/// store gives its message, or makes it void for ever. No number is gone past before one of the three has happened, and
-/// none is given twice, because all that is let through is the next one.
+/// In a cluster a number may be committed after a higher one, late, or never, if its writer died. A gap is first waited
+/// for, then looked up in the store, and after a grace period settled: the store has its message by then, or makes the
+/// number void for ever. The order passes no number before one of these has happened, and passes none twice, because it
+/// passes only the number after the head.
 struct LogOrder {
     enum Work: Equatable {
         /// Read the rows after that number.
         case read(after: Int64)
-        /// Make sure of these numbers.
+        /// Settle these numbers: each gets its message or becomes void.
         case settle(ClosedRange<Int64>)
     }
 
-    /// What came of it.
+    /// The result of the work.
     enum Finding {
-        /// The rows after the number that was asked for, in order, none left out between them.
+        /// The rows after the requested number, in order, without omissions.
         case rows([LogEntry])
-        /// All of the numbers have their rows now.
+        /// All of the numbers have rows now.
         case settled
-        /// The store could not do it.
+        /// The store failed.
         case failure
     }
 
-    /// Since when it is known that the numbers up to there are all given out.
+    /// When it became known that all numbers up to `highest` are taken.
     private struct Sighting {
         let highest: Int64
         let since: Duration
     }
 
-    /// Numbers that are made sure of at once.
+    /// Numbers that are settled at once.
     private static let settledAtOnce: Int64 = 4096
-    /// Between two questions to the store about the same number: doubled each time.
+    /// Between two reads of the store for the same number; doubled each time.
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(1)
     private static let maxSightings = 512
-    /// How many numbers of a hole wider than `LogTail.Hole.widest` are made void before the rest is gone past. Whoever has
-    /// a number in hand took it within a few thousand of the highest of its time, so nobody has one of those beyond.
+    /// How many numbers of a hole wider than `LogTail.Hole.widest` are made void before the rest is skipped. A writer
+    /// takes numbers within a few thousand of the highest one, so no writer holds a number beyond.
     static let settledOfWidest: Int64 = 65_536
 
     let patience: GapPatience
     private let bounds: StreamLimits.Size
-    /// Everything up to it has been let through, or is void, or was before the start.
+    /// All numbers up to it were passed, are void, or precede the start.
     private(set) var head: Int64
-    /// How many numbers up to it are void, side by side.
+    /// The length of the run of void numbers that ends at the head.
     private var voids: Int64 = 0
-    /// What came before its turn; nil for a void number.
+    /// Messages that arrived early, by number; nil for a void number.
     private var ahead: [Int64: Message?] = [:]
     private var aheadBytes = 0
-    /// Rising; only those above the head.
+    /// In rising order; only those above the head.
     private var sightings = Deque<Sighting>()
     private var isAtWork = false
     private var notBefore = Duration.zero
     private var pause = shortestPause
     private var lost: ClosedRange<Int64>?
 
-    /// - Parameter bounds: of what came before its turn; what is forgotten for their sake is read again.
+    /// - Parameter bounds: of early messages; past them these are dropped, and read again later.
     init(after head: Int64, patience: GapPatience, bounds: StreamLimits.Size) {
         self.head = head
         self.patience = patience
         self.bounds = bounds
     }
 
-    /// Whether something is known to be above the head.
+    /// Whether a number above the head is known.
     var isBehind: Bool { !sightings.isEmpty }
     var aheadCount: Int { ahead.count }
 
-    /// A message was told of.
+    /// Takes a message from the bus.
     ///
-    /// - Returns: the messages whose turn it is now, in order.
+    /// - Returns: the messages that are next, in order.
     mutating func receive(_ message: Message, now: Duration) -> [Message] {
         var due: [Message] = []
         take(LogEntry(message), now: now, into: &due)
@@ -78,7 +78,7 @@ struct LogOrder {
         return due
     }
 
-    /// The store is known to have that number.
+    /// Takes the store's highest number.
     mutating func see(_ highest: Int64, now: Duration) {
         guard highest > sightings.last?.highest ?? head else { return }
         if let last = sightings.last, now - last.since < .milliseconds(10) {
@@ -86,31 +86,31 @@ struct LogOrder {
         } else if sightings.count < Self.maxSightings {
             sightings.append(Sighting(highest: highest, since: now))
         } else {
-            // Rather waited for too long than given up too soon.
+            // When in doubt, wait longer.
             sightings[sightings.count - 1] = Sighting(highest: highest, since: now)
         }
     }
 
-    /// The moment when there is work for the store; nil while there is none, or some is being done.
+    /// When the next work is due; nil if there is none, or while some is running.
     var nextWork: Duration? {
         guard !isAtWork, let first = sightings.first else { return nil }
         return max(first.since + patience.look, notBefore)
     }
 
-    /// The work that is due. One at a time: `finish` must follow.
+    /// The work that is due. One at a time: the caller must call `finish`.
     mutating func startWork(now: Duration) -> Work? {
         guard let nextWork, nextWork <= now else { return nil }
         isAtWork = true
         defer { lost = nil }
-        // What was lost may have come meanwhile.
+        // Some lost numbers may have arrived meanwhile.
         if let lost, lost.upperBound > head { return .settle(max(lost.lowerBound, head + 1)...lost.upperBound) }
         return .read(after: head)
     }
 
-    /// Takes in what came of the work.
+    /// Takes the result of the work.
     ///
     /// - Parameter clock: the time of day.
-    /// - Returns: the messages whose turn it is now, in order.
+    /// - Returns: the messages that are next, in order.
     mutating func finish(_ finding: Finding, now: Duration, clock: Timestamp) -> [Message] {
         isAtWork = false
         defer { assert(isSound) }
@@ -129,7 +129,7 @@ struct LogOrder {
         for row in rows { take(row, now: now, into: &due) }
         guard let first = sightings.first else { return due }
         if let next = rows.first(where: { $0.number.rawValue > head }) {
-            // The next number has no row, though a higher one has.
+            // The next number has no row, but a higher one has.
             let isOld = next.createdAt.adding(patience.grace) <= clock
             let end = min(next.number.rawValue, ahead.keys.min() ?? .max)
             if isOld, end - head > LogTail.Hole.widest, voids >= Self.settledOfWidest {
@@ -143,10 +143,10 @@ struct LogOrder {
                 notBefore = min(notBefore, max(now, first.since + patience.grace))
             }
         } else if rows.isEmpty {
-            // The store does not show what was told of: it is a copy that is behind.
+            // The store lacks a message that the bus published: it is a replica that lags.
             rest(now: now, atMost: Self.longestPause)
         } else {
-            // There was more than a page.
+            // There are more rows than one page.
             notBefore = now
         }
         return due
@@ -171,7 +171,7 @@ struct LogOrder {
             advance(over: next, into: &due)
         }
         while let first = sightings.first, first.highest <= head { sightings.removeFirst() }
-        // Another number is missing now, if any.
+        // The head has moved: a gap that remains is a new one.
         notBefore = .zero
         pause = Self.shortestPause
     }
@@ -182,7 +182,7 @@ struct LogOrder {
         if let message { due.append(message) }
     }
 
-    /// Goes past void numbers.
+    /// Passes void numbers.
     private mutating func skip(to last: Int64) {
         assert(last >= head, "The head never falls")
         voids += last - head
@@ -195,7 +195,7 @@ struct LogOrder {
 
     private mutating func keep(_ entry: LogEntry, now: Duration) {
         see(entry.last.rawValue, now: now)
-        // Many are not kept, but read again when it is their turn.
+        // A run of void rows is not kept, but read again later.
         guard entry.last == entry.number else { return }
         if let old = ahead.updateValue(entry.message, forKey: entry.number.rawValue) { aheadBytes -= old?.weight ?? 0 }
         aheadBytes += entry.message?.weight ?? 0

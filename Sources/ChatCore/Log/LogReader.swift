@@ -1,19 +1,19 @@
-/// Reads every chat's log for what follows from it (webhooks, an export, the feed of a search engine), and remembers how far
-/// it has come in each chat.
+/// Reads every chat's log for consumers outside the chat (webhooks, exports, a search index), and stores a cursor for
+/// each chat.
 ///
 ///     let reader = LogReader("webhooks", backend)
 ///     try await reader.sweep { chat, messages in try await deliver(messages, of: chat) }
 ///
-/// Each message is given at least once, after all lower ones of its chat: a cursor moves when `body` has returned, so that
-/// what a reader had in hand when it died comes again. No number that may still come is passed: the reader stops before
-/// one that is missing until it is there, or has been missing for so long that it is made void (as streams do: `LogOrder`).
-/// Any number of processes may read under one name, each message then goes to one of them or to several.
+/// Each message is delivered at least once, after all lower ones of its chat. The cursor moves after `body` has
+/// returned: if the reader dies before, the messages are delivered again. The reader never passes a gap that may still
+/// be filled: it stops there until the number is stored, or is old enough to be made void (as in `LogOrder`). Any
+/// number of processes may read under one name; each message then goes to at least one of them.
 package struct LogReader: Sendable {
-    /// What the cursors are stored under.
+    /// The name under which the cursors are stored.
     package struct Name: Hashable, Sendable, ExpressibleByStringLiteral {
         package let text: String
 
-        /// - Parameter text: 1 to 64 letters, digits, hyphens and dots of ASCII.
+        /// - Parameter text: 1 to 64 ASCII letters, digits, hyphens and dots.
         package init(_ text: String) {
             precondition(
                 (1...64).contains(text.utf8.count)
@@ -31,9 +31,9 @@ package struct LogReader: Sendable {
         package init(stringLiteral text: String) { self.init(text) }
     }
 
-    /// Numbers that are made sure of at once.
+    /// Numbers that are settled at once.
     private static let settledAtOnce: Int64 = 4096
-    /// A row from further in the future has its writer's mistaken time: nobody waits for that.
+    /// A row whose time is further ahead comes from a wrong clock: its age counts as reached.
     private static let latest = Duration.seconds(3600)
 
     private let name: Name
@@ -43,7 +43,7 @@ package struct LogReader: Sendable {
     private let clock: WallClock
     private let limits = StreamLimits()
 
-    /// - Parameter clock: tells how old a row is that follows a missing number.
+    /// - Parameter clock: tells the age of a row after a gap.
     package init(
         _ name: Name, readers: any LogReaders, messages: any MessageStore, log: any ChatLog,
         clock: WallClock = .system
@@ -60,10 +60,10 @@ package struct LogReader: Sendable {
             name, readers: backend.readers, messages: backend.messages, log: backend.chatLog, clock: clock)
     }
 
-    /// Gives what is new in all chats, one after the other.
+    /// Delivers the new messages of all chats, one chat after the other.
     ///
-    /// - Parameter body: gets messages of one chat, in order. When it throws, they are given again by the next sweep.
-    /// - Throws: `ChatError.unavailable`, `CancellationError`, what `body` throws.
+    /// - Parameter body: gets messages of one chat, in order. If it throws, the next sweep delivers them again.
+    /// - Throws: `ChatError.unavailable`, `CancellationError`, or the error of `body`.
     package func sweep(_ body: (Chat.ID, [Message]) async throws -> Void) async throws {
         var sweep = try await readers.beginSweep(of: name)
         var isWhole = true
@@ -74,14 +74,14 @@ package struct LogReader: Sendable {
                 if try await !read(chat, body) { isWhole = false }
             }
         }
-        // What it has stopped before is to be found again.
+        // If it stopped at a gap, the next sweep must find that chat again.
         if isWhole { try await readers.finish(sweep) }
     }
 
-    /// Gives what is new in one chat.
+    /// Delivers the new messages of one chat.
     ///
-    /// - Returns: false where it has stopped before a number that may still come.
-    /// - Throws: as `sweep`.
+    /// - Returns: false if it stopped at a gap that may still be filled.
+    /// - Throws: like `sweep`.
     @discardableResult
     package func read(_ chat: Chat.ID, _ body: (Chat.ID, [Message]) async throws -> Void) async throws -> Bool {
         var cursor = try await cursor(in: chat)
@@ -94,15 +94,15 @@ package struct LogReader: Sendable {
             if try await readers.advance(name, in: chat, from: cursor, to: last) {
                 cursor = last
             } else {
-                // Another process may have come further, and may be dead by now: this one goes on from there to the end.
+                // Another process has moved the cursor, and may be dead by now: continue from there.
                 cursor = try await self.cursor(in: chat)
             }
         }
     }
 
-    /// The entries after a number, void ones too, none left out between them; at most a page.
+    /// The entries after a number, including void ones, without omissions; at most a page.
     ///
-    /// - Returns: none at the end of the log; nil before a number that may still come.
+    /// - Returns: empty at the end of the log; nil at a gap that may still be filled.
     func entries(in chat: Chat.ID, after number: Int64) async throws -> [LogEntry]? {
         while true {
             let rows = try await messages.entries(in: chat, after: number, limit: limits.page)

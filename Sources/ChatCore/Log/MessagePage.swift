@@ -1,12 +1,12 @@
 import Synchronization
 
-/// Messages that readers are given at a time. Readers of a chat that are equally far share them, and what has been made of
-/// them: they are written out once, however many readers there are.
+/// A page of messages for readers. Readers of a chat at the same position share it and its encoded forms: each form is
+/// made once, however many readers there are.
 package final class MessagePage: Sendable {
     /// At least one, in number order.
     package let messages: [Message]
     private let forms = Mutex<(made: [any MessageForm], bytes: Int)>(([], 0))
-    /// Called with the bytes that are held for it, and with all of them, negative, at its end.
+    /// Called with the bytes of each new form, and with the negative sum of them at deinit.
     private let onHold: @Sendable (Int) -> Void
 
     init(_ messages: [Message], onHold: @escaping @Sendable (Int) -> Void = { _ in }) {
@@ -19,7 +19,7 @@ package final class MessagePage: Sendable {
         if bytes > 0 { onHold(-bytes) }
     }
 
-    /// The messages in a form of that type, which is made at most once. The page must be kept for as long as the form is.
+    /// The messages in a form of this type, made at most once. Keep the page as long as the form.
     package func form<Form: MessageForm>(_ make: ([Message]) -> Form) -> Form {
         let (form, bytes) = forms.withLock { forms in
             for case let form as Form in forms.made { return (form, 0) }
@@ -32,14 +32,14 @@ package final class MessagePage: Sendable {
         return form
     }
 
-    /// In one chat the same numbers are the same messages.
+    /// Whether the messages are the same: in one chat equal numbers mean equal messages.
     func hasSameNumbers(as other: [Message]) -> Bool {
         messages.first?.number == other.first?.number && messages.last?.number == other.last?.number
     }
 }
 
-/// Messages as they are written out.
+/// Messages in an encoded form.
 package protocol MessageForm: Sendable {
-    /// That it takes.
+    /// The form's size.
     var bytes: Int { get }
 }

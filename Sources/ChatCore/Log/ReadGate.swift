@@ -2,8 +2,8 @@ import DequeModule
 import Metrics
 import Synchronization
 
-/// Lets a few reads for readers through at a time, by turns of their tenants, as far as the tenant has memory left for
-/// what they bring. So neither many readers of one tenant nor slow ones hold up those of others (`ReadLine` decides).
+/// Limits concurrent reads from the store. Tenants take turns, and a read starts only if its tenant has memory left for
+/// the page. So neither many readers of one tenant nor slow ones delay those of others. `ReadLine` decides.
 final class ReadGate: Sendable {
     private typealias Waiter = CheckedContinuation<ReadLine.Pass?, Never>
 
@@ -16,15 +16,15 @@ final class ReadGate: Sendable {
     private let state: Mutex<State>
     private let held: Meter?
 
-    /// - Parameter held: told of the memory.
+    /// - Parameter held: the metric of the held memory.
     init(limits: StreamLimits, held: Meter? = nil) {
         self.state = Mutex(State(line: ReadLine(limits: limits)))
         self.held = held
     }
 
-    /// Waits for a turn of the tenant, with memory for a page. `leave` must follow where it is given.
+    /// Waits for a turn of the tenant, and reserves memory for a page. Call `leave` with the pass.
     ///
-    /// - Returns: nil when the task was cancelled, or the gate closed.
+    /// - Returns: nil if the task was cancelled or the gate closed.
     func enter(_ tenant: Tenant.ID) async -> ReadLine.Pass? {
         let ticket = state.withLock { $0.line.ticket() }
         return await withTaskCancellationHandler {
@@ -47,12 +47,12 @@ final class ReadGate: Sendable {
         }
     }
 
-    /// - Parameter keeping: the bytes of what was read, to be given back later.
+    /// - Parameter keeping: bytes of the page, which `giveBack` releases later.
     func leave(_ pass: ReadLine.Pass, keeping bytes: Int = 0) {
         change { $0.line.leave(pass, keeping: bytes) }
     }
 
-    /// Counts what a reader has without a turn.
+    /// Counts bytes that a reader holds without a turn.
     func hold(_ bytes: Int, of tenant: Tenant.ID) { if bytes > 0 { change { $0.line.hold(bytes, of: tenant) } } }
 
     func change(by bytes: Int, of tenant: Tenant.ID) {
@@ -63,10 +63,10 @@ final class ReadGate: Sendable {
         if bytes > 0 { change { $0.line.giveBack(bytes, of: tenant) } }
     }
 
-    /// Whether the tenant may have more than it has.
+    /// Whether the tenant has memory left.
     func hasRoom(_ tenant: Tenant.ID) -> Bool { state.withLock { $0.line.hasRoom(tenant) } }
 
-    /// Lets nobody in any more.
+    /// Refuses all waiting and new reads.
     func close() {
         let waiters = state.withLock { state in
             state.isClosed = true
@@ -87,24 +87,24 @@ final class ReadGate: Sendable {
     }
 }
 
-/// The gate's decisions, without a task.
+/// The state machine of the gate, without tasks.
 ///
-/// Tenants that wait take turns. A tenant's page is large while it has little, then small; one that has as much as is left
-/// waits until its own readers have written out what they were given, or have left.
+/// Waiting tenants take turns. A tenant that holds little memory gets large pages, then small ones. A tenant that holds
+/// as much as is left waits until its own readers have written their pages or have left.
 struct ReadLine {
     typealias Ticket = UInt64
 
     struct Pass: Sendable {
         let ticket: Ticket
         let tenant: Tenant.ID
-        /// What may be read.
+        /// The limit of the read.
         let size: StreamLimits.Size
-        /// Set aside for it.
+        /// The memory reserved for it.
         fileprivate let bytes: Int
     }
 
     private struct Line {
-        /// Those that were given up too, until they are many.
+        /// Includes tickets that gave up, which are removed when they are many.
         var tickets = Deque<Ticket>()
         var waiting = 0
     }
@@ -113,7 +113,7 @@ struct ReadLine {
     private var free: Int
     private var lines: [Tenant.ID: Line] = [:]
     private var waiting: Set<Ticket> = []
-    /// The tenants that have a line, the next one first.
+    /// The tenants with a line, the next one first.
     private var turns = Deque<Tenant.ID>()
     private var memory: FairShare<Tenant.ID>
     private var lastTicket: Ticket = 0
@@ -124,7 +124,7 @@ struct ReadLine {
         self.memory = FairShare(bound: limits.pagesBytes)
     }
 
-    /// All that is held.
+    /// The memory held for all tenants.
     var bytes: Int { memory.total }
 
     func hasRoom(_ tenant: Tenant.ID) -> Bool { memory.room(for: tenant) > 0 }
@@ -141,7 +141,7 @@ struct ReadLine {
         waiting.insert(ticket)
     }
 
-    /// Its turn never comes; nothing where it has come.
+    /// Removes a waiting ticket; does nothing if it has been served.
     mutating func giveUp(_ ticket: Ticket, _ tenant: Tenant.ID) {
         guard waiting.remove(ticket) != nil, var line = lines.removeValue(forKey: tenant) else { return }
         line.waiting -= 1
@@ -149,7 +149,7 @@ struct ReadLine {
         if line.waiting > 0 { lines[tenant] = line } else { turns.removeAll { $0 == tenant } }
     }
 
-    /// Whose turn it is now.
+    /// Serves the next tickets, as far as reads are free.
     mutating func serve() -> [Pass] {
         var passes: [Pass] = []
         var passedOver = 0

@@ -1,7 +1,7 @@
 import Cryptography
 
-/// A caller's promise that two requests are the same one
-/// (draft-ietf-httpapi-idempotency-key-header-07), with a fingerprint of what it asked for.
+/// A client's key for a request and its retries (draft-ietf-httpapi-idempotency-key-header-07), with a fingerprint of
+/// the content.
 package struct IdempotencyKey: Hashable, Sendable {
     /// How long a retry is recognised.
     package static let lifetime = Duration.seconds(7 * 24 * 3600)

@@ -1,6 +1,6 @@
 package import ServiceLifecycle
 
-/// Where everything is kept: one value, made by one factory for each technology.
+/// The storage backend: one value, made by one factory for each technology.
 package struct Backend: Sendable {
     package var tenants: any TenantStore
     package var chats: any ChatStore
@@ -11,9 +11,9 @@ package struct Backend: Sendable {
     package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
     package var readers: any LogReaders
-    /// Tells of the messages that the chats' log has stored, wherever it was called.
+    /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
-    /// Where the logs want to be called; nil for anywhere.
+    /// The executor on which to call the logs; nil for any.
     package let writeExecutor: (any TaskExecutor)?
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
@@ -22,16 +22,16 @@ package struct Backend: Sendable {
     /// Answers when the store can be read and is not read-only; throws `ChatError.unavailable` otherwise. Cheap: it is asked
     /// every few seconds. Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
-    /// What is not as it should be though the store can be read: sentences for people.
+    /// Problems of a store that can be read nevertheless: sentences for people.
     package let notes: @Sendable () -> [String]
     /// Sets the gauges of its connections; called before they are read.
     package let updateGauges: @Sendable () -> Void
-    /// Rises before the store uses a server that may have other rows than the one before: what was learned of ids until
-    /// then may not be true any more. Cheap; the same for ever where there is one server only.
+    /// Rises before the store uses another server, which may have other rows: ids that were looked up before may be
+    /// wrong. Cheap; constant with a single server.
     package var epoch: @Sendable () -> UInt64
-    /// What must run while the backend is in use, in the order of their start.
+    /// The services that must run while the backend is in use, in the order of their start.
     package let services: [any Service]
-    /// Lets go of everything. Called once, when all that used the backend has ended.
+    /// Releases all resources. Called once, after all users of the backend have ended.
     package let close: @Sendable () throws -> Void
 
     package init(

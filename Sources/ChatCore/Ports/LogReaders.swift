@@ -1,35 +1,35 @@
-/// Where the readers of every chat's log are (`LogReader`). Void numbers count as any other.
+/// Stores the cursors of log readers (`LogReader`). Void numbers count like others.
 ///
 /// All methods throw `ChatError.unavailable` when the store cannot answer.
 package protocol LogReaders: Sendable {
-    /// The number up to which a reader has dealt with each chat. A chat that it has not begun is left out.
+    /// The reader's cursor in each chat, without chats that it has not begun.
     func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
-    /// Moves a cursor on, durably.
+    /// Moves a cursor forward, durably.
     ///
     /// - Parameters:
-    ///   - old: where it is; 0 for a chat that the reader has not begun.
+    ///   - old: its position; 0 for a chat that the reader has not begun.
     ///   - new: above `old`.
-    /// - Returns: false when it is not at `old` any more, and was left there. A call whose answer was lost may say so of
-    ///   its own move.
+    /// - Returns: false if it is no longer at `old`, and was not moved. A retry after a lost answer may return false
+    ///   because of its own move.
     func advance(_ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64) async throws -> Bool
-    /// Begins to look for what has changed since the reader's last sweep that was finished; at all chats when there is
+    /// Begins a sweep of the chats that have changed since the reader's last finished sweep; of all chats if there is
     /// none, or it is too long ago.
     func beginSweep(of reader: LogReader.Name) async throws -> LogSweep
-    /// Some more chats with rows that the reader may not have seen; perhaps one again, or one with nothing new. Costs what
-    /// has changed, unless all chats are looked at.
+    /// The next chats with rows that the reader may not have seen. A chat may come twice, or have no new rows. The cost
+    /// depends on the number of changes, unless the sweep visits all chats.
     ///
     /// - Returns: nil at the end.
     func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]?
-    /// The reader has come to the end of each of the sweep's chats: the next one begins where this one did.
+    /// Finishes a sweep whose chats were all read to their end. The next sweep starts where this one began.
     func finish(_ sweep: LogSweep) async throws
 }
 
-/// A reader's look for chats that have changed, half-way.
+/// The state of a reader's sweep.
 package struct LogSweep: Sendable {
     package let reader: LogReader.Name
-    /// Where the next one begins. What it means is the store's to say, as of `place`.
+    /// Where the next sweep begins. Its meaning, like that of `place`, depends on the store.
     package let start: Int64
-    /// Whether it looks at all chats, by id.
+    /// Whether it visits all chats, by id.
     package var isWalk: Bool
     /// Nil at the end.
     package var place: Int64?

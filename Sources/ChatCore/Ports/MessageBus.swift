@@ -1,36 +1,37 @@
-/// Tells of messages just after they were committed, by whatever process, and of principals that were revoked.
+/// Publishes messages after their commit, and revocations, to all processes.
 ///
-/// It only wakes and carries: it may lose messages, repeat them and mix up their order. The database is the truth, and
-/// `Hub` makes of both what a reader gets.
+/// It may lose messages, repeat them and change their order. The database is authoritative; `Hub` combines both for its
+/// readers.
 package protocol MessageBus: Sendable {
     var hearing: BusHearing { get }
-    /// Sets who is told. Once, before the first subscription. It is called on threads that must not be held up.
+    /// Sets the listener, once, before the first subscription. It is called on threads that must not block.
     func listen(_ listener: @escaping @Sendable (BusEvent) -> Void)
-    /// Returns when the chat's messages are heard, or when it is known that they are not for now. Called again for the same
-    /// chat only after the last call for it has returned.
+    /// Subscribes to a chat. Returns when the subscription is confirmed or has failed. Calls for one chat must not
+    /// overlap.
     ///
-    /// - Returns: whether they are heard. If not, it is for the caller to try again.
+    /// - Returns: whether it is subscribed. If not, the caller retries.
     func subscribe(to chat: Chat.ID) async -> Bool
     func unsubscribe(from chat: Chat.ID) async
-    /// Tells every process, this one before it returns. One that hears nothing just now is told of a gap later.
+    /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
+    /// later.
     func revoke(_ principal: Principal)
 }
 
 package enum BusEvent: Sendable {
     /// Messages of one chat that were committed.
     case committed(Chat.ID, [Message])
-    /// What was known of a principal is not true any more, and what it has open is to end.
+    /// A principal was revoked: forget it, and end its openings.
     case revoked(Principal)
-    /// Messages of any chat, and revocations, may have been missed by now; from now on all are heard again.
+    /// Messages and revocations may have been missed; from now on the bus is connected again.
     case gap
 }
 
-/// How much of what is committed a bus gets to hear.
+/// How complete the bus' messages are.
 package enum BusHearing: Sendable {
-    /// Everything, always: there is one process only.
+    /// Complete: there is only one process.
     case everything
-    /// What its publishers could send. One that had lost its connection sent nothing, and nobody noticed.
+    /// All that publishers could send. A publisher without a connection sends nothing, and nobody notices.
     case usual
-    /// Nothing just now.
+    /// Nothing: the bus is disconnected.
     case nothing
 }

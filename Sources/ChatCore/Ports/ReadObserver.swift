@@ -1,10 +1,9 @@
 package import Logging
 package import Metrics
 
-/// Measures a store's reads (`luciq_store_read_seconds`), and says when one has failed. What writes is observed where its
-/// batches are made: in `GroupCommit`.
+/// Measures a store's reads (`luciq_store_read_seconds`), and logs failures. `GroupCommit` observes writes.
 package struct ReadObserver: Sendable {
-    /// What is read, by the metric's label.
+    /// The kinds of reads: the metric's label.
     package enum Operation: String, CaseIterable, Sendable {
         case applicationID = "application_id"
         case application
@@ -33,7 +32,7 @@ package struct ReadObserver: Sendable {
             })
     }
 
-    /// Of a store that serves nobody.
+    /// For a store that serves no clients.
     package static let none = ReadObserver(
         logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }, metrics: NOOPMetricsHandler.instance)
 
@@ -51,8 +50,8 @@ package struct ReadObserver: Sendable {
         }
     }
 
-    /// The same for a read of a few microseconds, of which a generic call into another module would be a good part. The
-    /// reading must be ended.
+    /// The same for a read of a few microseconds, to which a generic call into another module would add much. End the
+    /// returned reading.
     package func begin(_ operation: Operation) -> Reading {
         Reading(operation: operation, timer: timers[operation]!, logger: logger)
     }
@@ -66,14 +65,14 @@ package struct ReadObserver: Sendable {
 
         package func end() { timer.record(duration: ContinuousClock.now - start) }
 
-        /// - Returns: what to throw in place of what the driver threw.
+        /// - Returns: the error to throw instead of the driver's.
         package func end(_ error: any Error) -> any Error {
             end()
             if error is CancellationError { return error }
-            // Whatever a driver makes of it: nobody waits for the answer, and it says nothing about the store.
+            // A cancelled read: its error says nothing about the store.
             if Task.isCancelled { return CancellationError() }
             let failure = ChatError(store: error)
-            // The other errors say that a bound was reached, not that something is broken.
+            // The other errors mean that a limit was reached, not that the store is broken.
             if case .unavailable = failure {
                 logger.error(
                     "The store could not be read",

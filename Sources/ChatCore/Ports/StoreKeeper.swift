@@ -1,10 +1,10 @@
-/// What looks after a store from the outside: `luciq db …` and `luciq verify`.
+/// Administers a store: `luciq db …` and `luciq verify`.
 ///
 /// All methods throw `StoreProblem` for what a person can mend, and `ChatError.unavailable` when the store fails.
 package protocol StoreKeeper: Sendable {
-    /// Creates the database where there is none. Tables are `migrate`'s.
+    /// Creates the database if there is none. `migrate` creates the tables.
     func create() async throws
-    /// Brings the schema up to date.
+    /// Migrates the schema to the newest version.
     ///
     /// - Returns: the versions that were applied now.
     func migrate() async throws -> [String]
@@ -14,26 +14,26 @@ package protocol StoreKeeper: Sendable {
     /// Walks the whole store.
     ///
     /// - Parameters:
-    ///   - mends: whether what is off is put right where that loses nothing.
+    ///   - mends: whether to repair problems where that loses nothing.
     ///   - progress: called now and then with messages walked and messages expected.
     func verify(
         mends: Bool, progress: @escaping @Sendable (_ walked: Int64, _ expected: Int64) -> Void
     ) async throws -> StoreReport
-    /// Copies everything, as it is at one moment, into a file that is not there yet. Servers may be running.
+    /// Copies a snapshot of everything into a new file. Servers may be running.
     ///
     /// - Parameter progress: called now and then with pages copied and pages there are.
     func backup(
         to file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
     ) async throws
-    /// Puts such a copy in the store's place. No server may be running.
+    /// Replaces the store by such a copy. No server may be running.
     func restore(
         from file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
     ) async throws
-    /// Lets go of everything.
+    /// Releases all resources.
     func close() async throws
 }
 
-/// A store whose database has tools of its own for it.
+/// For a store whose database has its own tools for backups.
 extension StoreKeeper {
     package func backup(
         to file: String, progress: @escaping @Sendable (_ copied: Int64, _ total: Int64) -> Void
@@ -50,9 +50,9 @@ extension StoreKeeper {
     }
 }
 
-/// What `luciq db status` tells.
+/// The report of `luciq db status`.
 package struct StoreStatus: Codable, Sendable {
-    /// Where it is, without a password.
+    /// The store's location, without a password.
     package let location: String
     /// The engine and its version: `SQLite 3.40.1`.
     package let engine: String

@@ -1,6 +1,6 @@
-/// What `luciq verify` found.
+/// The findings of `luciq verify`.
 package struct StoreReport: Codable, Equatable, Sendable {
-    /// How many problems are spelled out; all are counted.
+    /// How many problems are listed; all are counted.
     package static let listedProblems = 1000
 
     package var applications: Int64 = 0
@@ -10,7 +10,7 @@ package struct StoreReport: Codable, Equatable, Sendable {
     /// One sentence each.
     package var problems: [String] = []
     package var mendedCount: Int64 = 0
-    /// What was off and was put right, one sentence each.
+    /// The repaired problems, one sentence each.
     package var mended: [String] = []
 
     package init() {}

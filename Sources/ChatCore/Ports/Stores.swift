@@ -1,4 +1,4 @@
-/// What reads tenants. Absence is nil, never an error.
+/// Reads tenants. Absence is nil, never an error.
 ///
 /// All methods of all stores throw `ChatError.unavailable` when the store cannot answer.
 package protocol TenantStore: Sendable {
@@ -9,7 +9,7 @@ package protocol TenantStore: Sendable {
     func messageCount(of id: Tenant.ID) async throws -> Int64?
 }
 
-/// What reads chats, always through the tenant that owns them.
+/// Reads chats, always through the tenant that owns them.
 package protocol ChatStore: Sendable {
     /// The id behind a number. Immutable, so callers may keep it.
     func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID?
@@ -18,22 +18,23 @@ package protocol ChatStore: Sendable {
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat>
 }
 
-/// What reads messages, always through the chat that holds them. Void rows are seen by `entries`, `lastNumbers` and `tail` only.
+/// Reads messages, always through the chat that holds them. Only `entries`, `lastNumbers` and `tail` include void rows.
 package protocol MessageStore: Sendable {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
     /// Costs O(page), wherever the page lies.
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
-    /// Messages whose folded body contains the folded text (`SearchText`). Costs O(chat); gives up after a while.
+    /// Messages whose folded body contains the folded text (`SearchText`). Costs O(chat), with a time limit.
     func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
     /// Exact: includes every message whose create was answered.
     func count(in chat: Chat.ID) async throws -> Int64?
-    /// The rows after a number, in order, void ones included, as they were at one moment: a number below the last of them
-    /// that is not among them was missing. At most `limit.messages`, and with all but the last less than `limit.bytes` of
-    /// bodies; none only when there is none. After them there may be one entry more, for void rows that follow the last.
+    /// The rows after a number, in order, including void ones, from one snapshot: a number that is skipped between them
+    /// was missing. At most `limit.messages` rows; all but the last have less than `limit.bytes` of bodies. Empty only
+    /// if there are no rows. One more entry may follow, for void rows after the last row.
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry]
-    /// The highest number of each chat, void ones included; chats without any may be left out. Cheap, for many chats at once.
+    /// The highest number of each chat, including void ones; chats without rows may be left out. Cheap, for many chats
+    /// at once.
     func lastNumbers(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
-    /// The last `LogTail.depth` numbers of a chat. Costs O(depth), and little where none is missing.
+    /// The last `LogTail.depth` numbers of a chat. Costs O(depth), and little if none is missing.
     func tail(of chat: Chat.ID) async throws -> LogTail
 }
 
@@ -53,41 +54,41 @@ package protocol ChatLog: Sendable {
     /// Messages of one chat get rising numbers in the order of the batch, each one above the chat's highest. An
     /// idempotency key seen within its lifetime yields the first outcome again and stores nothing.
     ///
-    /// - Parameter time: how long it may be tried at most; after that somebody is told that nobody knows.
-    /// - Returns: one result a change, of its own case, in the order of the batch; `.notFound` for a chat that is gone,
-    ///   `.keyReused`.
-    /// - Throws: when the whole batch failed; then nothing of it is stored.
+    /// - Parameter time: the most time for all attempts; after that requests are answered that the outcome is unknown.
+    /// - Returns: one result for each change, of its own case, in the order of the batch; `.notFound` if the chat does
+    ///   not exist, `.keyReused`.
+    /// - Throws: if the whole batch failed; then nothing of it is stored.
     func apply(
         _ batch: [ChatChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<ChatChange.Outcome, ChatError>]
 
-    /// Makes sure of numbers: after this each of them holds its message, or is void for ever.
+    /// Settles numbers: after this each of them has its message, or is void for ever.
     ///
-    /// For whoever must know (a stream waiting for one, a repair). A writer that was merely slow takes another number. It
-    /// may be done in part when it throws.
+    /// For streams that wait for a number, and for repairs. A writer that was only slow takes another number. If it
+    /// throws, some numbers may be settled.
     ///
-    /// - Parameter numbers: at most a few thousand, none above the chat's highest: they would be spent.
+    /// - Parameter numbers: at most a few thousand, and none above the chat's highest, which would be wasted.
     /// - Throws: `ChatError.notFound` for a chat that is gone.
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws
 }
 
-/// What creates chats, a batch at a time, under the contract of `ChatLog`.
+/// Creates chats, one batch at a time, under the contract of `ChatLog`.
 package protocol NewChatLog: Sendable {
     func append(
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>]
 }
 
-/// What creates and renames tenants, a batch at a time, in one durable transaction each.
+/// Creates and renames tenants, one batch at a time, in one durable transaction each.
 package protocol TenantLog: Sendable {
-    /// - Returns: one result a change, in the order of the batch; `.notFound` for a tenant that is gone.
-    /// - Throws: when the whole batch failed; then nothing of it is stored.
+    /// - Returns: one result for each change, in the order of the batch; `.notFound` if the tenant does not exist.
+    /// - Throws: if the whole batch failed; then nothing of it is stored.
     func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<Void, ChatError>]
 }
 
-// Where nobody waits, the store's own patience is the limit.
+// Without a waiting request, the store's own patience is the limit.
 
 extension ChatLog {
     package func append(

@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Lets a few searches run at a time, by turns of their tenants.
+/// Limits concurrent searches; tenants take turns.
 ///
-/// A tenant with many searches waits for its own: a tenant that has had a turn comes after those that have not, and none
-/// takes the last free place of several. The line is bounded. When it is full, the tenant with the most searches in it
-/// gives way to one with fewer.
+/// A tenant with many searches delays only its own: after a turn it comes after the others, and no tenant takes the
+/// last free place of several. The queue is bounded. When it is full, a search of the tenant with the most waiting
+/// searches is dropped for one of a tenant with fewer.
 package final class ScanGate: Sendable {
     private typealias Waiter = CheckedContinuation<ScanLine.Outcome, Never>
 
@@ -18,8 +18,8 @@ package final class ScanGate: Sendable {
     private let time: Timekeeper
 
     /// - Parameters:
-    ///   - places: searches that run at a time.
-    ///   - bound: searches that wait, of all tenants.
+    ///   - places: the most searches that run at a time.
+    ///   - bound: the most searches that wait, of all tenants.
     ///   - patience: how long each one waits.
     init(places: Int, bound: Int = 64, patience: Duration = SearchWalk.deadline, time: Timekeeper = .continuous) {
         self.state = Mutex(State(line: ScanLine(places: places, bound: bound)))
@@ -32,8 +32,8 @@ package final class ScanGate: Sendable {
 
     /// Waits for a turn of the tenant, and runs `body`.
     ///
-    /// - Throws: `ChatError.overloaded` when the line is full or the turn did not come in time; `CancellationError`; what
-    ///   `body` throws.
+    /// - Throws: `ChatError.overloaded` if the queue is full or the turn did not come in time; `CancellationError`; the
+    ///   error of `body`.
     package func pass<Result>(_ tenant: Tenant.ID, _ body: () async throws -> Result) async throws -> Result {
         let ticket = state.withLock { $0.line.ticket() }
         switch await enter(ticket, tenant) {
@@ -62,7 +62,7 @@ package final class ScanGate: Sendable {
         }
     }
 
-    /// Takes a decision and tells those whom it concerns.
+    /// Changes the state, and resumes the affected searches.
     private func act(
         keeping waiter: Waiter? = nil, of ticket: ScanLine.Ticket = 0,
         _ decide: (inout ScanLine) -> [ScanLine.Decision]
@@ -75,9 +75,9 @@ package final class ScanGate: Sendable {
     }
 }
 
-/// The gate's decisions, without a task or a clock.
+/// The state machine of the gate, without tasks or a clock.
 ///
-/// The tenant whose last turn is longest ago goes first, and of its searches the one that came first.
+/// The tenant whose last turn is longest ago goes first, with its oldest search.
 struct ScanLine {
     typealias Ticket = UInt64
     typealias Decision = (ticket: Ticket, outcome: Outcome)
@@ -95,7 +95,7 @@ struct ScanLine {
     private var line: [Search] = []
     private var lastTicket: Ticket = 0
     private var turn: UInt64 = 0
-    /// Of tenants that were served, some of whom have nothing here any more.
+    /// When tenants were served last; some of them no longer wait.
     private var lastTurns: [Tenant.ID: UInt64] = [:]
 
     init(places: Int, bound: Int) {
@@ -104,7 +104,7 @@ struct ScanLine {
     }
 
     var waiting: Int { line.count }
-    /// Places that one tenant may have.
+    /// The most places for one tenant.
     private var share: Int { max(1, places - 1) }
 
     mutating func ticket() -> Ticket {
@@ -125,7 +125,7 @@ struct ScanLine {
         return decisions
     }
 
-    /// Ends the waiting of a search; nothing where it waits no more.
+    /// Removes a waiting search; does nothing if it no longer waits.
     mutating func give(up ticket: Ticket, _ outcome: Outcome) -> [Decision] {
         guard let index = line.firstIndex(where: { $0.ticket == ticket }) else { return [] }
         line.remove(at: index)

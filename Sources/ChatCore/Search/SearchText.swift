@@ -1,17 +1,17 @@
 import Foundation
 
-/// A literal text to look for, without regard to case and accents.
+/// A literal text to search for, ignoring case and accents.
 ///
 /// It compares as MySQL's `utf8mb4_0900_ai_ci` does under `LIKE`: character by character, by primary weight of the
 /// Unicode Collation Algorithm (DUCET 9.0). So `É` finds `e`, `ø` finds `o`, `カ` finds `か`; `й` is a letter of its own.
 /// `ß` does not find `ss` (under `=`, MySQL says it does); a ligature such as `ﬁ` is found by its letters (under `LIKE`,
 /// MySQL says it is not).
 package struct SearchText: Sendable {
-    /// As it was sent.
+    /// The text as sent.
     package let text: String
     let folded: [UInt8]
 
-    /// - Throws: `ChatError.invalid` when blank, longer than 255 characters, or with a null character.
+    /// - Throws: `ChatError.invalid` if it is blank, longer than 255 characters, or has a null character.
     package init(_ text: String) throws(ChatError) {
         try Text.checkSearch(text)
         self.text = text
@@ -20,14 +20,14 @@ package struct SearchText: Sendable {
     }
 }
 
-/// Looks for one text in many. It keeps its buffers and what it has folded, so use one for a whole search.
+/// Searches many texts for one. It reuses its buffers and the folded needle, so use one for a whole search.
 package struct SearchMatcher {
     private let needle: [UInt8]
     private let isExact: Bool
     private var fold = SearchFold()
 
     package init(_ text: SearchText) {
-        // A text of nothing but accents has no weight to compare: it is looked for as it is.
+        // A text of accents only has no weight to compare: it is searched literally.
         self.isExact = text.folded.isEmpty
         self.needle = isExact ? Array(text.text.utf8) : text.folded
     }
@@ -52,16 +52,16 @@ package struct SearchMatcher {
     }
 }
 
-/// Turns text into the bytes that are compared.
+/// Folds text into the bytes to compare.
 struct SearchFold {
     private var scratch: [UInt8] = []
     private var known: [Unicode.Scalar: [UInt8]] = [:]
 
-    /// Letters whose DUCET primary weight is another letter's, though Unicode does not decompose them.
+    /// Letters with the DUCET primary weight of another letter, although Unicode does not decompose them.
     private static let sameWeight: [Unicode.Scalar: Unicode.Scalar] = [
         "đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ø": "o", "ς": "σ", "ґ": "г",
     ]
-    /// Letters that Unicode decomposes, though DUCET gives them a primary weight of their own.
+    /// Letters with a DUCET primary weight of their own, although Unicode decomposes them.
     private static let ownWeight: Set<Unicode.Scalar> = ["й", "Й", "آ", "أ", "ؤ", "إ", "ئ"]
 
     /// Calls `body` with the folded text; nil when the text is empty.
@@ -92,7 +92,7 @@ struct SearchFold {
         folded.append(contentsOf: bytes)
     }
 
-    /// Decomposes, drops the marks, lowers the case, unites the two kana.
+    /// Decomposes, drops the marks, lowers the case, and folds the two kana into one.
     private static func fold(_ scalar: Unicode.Scalar) -> [UInt8] {
         let isHangul = (0xAC00...0xD7A3).contains(scalar.value)
         guard !isHangul, !ownWeight.contains(scalar) else { return Array(scalar.properties.lowercaseMapping.utf8) }

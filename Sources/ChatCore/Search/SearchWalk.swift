@@ -1,6 +1,6 @@
-/// One walk along a chat in search of a text: the same for every store, so that the same text gives the same answer.
+/// Searches a chat for a text, message by message; used by every store, so that the same text gives the same result.
 package struct SearchWalk {
-    /// How long one search may walk.
+    /// The time limit of one search.
     package static let deadline = Duration.seconds(5)
 
     package private(set) var found: [Message] = []
@@ -9,17 +9,17 @@ package struct SearchWalk {
     private let bound: Int
     private let deadline: ContinuousClock.Instant
     private var bytes = 0
-    /// Bytes that were looked at since the clock was.
+    /// Bytes searched since the clock was read.
     private var unchecked = 0
 
-    /// A megabyte of text that is not ASCII takes some 20 ms to look through.
+    /// Searching a megabyte of text that is not ASCII takes about 20 ms.
     private static let stride = 256 << 10
-    /// What a row costs, whatever its length.
+    /// The cost of a row without its text, in bytes.
     private static let row = 256
 
     /// - Parameters:
-    ///   - limit: how many matches end the walk.
-    ///   - bound: how many bytes of matches do, as they are written.
+    ///   - limit: the most matches.
+    ///   - bound: the most bytes of matches, as encoded.
     /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
     package init(
         _ text: SearchText, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant
@@ -31,12 +31,12 @@ package struct SearchWalk {
         try checkIsWanted()
     }
 
-    /// Looks at one message.
+    /// Searches one message.
     ///
     /// - Parameters:
     ///   - body: its text in UTF-8.
-    ///   - message: makes the message, if it is wanted.
-    /// - Returns: whether to go on.
+    ///   - message: makes the message; called for a match.
+    /// - Returns: whether to continue.
     /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
     package mutating func see(_ body: UnsafeRawBufferPointer, _ message: () -> Message) throws -> Bool {
         if matcher.matches(body) {

@@ -1,4 +1,4 @@
-/// One tenant, as far as who asks may see and change it.
+/// One tenant, with the permissions of the request's principal.
 package struct TenantScope: Sendable {
     package let access: Access
 
@@ -7,8 +7,8 @@ package struct TenantScope: Sendable {
     var epoch: UInt64 { access.epoch }
     var service: ChatService { access.service }
 
-    /// Reads by ids. Where another server, which may have other rows, has come into use since they were looked up, what
-    /// was read may be another tenant's: then it is dropped, the principal is looked up anew, and it is read again.
+    /// Reads by ids. If another server has come into use since the look-up, the ids may belong to another tenant there.
+    /// Then the result is dropped, the principal is looked up again, and the read is repeated.
     func read<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
         try access.require(.read)
         var scope = self
@@ -35,7 +35,7 @@ package struct TenantScope: Sendable {
         try await service.tenantWriter.submit(.rename(id, token: token, name: name))
     }
 
-    /// Exact the moment a create is answered.
+    /// Exact as soon as a create is answered.
     package func messageCount() async throws -> Int64 {
         try await read { scope in
             guard let count = try await service.backend.tenants.messageCount(of: scope.id) else {

@@ -1,12 +1,12 @@
 package import Logging
 import ServiceLifecycle
 
-/// Notices when the system's clock jumps: it is set by hand, or corrected by NTP at once. Rows get wrong times meanwhile.
+/// Logs jumps of the system's clock, set by hand or by NTP: rows get wrong times meanwhile.
 ///
-/// Nothing here depends on it: what waits goes by a clock that cannot be set, and what must not be deleted early goes by
-/// two clocks (docs/decisions/0015-clocks.md).
+/// Correctness does not depend on it: waits use a clock that cannot be set, and deletions use two clocks
+/// (docs/decisions/0015-clocks.md).
 package struct ClockWatch: Service {
-    /// What NTP corrects at once rather than slowly is more than 0.128 s; scheduling may delay a look by some of this.
+    /// NTP corrects more than 0.128 s by a jump; scheduling may delay a reading by a part of this.
     static let tolerance = Duration.seconds(2)
     static let interval = Duration.seconds(1)
 
@@ -24,7 +24,7 @@ package struct ClockWatch: Service {
         await cancelWhenGracefulShutdown {
             var last = look()
             while true {
-                // Cancelled is over.
+                // Cancelled: end.
                 guard (try? await time.sleep(time.now() + Self.interval)) != nil, !Task.isCancelled else { return }
                 let now = look()
                 tell(of: now - last)
@@ -33,7 +33,7 @@ package struct ClockWatch: Service {
         }
     }
 
-    /// How far the clock is ahead of one that started with this process; the same every time unless it was set.
+    /// How far the clock is ahead of one that started with this process; constant unless the clock is set.
     private func look() -> Duration { .microseconds(clock.now().microseconds) - time.now() }
 
     private func tell(of jump: Duration) {

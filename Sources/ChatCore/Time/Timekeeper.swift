@@ -1,6 +1,6 @@
-/// Any clock, as one concrete type: moments are durations since this value was made.
+/// A clock of any kind as one concrete type; moments are durations since this value was made.
 ///
-/// What waits takes its time from here, so that a test can turn the hands.
+/// All waiting code uses it, so that a test can set the time.
 package struct Timekeeper: Sendable {
     /// The time passed since the origin.
     package let now: @Sendable () -> Duration

@@ -21,8 +21,8 @@ package struct WallClock: Sendable {
 }
 
 extension WallClock {
-    /// The same clock, but never further ahead than time has passed from now on: one that is set ahead makes nothing look
-    /// old. One that is set back makes things look younger, so that they are waited for longer.
+    /// The same clock, but ignoring jumps ahead: they would make rows look older than they are. A clock that is set
+    /// back makes rows look younger, so they are waited for longer.
     func neverAhead(by time: Timekeeper) -> WallClock {
         let (start, origin) = (now(), time.now())
         return WallClock { min(now(), start.adding(time.now() - origin)) }

@@ -1,7 +1,7 @@
 import HTTPTypes
 import NIOCore
 
-/// What people and their tools read.
+/// Serves the web page, the API's documentation and `openapi.yaml`.
 struct DocumentsController {
     func add(to routes: Routes) {
         routes.on(.get, "/openapi.yaml") { _ in

@@ -71,7 +71,7 @@ package struct Call: Sendable {
             }
         } catch is CancellationError where !Task.isCancelled {
             // Read only by a client that has closed no more than its sending side.
-            throw ChatError.invalid(["The connection must stay open until the answer has come"])
+            throw ChatError.invalid(["The connection must stay open until the answer arrives"])
         }
     }
 }

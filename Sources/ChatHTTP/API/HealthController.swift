@@ -1,11 +1,11 @@
 import HTTPTypes
 
 
-/// For load balancers, orchestrators and Prometheus. None of these needs a token.
+/// Endpoints for load balancers, orchestrators and Prometheus. They need no token.
 struct HealthController {
-    /// Throws `ChatError.unavailable` when what this process needs is not there.
+    /// Throws `ChatError.unavailable` if the process lacks something that it needs.
     let probe: @Sendable () async throws -> Void
-    /// What to say beside "ok".
+    /// Lines that `/readyz` adds to "ok".
     var notes: @Sendable () -> [String] = { [] }
     let metrics: PrometheusRegistry
 

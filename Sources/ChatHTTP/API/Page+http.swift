@@ -36,23 +36,23 @@ extension Page {
 }
 
 extension PageOf {
-    /// The RFC 8288 `Link` value for the pages beside this one; nil when there are none.
+    /// The `Link` header (RFC 8288) to the next and the previous page; nil if there are none.
     ///
     /// - Parameters:
     ///   - path: the list's own path.
-    ///   - extra: what else the query must carry, encoded, with its `&`: `&q=a%20b`.
+    ///   - extra: further parameters of the query, encoded and with a leading `&`: `&q=a%20b`.
     func links(path: String, page: Page, extra: String = "", number: (Item) -> Int64) -> String? {
         let ascends = page.order == .asc
         let common = "&limit=\(page.limit)" + (ascends ? "" : "&order=desc") + extra
         func link(_ rel: String, _ cursor: String) -> String { "<\(path)?\(cursor)\(common)>; rel=\"\(rel)\"" }
-        // Where a page is empty, its cursor stands in for the item it lacks.
+        // An empty page has no first or last item: its cursor takes their place.
         func after(_ item: Item?, or edge: Int64?) -> String { "after=\(item.map(number) ?? max(edge ?? 0, 1) - 1)" }
         func before(_ item: Item?, or edge: Int64?) -> String {
             "before=\(item.map(number) ?? min(edge ?? 0, .max - 1) + 1)"
         }
         var links: [String] = []
         if hasNext {
-            // A window between two cursors keeps its far side while it is walked.
+            // Pages of a window between two cursors keep its far bound.
             let isWindow = page.after != nil && page.before != nil
             let bound = !isWindow ? "" : ascends ? "&before=\(page.before!)" : "&after=\(page.after!)"
             let cursor = ascends ? after(items.last, or: page.before) : before(items.last, or: page.after)

@@ -2,23 +2,23 @@ package import ChatCore
 package import HTTPTypes
 import NIOCore
 
-/// An error answer, as RFC 9457 (`application/problem+json`) writes it.
+/// An error answer in the format of RFC 9457 (`application/problem+json`).
 ///
-/// This is the one place where an error becomes a status. A 404 is always the same, whatever was missing and whoever
-/// owns it, so that nobody can tell another tenant's data from nothing.
+/// This is the one place where an error becomes a status. A 404 is always the same, whatever is missing and whoever
+/// owns it, so that another tenant's data looks like nothing.
 package struct Problem: Error, Sendable {
     package let status: HTTPResponse.Status
     package let code: String
     package let detail: String
-    /// For 422: the sentences that the Rails application gave.
+    /// For 422: the sentences that the Rails application answered.
     package var errors: [String]?
     /// Seconds until a retry makes sense.
     package var retryAfter: Int?
-    /// For 405: the methods that this path knows.
+    /// For 405: the methods that this path supports.
     package var allow: [HTTPRequest.Method] = []
-    /// For 426: the protocol that is spoken here instead.
+    /// For 426: the protocol that this path speaks.
     package var upgrade: String?
-    /// The connection cannot be used after this answer: what follows on it is not understood or not wanted.
+    /// Whether the connection must close after this answer, because what follows cannot be parsed or is not accepted.
     package var closesConnection = false
 
     package static let notFound = Problem(
@@ -26,7 +26,7 @@ package struct Problem: Error, Sendable {
         detail: "There is nothing here: no such path, application, chat or message.")
     static let unsupportedMediaType = Problem(
         status: .unsupportedMediaType, code: "unsupported_media_type",
-        detail: "The body must be JSON: send it with Content-Type: application/json. (A form is taken too.)")
+        detail: "The body must be JSON: send it with Content-Type: application/json. (A form is accepted too.)")
     static let bodyTooLarge = Problem(
         status: .contentTooLarge, code: "body_too_large",
         detail: "The request body is larger than \(RequestLimits.body / 1024) KiB.", closesConnection: true)
@@ -42,11 +42,11 @@ package struct Problem: Error, Sendable {
     static let misdirected = Problem(
         status: .misdirectedRequest, code: "host_not_allowed",
         detail:
-            "This server does not answer to this host name; its setting ALLOWED_HOSTS names those that it answers to.")
+            "This server does not accept this host name. Its setting ALLOWED_HOSTS lists the accepted names.")
     static let foreignOrigin = Problem(
         status: .forbidden, code: "origin_not_allowed", detail: "Pages of this origin may not do this.")
     static let oneHost = Problem(
-        status: .badRequest, code: "malformed_request", detail: "A request has exactly one Host header.",
+        status: .badRequest, code: "malformed_request", detail: "A request must have exactly one Host header.",
         closesConnection: true)
     static let full = Problem(
         status: .serviceUnavailable, code: ChatError.overloaded.code,
@@ -55,7 +55,7 @@ package struct Problem: Error, Sendable {
         status: .serviceUnavailable, code: ChatError.overloaded.code,
         detail: "Too much memory is held for clients that send or read slowly. Nothing was stored.", retryAfter: 5)
     static let internalError = Problem(
-        status: .internalServerError, code: "internal", detail: "Something went wrong here; it was logged.")
+        status: .internalServerError, code: "internal", detail: "An unexpected error occurred. It was logged.")
 
     static func malformedJSON(_ detail: String) -> Problem {
         Problem(status: .badRequest, code: "malformed_json", detail: detail)
@@ -70,7 +70,7 @@ package struct Problem: Error, Sendable {
     static func methodNotAllowed(_ method: HTTPRequest.Method, allow: [HTTPRequest.Method]) -> Problem {
         Problem(
             status: .methodNotAllowed, code: "method_not_allowed",
-            detail: "\(method.rawValue) is not known here, only \(allow.map(\.rawValue).joined(separator: ", ")).",
+            detail: "\(method.rawValue) is not supported here, only \(allow.map(\.rawValue).joined(separator: ", ")).",
             allow: allow)
     }
 }
@@ -101,12 +101,12 @@ extension Problem {
         case .timedOut:
             self.init(
                 status: .serviceUnavailable, code: error.code,
-                detail: "The store did not get to it in time. Nothing was stored.", retryAfter: 2)
+                detail: "The store did not handle the request in time. Nothing was stored.", retryAfter: 2)
         case .outcomeUnknown:
             self.init(
                 status: .serviceUnavailable, code: error.code,
                 detail:
-                    "The store did not answer in time; it may yet store it. With an Idempotency-Key, retry and see.",
+                    "The store did not answer in time, and may still store this. With an Idempotency-Key a retry is safe.",
                 retryAfter: 2)
         case .unavailable(let reason):
             self.init(status: .serviceUnavailable, code: error.code, detail: reason + ".", retryAfter: 2)
@@ -117,7 +117,7 @@ extension Problem {
         }
     }
 
-    /// - Parameter requestID: becomes `instance`, which names this occurrence; the path would give the token away.
+    /// - Parameter requestID: becomes `instance`, which identifies this occurrence. The path would reveal the token.
     func document(requestID: String) -> ByteBuffer {
         var writer = JSONWriter()
         writer.object { json in

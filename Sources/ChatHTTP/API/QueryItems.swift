@@ -1,7 +1,6 @@
 /// The parameters of a query string, read as forms write them: `+` is a space, the last of a repeated name counts.
 ///
-/// Names are the same when their bytes are; for Swift's strings, which are the same when they look the same, finding that out
-/// takes long for some.
+/// Names are compared by their bytes. Comparing Swift strings normalises them first, which is slow for some inputs.
 struct QueryItems {
     private var items: [(name: [UInt8], value: String?)] = []
 
@@ -14,7 +13,7 @@ struct QueryItems {
         }
     }
 
-    /// - Returns: nil when absent; `.some(nil)` when its bytes are not valid UTF-8 or a `%` is not followed by two digits.
+    /// - Returns: nil if absent; `.some(nil)` if it is not valid UTF-8, or a `%` is not followed by two digits.
     subscript(name: StaticString) -> String?? {
         name.withUTF8Buffer { name in items.last { $0.name.elementsEqual(name) }.map(\.value) }
     }

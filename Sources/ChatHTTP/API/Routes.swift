@@ -7,7 +7,7 @@ package import HTTPTypes
 package final class Routes: @unchecked Sendable {
     package struct Route: Hashable, Sendable {
         package let method: HTTPRequest.Method
-        /// With parameters in braces: `/applications/{token}`.
+        /// The pattern, with parameters in braces: `/applications/{token}`.
         package let path: String
 
         static let jsonSuffix = ".json"

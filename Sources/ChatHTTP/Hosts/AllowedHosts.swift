@@ -1,9 +1,9 @@
-/// The host names that a server answers to, against DNS rebinding: a page on `evil.example` whose name is made to mean
-/// 127.0.0.1 is of the same origin as this server, for the browser that shows it (docs/decisions/0017-host-names.md).
+/// The accepted host names, against DNS rebinding: if `evil.example` resolves to 127.0.0.1, a browser treats a page
+/// from there as same-origin with this server (docs/decisions/0017-host-names.md).
 package struct AllowedHosts: Sendable {
     private enum Rule {
         case any
-        /// Names that no outsider can point at this machine.
+        /// Names that an attacker cannot point to this machine.
         case local
         case listed(Set<String>, suffixes: [String])
     }
@@ -11,8 +11,8 @@ package struct AllowedHosts: Sendable {
     private let rule: Rule
 
     /// - Parameters:
-    ///   - names: host names; `.example.com` with all below it; `*` for any. Empty for the default, which is any name,
-    ///     and on a loopback address the local ones.
+    ///   - names: host names; `.example.com` includes its subdomains; `*` is any. Empty for the default: any name, but
+    ///     on a loopback address only local ones.
     ///   - host: the address that the server listens on.
     package init(_ names: [String], listeningOn host: String) {
         if names.contains("*") {
@@ -35,21 +35,21 @@ package struct AllowedHosts: Sendable {
     }
 
     /// - Parameters:
-    ///   - host: nil where the request has none, which no browser sends.
-    ///   - isHandshake: of a WebSocket.
-    ///   - port: that the connection came to.
+    ///   - host: nil if the request has none; browsers always send one.
+    ///   - isHandshake: whether the request is a WebSocket's handshake.
+    ///   - port: the port that the client connected to.
     func allows(_ host: String?, isHandshake: Bool, port: @autoclosure () -> Int?) -> Bool {
         if case .any = rule { return true }
         guard let host else { return true }
         guard let authority = Authority(host) else { return false }
-        // An address cannot be rebound, and health checks ask by it.
+        // An address cannot be rebound, and health checks use it.
         if authority.isAddress || authority.isLocalhost { return true }
         switch rule {
         case .any: return true
         case .local:
             if !authority.host.contains(".") { return true }
-            // A handshake has a rule of its own: its origin is its host. A browser that was led here asked for our port;
-            // with another one, a proxy stands between.
+            // A handshake is checked by its origin, which must be its host. A rebound browser names our port; with
+            // another port, there is a proxy in between.
             return isHandshake && (authority.port ?? 80) != port()
         case .listed(let names, let suffixes):
             return names.contains(authority.host) || suffixes.contains { authority.host.hasSuffix($0) }

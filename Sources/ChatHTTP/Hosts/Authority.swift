@@ -1,12 +1,12 @@
-/// A host and a port, as `Host` and the end of an origin name them (RFC 9110, 7.2).
+/// A host and a port, as in `Host` and in an origin (RFC 9110, 7.2).
 package struct Authority: Equatable, Sendable {
     /// In lower case; an IPv6 address in its brackets.
     package let host: String
-    /// Nil where none is written.
+    /// Nil if there is none.
     package let port: Int?
 
-    /// - Returns: nil for anything but a DNS name or an IP address, with or without a port. RFC 3986 allows more in a
-    ///   name (`%41`, `a,b`); nothing that resolves is spelled so.
+    /// - Returns: nil unless it is a DNS name or an IP address, with or without a port. RFC 3986 allows more in a name
+    ///   (`%41`, `a,b`), but no resolvable name has that.
     package init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
         guard let end = Self.endOfHost(bytes) else { return nil }
@@ -22,7 +22,7 @@ package struct Authority: Equatable, Sendable {
         port = number
     }
 
-    /// - Returns: where the port's colon is, or the end; nil when this is no host with a port.
+    /// - Returns: the index of the port's colon, or the end; nil if it is malformed.
     private static func endOfHost(_ bytes: [UInt8]) -> Int? {
         var end = 0
         if bytes.first == UInt8(ascii: "[") {
@@ -39,7 +39,7 @@ package struct Authority: Equatable, Sendable {
         return end
     }
 
-    /// Whether the host is an address, which no DNS server can make mean another machine.
+    /// Whether the host is an IP address, which DNS cannot redirect.
     var isAddress: Bool {
         if host.hasPrefix("[") { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)

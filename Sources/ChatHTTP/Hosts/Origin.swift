@@ -1,13 +1,13 @@
-/// Where a page comes from (RFC 6454): a scheme, a host and a port.
+/// The origin of a page (RFC 6454): a scheme, a host and a port.
 struct Origin: Equatable, CustomStringConvertible {
     /// `http` or `https`.
     let scheme: String
     let host: String
     let port: Int
 
-    /// - Returns: nil for `null`, and for what no page of the web has.
+    /// - Returns: nil for `null`, and for origins that no web page has.
     init?(_ text: String) {
-        // Also no long one of marks, which would take long to compare.
+        // No long texts: those of combining marks are slow to compare.
         guard text.utf8.count <= 300, let mark = text.firstRange(of: "://"),
             let authority = Authority(text[mark.upperBound...])
         else {
@@ -23,13 +23,13 @@ struct Origin: Equatable, CustomStringConvertible {
 
     private var hasDefaultPort: Bool { Self.defaultPorts[scheme] == port }
 
-    /// As a browser writes it.
+    /// The origin as a browser writes it.
     var description: String { "\(scheme)://\(host)" + (hasDefaultPort ? "" : ":\(port)") }
 
-    /// Whether this is the origin of the host that a request asked for.
+    /// Whether this is the origin of the request's host.
     ///
-    /// TLS may end before us, so the request's own scheme is not known: a `Host` without a port stands for the default
-    /// port of the origin's scheme.
+    /// A proxy may end TLS, so the request's scheme is unknown: a `Host` without a port means the default port of the
+    /// origin's scheme.
     func isOrigin(of host: Authority) -> Bool {
         guard self.host == host.host else { return false }
         return host.port.map { $0 == port } ?? hasDefaultPort
@@ -38,8 +38,8 @@ struct Origin: Equatable, CustomStringConvertible {
     /// Whether the origin is this server's own, or `CORS_ORIGIN`. Clients other than browsers send none.
     ///
     /// - Parameters:
-    ///   - text: of the `Origin` header.
-    ///   - host: of the `Host` header.
+    ///   - text: the `Origin` header.
+    ///   - host: the `Host` header.
     ///   - corsOrigin: the setting.
     static func isWelcome(_ text: String?, at host: String?, corsOrigin: String?) -> Bool {
         guard let text else { return true }

@@ -1,6 +1,6 @@
 import ChatCore
 
-// The bodies of the contract. A member is never renamed, dropped or given another type.
+// The API's answers. Never rename or drop a member, nor change its type.
 
 struct ApplicationAnswer: JSONWritable {
     let name: String

@@ -1,16 +1,16 @@
 import HTTPTypes
 import NIOCore
 
-/// A body of `application/x-www-form-urlencoded`, read as Rack 3 reads it for Rails: `message[body]=hi` is the member
+/// A body of `application/x-www-form-urlencoded`, read like Rack 3 does for Rails: `message[body]=hi` is the member
 /// `body` of `message`.
 enum FormBody {
-    /// Rack's own limits (`Rack::QueryParser`): parameters, and names in one another.
+    /// Rack's limits (`Rack::QueryParser`): the number of parameters, and the depth of nested names.
     static let most = 4096
     static let deepest = 32
 
-    /// - Parameter pair: called for each, in order, with the names from the outermost on and the text; `a[]` ends with an
-    ///   empty name.
-    /// - Throws: a `Problem` (400) that says what is wrong.
+    /// - Parameter pair: called for each parameter, in order, with its names from the outermost on and its text; `a[]`
+    ///   ends with an empty name.
+    /// - Throws: a `Problem` (400) with the reason.
     static func read(_ body: ByteBuffer, _ pair: (_ names: [ArraySlice<UInt8>], _ value: String) throws -> Void) throws
     {
         let parts = body.readableBytesView.split(separator: UInt8(ascii: "&"), maxSplits: Self.most)
@@ -19,14 +19,14 @@ enum FormBody {
             let sides = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = String(formEncoded: sides[0]),
                 let value = String(formEncoded: sides.count > 1 ? sides[1] : part[part.endIndex...])
-            else { throw Problem.malformedForm("It is not valid UTF-8, percent-encoded.") }
+            else { throw Problem.malformedForm("It must be percent-encoded UTF-8.") }
             let names = names(in: Array(name.utf8)[...])
             guard names.count <= deepest else { throw Problem.malformedForm("It nests more than \(deepest) names.") }
             try pair(names, value)
         }
     }
 
-    /// `a[b][c]` is a, b, c. A bracket that is not closed belongs to the name.
+    /// `a[b][c]` gives a, b, c. An unclosed bracket belongs to the name.
     private static func names(in text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
         let (opening, closing) = (UInt8(ascii: "["), UInt8(ascii: "]"))
         guard let first = text.firstIndex(of: opening), first > text.startIndex, text.last == closing else {
@@ -43,9 +43,9 @@ enum FormBody {
 }
 
 extension String {
-    /// Reads what a form or a query string holds: `+` is a space, `%XX` a byte.
+    /// Decodes a name or a value of a form or a query string: `+` is a space, `%XX` a byte.
     ///
-    /// - Returns: nil when its bytes are not valid UTF-8 or a `%` is not followed by two digits.
+    /// - Returns: nil if its bytes are not valid UTF-8, or a `%` is not followed by two digits.
     init?(formEncoded text: some Sequence<UInt8>) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.underestimatedCount)

@@ -1,11 +1,11 @@
 import ChatCore
 import NIOCore
 
-/// The one text that a request carries: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, or the same as a form, the nested
-/// form winning.
+/// The single text parameter of a request: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, or the same as a form. The
+/// nested one wins.
 ///
-/// Other types are taken as Rails takes them: a number as it prints, `true` as `1`, `false` as `0`; an array, an
-/// object or null counts as blank. Of a repeated name the last one counts, as in Ruby.
+/// Other types are converted as in Rails: a number to its text, `true` to `1`, `false` to `0`; an array, an object or
+/// null counts as blank. Of a repeated name the last one counts, as in Ruby.
 package struct TextParameter: Sendable {
     /// `message` in the example.
     let wrapper: String
@@ -32,7 +32,7 @@ package struct TextParameter: Sendable {
         var flat: String?
         var nested: String?
         try FormBody.read(form) { names, value in
-            // What has names within it is an array or an object.
+            // A nested name makes it an array or an object.
             if names[0].elementsEqual(name.utf8) {
                 flat = names.count == 1 ? value : ""
             } else if names.count > 1, names[0].elementsEqual(wrapper.utf8), names[1].elementsEqual(name.utf8) {
@@ -64,7 +64,7 @@ package struct TextParameter: Sendable {
 extension JSONReader {
     /// Reads a whole body that is one object.
     ///
-    /// - Throws: a `Problem` (400) that says what is wrong, and where.
+    /// - Throws: a `Problem` (400) with the reason and the place.
     static func read(_ body: ByteBuffer, _ member: (JSONName, inout JSONReader) throws -> Void) throws {
         try body.withUnsafeReadableBytes { raw in
             let bytes = raw.assumingMemoryBound(to: UInt8.self)
@@ -106,7 +106,7 @@ extension JSONReader {
         guard isFraction else {
             return number == "-0" ? "0" : String(number)
         }
-        // The JSON grammar is a part of what Double reads; out of range it reads an infinity or zero, as Ruby does.
+        // Double reads all numbers of JSON's grammar; out of range it gives infinity or zero, like Ruby.
         let double = Double(number) ?? 0
         guard double.isFinite else { return double < 0 ? "-Infinity" : "Infinity" }
         let printed = double.description

@@ -2,7 +2,7 @@ import NIOCore
 import NIOWebSocket
 
 extension ByteBuffer {
-    /// Writes a whole message as one frame of a server, which masks none (RFC 6455, 5.2).
+    /// Writes a message as one unmasked frame, as a server must (RFC 6455, 5.2).
     mutating func writeFrame(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
         writeInteger(0x80 | UInt8(webSocketOpcode: opcode))
         switch payload.readableBytes {

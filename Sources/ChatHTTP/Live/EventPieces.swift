@@ -1,7 +1,7 @@
 import ChatCore
 import NIOCore
 
-/// Messages as they are written to streams, to be shared by them.
+/// Messages encoded for streams, which share them.
 struct EventTexts: MessageForm {
     let pieces: [ByteBuffer]
 
@@ -10,7 +10,7 @@ struct EventTexts: MessageForm {
     var bytes: Int { pieces.bytes }
 }
 
-/// The same as the chunks of a body (RFC 9112, 7.1).
+/// The same, as chunks of a body (RFC 9112, 7.1).
 struct EventChunks: MessageForm {
     let pieces: [ByteBuffer]
 
@@ -29,6 +29,6 @@ struct EventChunks: MessageForm {
 }
 
 extension [ByteBuffer] {
-    /// Of all of them.
+    /// Bytes of all buffers.
     var bytes: Int { reduce(0) { $0 + $1.readableBytes } }
 }

@@ -2,9 +2,9 @@ import ChatCore
 import Metrics
 import NIOCore
 
-/// A subscription as the body of an answer, on a connection that it has to itself. It ends with the subscription; the next
-/// messages are taken when the client has read the last ones, but for what the socket's own buffers hold (`ReaderPump`).
-/// The `ConnectionGuard` behind it closes a client that does not read.
+/// Writes a subscription as the body of an answer, on a connection of its own. The body ends with the subscription. The
+/// handler takes the next messages when the socket's buffers have room (`ReaderPump`). The `ConnectionGuard` behind it
+/// closes a client that does not read.
 final class EventStreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = Never
@@ -12,14 +12,14 @@ final class EventStreamHandler: ChannelDuplexHandler {
 
     private enum Stream {
         case open(ChatSubscription)
-        /// The store is read.
+        /// A read from the store is running.
         case reading(ChatSubscription, Task<Void, Never>)
         case ended
     }
 
     private let limits: LiveLimits
     private let metrics: LiveMetrics
-    /// Whether the body is in chunks, as HTTP/1.1 has it; in HTTP/1.0 it ends where the connection does.
+    /// Whether the body is chunked (HTTP/1.1). In HTTP/1.0 it ends with the connection.
     private let isChunked: Bool
     private let cursor: Cursor
     private var stream: Stream
@@ -50,12 +50,12 @@ final class EventStreamHandler: ChannelDuplexHandler {
         tell(.end(.cancelled))
     }
 
-    /// What a client sends after its request is thrown away; it is read to see it leave.
+    /// Drops input after the request; it is read only to notice that the client leaves.
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
 
     func channelReadComplete(context: ChannelHandlerContext) { context.read() }
 
-    /// Who read the requests has no say any more.
+    /// Ignored: HTTP no longer drives reads; this handler does.
     func read(context: ChannelHandlerContext) {}
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -66,7 +66,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case ChannelEvent.inputClosed: tell(.end(.cancelled))
-        // The subscription ends as well; a client that does not hear of it is not waited for.
+        // The subscription ends as well. A client that does not read its last event is closed.
         case is ChannelShouldQuiesceEvent: closeSoon()
         default: context.fireUserInboundEventTriggered(event)
         }
@@ -76,7 +76,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
 
     private func tell(_ event: ReaderPump.Event) { if handle(event) { deliver() } }
 
-    /// Writes what there is, for as long as the client takes it.
+    /// Writes while there is something to write and the socket is writable.
     private func deliver() {
         guard let context, !isDelivering else { return }
         isDelivering = true
@@ -115,7 +115,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Gets the next messages from the store.
+    /// Reads the next messages from the store.
     private func read() {
         guard let context, case .open(let subscription) = stream else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -133,13 +133,13 @@ final class EventStreamHandler: ChannelDuplexHandler {
         tell(event)
     }
 
-    /// Says why, where it was not the client who left.
+    /// Ends the stream, with an event that tells the reason unless the client has left.
     private func finish(_ reason: StreamEnd) {
         switch stream {
         case .open(let subscription): subscription.cancel()
         case .reading(let subscription, let task):
             subscription.cancel()
-            // It may stand in line for a read that nobody wants any more.
+            // It may be queued for a read that is no longer needed.
             task.cancel()
         case .ended: return
         }
@@ -172,7 +172,7 @@ final class EventStreamHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Nothing is done when the connection is gone by then.
+    /// Runs `body` unless the connection is closed by then.
     private func schedule(_ moment: NIODeadline, _ body: @escaping (EventStreamHandler) -> Void) {
         context?.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(deadline: moment) { [weak self] in
             if let self, self.context != nil { body(self) }

@@ -1,12 +1,12 @@
 import NIOCore
 import NIOWebSocket
 
-/// Cuts a client's bytes into frames (RFC 6455, 5.2), and checks their lengths. NIO's own decoder takes a length that is
-/// written with more bytes than it needs, which the RFC forbids: two readers of it could see different frames.
+/// Splits a client's bytes into frames (RFC 6455, 5.2), and checks their lengths. NIO's own decoder accepts lengths
+/// encoded in more bytes than necessary, which the RFC forbids: a proxy could see different frames.
 struct FrameDecoder: ByteToMessageDecoder {
     typealias InboundOut = WebSocketFrame
 
-    /// Told of the bytes that are no whole frame yet.
+    /// Counts the bytes of an incomplete frame.
     let intake: SocketIntake
 
     /// - Throws: the `WebSocketClosure` to close with.
@@ -20,7 +20,7 @@ struct FrameDecoder: ByteToMessageDecoder {
         return .continue
     }
 
-    /// What is not a whole frame when the connection ends is none.
+    /// Drops an incomplete frame when the connection ends.
     mutating func decodeLast(
         context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
     ) throws -> DecodingState {
@@ -29,7 +29,7 @@ struct FrameDecoder: ByteToMessageDecoder {
         return state
     }
 
-    /// - Returns: nil while it has not come whole; what is wrong with it is found before that.
+    /// - Returns: nil while the frame is incomplete; a wrong head throws at once.
     private func readFrame(_ buffer: inout ByteBuffer) throws(WebSocketClosure) -> WebSocketFrame? {
         guard let (first, second) = buffer.readMultipleIntegers(as: (UInt8, UInt8).self) else { return nil }
         let opcode = WebSocketOpcode(encodedWebSocketOpcode: first & 0x0F)
@@ -37,7 +37,7 @@ struct FrameDecoder: ByteToMessageDecoder {
         let isWhole = first & 0x80 != 0
         let short = Int(second & 0x7F)
         if opcode.isControlOpcode, !isWhole || short > 125 {
-            throw .protocolError("A control frame is whole, and has at most 125 bytes")
+            throw .protocolError("A control frame must not be fragmented, nor exceed 125 bytes")
         }
         guard let length = try readLength(short, &buffer) else { return nil }
         guard length <= WebSocketMessages.maxSize else { throw .tooBig }
@@ -61,8 +61,8 @@ struct FrameDecoder: ByteToMessageDecoder {
         default: return short
         }
         guard let length else { return nil }
-        guard length >= least else { throw .protocolError("A length is written as short as it can be") }
-        guard length >> 63 == 0 else { throw .protocolError("A length has 63 bits at most") }
+        guard length >= least else { throw .protocolError("A length must be encoded in as few bytes as possible") }
+        guard length >> 63 == 0 else { throw .protocolError("A length has at most 63 bits") }
         return Int(clamping: length)
     }
 }

@@ -1,14 +1,14 @@
-/// What live connections may take, and how they are kept awake.
+/// Limits and keep-alives of live connections.
 package struct LiveLimits: Sendable {
-    /// After so long without an event a stream has a comment, so that no proxy takes it for dead.
+    /// After this time without an event a stream gets a comment, so that no proxy considers it dead.
     package var comment = Duration.seconds(15)
-    /// A socket is pinged so often; one that has not made a sound by the next ping is closed.
+    /// Interval of pings. A socket that is silent until the next ping is closed.
     package var ping = Duration.seconds(25)
     /// Subscriptions of one socket.
     package var subscriptions = 100
-    /// From the first byte of a message over a socket to its last.
+    /// Time from a message's first byte on a socket to its last.
     package var message = Duration.seconds(30)
-    /// Messages that one socket has sent and that are not stored yet. It is not read any further meanwhile.
+    /// Messages from one socket that are not stored yet. At the limit the socket is not read.
     package var sends = 16
 
     package init() {}

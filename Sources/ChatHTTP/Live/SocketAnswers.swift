@@ -1,6 +1,6 @@
 import ChatCore
 
-// What is said over a WebSocket. A member is never renamed, dropped or given another type.
+// The messages to a WebSocket's client. Never rename or drop a member, nor change its type.
 
 struct SubscribedAnswer: JSONWritable {
     let chat: Chat.Number

@@ -1,18 +1,18 @@
 import NIOCore
 
-/// What is here of a client's messages that have not come whole, or are not parsed or not stored yet: counted in the
-/// process' budget, and waited for no longer than a body. Lives on the connection's event loop.
+/// Counts the bytes of a client's messages that are incomplete, not parsed or not stored yet, in the process' budget,
+/// and notes since when one is incomplete. Lives on the connection's event loop.
 final class SocketIntake {
     private let client: ClientAddress
     private let budget: ByteBudget
-    /// Of a frame that has not come whole.
+    /// Bytes of an incomplete frame.
     var undecoded = 0
-    /// Of a message whose last frame has not come.
+    /// Bytes of a message whose last frame has not arrived.
     var fragments = 0
-    /// Of messages that have come.
+    /// Bytes of complete messages.
     var whole = 0
     private var counted = 0
-    /// When the message that has not come whole began; nil where there is none.
+    /// When the incomplete message began; nil if there is none.
     private(set) var unfinishedSince: NIODeadline?
 
     init(client: ClientAddress, budget: ByteBudget) {
@@ -22,9 +22,9 @@ final class SocketIntake {
 
     private var unfinished: Int { undecoded + fragments }
 
-    /// To be called when what was read is dealt with.
+    /// Call it after each read.
     ///
-    /// - Returns: whether the client may send no more of what it has begun.
+    /// - Returns: whether there is no memory left for the incomplete message.
     func count(now: NIODeadline) -> Bool {
         let bytes = unfinished + whole
         budget.change(by: bytes - counted, of: client)
@@ -33,10 +33,10 @@ final class SocketIntake {
         return unfinished > ByteBudget.small && budget.isSpent(for: client)
     }
 
-    /// A message was begun anew, or the client could not send.
+    /// Restarts the time-out: another message has begun, or the server did not read.
     func restart(now: NIODeadline) { if unfinishedSince != nil { unfinishedSince = now } }
 
-    /// The connection is gone.
+    /// Releases everything: the connection is closed.
     func close() {
         (undecoded, fragments, whole) = (0, 0, 0)
         _ = count(now: .now())

@@ -1,27 +1,27 @@
 import NIOCore
 
-/// Which of a socket's readers may do something when. Lives on the connection's event loop.
+/// Schedules the readers of one socket. Lives on the connection's event loop.
 ///
-/// Readers write one after the other, and none takes messages before those of the one before have left: so a client that
-/// reads slowly has a page of them waiting here, however many chats it reads. Those that read from the store have one of two
-/// turns each, from the reading until all is written, so that there are two pages more.
+/// Readers write one after the other, and a reader takes no messages before those of the previous one are written. So
+/// a slow client holds one page of them, however many chats it reads. Readers of the store need one of two turns, from
+/// the read until all is written, so a slow client holds at most two more pages.
 final class SocketOutbox {
     private static let turns = 2
 
     private var freeTurns = turns
-    /// Those who want to write; the first one may have begun.
+    /// Readers that want to write; the first one may have begun.
     private var writers = CircularBuffer<SocketReader>(initialCapacity: 1)
     private var readers = CircularBuffer<SocketReader>(initialCapacity: 1)
     private var isDelivering = false
 
-    /// `SocketReader.fill` follows, for as long as it wants.
+    /// Queues the reader to write: `SocketReader.fill` is called until it returns false.
     func wantsToWrite(_ reader: SocketReader) {
         guard !reader.isInLine else { return }
         reader.isInLine = true
         writers.append(reader)
     }
 
-    /// `SocketReader.takeTurn` follows; `endTurn` must follow on that.
+    /// Queues the reader for a turn: `SocketReader.takeTurn` is called, and must be followed by `endTurn`.
     func wantsToRead(_ reader: SocketReader) {
         readers.append(reader)
         giveTurns()
@@ -32,7 +32,7 @@ final class SocketOutbox {
         giveTurns()
     }
 
-    /// Lets readers write while the client takes it.
+    /// Lets readers write while the socket is writable.
     func deliver(to context: ChannelHandlerContext) {
         guard !isDelivering else { return }
         isDelivering = true
@@ -41,7 +41,7 @@ final class SocketOutbox {
             while let writer = writers.first, context.channel.isWritable {
                 if writer.fill() { continue }
                 writer.isInLine = false
-                // Unless that has closed the connection.
+                // Empty if `fill` has closed the connection.
                 if !writers.isEmpty { writers.removeFirst() }
             }
             context.flush()

@@ -2,16 +2,16 @@ import ChatCore
 import NIOCore
 import NIOWebSocket
 
-/// Reads one chat for a connection, from the look-up to the subscription's end (`ReaderPump`). Lives on the connection's
-/// event loop; it has a task only while the store is asked.
+/// Reads one chat for a connection, from the look-up to the end of the subscription (`ReaderPump`). Lives on the
+/// connection's event loop; it has a task only during a query to the store.
 final class SocketReader {
     private enum State {
-        /// The chat is looked up.
+        /// The look-up of the chat is running.
         case opening(Task<Void, Never>)
-        /// It is, and nobody wants it any more.
+        /// The look-up is running, and was cancelled.
         case leaving
         case open(ChatSubscription)
-        /// The store is read.
+        /// A read from the store is running.
         case reading(ChatSubscription, Task<Void, Never>)
         case ended
     }
@@ -19,11 +19,11 @@ final class SocketReader {
     let id: SocketSession.SubscriptionID
     private let chat: Chat.Number
     private let eventLoop: any EventLoop
-    /// Nil when nobody wants what it reads any more.
+    /// Nil after `close`.
     private weak var handler: WebSocketHandler?
     private var state = State.leaving
     private var pump = ReaderPump()
-    /// For `SocketOutbox`.
+    /// Whether it is queued to write; `SocketOutbox` sets it.
     var isInLine = false
 
     init(
@@ -47,7 +47,7 @@ final class SocketReader {
             })
     }
 
-    /// Nothing is written any more; `ended` is told as of any end.
+    /// Writes nothing more; `ended` follows as usual.
     func cancel() {
         switch state {
         case .opening(let task):
@@ -58,25 +58,25 @@ final class SocketReader {
             tell(.cancel)
         case .reading(let subscription, let task):
             subscription.cancel()
-            // It may stand in line for a read that nobody wants any more.
+            // It may be queued for a read that is no longer needed.
             task.cancel()
             tell(.cancel)
         case .leaving, .ended: break
         }
     }
 
-    /// The connection is gone.
+    /// Cancels without `ended`: the connection is closed.
     func close() {
         handler = nil
         cancel()
     }
 
-    /// Writes some of what there is.
+    /// Writes the next piece, if there is one.
     ///
     /// - Returns: whether there may be more to write now.
     func fill() -> Bool { handle(.demand) }
 
-    /// Its turn to read from the store has come.
+    /// It may read from the store now.
     func takeTurn() {
         tell(.turn)
         if !pump.hasTurn { handler?.outbox.endTurn() }
@@ -123,7 +123,7 @@ final class SocketReader {
         }
     }
 
-    /// Gets the next messages from the store.
+    /// Reads the next messages from the store.
     private func read() {
         guard case .open(let subscription) = state else { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -148,8 +148,7 @@ final class SocketReader {
 @available(*, unavailable)
 extension SocketReader: Sendable {}
 
-/// Messages of one chat as they are written to sockets, to be shared by them: as few pieces as the size of what is written
-/// at a time allows, each of whole frames.
+/// Messages of one chat encoded for sockets, which share them: pieces of whole frames, each about the size of a write.
 struct LivePieces: MessageForm {
     private(set) var pieces: [ByteBuffer] = []
 

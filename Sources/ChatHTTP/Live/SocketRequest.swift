@@ -2,28 +2,28 @@ import ChatCore
 import HTTPTypes
 import NIOCore
 
-/// What a client asks for in one message.
+/// A request that a client sends as one message.
 struct SocketRequest: Equatable {
     enum Command: Equatable {
-        /// Nil: from the next message on.
+        /// Without a cursor the subscription starts at the next message.
         case subscribe(Chat.Number, after: Cursor?)
         case unsubscribe(Chat.Number)
         case send(Chat.Number, MessageContent, key: String?)
     }
 
     let command: Command
-    /// The client's own name for it, which the answer repeats. It means nothing else.
+    /// The client's name for the request. The answer repeats it; it has no other meaning.
     let ref: String?
 
     /// - Parameter text: valid UTF-8.
-    /// - Throws: what is wrong with it.
+    /// - Throws: the refusal to answer.
     init(_ text: ByteBuffer) throws(SocketRefusal) {
         let members = try Members(text)
         let chat = members.chat.flatMap { Chat.Number(digits: $0[...]) }
         func refusal(_ problem: Problem) -> SocketRefusal { SocketRefusal(problem, ref: members.ref, chat: chat) }
         guard members.wrong.isEmpty else { throw refusal(Problem(.invalid(members.wrong))) }
         guard let type = members.type else { throw refusal(.missingMember("type")) }
-        // By bytes: `==` would normalise first, which takes long for a long text.
+        // By bytes: `==` would normalise first, which is slow for a long text.
         let types = ["subscribe", "unsubscribe", "send"]
         guard let type = types.first(where: { $0.utf8.elementsEqual(type.utf8) }) else { throw refusal(.unknownType) }
         guard members.chat != nil else { throw refusal(.missingMember("chat")) }
@@ -43,17 +43,17 @@ struct SocketRequest: Equatable {
         ref = members.ref
     }
 
-    /// The members as they stand there, the last of a repeated name. Each has one type; null stands for no value where one
-    /// may be left out. What is not known is ignored.
+    /// The members as written; of a repeated name the last one counts. Each has one type; an optional one may be null.
+    /// Unknown members are ignored.
     private struct Members {
         var type: String?
-        /// As it is written.
+        /// The digits as written.
         var chat: String?
         var after: String?
         var body: String?
         var ref: String?
         var key: String?
-        /// A sentence for each of the wrong type.
+        /// A sentence for each member with a wrong type or length.
         var wrong: [String] = []
 
         init(_ text: ByteBuffer) throws(SocketRefusal) {
@@ -99,7 +99,7 @@ struct SocketRequest: Equatable {
             return nil
         }
 
-        /// Written as digits: `1.0` and `1e0` are the same number elsewhere, and no integer's text.
+        /// An integer as its digits. Refuses `1.0` and `1e0`, which JSON treats as the same number.
         private mutating func integer(_ name: String, _ reader: inout JSONReader) throws -> String? {
             let start = reader.current ?? 0
             if start == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(start) {
@@ -115,15 +115,15 @@ struct SocketRequest: Equatable {
         }
     }
 
-    /// In bytes; it is kept until the request is answered.
+    /// In bytes. A `ref` is kept until the request is answered.
     private static let longestRef = 255
 }
 
-/// Why a request was not carried out. The connection stays.
+/// Why a request was refused. The connection stays open.
 struct SocketRefusal: Error {
     let problem: Problem
     var ref: String?
-    /// The chat it is about, where that is known.
+    /// The chat of the request, if it has a valid one.
     var chat: Chat.Number?
 
     init(_ problem: Problem, ref: String? = nil, chat: Chat.Number? = nil) {
@@ -144,7 +144,7 @@ extension Problem {
         status: .badRequest, code: "unknown_type",
         detail: "A message's type is \"subscribe\", \"unsubscribe\" or \"send\".")
     static let alreadySubscribed = Problem(
-        status: .conflict, code: "already_subscribed", detail: "This connection is subscribed to that chat.")
+        status: .conflict, code: "already_subscribed", detail: "This connection is already subscribed to that chat.")
     static let notSubscribed = Problem(
         status: .conflict, code: "not_subscribed", detail: "This connection is not subscribed to that chat.")
 

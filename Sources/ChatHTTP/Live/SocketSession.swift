@@ -1,14 +1,14 @@
 import ChatCore
 import NIOCore
 
-/// What one client wants over its connection, without a socket and without a store: requests and outcomes in, answers
-/// and errands out.
+/// The state machine of one client's requests, without a socket or a store: requests and outcomes go in, actions come
+/// out.
 ///
-/// Messages of one chat are stored one after the other, so that their numbers rise in the order in which they came; those
-/// of different chats at the same time. What has come is stored whatever becomes of the connection. When it is to end in
-/// good order the answers to what was sent are waited for.
+/// Messages of one chat are stored one after the other, so that their numbers rise in the order of arrival; those of
+/// different chats are stored at the same time. A received message is stored even if the connection closes. An orderly
+/// end waits for the answers to all sent messages.
 struct SocketSession {
-    /// One subscription of the connection; one that was cancelled and its successor are not the same.
+    /// One subscription of the connection. A second subscription to the same chat has another id.
     struct SubscriptionID: Hashable, Sendable {
         fileprivate let value: UInt64
     }
@@ -23,14 +23,14 @@ struct SocketSession {
 
     enum Action {
         case answer(any JSONWritable & Sendable)
-        /// `opened` may follow, `ended` must.
+        /// The caller must call `ended` for it, and may call `opened` before.
         case subscribe(SubscriptionID, Chat.Number, after: Cursor?)
         case cancel(SubscriptionID)
-        /// `finished` must follow.
+        /// The caller must call `finished` for it.
         case send(Sending)
-        /// End the connection; the client may still be told.
+        /// Close the connection with this close frame.
         case close(WebSocketClosure)
-        /// All is said and done that the client, who wants to close, has asked for.
+        /// Answer the client's close frame: all its requests are answered.
         case closeBack(UInt16?)
     }
 
@@ -41,20 +41,20 @@ struct SocketSession {
 
     private struct Subscription {
         let chat: Chat.Number
-        /// Of the request, until that is answered.
+        /// The request's `ref`, until the request is answered.
         var ref: String?
         var isOpen = false
     }
 
     private let limits: LiveLimits
-    /// All that have not ended yet, also those that nobody wants any more.
+    /// All subscriptions that have not ended yet, cancelled ones included.
     private var subscriptions: [SubscriptionID: Subscription] = [:]
     private var wanted: [Chat.Number: SubscriptionID] = [:]
     private var lastID: UInt64 = 0
-    /// What is being stored is the first of its chat.
+    /// By chat; the first message of each is being stored.
     private var sendings: [Chat.Number: CircularBuffer<Sending>] = [:]
     private var sendingCount = 0
-    /// Of the bodies that are not stored yet.
+    /// Bytes of the messages that are not stored yet.
     private(set) var sendingBytes = 0
     private var ending: Ending?
 
@@ -65,10 +65,10 @@ struct SocketSession {
     /// Whether another request may be read.
     var mayReceive: Bool { sendingCount < limits.sends && sendingBytes < Self.mostSendingBytes }
 
-    /// The largest messages are stored one after the other where they are of one chat.
+    /// In bytes: enough for a few of the largest messages.
     private static let mostSendingBytes = 128 << 10
 
-    /// Whether the messages of that subscription are still wanted.
+    /// Whether the subscription is not cancelled.
     func isWanted(_ id: SubscriptionID) -> Bool {
         subscriptions[id].map { wanted[$0.chat] == id } ?? false
     }
@@ -78,7 +78,7 @@ struct SocketSession {
         ending == nil ? receive(Result { () throws(SocketRefusal) in try SocketRequest(text) }) : []
     }
 
-    /// - Parameter request: what came of a message's text.
+    /// - Parameter request: the parsed message.
     mutating func receive(_ request: Result<SocketRequest, SocketRefusal>) -> [Action] {
         guard ending == nil else { return [] }
         do throws(SocketRefusal) {
@@ -136,14 +136,14 @@ struct SocketSession {
         return actions + endIfDone()
     }
 
-    /// Takes no more requests, ends the subscriptions, and the connection when all that was sent is answered.
+    /// Accepts no more requests, cancels the subscriptions, and ends the connection after answering all sent messages.
     mutating func end(_ ending: Ending) -> [Action] {
         guard self.ending == nil else { return [] }
         self.ending = ending
         return cancelAll() + endIfDone()
     }
 
-    /// Nobody is there any more.
+    /// Cancels all subscriptions.
     mutating func cancelAll() -> [Action] {
         defer { wanted = [:] }
         return wanted.values.map { .cancel($0) }
@@ -186,7 +186,7 @@ struct SocketSession {
 }
 
 extension Problem {
-    /// Of an error that no middleware sees.
+    /// The problem for an error that does not pass through the middleware.
     fileprivate init(live error: any Error) {
         switch error {
         case let error as ChatError: self = Problem(error)

@@ -1,12 +1,12 @@
 import ChatCore
 import NIOCore
 
-/// What tasks see of the connection that they work for.
+/// Lets tasks report to the connection that they work for.
 struct SocketOutlet: Sendable {
     let eventLoop: any EventLoop
     private let handler: NIOLoopBound<WebSocketHandler>
 
-    /// To be made on the event loop.
+    /// Must be called on the event loop.
     init(_ handler: WebSocketHandler, eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
         self.handler = NIOLoopBound(handler, eventLoop: eventLoop)
@@ -20,7 +20,7 @@ struct SocketOutlet: Sendable {
 }
 
 extension SocketSession.Sending {
-    /// Stores the message, and tells what came of it.
+    /// Stores the message, and reports the outcome.
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
             let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
@@ -32,7 +32,7 @@ extension SocketSession.Sending {
 }
 
 extension JSONWritable {
-    /// As the text of a message.
+    /// The JSON as a message's text.
     var text: ByteBuffer {
         var json = JSONWriter()
         write(to: &json)

@@ -31,7 +31,8 @@ struct StreamController {
 }
 
 extension Request {
-    /// Where a stream is to start: a browser that reconnects tells what it saw last, and repeats the query it began with.
+    /// The cursor at which a stream starts. A browser that reconnects sends the last id it saw, and repeats its first
+    /// query: so `Last-Event-ID` wins.
     ///
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
     fileprivate func streamCursor() throws(ChatError) -> Cursor? {

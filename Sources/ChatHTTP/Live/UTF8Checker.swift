@@ -1,15 +1,15 @@
-/// Whether bytes that come piece by piece are UTF-8 (RFC 3629, 4): no overlong forms, no surrogates, nothing past U+10FFFF.
-/// A wrong byte is noticed when it comes, not when the text is complete.
+/// Checks bytes that arrive in pieces for UTF-8 (RFC 3629, 4): no overlong forms, no surrogates, nothing past U+10FFFF.
+/// It finds a wrong byte on arrival, before the text is complete.
 struct UTF8Checker {
-    /// Bytes that the character begun still lacks.
+    /// Bytes that the current character still lacks.
     private var missing = 0
-    /// What the next of them may be.
+    /// The valid range of the next one.
     private var next: ClosedRange<UInt8> = 0x80...0xBF
 
-    /// Whether no character is cut off.
+    /// Whether the last character is complete.
     var isComplete: Bool { missing == 0 }
 
-    /// - Returns: false when these bytes cannot follow on those before; there is no use in asking again.
+    /// - Returns: false if the bytes so far are not UTF-8; do not call it again then.
     mutating func check(_ bytes: UnsafeRawBufferPointer) -> Bool {
         for byte in bytes {
             if missing > 0 {

@@ -3,25 +3,25 @@ import Metrics
 import NIOCore
 import NIOWebSocket
 
-/// Carries out what `WebSocketLink` and `SocketSession` decide. It takes the place of HTTP in the pipeline; the
+/// Acts on the decisions of `WebSocketLink` and `SocketSession`. It replaces HTTP in the pipeline; the
 /// `ConnectionGuard` behind it closes a client that does not read.
 ///
-/// What a client can make us keep is bounded: it is not read while it does not read itself, or while much of what it has
-/// sent is still to be stored.
+/// A client's memory is bounded: its socket is not read while the client does not read, or while many of its messages
+/// are not stored yet.
 final class WebSocketHandler: ChannelDuplexHandler {
     typealias InboundIn = WebSocketFrame
     typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
-    /// How long a close frame may take to leave.
+    /// How long the write of a close frame may take.
     private static let farewell = Duration.seconds(30)
-    /// In bytes. Small frames weigh much more than that once they are decoded.
+    /// In bytes. Decoded small frames take much more memory than their bytes.
     private static let largestRead = 16 << 10
-    /// In bytes. Longer texts are parsed by other threads than the event loop's, which has more to do.
+    /// In bytes. Longer texts are parsed off the event loop, so that they do not delay other connections.
     private static let longestOnLoop = 4 << 10
 
     private let tenant: TenantScope
-    /// Nil when the connection is gone.
+    /// Nil after the connection is closed.
     private var opening: Opening?
     private let limits: LiveLimits
     private let metrics: LiveMetrics
@@ -31,20 +31,20 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var readers: [SocketSession.SubscriptionID: SocketReader] = [:]
     let outbox = SocketOutbox()
     private var outlet: SocketOutlet!
-    /// Nil when the connection is gone; what it has begun goes on.
+    /// Nil after the connection is closed; its sends go on.
     private var context: ChannelHandlerContext?
     private var isReading = false
-    /// What came in one read, and waits until more may be taken in.
+    /// Frames of one read that wait until `mayReceive`.
     private var frames = CircularBuffer<WebSocketFrame>(initialCapacity: 1)
     private var isReceiving = false
     private let intake: SocketIntake
-    /// Of the text that is being parsed elsewhere: nothing that came after it is looked at before.
+    /// Bytes of the text that is parsed off the event loop; later frames wait for it.
     private var parsing: Int?
     private var isGoingAway = false
     private var isWatching = false
-    /// Of the frames that wait.
+    /// Bytes of `frames`.
     private var waitingBytes = 0
-    /// Answers that are not handed over yet.
+    /// Answers that are not passed to the socket yet.
     private var answers = ByteBuffer()
 
     init(
@@ -65,7 +65,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         opening?.whenRevoked { [outlet] in outlet?.close(.revoked) }
         let options = context.channel.syncOptions
         let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead)
-        // Channels that are no sockets have none of these.
+        // Channels other than sockets lack these options.
         try? options?.setOption(.maxMessagesPerRead, value: 1)
         try? options?.setOption(.recvAllocator, value: buffers)
         schedulePing()
@@ -100,7 +100,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
             waitingBytes -= frame.data.readableBytes
             do throws(WebSocketClosure) {
                 let event = try messages.receive(frame)
-                // What is not whole yet has begun after it.
+                // The next incomplete message began after this one.
                 if !messages.isUnfinished { intake.restart(now: .now()) }
                 if let event { receive(event) }
             } catch {
@@ -110,7 +110,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         count()
     }
 
-    /// Counts what is here of the client's messages.
+    /// Updates the bytes that `intake` counts.
     private func count() {
         guard let context else { return }
         intake.fragments = messages.unfinishedBytes
@@ -119,14 +119,14 @@ final class WebSocketHandler: ChannelDuplexHandler {
         if intake.unfinishedSince != nil, !isWatching { watch(limits.message) }
     }
 
-    /// Closes a client whose message does not come whole.
+    /// Closes a client whose message stays incomplete too long.
     private func watch(_ delay: Duration) {
         isWatching = true
         schedule(delay) { handler in
             handler.isWatching = false
             guard var since = handler.intake.unfinishedSince, handler.link.phase == .open else { return }
             let now = NIODeadline.now()
-            // It is not the client's fault while it is not read.
+            // The client is not late while the server does not read.
             if !handler.isReading {
                 handler.intake.restart(now: now)
                 since = now
@@ -152,7 +152,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Parses a text elsewhere, while nothing else is received.
+    /// Parses a text off the event loop; later frames wait.
     private func parse(_ text: ByteBuffer) {
         parsing = text.readableBytes
         let bound = NIOLoopBound(self, eventLoop: outlet.eventLoop)
@@ -175,7 +175,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         readOn()
     }
 
-    /// Who read the requests has no say any more.
+    /// Ignored: HTTP no longer drives reads; this handler does.
     func read(context: ChannelHandlerContext) {}
 
     private var mayReceive: Bool {
@@ -212,7 +212,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
-        // The decoder has given up, and says so again for all that comes.
+        // A failed decoder throws again for all further input.
         case _ where link.phase != .open: break
         case let closure as WebSocketClosure: close(closure)
         default: context.close(promise: nil)
@@ -244,7 +244,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         context?.write(wrapOutboundOut(frames), promise: nil)
     }
 
-    /// Hands over the answers, as one buffer: a small frame alone takes much more than its bytes.
+    /// Writes the answers as one buffer: separate small frames take much more memory than their bytes.
     private func writeAnswers() {
         guard answers.readableBytes > 0 else { return }
         context?.write(wrapOutboundOut(answers), promise: nil)
@@ -285,7 +285,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
                 if closure.isFailure { handler.context?.close(mode: .output, promise: nil) }
                 handler.closeSoon()
             }
-            // It may never have left: the socket of a client that hangs takes it and keeps it.
+            // The write may never end, if the client hangs and the socket's buffer is full.
             schedule(Self.farewell) { handler in handler.context?.close(promise: nil) }
             readOn()
         case .closeBack(let code):
@@ -301,10 +301,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func close(_ closure: WebSocketClosure) { perform(link.close(closure)) }
 
-    /// The client has a moment to say goodbye as well, once it may have heard ours.
+    /// Gives the client a moment to answer the close frame.
     private func closeSoon() {
         schedule(ConnectionState.linger) { handler in
-            // Open: answers to what was sent are waited for.
+            // While open, answers to sent messages are still awaited.
             if handler.link.phase == .open { handler.closeSoon() } else { handler.context?.close(promise: nil) }
         }
     }
@@ -316,7 +316,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Nothing is done when the connection is gone by then.
+    /// Runs `body` unless the connection is closed by then.
     private func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) {
         context?.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) { [weak self] in
             if let self, self.context != nil { body(self) }
@@ -329,7 +329,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         guard let context else { return }
         answers.writeFrame(opcode, data)
         guard let body else {
-            // So that what the client does not read is noticed.
+            // Flush, so that the channel's writability shows whether the client reads.
             return answers.readableBytes >= Self.largestRead ? flush() : ()
         }
         let frame = answers

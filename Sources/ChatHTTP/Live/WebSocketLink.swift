@@ -1,19 +1,19 @@
 import NIOCore
 
-/// The life of one connection, without a socket or a clock: whether the client is there, and the closing handshake
+/// The state machine of one connection, without a socket or a clock: pings, and the closing handshake
 /// (RFC 6455, 5.5 and 7).
 struct WebSocketLink {
     enum Phase: Equatable {
         case open
-        /// A close frame was sent; the client's own is waited for.
+        /// The server sent a close frame, and waits for the client's.
         case closing
-        /// Both were: there is nothing more to say.
+        /// Both close frames were sent.
         case closed
     }
 
     enum Action: Equatable {
         case ping
-        /// Send it, and wait for the client's own for a while.
+        /// Send it, and wait a while for the client's.
         case close(WebSocketClosure)
         /// Send it back, then close the connection.
         case closeBack(UInt16?)
@@ -23,12 +23,12 @@ struct WebSocketLink {
     private(set) var phase = Phase.open
     private var awaitsSound = false
 
-    /// Something came, whatever it was.
+    /// The client sent something.
     mutating func hear() { awaitsSound = false }
 
-    /// It is time for a ping.
+    /// Called at the interval of pings.
     ///
-    /// - Parameter isReading: whether what the client may have sent has been read.
+    /// - Parameter isReading: whether all received input has been read.
     mutating func tick(isReading: Bool) -> Action? {
         guard phase == .open, isReading else { return nil }
         if awaitsSound { return close(.noPong) }
@@ -36,14 +36,14 @@ struct WebSocketLink {
         return .ping
     }
 
-    /// - Returns: nil when it is being closed already.
+    /// - Returns: nil if the connection is closing already.
     mutating func close(_ closure: WebSocketClosure) -> Action? {
         guard phase == .open else { return nil }
         phase = .closing
         return .close(closure)
     }
 
-    /// The client's close frame has been dealt with.
+    /// The client sent a close frame, and the frames before it are handled.
     mutating func receiveClose(_ code: UInt16?) -> Action? {
         defer { phase = .closed }
         switch phase {

@@ -1,39 +1,39 @@
 import NIOCore
 import NIOWebSocket
 
-/// Makes messages of a client's frames (RFC 6455, 5). `FrameDecoder` checks lengths, and that control frames are whole; all
-/// else that a frame may be wrong in is checked here.
+/// Assembles messages from a client's frames (RFC 6455, 5). `FrameDecoder` checks lengths, and that control frames are
+/// not fragmented; all other checks are here.
 struct WebSocketMessages {
     enum Event: Equatable {
         /// A whole message, valid UTF-8.
         case text(ByteBuffer)
         case ping(ByteBuffer)
         case pong
-        /// Nil where the client gave no code.
+        /// Nil if the client gave no code.
         case close(UInt16?)
     }
 
-    /// Of a message, and so of a frame: whatever can be posted can be sent here.
+    /// Limit of a message, and so of a frame, in bytes: the same as for a posted body.
     static let maxSize = RequestLimits.body
 
     /// The fragments of a message so far; nil between messages.
     private var message: ByteBuffer?
     private var checker = UTF8Checker()
 
-    /// Whether a message has not come whole.
+    /// Whether a message is incomplete.
     var isUnfinished: Bool { message != nil }
 
-    /// Of it.
+    /// Bytes of the incomplete message.
     var unfinishedBytes: Int { message?.readableBytes ?? 0 }
 
     /// - Returns: nil for a part of a message.
-    /// - Throws: what the connection is to be closed with.
+    /// - Throws: the closure of the connection.
     mutating func receive(_ frame: WebSocketFrame) throws(WebSocketClosure) -> Event? {
-        guard frame.reservedBits.isEmpty else { throw .protocolError("No extension was agreed on") }
-        guard frame.maskKey != nil else { throw .protocolError("A client masks its frames") }
+        guard frame.reservedBits.isEmpty else { throw .protocolError("No extension was negotiated") }
+        guard frame.maskKey != nil else { throw .protocolError("A client must mask its frames") }
         switch frame.opcode {
         case .text:
-            guard message == nil else { throw .protocolError("The last message is not complete") }
+            guard message == nil else { throw .protocolError("The previous message is not complete") }
             message = ByteBuffer()
             return try append(frame)
         case .continuation:
@@ -62,7 +62,7 @@ struct WebSocketMessages {
         var payload = payload
         if payload.readableBytes == 0 { return nil }
         guard let code = payload.readInteger(as: UInt16.self), Self.isValid(code) else {
-            throw .protocolError("Not a close code")
+            throw .protocolError("Invalid close code")
         }
         var checker = UTF8Checker()
         let isUTF8 = payload.withUnsafeReadableBytes { checker.check($0) }
@@ -70,7 +70,7 @@ struct WebSocketMessages {
         return code
     }
 
-    /// Codes that may be sent (RFC 6455, 7.4, and those registered since).
+    /// Whether a client may send the code (RFC 6455, 7.4, and IANA's registry).
     private static func isValid(_ code: UInt16) -> Bool {
         switch code {
         case 1000...1003, 1007...1014, 3000...4999: true

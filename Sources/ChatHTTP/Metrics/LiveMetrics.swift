@@ -1,11 +1,11 @@
 import ChatCore
 import Metrics
 
-/// Long connections, and how sockets end.
+/// Metrics of streams and WebSockets.
 final class LiveMetrics: Sendable {
-    /// Streams that are open.
+    /// Open streams.
     let streams: Meter
-    /// WebSocket connections that are open.
+    /// Open WebSockets.
     let sockets: Meter
     private let closures: [CloseCode: Counter]
 
@@ -20,6 +20,6 @@ final class LiveMetrics: Sendable {
             })
     }
 
-    /// A socket was closed from here.
+    /// Counts a WebSocket that the server closed.
     func closed(_ closure: WebSocketClosure) { closures[closure.code]?.increment() }
 }

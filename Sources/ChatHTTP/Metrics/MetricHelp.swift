@@ -1,4 +1,4 @@
-/// What `# HELP` says of each metric, by name. The modules that measure do not know the format, so the texts are here.
+/// The `# HELP` text of each metric, by name. The texts are here because the measuring modules do not know the format.
 enum MetricHelp {
     static let texts = [
         "luciq_build_info": "Always 1, with the version of luciq.",

@@ -1,11 +1,11 @@
 import Foundation
 
-/// What Prometheus' clients tell of their process, under the names that they all have.
+/// The process metrics of all Prometheus clients, under their usual names.
 struct ProcessMetrics {
     /// Seconds since 1970.
     private let start = Date().timeIntervalSince1970
 
-    /// What the operating system tells of it; macOS tells less in this way.
+    /// The operating system's numbers about the process; macOS has fewer of them.
     func readings() -> [(name: String, reading: PrometheusReading)] {
         var readings: [(name: String, reading: PrometheusReading)] = []
         func add(_ name: String, _ value: Double?, as type: String = "gauge") {
@@ -27,7 +27,7 @@ struct ProcessMetrics {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
-    /// proc_pid_statm(5): pages, all of them and those in memory.
+    /// proc_pid_statm(5): the number of all pages and of those in memory.
     private var memory: (virtual: Double, resident: Double)? {
         guard let line = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return nil }
         let pages = line.split(separator: " ").prefix(2).compactMap { Double($0) }
@@ -45,7 +45,7 @@ struct ProcessMetrics {
         defer { closedir(folder) }
         var count = 0
         while readdir(folder) != nil { count += 1 }
-        // Not the folder itself, its parent, and the descriptor by which it is read.
+        // Without `.`, `..`, and the descriptor that reads the folder.
         return Double(count - 3)
     }
 

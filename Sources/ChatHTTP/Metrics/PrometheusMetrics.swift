@@ -2,7 +2,7 @@ import Metrics
 import Synchronization
 
 protocol PrometheusMetric: Sendable {
-    /// As the `# TYPE` line names it.
+    /// The type in the `# TYPE` line.
     var type: String { get }
 
     /// Appends the metric's lines.
@@ -39,7 +39,7 @@ final class PrometheusGauge: PrometheusMetric, MeterHandler {
     }
 }
 
-/// What is looked up when it is asked for.
+/// A metric whose value is computed at each reading.
 struct PrometheusReading: PrometheusMetric {
     let type: String
     let value: Double
@@ -56,7 +56,7 @@ final class PrometheusHistogram: PrometheusMetric, TimerHandler, RecorderHandler
     static let sizes: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
     private struct State {
-        /// One more than there are bounds: the last is for what is above them all.
+        /// One more than there are bounds: the last counts values above them all.
         var buckets: [UInt64]
         var sum = 0.0
     }

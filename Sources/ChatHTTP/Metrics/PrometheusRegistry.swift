@@ -3,8 +3,8 @@ import Synchronization
 
 /// Metrics in Prometheus' text format (0.0.4), behind swift-metrics.
 ///
-/// Small enough to be written by hand; a package can take its place by taking that of this file and its neighbour.
-/// A label ending in `_seconds` is a histogram of times, any other recorder a histogram of sizes.
+/// Written by hand because it is small; a package could replace this file and its neighbour. A label ending in
+/// `_seconds` is a histogram of times, any other recorder a histogram of sizes.
 package final class PrometheusRegistry: MetricsFactory {
     private struct Key: Hashable {
         let name: String
@@ -15,12 +15,12 @@ package final class PrometheusRegistry: MetricsFactory {
     private let process = ProcessMetrics()
     private let observers = Mutex<[@Sendable () -> Void]>([])
 
-    /// - Parameter version: of the program.
+    /// - Parameter version: the program's.
     package init(version: String) {
         makeMeter(label: "luciq_build_info", dimensions: [("version", version)]).set(1.0)
     }
 
-    /// Calls `body` before each reading: it sets what nobody sets when it changes. It must be quick.
+    /// Calls `body` before each reading, to set gauges that are not set on change. It must be quick.
     package func beforeReading(_ body: @escaping @Sendable () -> Void) { observers.withLock { $0.append(body) } }
 
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {

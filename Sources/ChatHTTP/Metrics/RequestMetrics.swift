@@ -30,7 +30,8 @@ package final class RequestMetrics: Sendable {
             })
     }
 
-    /// A connection was ended with this problem's code, or for being too slow, outside of any request's own measurement.
+    /// Counts a connection that the server ended with this problem's code or for being slow, which no request's metric
+    /// has.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
     func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, nanoseconds: Int64) {

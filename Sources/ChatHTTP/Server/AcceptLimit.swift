@@ -13,7 +13,7 @@ final class AcceptLimit: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundIn = any Channel
 
     private static let pause = TimeAmount.seconds(1)
-    /// Of one trouble there is one log line, as long as it lasts.
+    /// A failure within this time of the last one belongs to the same incident, which is logged once.
     private static let calm = TimeAmount.seconds(60)
 
     private let bound: Int
@@ -54,7 +54,7 @@ final class AcceptLimit: ChannelDuplexHandler, @unchecked Sendable {
                 "Accepting paused", metadata: ["error": .string(String(cString: strerror(error.errnoCode)))])
         }
         lastPause = .now()
-        // Both fail only on a channel that is closed.
+        // Both fail only on a closed channel.
         try? options.setOption(.autoRead, value: false)
         context.eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
             try? options.setOption(.autoRead, value: true)

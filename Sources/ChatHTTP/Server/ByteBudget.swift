@@ -2,17 +2,16 @@ import ChatCore
 package import Metrics
 import Synchronization
 
-/// The memory that clients take by being slow: heads, bodies and WebSocket messages that have not arrived to their end, and
-/// answers that are not read.
+/// Bounds the memory that slow clients take: incomplete heads, bodies and WebSocket messages, and unread answers.
 ///
-/// A client's address has a share of it (`FairShare`), so that one that sends and reads nothing does not take it from all.
-/// A client that holds much gets small pages of messages; one that has as much as is left is refused what would need more,
-/// until it reads or is closed (`ConnectionLimits`). What is small is never refused.
+/// Each client's address has a share of it (`FairShare`), so that a client that sends without reading does not take it
+/// all. A client that holds much memory gets small pages of messages. A client that holds as much as is left is refused
+/// more, until it reads or is closed (`ConnectionLimits`). Small requests and answers are never refused.
 package final class ByteBudget: Sendable {
-    /// Thrown to the reader of a body for which there is no room.
+    /// Thrown to the reader of a body when its client's memory is spent.
     struct Spent: Error {}
 
-    /// Bytes of a connection that are let through whatever is held.
+    /// Bytes that a connection may always hold.
     static let small = 16 << 10
 
     private let held: Mutex<FairShare<ClientAddress>>
@@ -24,10 +23,10 @@ package final class ByteBudget: Sendable {
         self.meter = Meter(label: "luciq_http_held_bytes", factory: factory)
     }
 
-    /// Whether the client may hold no more.
+    /// Whether the client has used up its share.
     func isSpent(for client: ClientAddress) -> Bool { held.withLock { $0.room(for: client) <= 0 } }
 
-    /// The page as large as it may be now, and the memory set aside for it until the answer is made.
+    /// Bounds the page by the client's share, and reserves its memory until the answer is made.
     ///
     /// - Throws: `Problem.slowClients`.
     func bounded(_ page: Page, for client: ClientAddress) throws(Problem) -> (page: Page, memory: HeldBytes) {
@@ -43,7 +42,7 @@ package final class ByteBudget: Sendable {
         return (page, HeldBytes(held: page.bytes, of: client, in: self))
     }
 
-    /// - Parameter bytes: that are held more, or less.
+    /// - Parameter bytes: held in addition; negative to release some.
     func change(by bytes: Int, of client: ClientAddress) {
         guard bytes != 0 else { return }
         held.withLock { if bytes > 0 { $0.hold(bytes, of: client) } else { $0.give(client, -bytes) } }
@@ -51,14 +50,14 @@ package final class ByteBudget: Sendable {
     }
 }
 
-/// Bytes that are held for as long as this is.
+/// Counts bytes in the budget for as long as it lives.
 final class HeldBytes: Sendable {
     private let bytes: Int
     private let client: ClientAddress
     private let budget: ByteBudget
     private let isReleased = Atomic(false)
 
-    /// - Parameter bytes: that are counted already.
+    /// - Parameter bytes: counted by the caller.
     fileprivate init(held bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
         self.bytes = bytes
         self.client = client

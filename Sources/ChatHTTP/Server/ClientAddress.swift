@@ -1,12 +1,12 @@
 import NIOCore
 
-/// Who a connection comes from, as far as the network tells: an IPv4 address, or the first 64 bits of an IPv6 address,
-/// which is what one subscriber is given (RFC 6177).
+/// The client of a connection: an IPv4 address, or the first 64 bits of an IPv6 address, because a subscriber gets
+/// such a prefix (RFC 6177).
 struct ClientAddress: Hashable, Sendable {
     private let high: UInt64
     private let low: UInt64
 
-    /// - Parameter address: nil, or no internet address, for what cannot be told apart.
+    /// - Parameter address: if nil, or not an internet address, all such clients count as one.
     init(_ address: SocketAddress?) {
         let bytes = address?.withSockAddr { pointer, size in Array(UnsafeRawBufferPointer(start: pointer, count: size))
         }
@@ -14,7 +14,7 @@ struct ClientAddress: Hashable, Sendable {
         switch address {
         case .v4: (high, low) = (0, word(4..<8))
         case .v6:
-            // An IPv4 client of a socket for both: ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+            // An IPv4 client on a dual-stack socket: ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
             let isMapped = word(8..<16) == 0 && word(16..<20) == 0xFFFF
             (high, low) = isMapped ? (0, word(20..<24)) : (word(8..<16), .max)
         default: (high, low) = (.max, .max)

@@ -4,19 +4,18 @@ import Metrics
 import NIOCore
 import Synchronization
 
-/// The connections of one server: how many there may be, of one address, and of them streams.
+/// Limits the connections of one server: in all, from one address, and streams.
 ///
-/// At the bound, or at an address' share of it, the longest idle connection makes room, first among those that never sent
-/// a request: no request can be on its way on them, and a flood of connections evicts itself before others. If none is
-/// idle, a new connection is a *spare* one: it may ask for health and metrics once, and is answered 503 for anything else,
-/// so that a full server is never silent.
+/// At the limit, or at an address' share of it, the longest idle connection is closed. Connections that never sent a
+/// request go first, so that a flood of connections evicts itself before others. If none is idle, the new connection is
+/// a *spare*: it gets one answer, which is 503 for all but health and metrics. So a full server still answers.
 final class ConnectionSlots: Sendable {
-    /// The place of one connection.
+    /// One connection's slot.
     final class Slot: Sendable {
         let address: ClientAddress
         let isSpare: Bool
         fileprivate let channel: any Channel
-        /// Since when it has no request in hand, in nanoseconds of its event loops' clock; `busy` while it has one.
+        /// When its last request ended, in nanoseconds of its event loop's clock; `busy` during a request.
         private let idleSince = Atomic(busy)
         private static let busy = UInt64.max
         private let hasAsked = Atomic(false)
@@ -37,14 +36,14 @@ final class ConnectionSlots: Sendable {
 
         fileprivate func isLeaving() { idleSince.store(Self.busy, ordering: .relaxed) }
 
-        /// Nil while it has a request in hand.
+        /// Nil during a request.
         fileprivate var idle: (hasAsked: Bool, since: UInt64)? {
             let since = idleSince.load(ordering: .relaxed)
             return since == Self.busy ? nil : (hasAsked.load(ordering: .relaxed), since)
         }
     }
 
-    /// Sent down a pipeline: close if you idle.
+    /// Asks a pipeline to close if it is idle.
     struct MakeRoom {}
 
     private struct State {
@@ -56,22 +55,22 @@ final class ConnectionSlots: Sendable {
         var isQuiescing = false
     }
 
-    /// All that may be open.
+    /// The limit of open connections, spares included.
     let accepted: Int
-    /// Those that are there to be refused, or to ask for health.
+    /// The limit of spares.
     private let spares: Int
-    /// The others. One more is left for who comes when all are taken, so that idle ones are found out.
+    /// The limit of ordinary connections. One connection is left over for the newcomer that makes idle ones close.
     private let bound: Int
     private let share: Int
-    /// An eighth of the connections is for requests.
+    /// An eighth of the connections is reserved for requests.
     private var streamBound: Int { max(1, bound - max(2, bound / 8)) }
     private let state = Mutex(State())
     private let logger: Logger
     private let full: Meter
 
     /// - Parameters:
-    ///   - accepted: all that may be open.
-    ///   - share: of those from one address.
+    ///   - accepted: the limit of open connections.
+    ///   - share: the limit for one address.
     init(accepted: Int, share: Int, logger: Logger, metrics: any MetricsFactory) {
         self.accepted = accepted
         self.spares = min(64, max(1, accepted / 16))
@@ -116,14 +115,14 @@ final class ConnectionSlots: Sendable {
                 let own = state.byAddress[slot.address, default: 1] - 1
                 state.byAddress[slot.address] = own > 0 ? own : nil
             }
-            // Not at each connection that comes and goes at the bound.
+            // Well below the limit, so that connections that come and go at the limit do not log each time.
             if state.slots.count < bound - bound / 10 { setFull(false, &state) }
         }
     }
 
-    /// The connection is a stream or a WebSocket from now on.
+    /// Counts the connection as a stream (or WebSocket) from now on.
     ///
-    /// - Returns: false when there are as many as may be.
+    /// - Returns: false at the limit.
     func becomesStream(_ slot: Slot) -> Bool {
         state.withLock { state in
             guard !slot.isSpare, state.streams < streamBound else { return false }
@@ -160,7 +159,7 @@ final class ConnectionSlots: Sendable {
         }
         let order = idle.sorted { $0.hasAsked == $1.hasAsked ? $0.since < $1.since : $1.hasAsked }
         let some = order.prefix(1 + (address == nil ? bound : share) / 64)
-        // They are asked once.
+        // Ask each only once.
         for (_, _, slot) in some { slot.isLeaving() }
         return some.map(\.slot)
     }

@@ -1,10 +1,10 @@
 /// How long a connection may take, and what it may send.
 package struct ConnectionLimits: Sendable {
-    /// From the start, or from the end of an answer, until the head of the next request is complete.
+    /// From the start, or the end of an answer, to the end of the next request's head.
     package var idle = Duration.seconds(90)
     /// From a request's head to the end of its body.
     package var body = Duration.seconds(30)
-    /// How long a client that does not read its answer is waited for.
+    /// How long a client may go without reading its answer.
     package var write = Duration.seconds(30)
 
     package init() {}
@@ -102,7 +102,7 @@ struct ConnectionState {
 
     mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
 
-    /// When the connection is to be closed if nothing changes.
+    /// When to close the connection if nothing changes.
     var deadline: Duration? {
         let phaseDeadline: Duration? =
             switch phase {

@@ -343,12 +343,12 @@ extension UInt8 {
 
 extension Problem {
     fileprivate static let malformedHost = Problem(
-        status: .badRequest, code: "malformed_request", detail: "The Host header is not a host with or without a port.",
+        status: .badRequest, code: "malformed_request", detail: "The Host header must be a host and an optional port.",
         closesConnection: true)
     fileprivate static let codedHTTP10 = Problem(
-        status: .badRequest, code: "malformed_request", detail: "A request of HTTP/1.0 has no Transfer-Encoding.",
+        status: .badRequest, code: "malformed_request", detail: "Transfer-Encoding requires HTTP/1.1.",
         closesConnection: true)
     fileprivate static let unknownCoding = Problem(
         status: .notImplemented, code: "unknown_transfer_encoding",
-        detail: "The only Transfer-Encoding that is understood is chunked.", closesConnection: true)
+        detail: "The only supported Transfer-Encoding is chunked.", closesConnection: true)
 }

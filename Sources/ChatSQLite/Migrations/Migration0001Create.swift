@@ -1,8 +1,8 @@
 import GRDB
 
-/// The tables of the HTTP contract, named as the cluster's are.
+/// The tables, named like the cluster's.
 ///
-/// `messages` is clustered by (chat, number), so that a page of a chat is a walk along neighbouring rows; see
+/// `messages` is clustered by (chat, number), so that the rows of a page are neighbours; see
 /// docs/decisions/0002-sqlite-tables.md. Times are microseconds since 1970.
 enum Migration0001Create {
     static let identifier = "0001-create"

@@ -1,6 +1,6 @@
 import GRDB
 
-/// Where the readers of the chats' logs are (`LogReaders`).
+/// The cursors of log readers (`LogReaders`).
 enum Migration0002LogCursors {
     static let identifier = "0002-log-cursors"
 

@@ -4,7 +4,7 @@ import NIOPosix
 /// All connections of one benchmark, on one event loop.
 final class StreamCrowd {
     private static let writers = 32
-    /// Connections on their way at the same time.
+    /// The most connections that are opening at the same time.
     private static let opening = 64
 
     private let plan: Streams
@@ -14,7 +14,7 @@ final class StreamCrowd {
     private var toOpen: [(chat: Int, stalls: Bool)] = []
     private var behind: Int
     let tally = StreamTally()
-    /// Succeeds when all readers have the message they wait for.
+    /// Succeeds when all readers have the awaited message.
     let goal: EventLoopPromise<Void>
 
     init(_ plan: Streams, eventLoop: any EventLoop) {
@@ -53,7 +53,7 @@ final class StreamCrowd {
         if behind == 0 { goal.succeed() }
     }
 
-    /// Succeeds when all is written and delivered, or has not been for too long.
+    /// Succeeds when all messages are written and delivered, or after a time limit.
     func write(_ pace: StreamPace) -> EventLoopFuture<Void> {
         let connections = (0..<Self.writers).map { _ in connect(writer.makeConnection()).map { _ in } }
         let expected = pace.count * plan.readers
@@ -79,7 +79,7 @@ final class StreamCrowd {
         }
     }
 
-    /// They find out that they were closed when they have read what was on its way. They have some seconds for it.
+    /// Closed readers notice it after reading the remaining input. They have some seconds for it.
     func letStalledRead() -> EventLoopFuture<Void> {
         for channel in stalled { channel.setOption(.autoRead, value: true).whenComplete { _ in } }
         return eventLoop.scheduleTask(in: .seconds(2)) {}.futureResult

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// One reader: asks for a chat's stream, then counts what comes.
+/// One reader: requests a chat's stream, then counts its messages.
 final class StreamReader: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -10,10 +10,10 @@ final class StreamReader: ChannelInboundHandler {
     private let subscription: ByteBuffer?
     private let tally: StreamTally
     private let opened: EventLoopPromise<Void>
-    /// Called with each message's number where somebody waits for one.
+    /// Called with each message's number while one is awaited.
     private let onMessage: ((Int64) -> Void)?
     private var scanner: StreamScanner
-    /// What of a line or frame has come so far.
+    /// The bytes of an incomplete line or frame.
     private var rest: ByteBuffer?
     private var last: Int64 = 0
     private var isOpen = false
@@ -49,7 +49,7 @@ final class StreamReader: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         context.write(NIOAny(request), promise: nil)
-        // The server reads it when it has left HTTP; nothing is lost, and the answer tells whether it has.
+        // The server reads it after leaving HTTP; nothing is lost, and the answer tells whether it has left.
         if let subscription { context.write(NIOAny(subscription), promise: nil) }
         context.flush()
     }
@@ -75,7 +75,7 @@ final class StreamReader: ChannelInboundHandler {
             if isStalling { context.channel.setOption(.autoRead, value: false).whenComplete { _ in } }
             opened.succeed()
         case .message(let number, let body):
-            // Those that stall do not count.
+            // Stalled readers do not count.
             if !isStalling {
                 tally.received(isWriting ? Int(body.digits(10)) : nil, isInOrder: number == last + 1, at: now)
             }
@@ -94,7 +94,7 @@ final class StreamReader: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { fail(context, "\(error)") }
 
-    /// Of no effect once it is open.
+    /// Does nothing once the stream is open.
     private func fail(_ context: ChannelHandlerContext, _ description: String) {
         opened.fail(Failure(description: description))
         context.close(promise: nil)

@@ -1,7 +1,7 @@
 import Foundation
 import NIOCore
 
-/// Finds in a stream's bytes what the benchmark counts. No parser: it knows what this server writes.
+/// Finds the messages in a stream's bytes. Not a parser: it relies on the exact bytes of this server.
 struct StreamScanner {
     enum Event {
         case opened(cursor: Int64)
@@ -9,7 +9,7 @@ struct StreamScanner {
         case message(number: Int64, body: UnsafeRawPointer)
         case ping
         case closed(reason: String)
-        /// Not what was asked for.
+        /// An unexpected answer.
         case failed
     }
 
@@ -17,13 +17,13 @@ struct StreamScanner {
 
     let kind: StreamKind
     private var phase = Phase.status
-    /// The last one seen; -1 before the first, which is where the stream begins.
+    /// The last number; -1 before the first one, at which the stream begins.
     private var id: Int64 = -1
     private var isOpen = false
 
     init(_ kind: StreamKind) { self.kind = kind }
 
-    /// - Returns: how many bytes are done with.
+    /// - Returns: how many bytes are consumed.
     mutating func scan(_ bytes: UnsafeRawBufferPointer, _ body: (Event) -> Void) -> Int {
         guard let base = bytes.baseAddress else { return 0 }
         var position = 0
@@ -38,7 +38,7 @@ struct StreamScanner {
         return position
     }
 
-    /// Pieces of a stream end with their events, so that the headers of chunks stand on lines of their own.
+    /// Pieces of a stream end with an event, so the headers of chunks are on separate lines.
     private mutating func scanLine(_ base: UnsafeRawPointer, _ count: Int, _ body: (Event) -> Void) -> Int {
         guard let end = memchr(base, 10, count) else { return 0 }
         let length = UnsafeRawPointer(end) - base
@@ -105,7 +105,7 @@ extension UnsafeRawPointer {
         count >= text.utf8CodeUnitCount && memcmp(self, text.utf8Start, text.utf8CodeUnitCount) == 0
     }
 
-    /// - Returns: what follows on the first occurrence of the text.
+    /// - Returns: the bytes after the first occurrence of the text.
     fileprivate func find(_ text: StaticString, _ count: Int) -> UnsafeRawPointer? {
         let end = self + count
         var start = self
@@ -117,7 +117,7 @@ extension UnsafeRawPointer {
         return nil
     }
 
-    /// - Returns: the number that stands here; 0 when there is none.
+    /// - Returns: the number at this place; 0 if there is none.
     func digits(_ count: Int) -> Int64 {
         var value: Int64 = 0
         for offset in 0..<Swift.max(0, count) {
@@ -128,7 +128,7 @@ extension UnsafeRawPointer {
         return value
     }
 
-    /// - Returns: what stands before the next quotation mark.
+    /// - Returns: the bytes before the next quotation mark.
     fileprivate func text(_ count: Int) -> String {
         String(decoding: UnsafeRawBufferPointer(start: self, count: count).prefix { $0 != 34 }, as: UTF8.self)
     }

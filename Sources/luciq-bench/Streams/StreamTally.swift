@@ -1,11 +1,11 @@
 import NIOCore
 
-/// What the readers and the writer saw. Lives on their event loop.
+/// The measurements of the readers and the writer. Lives on their event loop.
 final class StreamTally {
-    /// When each message was to be sent, and when its answer came; by its index. 0: not yet.
+    /// When each message was due, and when its answer arrived; by its index. 0: not yet.
     private(set) var dueAt: [Int64] = []
     private var answeredAt: [Int64] = []
-    /// Which message came when, each of each reader.
+    /// When each message arrived at each reader.
     private var deliveries: [(index: UInt32, at: Int64)] = []
     private var uncounted = 0
     private(set) var received = 0
@@ -13,7 +13,7 @@ final class StreamTally {
     private var refused = 0
     private var closed: [String: Int] = [:]
 
-    /// - Parameter readers: of each chat.
+    /// - Parameter readers: the number of readers of each chat.
     func begin(_ pace: StreamPace, readers: Int, at start: Int64) {
         dueAt = (0..<pace.count).map { start + pace.moment(of: $0) }
         answeredAt = Array(repeating: 0, count: pace.count)
@@ -26,7 +26,7 @@ final class StreamTally {
         if !isCreated { refused += 1 }
     }
 
-    /// - Parameter index: of a message that this process wrote; nil while it writes none.
+    /// - Parameter index: the index of a message that this process wrote; nil while it writes none.
     func received(_ index: Int?, isInOrder: Bool, at moment: Int64) {
         received += 1
         if !isInOrder { outOfOrder += 1 }
@@ -69,7 +69,7 @@ final class StreamTally {
             seconds: seconds, written: answeredAt.count { $0 > 0 }, received: received, out_of_order: outOfOrder,
             refused: refused, closed: closed,
             send_to_delivery: .init(counted.map { $0.at - dueAt[Int($0.index)] }),
-            // Many come before the answer: their commit was before, too.
+            // Many arrive before the answer, because their commit was before it too.
             answer_to_delivery: .init(
                 counted.filter { answeredAt[Int($0.index)] > 0 }.map { max(0, $0.at - answeredAt[Int($0.index)]) }),
             send_to_answer: .init(answered.map { answeredAt[$0] - dueAt[$0] }))
@@ -77,6 +77,6 @@ final class StreamTally {
 }
 
 extension Int64 {
-    /// Nanoseconds of the clock that event loops go by.
+    /// Nanoseconds of the event loops' clock.
     static var monotonic: Int64 { Int64(clamping: NIODeadline.now().uptimeNanoseconds) }
 }

@@ -1,11 +1,11 @@
 import NIOCore
 
-/// Posts messages when they are due, each on a connection that is free; one that finds none waits, and its time counts.
+/// Posts messages when they are due, each on a free connection. A message without one waits, and the wait counts.
 final class StreamWriter {
     private let plan: Streams
     private let tally: StreamTally
     private var free: [StreamWriterConnection] = []
-    /// Counts up to all messages: which is due next, and which is sent next.
+    /// The indexes of the message that is due next, and of the one that is sent next.
     private var due = 0
     private var next = 0
 
@@ -23,7 +23,7 @@ final class StreamWriter {
 
     func answered(_ index: Int, isCreated: Bool) { tally.answered(index, isCreated: isCreated) }
 
-    /// - Returns: whether there is more to come.
+    /// - Returns: whether more messages follow.
     func tick() -> Bool {
         let now = Int64.monotonic
         while due < tally.dueAt.count, tally.dueAt[due] <= now { due += 1 }
@@ -79,7 +79,7 @@ final class StreamWriterConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         answer.writeBuffer(&bytes)
-        // An answer to a create is an object with no other in it.
+        // The answer to a create is an object without nested objects.
         let isWhole = answer.readableBytesView.last == UInt8(ascii: "}")
         guard isWhole else { return }
         let isCreated = answer.getString(at: answer.readerIndex, length: 12) == "HTTP/1.1 201"

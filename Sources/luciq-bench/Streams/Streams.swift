@@ -3,10 +3,10 @@ import Foundation
 import NIOCore
 import NIOPosix
 
-/// Readers of live streams and a writer at a steady pace: what `scripts/bench streams` measures with.
+/// Readers of live streams and a writer at a steady pace, for `scripts/bench streams`.
 ///
-/// One thread, its own scanners, nothing allocated for a message: it competes for the server's processors. Prints a line
-/// of JSON when all readers are there, and another at the end.
+/// Uses one thread and its own scanners, and allocates nothing for a message, because it competes for the server's
+/// processors. Prints a line of JSON when all readers are subscribed, and another at the end.
 struct Streams: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Read live streams, and write to them.")
 
@@ -72,7 +72,7 @@ enum StreamKind: String, ExpressibleByArgument { case sse, websocket }
 struct StreamPace {
     /// Messages a second.
     let rate: Int
-    /// Seconds that do not count.
+    /// Seconds at the start that do not count.
     let warmUp: Int
     let seconds: Int
 

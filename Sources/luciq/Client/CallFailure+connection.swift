@@ -5,9 +5,9 @@ import NIOPosix
 import TLSClient
 
 extension CallFailure {
-    /// What became of a connection.
+    /// The failure of a connection.
     ///
-    /// - Parameter wasThere: a name that was once known can be away for a while; one that never was is a mistake.
+    /// - Parameter wasThere: whether the server has answered before: then an unknown name is temporary, else a mistake.
     init(losing error: any Error, to address: ChatAddress, wasThere: Bool) {
         switch error {
         case let error as NIOConnectionError where error.connectionErrors.isEmpty:

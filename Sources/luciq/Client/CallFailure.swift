@@ -1,24 +1,24 @@
-/// Why a call to a server did not give what it was made for.
+/// Why a call to a server failed.
 struct CallFailure: Error, Equatable {
-    /// What another try would find.
+    /// What a retry can expect.
     enum Outlook: Equatable {
-        /// It may succeed. `asked` is how long the server wants to be left alone.
+        /// It may succeed. `asked` is the pause that the server has asked for.
         case passing(asked: Duration? = nil)
-        /// The same again: this text is not taken.
+        /// It fails again: the text is refused.
         case refused
-        /// The same again.
+        /// It fails again.
         case final
     }
 
     /// One sentence.
     let sentence: String
     let outlook: Outlook
-    /// Whether what was asked for may have happened all the same.
+    /// Whether the request may have taken effect nevertheless.
     var mayHaveHappened = false
 
     var isPassing: Bool { if case .passing = outlook { true } else { false } }
 
-    /// How a command ends for it.
+    /// The command's exit code.
     var exitStatus: ExitStatus {
         switch outlook {
         case .passing: .tryLater

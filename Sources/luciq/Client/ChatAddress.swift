@@ -1,9 +1,9 @@
 import ChatCore
 import Foundation
 
-/// Where a chat is: a server, an application and a number.
+/// The address of a chat: a server, an application and a number.
 struct ChatAddress {
-    /// What was given cannot be an address.
+    /// The arguments are not an address.
     struct Invalid: Error, Equatable {
         let sentence: String
     }
@@ -14,14 +14,14 @@ struct ChatAddress {
     /// A name or an address, without brackets.
     let host: String
     let port: Int
-    /// As the header Host has it.
+    /// The value of the Host header.
     let authority: String
-    /// Where the server is on that host: nothing, or a path without a slash at its end.
+    /// The server's path on that host: empty, or without a slash at its end.
     private let path: String
     let token: Tenant.Token
     let chat: Int64
 
-    /// - Parameter url: http or https; it may have a path, where a proxy puts the server there.
+    /// - Parameter url: http or https; with a path if a proxy serves it there.
     init(url: String, token: String, chat: String) throws(Invalid) {
         guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
             ["http", "https"].contains(scheme), let host = parts.host, !host.isEmpty
@@ -53,9 +53,9 @@ struct ChatAddress {
 
     var messages: String { "\(path)/applications/\(token.text)/chats/\(chat)/messages" }
 
-    /// - Parameter cursor: what was seen last; nil to begin with the next message.
+    /// - Parameter cursor: the last one; nil to begin with the next message.
     func stream(after cursor: String?) -> String {
-        // Opaque: it goes back as it came.
+        // Opaque: sent back unchanged.
         let value = cursor?.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
         let query = value.map { "?after=\($0)" } ?? ""
         return "\(path)/applications/\(token.text)/chats/\(chat)/stream\(query)"

@@ -3,13 +3,13 @@ import NIOCore
 import NIOHTTP1
 import TLSClient
 
-/// The calls that the terminal's commands make, over one connection that is kept where the server keeps it.
+/// The API calls of the terminal's commands, over one connection, kept open if the server keeps it.
 final class ChatClient {
     private let address: ChatAddress
     private let tls: TLSContext?
     private let silence: Duration
     private var connection: HTTPConnection?
-    /// Whether the server has ever answered: then its name is right.
+    /// Whether the server has ever answered: then its name is correct.
     private var wasThere = false
 
     /// - Parameter silence: how long a server may say nothing before its connection counts as dead.
@@ -27,7 +27,7 @@ final class ChatClient {
         try await body(ChatClient(address, silence: silence))
     }
 
-    /// With the authorities that `SSL_CERT_FILE` names, as OpenSSL's users do; without it, the system's.
+    /// TLS with the CA certificates in `SSL_CERT_FILE`, as usual with OpenSSL, else with the system's.
     private static func tls(for address: ChatAddress) throws(CallFailure) -> TLSContext? {
         let file = ProcessInfo.processInfo.environment["SSL_CERT_FILE"] ?? ""
         guard address.isSecure || !file.isEmpty else { return nil }
@@ -55,7 +55,7 @@ final class ChatClient {
         return created.message_number
     }
 
-    /// The chat's messages after the one that the cursor names, and those that are still to come; nil for those alone.
+    /// The stream of the chat's messages after the cursor; nil: of new messages only.
     func stream(after cursor: String?) async throws(CallFailure) -> Stream {
         let response = try await execute(
             .GET, address.stream(after: cursor), ["Accept": "text/event-stream", "Cache-Control": "no-store"])
@@ -65,7 +65,7 @@ final class ChatClient {
         return Stream(address: address, response: response, silence: silence)
     }
 
-    /// The bytes of a stream as they come.
+    /// The bytes of a stream as they arrive.
     struct Stream {
         fileprivate let address: ChatAddress
         fileprivate let response: HTTPConnection.Response
@@ -99,7 +99,7 @@ final class ChatClient {
                 } catch is HTTPConnection.Silence {
                     throw HTTPConnection.Silence()
                 } catch {
-                    // The server closed it meanwhile: a new one will do. Both calls may be made twice.
+                    // The server has closed it meanwhile: use a new one. Both calls are safe to repeat.
                 }
             }
             return try await send(

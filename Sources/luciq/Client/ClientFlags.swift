@@ -1,14 +1,14 @@
 import ArgumentParser
 import Foundation
 
-/// Which chat, of which server; for every command that is a client.
+/// The flags of the server and the chat, for every client command.
 struct ClientFlags: ParsableArguments {
     static let tokenHelp = """
         TOKEN is the application's token, @FILE for one that a file holds, or - for one that is the first line of standard \
         input. Without it, LUCIQ_TOKEN has the token, or @FILE. CHAT is the chat's number.
         """
 
-    /// One list, since the first may be left out.
+    /// One list, because the first one is optional.
     @Argument(help: .hidden)
     var words: [String] = []
 
@@ -22,17 +22,17 @@ struct ClientFlags: ParsableArguments {
     }
 }
 
-/// What a client's arguments mean.
+/// The parsed arguments of a client command.
 struct ClientTarget {
     let address: ChatAddress
-    /// What comes after TOKEN and CHAT.
+    /// The words after TOKEN and CHAT.
     let rest: [String]
 
     /// - Parameters:
-    ///   - words: TOKEN, which may be left out where `LUCIQ_TOKEN` has it, CHAT, and the rest.
-    ///   - url: the server's; nil for what the environment says.
-    ///   - environment: a variable that is set to nothing is as good as not set.
-    /// - Throws: an exit code, when it has been said what is wrong.
+    ///   - words: TOKEN (optional if `LUCIQ_TOKEN` is set), CHAT, and the rest.
+    ///   - url: the server's; nil for the environment's.
+    ///   - environment: empty variables count as not set.
+    /// - Throws: an exit code, after printing the problem.
     init(_ words: [String], url: String?, environment: [String: String]) throws {
         let environment = environment.filter { !$0.value.isEmpty }
         var rest = words[...]

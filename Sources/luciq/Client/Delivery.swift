@@ -1,8 +1,8 @@
 import Foundation
 import Scheduling
 
-/// One message on its way: how often it is tried, and when that ends. Its key is the same each time, so that it is
-/// stored once whatever becomes of the answers.
+/// The retries of one message. Its idempotency key is the same in each, so that it is stored once even if answers are
+/// lost.
 struct Delivery {
     let body: String
     let key = "luciq-send-" + UUID().uuidString.lowercased()
@@ -12,15 +12,15 @@ struct Delivery {
     private var trouble: String?
     private var mayBeStored = false
 
-    /// - Parameter deadline: the last moment to start a try.
+    /// - Parameter deadline: the last moment to start an attempt.
     init(_ body: String, until deadline: ContinuousClock.Instant) {
         self.body = body
         self.deadline = deadline
     }
 
     /// - Parameter chance: 0 to 1.
-    /// - Returns: how long to wait before the next try, and what to tell a person: each trouble once.
-    /// - Throws: the failure to print, when there is no next try.
+    /// - Returns: how long to wait before the next attempt, and a note for people, once for each kind of failure.
+    /// - Throws: the failure to print, if there is no next attempt.
     mutating func failed(
         _ failure: CallFailure, at now: ContinuousClock.Instant, chance: Double
     ) throws(CallFailure) -> (pause: Duration, notice: String?) {

@@ -1,22 +1,22 @@
 /// One event of a stream of server-sent events.
 struct ServerSentEvent: Equatable {
-    /// `message` where the stream names no other.
+    /// `message` if the stream gives no name.
     let type: String
     let data: String
     /// The last id that the stream gave, with this event or before it; empty for none.
     let id: String
 }
 
-/// Reads server-sent events from bytes, however they are cut, as the HTML standard wants it
+/// Parses server-sent events from bytes in pieces of any size, by the HTML standard
 /// (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
 struct EventParser {
     /// A line or an event is larger than anything that a chat sends.
     struct TooLarge: Error {}
 
-    /// In bytes. The largest message is 64 KiB, at worst six times that as JSON.
+    /// In bytes. The largest message has 64 KiB, and at most six times that as JSON.
     static let largestEvent = 4 << 20
 
-    /// In milliseconds, as the stream asks; nil while it has not.
+    /// The stream's `retry`, in milliseconds; nil before it has sent one.
     private(set) var retry: Int?
     /// The last id that the stream gave, in a block without data too; empty for none.
     private(set) var lastID = ""
@@ -54,7 +54,7 @@ struct EventParser {
         let colon = line.firstIndex(of: UInt8(ascii: ":")) ?? line.endIndex
         var value = line[colon...].dropFirst()
         if value.first == UInt8(ascii: " ") { value.removeFirst() }
-        // A line that begins with a colon is a comment: its field has no name, and so is nothing that is known.
+        // A line that begins with a colon is a comment: a field with an empty name, which is ignored like unknown ones.
         switch String(decoding: line[..<colon], as: UTF8.self) {
         case "event": type = String(decoding: value, as: UTF8.self)
         case "data":

@@ -2,17 +2,17 @@ import ChatCore
 import Foundation
 import Scheduling
 
-/// What `luciq tail` makes of what it hears, without a socket: which messages are new, and what follows a loss.
+/// The state machine of `luciq tail`, without a socket: decides which messages are new, and when to reconnect.
 struct Following {
-    /// What an event asks for.
+    /// What to do after an event.
     enum Step: Equatable {
         case nothing
         case show(ReceivedMessage)
-        /// The connection is over, as the server says.
+        /// The server has ended the connection.
         case fail(CallFailure)
     }
 
-    /// What was seen last; nil as long as the server has not said where "the next message" begins.
+    /// The last cursor; nil until the server has sent the one at which the stream starts.
     private(set) var cursor: String?
 
     private var newest: Int64 = 0
@@ -27,11 +27,11 @@ struct Following {
         newest = start.number
     }
 
-    /// The stream has said where it begins. What a list calls the newest message would not do: in a cluster a lower
-    /// number may still be on its way.
+    /// Takes the stream's start cursor. The newest message of a list would not do: in a cluster a lower number may
+    /// still be stored.
     mutating func begin(at id: String) { if cursor == nil, !id.isEmpty { cursor = id } }
 
-    /// - Returns: what to tell a person.
+    /// - Returns: a note for people.
     mutating func connected() -> String {
         backoff.reset()
         defer { (hasConnected, trouble) = (true, nil) }
@@ -45,14 +45,14 @@ struct Following {
                 return .fail(CallFailure(sentence: "The server sent something that is not a message.", outlook: .final))
             }
             if !event.id.isEmpty { cursor = event.id }
-            // Each comes once, whatever is sent again.
+            // Print each once, even if it is sent again.
             guard message.number > newest else { return .nothing }
             newest = message.number
             return .show(message)
         case "close":
             return .fail(closing(event.data))
         default:
-            // Kinds of events that later servers have. They too are seen.
+            // Events of later servers: keep their ids.
             if !event.id.isEmpty { cursor = event.id }
             return .nothing
         }
@@ -63,7 +63,7 @@ struct Following {
             var code: String?
             var reconnect: Bool?
         }
-        // Whatever it says, it is a goodbye.
+        // Whatever its data, it is the end.
         let closing = try? JSONDecoder().decode(Closing.self, from: Data(json.utf8))
         let code = (closing?.code ?? "unknown").printable
         if closing?.reconnect == false {
@@ -79,10 +79,10 @@ struct Following {
     }
 
     /// - Parameters:
-    ///   - retry: milliseconds to wait at first, as the stream asked.
+    ///   - retry: the stream's first pause, in milliseconds.
     ///   - chance: 0 to 1.
-    /// - Returns: how long to wait before connecting again, and what to tell a person: each trouble once.
-    /// - Throws: the failure, when a retry is useless.
+    /// - Returns: how long to wait before the next connection, and a note for people, once for each kind of failure.
+    /// - Throws: the failure, if a retry is useless.
     mutating func lost(
         _ failure: CallFailure, retry: Int?, chance: Double
     ) throws(CallFailure) -> (pause: Duration, notice: String?) {

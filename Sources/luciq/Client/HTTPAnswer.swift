@@ -1,7 +1,7 @@
 import ChatCore
 import Foundation
 
-/// What there is to know of an HTTP answer that is not the wanted one.
+/// An HTTP answer other than the expected one.
 struct HTTPAnswer {
     let status: Int
     var contentType = ""
@@ -16,7 +16,7 @@ struct HTTPAnswer {
     }
 
     func failure(of address: ChatAddress) -> CallFailure {
-        // Not every server on the way answers as ours does.
+        // A proxy in between may answer in another format.
         let problem =
             contentType.hasPrefix("application/problem+json")
             ? try? JSONDecoder().decode(Problem.self, from: Data(body)) : nil
@@ -48,6 +48,6 @@ struct HTTPAnswer {
 }
 
 extension String {
-    /// With a full stop, if it has no end.
+    /// Adds a full stop unless the text ends with punctuation.
     fileprivate var asSentence: String { hasSuffix(".") ? self : self + "." }
 }

@@ -5,11 +5,11 @@ import NIOPosix
 import Synchronization
 import TLSClient
 
-/// A connection to a server, for one request at a time. It reads what is asked for, and no more.
+/// A connection to a server, for one request at a time. It reads only on demand.
 final class HTTPConnection: Sendable {
-    /// The server said nothing for too long.
+    /// The server was silent for too long.
     struct Silence: Error {}
-    /// No connection came about in time.
+    /// No connection was made in time.
     struct NoAnswer: Error {}
 
     struct Response {
@@ -34,7 +34,7 @@ final class HTTPConnection: Sendable {
 
     private let channel: any Channel
     private let inbox: NIOLoopBound<Inbox>
-    /// Of the last request, not all has been read.
+    /// Whether the last answer has not been read to its end.
     private let isAnswering = Atomic(false)
 
     private init(channel: any Channel, inbox: Inbox) {
@@ -44,7 +44,7 @@ final class HTTPConnection: Sendable {
 
     /// - Parameters:
     ///   - tls: nil for plain TCP.
-    ///   - patience: how long it may take to connect, and as long again to agree on TLS.
+    ///   - patience: the time limit to connect, and again for the TLS handshake.
     static func connect(
         to host: String, port: Int, tls: TLSContext?, patience: Duration
     ) async throws -> HTTPConnection {
@@ -90,7 +90,7 @@ final class HTTPConnection: Sendable {
         isAnswering.store(true, ordering: .relaxed)
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
-        // What becomes of it shows in the answer.
+        // A failure shows in the answer.
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
         guard case .head(let head) = try await part(within: silence) else { throw HTTPParserError.unknown }
         return Response(head: head, connection: self)
@@ -107,7 +107,7 @@ final class HTTPConnection: Sendable {
     }
 }
 
-/// Keeps what one read of the socket brought until it is asked for.
+/// Keeps the result of one read of the socket until it is requested.
 private final class Inbox: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 
@@ -131,7 +131,7 @@ private final class Inbox: ChannelInboundHandler {
                 self.fail(HTTPConnection.Silence())
             }
             promise.futureResult.assumeIsolated().whenComplete { _ in deadline.cancel() }
-            // Without one there is a failure.
+            // The channel of an inbox without a context has failed.
             context?.read()
         }
         return promise.futureResult
@@ -151,7 +151,7 @@ private final class Inbox: ChannelInboundHandler {
             self.waiter = nil
             waiter.succeed(parts.removeFirst())
         }
-        // What came may have been no whole part, or none but TLS' own.
+        // The bytes may have been an incomplete part, or only TLS' own.
         if waiter != nil { context.read() }
     }
 
@@ -162,7 +162,7 @@ private final class Inbox: ChannelInboundHandler {
         context.close(promise: nil)
     }
 
-    /// What has come is still handed out.
+    /// Parts that have arrived are still returned.
     private func end(_ error: any Error) {
         if let waiter, !parts.isEmpty {
             self.waiter = nil

@@ -2,20 +2,20 @@ import Foundation
 
 /// Ctrl-C and SIGTERM end a client at once: 130 and 143 to a shell.
 ///
-/// That is what the system does by itself, but not for the first process of a container, for which a signal without a
-/// handler is nothing. So there is a handler: it lets the system do it, and where that does nothing, exits.
+/// The system does so by itself, except for the first process of a container, which ignores signals without a handler.
+/// So the handler raises the signal with its default, and exits if nothing happens.
 enum Interrupt {
     static func install() {
         for number in [SIGINT, SIGTERM] {
             var action = sigaction()
-            // What we were told to ignore (nohup, a shell's background job) stays ignored.
+            // Signals that are ignored (nohup, a shell's background job) stay ignored.
             guard sigaction(number, nil, &action) == 0, !isIgnored(action) else { continue }
             action = sigaction()
             setHandler(of: &action) { number in
                 raise(number)
                 _exit(128 + number)
             }
-            // In the handler the signal's own effect is back, and not held up.
+            // During the handler the signal has its default, and is not blocked.
             action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND)) | CInt(SA_NODEFER)
             sigaction(number, &action, nil)
         }

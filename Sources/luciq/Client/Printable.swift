@@ -1,8 +1,8 @@
 extension String {
-    /// On one line, with nothing that a terminal would obey: what others wrote may hold anything.
+    /// The text on one line, without terminal control characters: text of other people may contain anything.
     ///
-    /// A line break is shown as `↵`, a tab as a blank, another control character as its picture (`␛`), and what turns
-    /// the direction of the text around as `�`.
+    /// A line break is shown as `↵`, a tab as a space, another control character as its picture (`␛`), and a character
+    /// that changes the direction of text as `�`.
     var printable: String {
         guard unicodeScalars.contains(where: \.isCommand) else { return self }
         var result = String.UnicodeScalarView()
@@ -24,15 +24,15 @@ extension String {
         return String(result)
     }
 
-    /// A JSON text as one line, the same value, with nothing in it that a terminal would obey.
+    /// A JSON text on one line, with the same value and without terminal control characters.
     ///
-    /// JSON escapes the first 32 control characters, but neither DEL, nor C1, nor what turns text around.
+    /// JSON escapes the first 32 control characters, but not DEL, C1 and characters that change the direction of text.
     var printableJSON: String {
         guard unicodeScalars.contains(where: \.isCommand) else { return self }
         var result = String.UnicodeScalarView()
         for scalar in unicodeScalars {
             if scalar.value < 0x20 {
-                // Only between the values: inside a string JSON forbids it.
+                // Only between values: JSON forbids it inside a string.
                 result.append(" ")
             } else if scalar.isCommand {
                 let hex = String(scalar.value, radix: 16)
@@ -46,8 +46,8 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// The control characters (C0, DEL, C1), the separators of lines, and the explicit directions of the bidirectional
-    /// algorithm (UAX #9): with those a text can look like another.
+    /// The control characters (C0, DEL, C1), the line separators, and the explicit directions of the bidirectional
+    /// algorithm (UAX #9), which can make a text look like another.
     var isCommand: Bool {
         switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true

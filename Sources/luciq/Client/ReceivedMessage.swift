@@ -1,13 +1,13 @@
 import ChatCore
 import Foundation
 
-/// A message as a stream brings it.
+/// A message of a stream.
 struct ReceivedMessage: Equatable {
     let number: Int64
     let body: String
-    /// As the server writes it.
+    /// The time as the server writes it.
     let createdAt: String
-    /// All that the server says of it.
+    /// The server's complete JSON.
     let json: String
 
     /// - Returns: nil unless `json` is an object with these members.
@@ -18,7 +18,7 @@ struct ReceivedMessage: Equatable {
         var createdAt: String?
         let isRead: Void? = json.withUTF8 { utf8 in
             var reader = JSONReader(utf8: utf8)
-            // The reason does not matter: it is not a message.
+            // For whatever reason, it is not a message.
             return try? reader.document { name, reader in
                 switch name {
                 case "number": number = Int64(digits: try reader.number())
@@ -32,7 +32,7 @@ struct ReceivedMessage: Equatable {
         (self.number, self.body, self.createdAt, self.json) = (number, body, createdAt, json)
     }
 
-    /// For people: the number, when it was stored by the clock of this machine, and the text on one line.
+    /// For people: the number, the time in this machine's time zone, and the text on one line.
     var line: String {
         let time = Moment.timestamp(createdAt).map(Self.local) ?? createdAt.printable
         return "\(number)  \(time)  \(body.printable)"

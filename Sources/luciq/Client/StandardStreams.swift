@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a command writes for the next one in a pipe.
+/// Standard output, which may be a pipe to another command.
 enum StandardOutput {
     enum Failure: Error, Equatable {
         /// The reader has left.
@@ -18,7 +18,7 @@ enum StandardOutput {
                 if count >= 0 {
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 } else if errno == EAGAIN {
-                    // Somebody who shares it with us has made it non-blocking.
+                    // Another process that shares it has made it non-blocking.
                     var output = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
                     poll(&output, 1, -1)
                 } else if errno != EINTR {
@@ -30,7 +30,7 @@ enum StandardOutput {
         if let failure { throw failure }
     }
 
-    /// From here on a reader who leaves does not kill the process, but is seen as `Failure.closed`.
+    /// From here on a reader that leaves does not kill the process, but causes `Failure.closed`.
     static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
     /// Ends the process, quietly, when the reader of our pipe leaves while there is nothing to write:
@@ -40,7 +40,7 @@ enum StandardOutput {
         guard fstat(STDOUT_FILENO, &status) == 0, [S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT) else { return }
         Thread.detachNewThread {
             var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
-            // No events are asked for: what is left are errors and the reader's end.
+            // Without requested events, only errors and the reader's end are reported.
             while poll(&output, 1, -1) < 1 {}
             _exit(EXIT_SUCCESS)
         }
@@ -52,9 +52,9 @@ enum StandardInput {
         let sentence: String
     }
 
-    /// Waits for more.
+    /// Waits for input.
     ///
-    /// - Returns: what there is, at least a byte; nil at the end.
+    /// - Returns: the available bytes, at least one; nil at the end.
     static func read() throws(Failure) -> [UInt8]? {
         while true {
             var failure: CInt = 0
@@ -76,25 +76,26 @@ enum StandardInput {
 }
 
 enum StandardStreams {
-    /// Opens what was closed at the start, as a shell's `2>&-` does: the next file or connection that is opened would take
-    /// its place, and get what is meant for the log or for the screen.
+    /// Opens standard streams that were closed at the start, as by a shell's `2>&-`. Otherwise the next opened file or
+    /// connection would take their place, and get text for the log or the screen.
     static func keepOpen() {
-        // Output that was closed still cannot be written, and input not read: commands say so. The log is merely gone.
+        // Closed output still cannot be written, nor closed input read: commands report it. Only the log is lost
+        // silently.
         for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
         where fcntl(descriptor, F_GETFD) == -1 {
-            // The lowest number that is free, which is this one.
+            // It gets the lowest free number, which is this one.
             _ = open("/dev/null", mode)
         }
     }
 
-    /// Writes to standard error, at once and as much as is taken.
+    /// Writes to standard error at once, as much as it accepts.
     static func tell(_ text: String) {
         var text = text
         text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }
 
-/// Messages to a person beside a command's output; silent unless standard error is a terminal.
+/// Notes for people beside a command's output; silent unless standard error is a terminal.
 enum Notice {
     static func tell(_ sentence: String?) {
         guard let sentence, Terminal.isStandardError else { return }

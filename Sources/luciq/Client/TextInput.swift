@@ -1,6 +1,6 @@
 import Foundation
 
-/// Text that comes in pieces, as messages: a line each, or all of it as one.
+/// Splits text that arrives in pieces into messages: one for each line, or one for all.
 struct TextInput {
     enum Invalid: Error, Equatable {
         case tooLong
@@ -14,7 +14,7 @@ struct TextInput {
         }
     }
 
-    /// Of a message, in bytes of UTF-8.
+    /// The most bytes of UTF-8 in a message.
     static let longest = 65_535
 
     let isLines: Bool
@@ -22,7 +22,7 @@ struct TextInput {
 
     init(isLines: Bool) { self.isLines = isLines }
 
-    /// - Returns: the lines that these bytes complete, without their ends; blank ones are none.
+    /// - Returns: the lines that these bytes complete, without line breaks and blank lines.
     mutating func read(_ bytes: some Sequence<UInt8>) throws(Invalid) -> [String] {
         var lines: [String] = []
         for byte in bytes {
@@ -31,14 +31,13 @@ struct TextInput {
                 continue
             }
             pending.append(byte)
-            // The end of the line does not count.
+            // The line break does not count.
             guard pending.count <= Self.longest + 2 else { throw .tooLong }
         }
         return lines
     }
 
-    /// - Returns: what the end of the input completes. A whole text loses its last line break: `echo` and editors add
-    ///   one.
+    /// - Returns: the last message. A whole text loses its last line break, which `echo` and editors add.
     mutating func end() throws(Invalid) -> String? {
         if !isLines, pending.last == UInt8(ascii: "\n") { pending.removeLast() }
         return try take()
@@ -50,7 +49,7 @@ struct TextInput {
         guard pending.count <= Self.longest else { throw .tooLong }
         guard let text = String(validating: pending, as: UTF8.self) else { throw .notUTF8 }
         let isBlank = text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
-        // A whole text that is blank goes to the server, which says why not.
+        // A blank whole text goes to the server, which answers why it refuses it.
         return isLines && isBlank ? nil : text
     }
 }

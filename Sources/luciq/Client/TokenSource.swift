@@ -1,8 +1,8 @@
 import ChatCore
 import Foundation
 
-/// Where a client gets the application's token. The token opens the whole application, and everybody on the machine can
-/// see an argument.
+/// Where a client gets the application's token. The token gives access to the whole application, and all users of the
+/// machine can see an argument.
 enum TokenSource: Equatable {
     case text(String)
     /// Given as `@path`.
@@ -10,12 +10,12 @@ enum TokenSource: Equatable {
     /// Given as `-`: the first line.
     case standardInput
 
-    /// The token was given, but cannot be had. The sentence does not hold it.
+    /// The token's source cannot be read. The sentence does not contain the token.
     struct Failure: Error, Equatable {
         let sentence: String
     }
 
-    /// A file is read no further than this, in bytes.
+    /// The most bytes that are read of a file.
     private static let longest = 4096
 
     init(_ argument: String) {
@@ -26,12 +26,12 @@ enum TokenSource: Equatable {
         }
     }
 
-    /// Whether an argument can be nothing but TOKEN: a chat's number looks like none of these.
+    /// Whether an argument can only be TOKEN: a chat's number has none of these forms.
     static func isToken(_ argument: String) -> Bool {
         TokenSource(argument) != .text(argument) || Tenant.Token(argument) != nil
     }
 
-    /// The token as it was given, without blanks and line breaks around it.
+    /// The token without surrounding spaces and line breaks.
     func read() throws(Failure) -> String {
         let text: String
         switch self {
@@ -51,7 +51,7 @@ enum TokenSource: Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Byte by byte, since what follows is the message.
+    /// Reads byte by byte, because the message follows.
     private static func readLine() throws(Failure) -> String {
         let line = try bytes(of: STDIN_FILENO, named: "standard input", at: 1) { $0 == UInt8(ascii: "\n") }
         guard !line.isEmpty else { throw Failure(sentence: "Standard input must begin with a line that is TOKEN.") }

@@ -12,14 +12,14 @@ struct Jobs: AsyncParsableCommand {
     )
 }
 
-/// The jobs, as Redis has them.
+/// The jobs in Redis.
 struct JobsInRedis {
     let redis: RedisClient
     let format: SidekiqFormat
     let dead: DeadLimits
-    /// The queue that was configured; nil for none.
+    /// The configured queue; nil if none is.
     let configuredQueue: String?
-    /// Redis' own: what is scheduled or trimmed by another would be so at a wrong time.
+    /// Redis' clock: with another one, jobs would be scheduled or trimmed at a wrong time.
     let clock: WallClock
 
     var queue: JobQueue { JobQueue(redis: redis, format: format, clock: clock) }
@@ -27,7 +27,7 @@ struct JobsInRedis {
 }
 
 extension JobsFlags {
-    /// Runs a command's work; a problem becomes one sentence and an exit code.
+    /// Runs a command; turns a problem into one sentence and an exit code.
     func withJobs(_ body: (JobsInRedis) async throws -> Void) async throws {
         let configuration: RedisConfiguration
         let format: SidekiqFormat
@@ -35,14 +35,14 @@ extension JobsFlags {
         let queue: String?
         do {
             let settings = try Settings(flags: values, file: config)
-            configuration = try settings.redis(for: "to the Redis that the jobs are in")
+            configuration = try settings.redis(for: "to the Redis of the jobs")
             format = try settings.sidekiqFormat()
             dead = try settings.deadLimits()
             queue = try settings.firstQueue()
         } catch let invalid as Settings.Invalid {
             throw ExitStatus.configuration(invalid.description)
         }
-        // It tells its troubles by throwing, not in a log.
+        // It throws its errors, and does not log them.
         let logger = Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() }
         let redis = RedisClient(configuration, logger: logger)
         do {
@@ -65,6 +65,6 @@ extension JobsFlags {
 }
 
 extension ExitStatus {
-    /// What was asked for is not there.
+    /// The requested entry does not exist.
     static let absent = ExitStatus(code: ExitCode(1))
 }

@@ -67,7 +67,7 @@ extension Jobs {
     }
 
     private struct DeadJob: Encodable {
-        /// What `--retry` and `--remove` take; one made of its bytes where it has none.
+        /// The id for `--retry` and `--remove`; derived from the entry's bytes if it has none.
         let jid: String
         let diedAt: String
         let job: String

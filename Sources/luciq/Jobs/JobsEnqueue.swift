@@ -39,7 +39,7 @@ extension Jobs {
             }
         }
 
-        /// Before Redis is asked for the time.
+        /// Checked before Redis is asked for the time.
         private func checkTime() throws { _ = try time(WallClock.system.now()) }
 
         private func time(_ now: Timestamp) throws -> Timestamp? {
@@ -60,10 +60,10 @@ extension Jobs {
             }
         }
 
-        /// Whether only another system's worker knows it.
+        /// Whether the job is unknown to this program: only another system's worker has it.
         private var isForeign: Bool { ClusterJobs.options(of: name) == nil }
 
-        /// Those of a job that we have.
+        /// The options of a known job.
         private func options() throws -> JobOptions {
             if let options = ClusterJobs.options(of: name) { return options }
             guard unknown else {
@@ -77,8 +77,8 @@ extension Jobs {
 }
 
 extension JobsInRedis {
-    /// Where a worker of this deployment takes our jobs: what QUEUES says; else the first queue of one that lives; else
-    /// the one that the last worker gave the clock's jobs; nil where there is none of all that.
+    /// The queue from which a worker of this deployment takes our jobs: the first of QUEUES; else the first queue of a
+    /// live worker; else the queue that the last worker gave to cron jobs; else nil.
     fileprivate func servedQueue() async throws -> String? {
         if let configuredQueue { return configuredQueue }
         let workers = try await sets.processes().filter { $0.isOurs && !$0.queues.isEmpty }

@@ -50,7 +50,7 @@ extension Jobs {
 }
 
 extension JobSets {
-    /// - Returns: how many jobs are in their queues again. What comes meanwhile is left.
+    /// - Returns: how many jobs went back to their queues. Jobs that arrive meanwhile are left.
     func requeueAll(_ kind: Kind) async throws -> Int {
         var left = try await size(of: kind)
         var count = 0
@@ -65,7 +65,7 @@ extension JobSets {
 }
 
 extension JobsFlags {
-    /// Says what was done, as JSON or as a sentence.
+    /// Prints the result, as JSON or as a sentence.
     func tell(_ what: String, _ count: Int, _ sentence: String) throws {
         if json { try printJSON([what: count]) } else { print(sentence.printable) }
     }

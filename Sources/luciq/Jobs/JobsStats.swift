@@ -18,7 +18,7 @@ extension Jobs {
     }
 }
 
-/// What `luciq jobs stats` tells; its parts are of one moment each.
+/// The report of `luciq jobs stats`; each part is from one moment.
 private struct JobsLook {
     let statistics: JobStatistics
     let queues: [QueueReport]
@@ -80,7 +80,7 @@ extension JobsLook: Encodable {
         let busy: Int
         let isQuiet: Bool
         let startedAt: String?
-        /// When it was last heard of.
+        /// The time of its last heartbeat.
         let beat: String?
         let residentKilobytes: Int
         let roundTripMicroseconds: Int

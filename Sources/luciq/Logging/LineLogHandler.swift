@@ -1,7 +1,7 @@
 import ChatCore
 import Logging
 
-/// One line an event on standard error: for people on a terminal, one JSON object elsewhere.
+/// Writes one line for each event to standard error: for people on a terminal, else a JSON object.
 struct LineLogHandler: LogHandler {
     enum Format { case human, json }
 
@@ -63,7 +63,7 @@ struct LineLogHandler: LogHandler {
     ) {
         line += WallClock.system.now().rfc3339
         line += " \(level.rawValue.uppercased()) "
-        // Blanks separate words of a message; what could begin a field, or another line, has it quoted.
+        // A message may have spaces; it is quoted if it could be read as a field or as another line.
         line.appendField(message, mayHaveBlanks: true)
         for (key, value) in fields {
             line += " "
@@ -93,7 +93,7 @@ struct LineLogHandler: LogHandler {
 }
 
 extension String {
-    /// Appends a value as logfmt has it: as it is, or quoted where it would not be one value otherwise.
+    /// Appends a value in logfmt, quoted if necessary.
     fileprivate mutating func appendField(_ text: String, mayHaveBlanks: Bool = false) {
         let isPlain = text.unicodeScalars.allSatisfy { scalar in
             switch scalar {
@@ -105,7 +105,7 @@ extension String {
         isPlain && !text.isEmpty ? append(text) : appendQuoted(text)
     }
 
-    /// Appends a JSON string that is one line to every reader, and has nothing that a terminal would obey.
+    /// Appends a JSON string without line breaks of any kind and without terminal control characters.
     fileprivate mutating func appendQuoted(_ text: String) {
         append("\"")
         defer { append("\"") }
@@ -126,7 +126,7 @@ extension String {
         }
     }
 
-    /// JSON has no word for what is not a number.
+    /// JSON has no NaN and no infinity.
     fileprivate mutating func appendNumber(_ text: String) {
         ["nan", "inf", "-inf"].contains(text) ? appendQuoted(text) : append(text)
     }

@@ -1,18 +1,18 @@
 import Foundation
 import Metrics
 
-/// The lines on their way to standard error. Its own thread writes them, in order, so that logging never waits for the
+/// The queue of log lines for standard error. Its own thread writes them, in order, so that logging never waits for the
 /// program at the other end of the pipe.
 ///
-/// The queue is bounded: while it is full, or while standard error takes nothing (closed, disk full), lines are dropped
-/// and counted. As soon as a write succeeds again, a line says how many are missing.
+/// The queue is bounded: while it is full, or while writes fail (standard error closed, disk full), lines are dropped
+/// and counted. As soon as a write succeeds again, a line tells how many are missing.
 final class LogQueue: @unchecked Sendable {
     /// The process has one standard error, so it has one of these.
     static let standardError = LogQueue(descriptor: STDERR_FILENO)
 
     private let descriptor: CInt
     private let capacity: Int
-    /// Guards everything below; signalled when there are lines, and when they are written.
+    /// Guards the fields below; signalled when there are lines, and when they are written.
     private let condition = NSCondition()
     private var waiting = Lines()
     private var isWriting = false
@@ -20,7 +20,7 @@ final class LogQueue: @unchecked Sendable {
     private var dropped = 0
     private var report: (@Sendable (_ count: Int) -> String)?
     private var counter: Counter?
-    /// Only the thread uses it: the last write ended inside a line.
+    /// Whether the last write ended inside a line. Only the thread uses it.
     private var isInsideLine = false
 
     private struct Lines {
@@ -28,7 +28,7 @@ final class LogQueue: @unchecked Sendable {
         var count = 0
     }
 
-    /// - Parameter capacity: of the lines that wait, in bytes.
+    /// - Parameter capacity: the most bytes of waiting lines.
     init(descriptor: CInt, capacity: Int = 1 << 20) {
         self.descriptor = descriptor
         self.capacity = capacity
@@ -39,7 +39,7 @@ final class LogQueue: @unchecked Sendable {
         condition.withLock { self.report = report }
     }
 
-    /// Counts dropped lines in `metrics`, those dropped already too.
+    /// Counts dropped lines in `metrics`, including those dropped so far.
     func measure(in metrics: any MetricsFactory) {
         let counter = Counter(label: "luciq_log_lines_dropped_total", factory: metrics)
         condition.withLock {
@@ -65,7 +65,7 @@ final class LogQueue: @unchecked Sendable {
                 hasThread = true
                 Thread.detachNewThread { [self] in writeForever() }
             }
-            // Who waits for the end of the queue is woken too.
+            // This also wakes tasks that wait for the end of the queue.
             if waiting.count == 1 { condition.broadcast() }
         }
     }
@@ -91,7 +91,7 @@ final class LogQueue: @unchecked Sendable {
             condition.withLock {
                 isWriting = false
                 if lost > 0 {
-                    // The line about the missing ones was the last, so it is among the lost.
+                    // The report was the last line, so it is lost as well.
                     dropped += missing.count
                     drop(missing.count > 0 ? lost - 1 : lost)
                 }
@@ -101,8 +101,8 @@ final class LogQueue: @unchecked Sendable {
         }
     }
 
-    /// How long the thread gathers lines after it has written some, in microseconds. A busy server then wakes it 200 times a
-    /// second at most, and not for each line.
+    /// How long the thread collects lines after a write, in microseconds. So a busy server wakes it at most 200 times a
+    /// second, and not for each line.
     private static let pause: useconds_t = 5000
 
     /// Waits for lines.
@@ -120,9 +120,9 @@ final class LogQueue: @unchecked Sendable {
 
     /// Waits for the reader as long as it takes.
     ///
-    /// - Returns: how many lines were lost, with what was left of one that was begun.
+    /// - Returns: how many lines were lost, including one that was partly written.
     private func write(_ lines: [UInt8]) -> Int {
-        // A line that was cut off keeps to itself.
+        // End a line that was cut off.
         let bytes = isInsideLine ? [UInt8(ascii: "\n")] + lines : lines
         return bytes.withUnsafeBytes { bytes in
             var rest = bytes
@@ -132,7 +132,7 @@ final class LogQueue: @unchecked Sendable {
                     if count > 0 { isInsideLine = rest[count - 1] != UInt8(ascii: "\n") }
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 } else if errno == EAGAIN {
-                    // Somebody who shares it with us has made it non-blocking.
+                    // Another process that shares it has made it non-blocking.
                     var output = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     poll(&output, 1, -1)
                 } else if errno != EINTR {

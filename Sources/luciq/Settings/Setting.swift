@@ -1,11 +1,11 @@
-/// One thing that can be configured. Its key gives it its three names: `database.url` in the file is `DATABASE_URL` in
-/// the environment and `--database-url` on the command line.
+/// A setting. Its three names follow from its key: `database.url` in the file, `DATABASE_URL` in the environment, and
+/// `--database-url` on the command line.
 struct Setting<Value: Sendable>: Sendable {
     let key: String
     let defaultValue: Value
     let flag: String
 
-    /// - Parameter flag: nil for the one that the key gives; another where only one command has it, in its own words.
+    /// - Parameter flag: nil for the flag that follows from the key.
     init(_ key: String, default defaultValue: Value, flag: String? = nil) {
         self.key = key
         self.defaultValue = defaultValue
@@ -15,7 +15,7 @@ struct Setting<Value: Sendable>: Sendable {
     var variable: String { Setup.variable(of: key) }
 }
 
-/// Every setting there is; docs/configuration.md lists them and a test compares.
+/// All settings. docs/configuration.md lists them, and a test compares.
 enum Setup {
     static let host = Setting("host", default: "127.0.0.1")
     static let port = Setting("port", default: 3000)
@@ -53,7 +53,7 @@ enum Setup {
     static let deadMaxJobs = Setting("dead.max_jobs", default: 10_000)
     static let deadDays = Setting("dead.days", default: 180)
 
-    /// What a settings file may have.
+    /// The keys that a settings file may have.
     static let keys: Set = [
         host.key, port.key, databaseURL.key, databasePool.key, databaseMaxAge.key, redisURL.key, dbHost.key,
         dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
@@ -63,6 +63,6 @@ enum Setup {
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,
     ]
 
-    /// The environment's name of a key.
+    /// The environment variable of a key.
     static func variable(of key: String) -> String { key.uppercased().replacing(".", with: "_") }
 }

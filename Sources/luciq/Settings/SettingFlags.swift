@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// Where the database is; for every command that needs it.
+/// The flags of the database, for every command that needs it.
 struct DatabaseFlags: ParsableArguments {
     @Option(help: "JSON file with settings. Environment: LUCIQ_CONFIG.")
     var config: String?
@@ -8,7 +8,7 @@ struct DatabaseFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Where everything is kept: sqlite:///absolute/path, or mysql://user:password@host/database for many machines. \
+            The database: sqlite:///absolute/path, or mysql://user:password@host/database for several machines. \
             Default: ./data/luciq.sqlite. Environment: DATABASE_URL.
             """,
             valueName: "url"))
@@ -16,7 +16,7 @@ struct DatabaseFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The Redis beside a MySQL database: redis://host:6379/0. Default: none. Environment: REDIS_URL.",
+            "The Redis for a MySQL database: redis://host:6379/0. Default: none. Environment: REDIS_URL.",
             valueName: "url"))
     var redisUrl: String?
 
@@ -29,7 +29,7 @@ struct DatabaseFlags: ParsableArguments {
 
     @Option(
         help: """
-            Without DATABASE_URL, the host of a MySQL database, as the Rails application names it. Default: none. \
+            The host of a MySQL database if DATABASE_URL is not set, as in the Rails application. Default: none. \
             Environment: DB_HOST.
             """)
     var dbHost: String?
@@ -57,7 +57,7 @@ struct DatabaseFlags: ParsableArguments {
     }
 }
 
-/// How a process that stays says what it does, and ends.
+/// The flags of a long-running process: its log and its shutdown.
 struct ProcessFlags: ParsableArguments {
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info. Environment: LOG_LEVEL.")
     var logLevel: String?
@@ -77,9 +77,9 @@ struct ProcessFlags: ParsableArguments {
     }
 }
 
-/// What `luciq serve` can be told.
+/// The flags of `luciq serve`.
 struct ServeFlags: ParsableArguments {
-    @Flag(help: "Bring the database's schema up to date first. An embedded database always is.")
+    @Flag(help: "Migrate the database's schema first. An embedded database is always migrated.")
     var migrate = false
 
     @Option(help: "Address to listen on. Default: 127.0.0.1. Environment: HOST.")
@@ -104,15 +104,15 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help: """
-            Of those, from one address; 0 for three quarters. Behind a proxy, as many as all. Default: 0. Environment: \
-            CONNECTIONS_PER_ADDRESS.
+            Connections from one address; 0 for three quarters of MAX_CONNECTIONS. Behind a proxy, allow all of them. \
+            Default: 0. Environment: CONNECTIONS_PER_ADDRESS.
             """)
     var connectionsPerAddress: String?
 
     @Option(help: "Address of a listener for health and metrics. Default: 127.0.0.1. Environment: OPS_HOST.")
     var opsHost: String?
 
-    @Option(help: "Its port; 0 for no such listener. Default: 0. Environment: OPS_PORT.")
+    @Option(help: "The port of that listener; 0 for none. Default: 0. Environment: OPS_PORT.")
     var opsPort: String?
 
     @Option(help: "Writes that may wait, of each kind. Default: 8192. Environment: MAX_PENDING.")
@@ -123,7 +123,7 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help:
-            "Bytes of requests and answers in the hands of slow clients. Default: 268435456. Environment: MAX_HELD_BYTES."
+            "Bytes of requests and answers held for slow clients. Default: 268435456. Environment: MAX_HELD_BYTES."
     )
     var maxHeldBytes: String?
 
@@ -132,8 +132,8 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help: """
-            Host names to answer to, with commas between; .example.com for all below it too, * for any. Not set, it \
-            is any, and local ones on a loopback address. Default: none. Environment: ALLOWED_HOSTS.
+            Accepted host names, separated by commas; .example.com includes its subdomains, * accepts any. If not set, \
+            any, or only local ones on a loopback address. Default: none. Environment: ALLOWED_HOSTS.
             """)
     var allowedHosts: String?
 

@@ -27,13 +27,13 @@ extension Settings {
             let host = name.hasPrefix(".") ? String(name.dropFirst()) : name
             guard let authority = Authority(host), authority.host == host.lowercased() else {
                 throw Invalid(
-                    description: "\(setting.variable) must be host names with commas between, without ports, or *.")
+                    description: "\(setting.variable) must be host names separated by commas, without ports, or *.")
             }
         }
         return names
     }
 
-    /// Where health and metrics have a listener of their own; nil for none.
+    /// The separate listener for health and metrics; nil for none.
     func opsOptions() throws -> HTTPOptions? {
         var options = HTTPOptions()
         options.host = try text(Setup.opsHost)
@@ -45,7 +45,7 @@ extension Settings {
     func commitLimits() throws -> CommitLimits {
         var limits = CommitLimits()
         limits.pendingEntries = try number(Setup.maxPending, in: 1...1_000_000)
-        // One message of the largest size must fit.
+        // The largest message must fit.
         limits.pendingBytes = try number(Setup.maxPendingBytes, in: 131_072...1 << 34)
         limits.deadline = try seconds(Setup.requestTimeout)
         return limits
@@ -63,7 +63,7 @@ extension Settings {
         }
     }
 
-    /// An address to listen on, or a name. `*` is all addresses: of IPv6, which those of IPv4 come with, where there is IPv6.
+    /// An address or a name to listen on. `*` is all addresses: `::`, which includes IPv4, or `0.0.0.0` without IPv6.
     func address(_ setting: Setting<String>) throws -> String {
         let host = try text(setting)
         guard !host.isEmpty else {
@@ -79,7 +79,7 @@ extension Settings {
         guard isIPv6Only == 0 else {
             throw Invalid(
                 description: """
-                    \(setting.variable) cannot be * on this machine, which keeps IPv4 apart (net.ipv6.bindv6only): set it \
+                    \(setting.variable) cannot be * on this machine, which separates IPv4 from IPv6 (net.ipv6.bindv6only): set it \
                     to 0.0.0.0 or ::.
                     """)
         }

@@ -4,8 +4,7 @@ import MySQLClient
 import RedisClient
 
 extension Settings {
-    /// Where everything is kept: what `DATABASE_URL` says, else the database that the Rails application's `DB_HOST`
-    /// names, else a file in the current folder.
+    /// The database: `DATABASE_URL`, else the Rails application's `DB_HOST`, else a file in the current folder.
     func storeLocation() throws -> StoreLocation {
         let url = try text(Setup.databaseURL)
         if url.isEmpty {
@@ -33,7 +32,7 @@ extension Settings {
                     "DATABASE_URL must look like sqlite:///absolute/path/of.sqlite or mysql://user:password@host/database."
             )
         }
-        // Two names of one file must not look like two files.
+        // Resolve links, so that one file has one name.
         return URL(fileURLWithPath: String(url.dropFirst(prefix.count))).resolvingSymlinksInPath().path
     }
 
@@ -52,16 +51,16 @@ extension Settings {
             throw Invalid(
                 description: "DATABASE_URL must end with the database's name: mysql://user:password@host/luciq.")
         }
-        let redis = try redis(for: "beside a MySQL database")
+        let redis = try redis(for: "for a MySQL database")
         var cluster = ClusterConfiguration(mysql: mysql, redis: redis)
-        // A little less than a request waits, so that it hears from the store what became of it.
+        // A little less than a request waits, so that it gets the store's result in time.
         cluster.patience = try seconds(Setup.requestTimeout) * 0.8
         cluster.readConnections = try number(Setup.databasePool, in: 1...256)
         cluster.connectionAge = try seconds(Setup.databaseMaxAge)
         return cluster
     }
 
-    /// - Parameter purpose: ends the sentence that it must be set.
+    /// - Parameter purpose: ends the sentence of the error: "for a MySQL database".
     func redis(for purpose: String) throws -> RedisConfiguration {
         let url = try text(Setup.redisURL)
         guard !url.isEmpty else {

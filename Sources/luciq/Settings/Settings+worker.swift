@@ -14,7 +14,7 @@ extension Settings {
         return configuration
     }
 
-    /// Where a worker listens: for probes and Prometheus, so a few connections will do.
+    /// A worker's listener for probes and Prometheus, which need few connections.
     func healthOptions() throws -> HTTPOptions {
         var options = HTTPOptions()
         options.host = try address(Setup.workerHost)
@@ -27,7 +27,7 @@ extension Settings {
         SidekiqFormat(rawValue: String(try number(Setup.sidekiqFormat, in: 6...8))) ?? .v8
     }
 
-    /// Nil: told from what is in Redis.
+    /// Nil: detect it from Redis.
     func sidekiqCronFormat() throws -> CronFormat? {
         CronFormat(
             rawValue: try choice(Setup.sidekiqCronFormat, of: ["auto"] + CronFormat.allCases.map(\.rawValue)))
@@ -40,7 +40,7 @@ extension Settings {
         return limits
     }
 
-    /// The queue that `luciq jobs enqueue` is told of; nil where nobody has set one.
+    /// The default queue of `luciq jobs enqueue`; nil if none is set.
     func firstQueue() throws -> String? { try isSet(Setup.queues) ? queues()[0].name : nil }
 
     private func queues() throws -> [WorkerConfiguration.Queue] {
@@ -57,7 +57,7 @@ extension Settings {
         ].name {
             throw Invalid(
                 description:
-                    "QUEUES names \(twice) twice; more of its jobs are taken with a weight: \(twice),2.")
+                    "QUEUES names \(twice) twice; to take more of its jobs, give it a weight: \(twice),2.")
         }
         return queues
     }

@@ -1,25 +1,25 @@
 import Foundation
 
-/// What was configured, from the first of these that says it: flags, environment, file, defaults.
+/// The configuration: the first value of flags, environment, file and defaults.
 struct Settings {
-    /// A value that cannot be used; the sentence names it and what it should be.
+    /// An invalid setting; the sentence names it and the valid values.
     struct Invalid: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// By the variables' names.
+    /// Values by the names of their variables.
     private let sources: [(name: String, values: [String: SettingValue])]
 
     /// - Parameters:
     ///   - flags: by environment name.
     ///   - file: a JSON file; without one, `LUCIQ_CONFIG` may name it.
-    /// - Throws: `Invalid` when the file cannot be read, or sets what is no setting.
+    /// - Throws: `Invalid` if the file cannot be read or has an unknown setting.
     init(
         flags: [String: String],
         file: String?,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws {
-        // A variable that is set to nothing is as good as not set.
+        // An empty variable counts as not set.
         let environment = environment.filter { !$0.value.isEmpty }
         var sources = [
             ("command line", flags.mapValues { SettingValue.word($0) }),
@@ -53,7 +53,7 @@ struct Settings {
         } ?? setting.defaultValue
     }
 
-    /// - Parameter read: nil for a value that will not do.
+    /// - Parameter read: returns nil for an invalid value.
     private func value<Value, Result>(
         _ setting: Setting<Value>, _ wanted: String, _ read: (SettingValue) -> Result?
     ) throws -> Result? {

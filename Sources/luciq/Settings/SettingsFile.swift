@@ -1,14 +1,14 @@
 import ChatCore
 import Foundation
 
-/// What a settings file has: one JSON object, in which a dot of a key is a level of nesting.
+/// Reads a settings file: a JSON object, in which a dot of a key is a level of nesting.
 struct SettingsFile {
     private let path: String
     private let bytes: UnsafeBufferPointer<UInt8>
     private var values: [String: SettingValue] = [:]
 
-    /// - Returns: what it sets, by the variables' names.
-    /// - Throws: `Settings.Invalid` when it cannot be read, is no JSON object, or has a key that is no setting's.
+    /// - Returns: its values by the names of their variables.
+    /// - Throws: `Settings.Invalid` if it cannot be read, is not a JSON object, or has an unknown key.
     static func read(_ path: String) throws -> [String: SettingValue] {
         let data: Data
         do {
@@ -75,12 +75,12 @@ struct SettingsFile {
     private func line(of offset: Int) -> Int { 1 + bytes.prefix(offset).count { $0 == UInt8(ascii: "\n") } }
 }
 
-/// What a source says of a setting.
+/// A setting's value in one source.
 enum SettingValue {
-    /// Of a flag or a variable, where numbers are texts as well.
+    /// From a flag or a variable, where numbers are text.
     case word(String)
     case text(String)
-    /// As it is written.
+    /// The number as written.
     case number(String)
     case other
 

@@ -1,11 +1,11 @@
 extension Setup {
-    /// The key that was meant, by someone who wrote another.
+    /// The known key that is most similar to an unknown one.
     ///
-    /// - Returns: nil when none is near.
+    /// - Returns: nil if none is similar.
     static func nearest(to key: String) -> String? {
-        // As the environment or the command line has it: DATABASE_URL, --database-url.
+        // In any spelling: database.url, DATABASE_URL, --database-url.
         let words = words(of: key)
-        // The table in which the distance is found grows with its length.
+        // The cost of the distance grows with the length.
         guard words.count <= 64 else { return nil }
         let keys = keys.sorted()
         if let part = keys.first(where: { ("." + $0 + ".").contains("." + key + ".") }) { return part }
@@ -20,7 +20,7 @@ extension Setup {
         return Array(words.joined(separator: "."))
     }
 
-    /// How many characters have to be put in, left out or changed (Levenshtein).
+    /// The Levenshtein distance: how many characters must be inserted, deleted or changed.
     private static func distance(_ one: [Character], _ other: [Character]) -> Int {
         var row = Array(0...other.count)
         for (line, character) in one.enumerated() {

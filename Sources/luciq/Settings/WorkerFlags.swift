@@ -1,21 +1,21 @@
 import ArgumentParser
 
-/// What `luciq worker` can be told.
+/// The flags of `luciq worker`.
 struct WorkerFlags: ParsableArguments {
     @Option(
         name: [.customLong("queue"), .customShort("q")],
         help: ArgumentHelp(
             """
-            A queue, once for each. With weights they are asked at random, by weight; without, in this order. In the \
-            environment, with blanks between. Default: default. Environment: QUEUES.
+            A queue; repeat it for more. With weights, queues are polled at random, by weight; without, in this order. \
+            In the environment, separate them by spaces. Default: default. Environment: QUEUES.
             """,
             valueName: "name[,weight]"))
     var queues: [String] = []
 
-    @Option(name: .shortAndLong, help: "Jobs at the same time. Default: 10. Environment: CONCURRENCY.")
+    @Option(name: .shortAndLong, help: "Concurrent jobs. Default: 10. Environment: CONCURRENCY.")
     var concurrency: String?
 
-    @Option(help: "What it is called beside its host and pid. Default: none. Environment: WORKER_TAG.")
+    @Option(help: "The worker's name beside its host and pid. Default: none. Environment: WORKER_TAG.")
     var tag: String?
 
     @Option(help: "Address to listen on, for health and metrics. Default: 127.0.0.1. Environment: WORKER_HOST.")
@@ -26,7 +26,7 @@ struct WorkerFlags: ParsableArguments {
 
     @Option(
         help: """
-            1, 2 or auto: the version of sidekiq-cron that shares the Redis; auto tells it from its jobs. Default: auto. \
+            1, 2 or auto: the version of sidekiq-cron that shares the Redis; auto detects it. Default: auto. \
             Environment: SIDEKIQ_CRON_FORMAT.
             """)
     var sidekiqCronFormat: String?
@@ -46,16 +46,16 @@ struct WorkerFlags: ParsableArguments {
     }
 }
 
-/// Whose jobs they are; for every command that reads or writes jobs.
+/// The flags of the jobs' format, for every command that reads or writes jobs.
 struct FormatFlags: ParsableArguments {
     @Option(
         help: "6, 7 or 8: the version of Sidekiq that shares the Redis. Default: 8. Environment: SIDEKIQ_FORMAT.")
     var sidekiqFormat: String?
 
-    @Option(help: "Jobs that the dead set keeps at most. Default: 10000. Environment: DEAD_MAX_JOBS.")
+    @Option(help: "Most jobs in the dead set. Default: 10000. Environment: DEAD_MAX_JOBS.")
     var deadMaxJobs: String?
 
-    @Option(help: "Days that it keeps them. Default: 180. Environment: DEAD_DAYS.")
+    @Option(help: "Days that the dead set keeps a job. Default: 180. Environment: DEAD_DAYS.")
     var deadDays: String?
 
     var values: [String: String] {
@@ -66,14 +66,14 @@ struct FormatFlags: ParsableArguments {
     }
 }
 
-/// Where the jobs are, and how they are written.
+/// The flags of the jobs' Redis and format.
 struct JobsFlags: ParsableArguments {
     @Option(help: "JSON file with settings. Environment: LUCIQ_CONFIG.")
     var config: String?
 
     @Option(
         help: ArgumentHelp(
-            "The Redis that the jobs are in: redis://host:6379/0. Default: none. Environment: REDIS_URL.",
+            "The Redis of the jobs: redis://host:6379/0. Default: none. Environment: REDIS_URL.",
             valueName: "url"))
     var redisUrl: String?
 

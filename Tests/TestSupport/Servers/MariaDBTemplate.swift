@@ -2,8 +2,8 @@ import Foundation
 
 /// The data of an empty server, made once a process and copied for each server.
 enum MariaDBTemplate {
-    /// What the template and the servers made from it must agree on. Nothing is flushed to the disk: what matters is
-    /// what a server's death leaves, and that is in the system's cache.
+    /// What the template and the servers made from it must agree on. Nothing is flushed to the disk: the tests only
+    /// need the data to survive the server's death, and for that the system's cache is enough.
     static let options =
         ["--innodb-log-file-size=16M", "--innodb-flush-method=nosync", "--debug-no-sync"]
         + (getuid() == 0 ? ["--user=root"] : [])  // mariadbd does not run as root unless told to.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Ends what the tests have started when the tests end, however that happens: a shell that reads from us what to end.
+/// Ends all processes of the tests when the tests end, in whatever way: a shell that reads from us what to end.
 ///
 /// When we are gone, by an exit, a crash or a SIGKILL, its input ends; it then kills the processes that are left and
 /// deletes their folders. Unlike a handler that runs at exit it cannot be missed, and unlike the kernel's
@@ -40,7 +40,7 @@ final class Reaper: Sendable {
 
     func started(_ pid: pid_t) { tell("started \(pid)") }
 
-    /// Must be told before the process is asked after, which frees its number for others.
+    /// Must be called before the process is reaped, which frees its pid for others.
     func ended(_ pid: pid_t) { tell("ended \(pid)") }
 
     /// - Parameter path: deleted in the end, if it is there.

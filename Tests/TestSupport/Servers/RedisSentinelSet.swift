@@ -75,7 +75,7 @@ package final class RedisSentinelSet: Sendable {
         "redis+sentinel://" + sentinels.map { "127.0.0.1:\($0.port)" }.joined(separator: ",") + "/luciq/\(database)"
     }
 
-    /// Kills the first primary. The replica takes over without more ado; `awaitFailover` waits for that.
+    /// Kills the first primary. The replica then takes over by itself; `awaitFailover` waits for that.
     package func killPrimary() { primary.kill() }
 
     /// Returns when the replica is the primary and every sentinel that runs says so.

@@ -59,8 +59,8 @@ package final class RedisServer: @unchecked Sendable {
 
     /// Starts it again on the same port, after stopping it if it runs.
     ///
-    /// - Parameter empty: without its data. Else what it holds is saved first, when it runs; a server that was killed
-    ///   has what its options let it keep, which is nothing by default.
+    /// - Parameter empty: without its data. Otherwise a running server saves its data first; a killed server has what
+    ///   its options made it keep, by default nothing.
     package func restart(empty: Bool) async throws {
         if isRunning {
             thaw()

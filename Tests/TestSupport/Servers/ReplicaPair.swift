@@ -1,5 +1,5 @@
-/// A primary and a replica (MariaDB, replication by GTID, asynchronous unless told otherwise), and HAProxy in front of them: it sends new
-/// connections to whichever takes writes, and leaves the others where they are.
+/// A primary and a replica (MariaDB, GTID replication, asynchronous by default) behind HAProxy, which sends new
+/// connections to the server that takes writes, and leaves existing ones where they are.
 package final class ReplicaPair: Sendable {
     package let old: MariaDBServer
     package let new: MariaDBServer
@@ -45,23 +45,23 @@ package final class ReplicaPair: Sendable {
         self.proxy = proxy
     }
 
-    /// Of a user who may do everything, by way of the proxy.
+    /// The URL of a user with all rights, through the proxy.
     package var url: String { "mysql://root:\(MariaDBServer.password)@127.0.0.1:\(proxy.port)/luciq" }
 
-    /// The old primary takes no writes any more; it lives on with the connections that it has.
+    /// The old primary becomes read-only, and keeps its connections.
     package func fence() async throws { _ = try await old.sql("SET GLOBAL read_only = 1") }
 
-    /// The replica gets all there is.
+    /// Waits until the replica has everything.
     package func catchUp() async throws {
         let position = try await old.sql("SELECT @@gtid_current_pos")
         let result = try await new.sql("SELECT MASTER_GTID_WAIT('\(position)', 10)")
         guard result == "0" else { throw ServerFailure("The replica does not catch up: \(result)") }
     }
 
-    /// What is written from now on is lost with the old primary.
+    /// Writes from now on are lost with the old primary.
     package func stopReplication() async throws { _ = try await new.sql("STOP SLAVE") }
 
-    /// The replica carries out all that it has of a primary that is gone.
+    /// The replica applies everything that it has received from a primary that is gone.
     package func useUp() async throws {
         _ = try await new.sql("STOP SLAVE IO_THREAD")
         try await eventually("the replica has done all") {

@@ -6,7 +6,8 @@ package final class ServerProcess: @unchecked Sendable {
     /// The file with what it prints; nil where that goes elsewhere.
     package let log: String?
 
-    /// What the waiting thread sets; it holds this and not the process, which would never be gone then.
+    /// The state that the waiting thread sets. The thread holds this instead of the process, which would otherwise
+    /// never be freed.
     private final class Ending: @unchecked Sendable {
         let condition = NSCondition()
         var status: CInt?
@@ -44,7 +45,7 @@ package final class ServerProcess: @unchecked Sendable {
         reaper.started(pid)
         let (pid, ending) = (pid, ending)
         Thread.detachNewThread {
-            // First without taking its number away, which others may be about to send a signal to.
+            // First without reaping it, because others may be about to send a signal to its pid.
             var information = siginfo_t()
             while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
             ending.condition.withLock {
@@ -78,12 +79,12 @@ package final class ServerProcess: @unchecked Sendable {
     /// Nothing happens when it has ended.
     package func signal(_ signal: CInt) {
         ending.condition.withLock {
-            // Its number is its own until the waiting thread, which needs this lock, has seen its end.
+            // Its pid stays valid until the waiting thread, which needs this lock, has reaped it.
             if ending.status == nil { _ = Foundation.kill(pid, signal) }
         }
     }
 
-    /// SIGSTOP; returns when every thread of it stands still, which the signal does not wait for.
+    /// SIGSTOP; returns when every thread of the process has stopped, which the signal itself does not wait for.
     package func freeze() {
         signal(SIGSTOP)
         #if os(Linux)
@@ -134,7 +135,7 @@ package final class ServerProcess: @unchecked Sendable {
         while !output.contains(text) {
             let isLate = ContinuousClock.now > until
             if isLate || !isRunning {
-                // What it printed last may have come just now.
+                // Its last output may have arrived just now.
                 if output.contains(text) { return }
                 let tail = output.split(separator: "\n").suffix(20).joined(separator: "\n")
                 throw ServerFailure("It \(isLate ? "does not print" : "ended and never printed") \"\(text)\":\n\(tail)")

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 
 /// The MariaDB and the Redis that all tests of a process use at the same time: those of `scripts/services run`, or
-/// ours, started by the first who asks. Nobody stops them, nor empties them.
+/// ours, started by the first test that asks. Nothing stops or empties them.
 package struct SharedServers: Sendable {
     /// `LUCIQ_TEST_MYSQL_URL`, or the URL of our own server: one whose user may do everything.
     package static var mysqlURL: String {
@@ -60,7 +60,7 @@ package struct SharedServers: Sendable {
     }
 }
 
-/// A value that is made once, by the first who asks.
+/// A value that is made once, for the first caller.
 final class Once<Value: Sendable>: Sendable {
     private let task = Mutex<Task<Value, any Error>?>(nil)
     private let make: @Sendable () async throws -> Value

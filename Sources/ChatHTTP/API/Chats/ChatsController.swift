@@ -53,6 +53,6 @@ struct ChatsController {
 }
 
 extension ChatScope {
-    /// Where the outside finds this chat.
+    /// The chat's path in the API.
     var path: String { "/applications/\(tenant.token.text)/chats/\(number.rawValue)" }
 }

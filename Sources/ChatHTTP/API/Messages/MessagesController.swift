@@ -68,7 +68,7 @@ struct MessagesController {
     @Sendable private func search(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let query = QueryItems(call.request.query)
         let page = try Page(query)
-        guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q is not valid UTF-8, percent-encoded"]) }
+        guard let q = query["q"] ?? "" else { throw ChatError.invalid(["Q must be percent-encoded UTF-8"]) }
         let text = try SearchText(q)
         let (bounded, memory) = try budget.bounded(page, for: call.client)
         return .task {
@@ -86,7 +86,7 @@ struct MessagesController {
 }
 
 extension String {
-    /// Everything but RFC 3986's unreserved characters, as `%XX`.
+    /// The text with all but RFC 3986's unreserved characters as `%XX`.
     fileprivate var percentEncoded: String {
         utf8.reduce(into: "") { text, byte in
             switch byte {
