@@ -36,7 +36,11 @@ import Testing
                     let query = request.query.map { "?\($0)" } ?? ""
                     let type = request.headers[.contentType] ?? "-"
                     head = "\(request.method) \(request.path)\(query) \(type) \(request.isLast ? "last " : "")"
-                    if request.framing == .none { reading.requests.append(head) } else { body = BodyReader(request.framing) }
+                    if request.framing == .none {
+                        reading.requests.append(head)
+                    } else {
+                        body = BodyReader(request.framing)
+                    }
                 }
             }
         } catch {
@@ -54,8 +58,10 @@ import Testing
             + "GET /y HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a HTTP/1.1\r\nHost: a\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n",
-        "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nConnection: x , Close\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t \r\nZ: \u{e9} \"\r\n\r\n",
+        "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: x , Close\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t \r\nZ: \u{e9} \"\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
     ]
 
@@ -87,17 +93,22 @@ import Testing
     /// What another reader could take for something else, or nobody for a request.
     @Test(arguments: [
         "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n",
-        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /\t HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\t HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+        " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "get / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / http/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
         "GET /\r\n\r\n", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n X: folded\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX: a\u{0}b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX\u{e9}: b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n",
         "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\nx", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -118,8 +129,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "x\r\n", "\r\n", "-1\r\n", " 1\r\nx\r\n", "1\nx\r\n0\r\n\r\n", "1\r\nxy\r\n", "1\r\nx\n0\r\n\r\n", "fffffffff\r\n",
-        "0x1\r\nx\r\n", "1;\u{0}\r\nx\r\n", "0\r\nT\u{0}: x\r\n\r\n", "0\r\n\n", "1;" + String(repeating: "x", count: 1100),
+        "x\r\n", "\r\n", "-1\r\n", " 1\r\nx\r\n", "1\nx\r\n0\r\n\r\n", "1\r\nxy\r\n", "1\r\nx\n0\r\n\r\n",
+        "fffffffff\r\n",
+        "0x1\r\nx\r\n", "1;\u{0}\r\nx\r\n", "0\r\nT\u{0}: x\r\n\r\n", "0\r\n\n",
+        "1;" + String(repeating: "x", count: 1100),
         "0\r\nT: " + String(repeating: "x", count: 2000) + "\r\n\r\n",
         "0\r\n" + String(repeating: "T: " + String(repeating: "x", count: 900) + "\r\n", count: 20) + "\r\n",
     ])

@@ -75,11 +75,12 @@ final class API: Sendable {
         case .refused(let problem, _): .failure(problem)
         case .preflight:
             .success(
-                .now({
-                    var response = Response(status: .noContent)
-                    response.headers = corsPreflight
-                    return response
-                }()))
+                .now(
+                    {
+                        var response = Response(status: .noContent)
+                        response.headers = corsPreflight
+                        return response
+                    }()))
         }
     }
 

@@ -1,6 +1,5 @@
 import HTTPTypes
 
-
 /// Endpoints for load balancers, orchestrators and Prometheus. They need no token.
 struct HealthController {
     /// Throws `ChatError.unavailable` if the process lacks something that it needs.

@@ -111,7 +111,9 @@ package final class Routes: @unchecked Sendable {
         let utf8 = path.utf8
         guard utf8.first == UInt8(ascii: "/") else { return nil }
         var start = utf8.index(after: utf8.startIndex)
-        if start == utf8.endIndex { return root.entries.isEmpty ? nil : Match(entries: root.entries, parameters: parameters) }
+        if start == utf8.endIndex {
+            return root.entries.isEmpty ? nil : Match(entries: root.entries, parameters: parameters)
+        }
         while true {
             let end = utf8[start...].firstIndex(of: UInt8(ascii: "/")) ?? utf8.endIndex
             let part = path[start..<end]

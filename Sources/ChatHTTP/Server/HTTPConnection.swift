@@ -372,7 +372,8 @@ final class HTTPConnection: ChannelDuplexHandler {
             switch departure {
             case .upgrade: if !exchange.call.request.offersUpgrade { return .upgradeRequired }
             // What is still to come of the request could not be told from what follows.
-            case .stream: if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
+            case .stream:
+                if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
             }
             if let slot, !server.slots.becomesStream(slot) { return Problem(.overloaded) }
         }

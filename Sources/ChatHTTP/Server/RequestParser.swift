@@ -1,3 +1,7 @@
+import ChatCore
+import HTTPTypes
+import NIOCore
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Glibc)
@@ -5,9 +9,6 @@
 #elseif canImport(Musl)
     import Musl
 #endif
-import ChatCore
-import HTTPTypes
-import NIOCore
 
 /// Reads requests from the bytes of a connection (RFC 9112), and refuses whatever two readers could understand in two ways:
 /// a line that ends with a bare line feed, a folded header, white space before a colon, two lengths, a length beside a
@@ -304,7 +305,8 @@ private enum KnownMethods {
     private static let common: [HTTPRequest.Method] = [.get, .post, .head, .put, .patch, .delete, .options]
     private static let others: [String: HTTPRequest.Method] = {
         let names = [
-            "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY", "MKCALENDAR",
+            "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY",
+            "MKCALENDAR",
             "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH", "SOURCE",
             "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
         ]
