@@ -1,8 +1,8 @@
 import ChatCore
-package import Logging
+import Logging
 import NIOCore
 import NIOPosix
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Listens, and serves HTTP/1.1 on every connection. It runs until shutdown, and returns when the requests in hand are
