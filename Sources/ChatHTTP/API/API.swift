@@ -69,8 +69,8 @@ final class API: Sendable {
         return .endpoint(entry, match.parameters)
     }
 
-    func answer(_ call: Call, _ destination: Destination) -> Result<EndpointResult, any Error> {
-        switch destination {
+    func answer(_ call: Call) -> Result<EndpointResult, any Error> {
+        switch call.destination {
         case .endpoint(let entry, _): Result { try entry.endpoint(call) }
         case .refused(let problem, _): .failure(problem)
         case .preflight:
@@ -111,11 +111,10 @@ final class API: Sendable {
     }
 
     /// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
-    func observe(
-        _ call: Call, _ destination: Destination, _ status: HTTPResponse.Status, _ duration: TimeAmount
-    ) {
+    func observe(_ call: Call, _ status: HTTPResponse.Status) {
+        let duration = NIODeadline.now() - call.start
         let route: String
-        switch destination {
+        switch call.destination {
         case .endpoint(let entry, _): route = entry.route.path
         case .refused(_, let path): route = path ?? "NotFound"
         case .preflight: route = "NotFound"

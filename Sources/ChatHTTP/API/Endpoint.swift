@@ -19,10 +19,11 @@ package enum EndpointResult: Sendable {
 package typealias Endpoint = @Sendable (Call) throws -> EndpointResult
 
 /// A request in hand, as endpoints see it.
-package struct Call: Sendable {
+package final class Call: Sendable {
     package let request: Request
-    /// What stands in the path for the route's parameters, in order.
-    let parameters: PathParameters
+    let destination: API.Destination
+    /// When it had come.
+    let start = NIODeadline.now()
     package let requestID: RequestID
     /// Who holds what is kept for the connection.
     let client: ClientAddress
@@ -32,15 +33,20 @@ package struct Call: Sendable {
 
     /// To be made on the event loop.
     init(
-        _ request: Request, _ parameters: PathParameters, requestID: RequestID, client: ClientAddress,
-        connection: HTTPConnection, eventLoop: any EventLoop
+        _ request: Request, to destination: API.Destination, client: ClientAddress, connection: HTTPConnection,
+        eventLoop: any EventLoop
     ) {
         self.request = request
-        self.parameters = parameters
-        self.requestID = requestID
+        self.destination = destination
+        self.requestID = RequestID(of: request.headers)
         self.client = client
         self.eventLoop = eventLoop
         self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
+    }
+
+    /// What stands in the path for the route's parameters.
+    var parameters: PathParameters {
+        if case .endpoint(_, let parameters) = destination { parameters } else { PathParameters() }
     }
 
     var isHead: Bool { request.method == .head }

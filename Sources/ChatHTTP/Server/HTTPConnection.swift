@@ -14,13 +14,6 @@ final class HTTPConnection: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// A request that is to be answered.
-    private struct Exchange {
-        let call: Call
-        let destination: API.Destination
-        let start: NIODeadline
-    }
-
     /// In bytes.
     private static let largestRead = 16 << 10
     /// A body that is as long or shorter is written in one piece with its head.
@@ -36,7 +29,8 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var incoming: (request: Request, destination: API.Destination)?
     /// Of the request in hand; nil where it has no body, or all of it was read.
     private var bodyReader: BodyReader?
-    private var exchange: Exchange?
+    /// The request that is to be answered.
+    private var call: Call?
     private var client = ClientAddress(nil)
     private var slot: ConnectionSlots.Slot?
     private var context: ChannelHandlerContext?
@@ -98,7 +92,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         if let slot { server.slots.leave(slot) }
         inbound = ByteBuffer()
         incoming = nil
-        exchange = nil
+        call = nil
         count(0)
         leave()
         context.fireChannelInactive()
@@ -280,23 +274,19 @@ final class HTTPConnection: ChannelDuplexHandler {
         guard let (request, destination) = incoming else { return }
         incoming = nil
         state.hasBody()
-        let call = call(request, destination, context)
-        exchange = Exchange(call: call, destination: destination, start: context.eventLoop.now)
+        _ = begin(request, destination, context)
         finish(.failure(problem), context)
     }
 
-    private func call(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) -> Call {
-        var parameters = PathParameters()
-        if case .endpoint(_, let found) = destination { parameters = found }
-        return Call(
-            request, parameters, requestID: RequestID(of: request.headers), client: client, connection: self,
-            eventLoop: context.eventLoop)
+    private func begin(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) -> Call {
+        let call = Call(request, to: destination, client: client, connection: self, eventLoop: context.eventLoop)
+        self.call = call
+        return call
     }
 
     private func answer(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) {
-        let call = call(request, destination, context)
-        exchange = Exchange(call: call, destination: destination, start: .now())
-        switch server.api.answer(call, destination) {
+        let call = begin(request, destination, context)
+        switch server.api.answer(call) {
         case .failure(let error): finish(.failure(error), context)
         case .success(.now(let response)): finish(.success(response), context)
         case .success(.later(let start)): start(reply(context))
@@ -326,7 +316,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     /// An answer has come that was waited for.
     private func hasAnswer(_ result: Result<Response, any Error>) {
         // Nobody is there any more to read it.
-        guard let context, exchange != nil else { return }
+        guard let context, call != nil else { return }
         finish(result, context)
         // Others may have been waiting for it. They are answered first, and sent together with this one.
         process(context)
@@ -336,24 +326,24 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// Writes the answer of the request in hand.
     private func finish(_ result: Result<Response, any Error>, _ context: ChannelHandlerContext) {
-        guard let exchange else { return }
+        guard let call else { return }
         var response: Response
         switch result {
         case .success(let success): response = success
-        case .failure(let error): response = server.api.response(for: exchange.call, failedWith: error)
+        case .failure(let error): response = server.api.response(for: call, failedWith: error)
         }
-        if let refusal = refusal(of: response, to: exchange) {
-            response = server.api.response(for: exchange.call, failedWith: refusal)
+        if let refusal = refusal(of: response, to: call) {
+            response = server.api.response(for: call, failedWith: refusal)
         }
-        self.exchange = nil
+        self.call = nil
         onLeaving = nil
-        server.api.observe(exchange.call, exchange.destination, response.status, .now() - exchange.start)
-        let request = exchange.call.request
+        server.api.observe(call, response.status)
+        let request = call.request
         let isLast = state.isLastAnswer || response.closesConnection
         write(
-            response, isHead: request.method == .head,
+            response, isHead: call.isHead,
             Response.Form(
-                requestID: exchange.call.requestID, date: date.value, cors: server.api.corsLines(for: request),
+                requestID: call.requestID, date: date.value, cors: server.api.corsLines(for: request),
                 isHTTP10: request.isHTTP10, isLast: isLast), context)
         if request.method != .head, let departure = response.departure {
             return depart(departure, isChunked: !request.isHTTP10, context)
@@ -367,10 +357,10 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     /// Why an answer cannot be given after all.
-    private func refusal(of response: Response, to exchange: Exchange) -> Problem? {
-        if let departure = response.departure, !exchange.call.isHead {
+    private func refusal(of response: Response, to call: Call) -> Problem? {
+        if let departure = response.departure, !call.isHead {
             switch departure {
-            case .upgrade: if !exchange.call.request.offersUpgrade { return .upgradeRequired }
+            case .upgrade: if !call.request.offersUpgrade { return .upgradeRequired }
             // What is still to come of the request could not be told from what follows.
             case .stream:
                 if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
@@ -378,8 +368,8 @@ final class HTTPConnection: ChannelDuplexHandler {
             if let slot, !server.slots.becomesStream(slot) { return Problem(.overloaded) }
         }
         // What was stored is answered for, and health always.
-        guard response.body.readableBytes > ByteBudget.small, exchange.call.request.method == .get,
-            case .endpoint(let entry, _) = exchange.destination, !HealthController.paths.contains(entry.route.path)
+        guard response.body.readableBytes > ByteBudget.small, call.request.method == .get,
+            case .endpoint(let entry, _) = call.destination, !HealthController.paths.contains(entry.route.path)
         else { return nil }
         return server.budget.isSpent(for: client) ? .slowClients : nil
     }
