@@ -1,6 +1,7 @@
 import ChatCore
 import HTTPTypes
 import Logging
+import Metrics
 import NIOCore
 
 /// The way from a request to its answer: what every request is checked for, the endpoint, and what every answer has.
@@ -113,16 +114,26 @@ final class API: Sendable {
     /// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
     func observe(_ call: Call, _ status: HTTPResponse.Status) {
         let duration = NIODeadline.now() - call.start
+        let method = call.request.method
         let route: String
+        let timer: Metrics.Timer
         switch call.destination {
-        case .endpoint(let entry, _): route = entry.route.path
-        case .refused(_, let path): route = path ?? "NotFound"
-        case .preflight: route = "NotFound"
+        case .endpoint(let entry, _):
+            route = entry.route.path
+            timer = entry.timer(status: status.code, isHead: call.isHead) {
+                metrics.timer(method: method, route: route, status: status)
+            }
+        case .refused(_, let path):
+            route = path ?? "NotFound"
+            timer = metrics.timer(method: method, route: route, status: status)
+        case .preflight:
+            route = "NotFound"
+            timer = metrics.timer(method: method, route: route, status: status)
         }
-        metrics.record(method: call.request.method, route: route, status: status, nanoseconds: duration.nanoseconds)
+        timer.recordNanoseconds(duration.nanoseconds)
         log.log(
             RequestLine(
-                requestID: call.requestID, method: call.request.method, route: route, status: status.code,
+                requestID: call.requestID, method: method, route: route, status: status.code,
                 microseconds: duration.nanoseconds / 1000))
     }
 }

@@ -1,4 +1,6 @@
 package import HTTPTypes
+import Metrics
+import Synchronization
 
 /// Which endpoint answers a method and a path.
 ///
@@ -19,11 +21,23 @@ package final class Routes: @unchecked Sendable {
         /// Whether the endpoint is called when the body is there, or at once.
         let takesBody: Bool
         let endpoint: Endpoint
+        /// Those of its answers so far. They are few, and each answer asks for one.
+        private let timers = Mutex<[(status: Int, isHead: Bool, timer: Metrics.Timer)]>([])
 
         init(_ route: Route, takesBody: Bool, endpoint: @escaping Endpoint) {
             self.route = route
             self.takesBody = takesBody
             self.endpoint = endpoint
+        }
+
+        /// - Parameter make: makes the timer of a status that was not answered before.
+        func timer(status: Int, isHead: Bool, make: () -> Metrics.Timer) -> Metrics.Timer {
+            timers.withLock { timers in
+                for known in timers where known.status == status && known.isHead == isHead { return known.timer }
+                let timer = make()
+                timers.append((status, isHead, timer))
+                return timer
+            }
         }
     }
 

@@ -34,11 +34,12 @@ package final class RequestMetrics: Sendable {
     /// has.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
-    func record(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status, nanoseconds: Int64) {
+    /// - Parameter route: a path's pattern.
+    func timer(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status) -> Metrics.Timer {
         // A client may invent methods; a metric's labels must not grow with them.
         let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
         let key = Key(method: method, route: route, status: status.code)
-        let timer = timers.withLock { timers in
+        return timers.withLock { timers in
             if let timer = timers[key] { return timer }
             let timer = Metrics.Timer(
                 label: "luciq_http_request_duration_seconds",
@@ -48,7 +49,6 @@ package final class RequestMetrics: Sendable {
             timers[key] = timer
             return timer
         }
-        timer.recordNanoseconds(nanoseconds)
     }
 }
 
