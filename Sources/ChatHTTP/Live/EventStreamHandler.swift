@@ -3,7 +3,7 @@ import Metrics
 import NIOCore
 
 /// Writes a subscription as the body of an answer, on a connection of its own. The body ends with the subscription. The
-/// handler takes the next messages when the socket's buffers have room (`ReaderPump`). The `ConnectionGuard` behind it
+/// handler takes the next messages when the socket's buffers have room (`ReaderPump`). The `HTTPConnection` behind it
 /// closes a client that does not read.
 final class EventStreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer

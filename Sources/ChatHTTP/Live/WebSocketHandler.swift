@@ -4,7 +4,7 @@ import NIOCore
 import NIOWebSocket
 
 /// Acts on the decisions of `WebSocketLink` and `SocketSession`. It replaces HTTP in the pipeline; the
-/// `ConnectionGuard` behind it closes a client that does not read.
+/// `HTTPConnection` before it closes a client that does not read.
 ///
 /// A client's memory is bounded: its socket is not read while the client does not read, or while many of its messages
 /// are not stored yet.

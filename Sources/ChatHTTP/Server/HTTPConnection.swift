@@ -111,13 +111,10 @@ final class HTTPConnection: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
-    /// While a request is in hand no more is read than the next head may have.
+    /// Of what waits for an answer, or for a client that reads its answers, no more is read than a head may have.
     func read(context: ChannelHandlerContext) {
-        if case .answering = state.phase, inbound.readableBytes > RequestLimits.unparsed {
-            isReadHeld = true
-        } else {
-            context.read()
-        }
+        isReadHeld = inbound.readableBytes > RequestLimits.unparsed
+        if !isReadHeld { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -167,13 +164,11 @@ final class HTTPConnection: ChannelDuplexHandler {
         while readOn(context) {}
         isProcessing = false
         if needsFlush { flush(context) }
-        if isReadHeld, inbound.readableBytes <= RequestLimits.unparsed || state.isLingering {
-            isReadHeld = false
-            context.read()
-        }
+        if isReadHeld { read(context: context) }
         // What will not come any more cannot be waited for.
         guard isInputClosed else { return }
         switch state.phase {
+        case .awaitingHead where inbound.readableBytes > 0 && !context.channel.isWritable: break
         case .awaitingHead, .awaitingBody, .discardingBody: endQuietly(context)
         case .answering, .departed, .lingering: break
         }
