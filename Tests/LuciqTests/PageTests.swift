@@ -236,6 +236,22 @@ import Testing
             let chat = try await scene.chatPath(of: first).replacing(/1$/, with: "2")
             #expect(try await scene.client().post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
             try await first.until("\(count) === '2'")
+            // So many are made elsewhere that a page does not reach down to the list.
+            for _ in 3...60 {
+                #expect(try await scene.client().send("POST", chat.replacing(/\/2$/, with: "")).status == 201)
+            }
+            #expect(try await scene.client().post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
+            let listed = "[...document.querySelectorAll('#chats li')].map((item) => item.dataset.chat).join(' ')"
+            func numbers(_ newest: Int, _ oldest: Int) -> String {
+                stride(from: newest, through: oldest, by: -1).map(String.init).joined(separator: " ")
+            }
+            try await first.until("\(listed).startsWith('\(numbers(60, 11))')")
+            // Unless it looked in between, it lists the newest 50 again.
+            if try await first.value("document.querySelector('#more-chats').hidden") as? Bool == false {
+                try await first.click("#more-chats")
+            }
+            try await first.until("\(listed) === '\(numbers(60, 1))'")
+            #expect(try await first.text(of: "#chats [aria-current]").contains("Chat 1"))
         }
     }
 

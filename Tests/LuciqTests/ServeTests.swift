@@ -201,16 +201,54 @@ import Testing
         #expect(await server.wait().code == 0)
     }
 
-    @Test func openFilesAreCounted() async throws {
+    /// As the system tells of it from outside.
+    @Test func metricsTellOfTheProcess() async throws {
         let folder = try TemporaryFolder()
+        let earliest = Date().timeIntervalSince1970
         let (server, client) = try await LuciqProcess.serve(in: folder)
-        func count() async throws -> Double? {
-            PrometheusText(try await client.get("/metrics").text)["process_open_fds", [:]]
-        }
-        let before = try #require(try await count())
+        let latest = Date().timeIntervalSince1970
+        func metrics() async throws -> PrometheusText { PrometheusText(try await client.get("/metrics").text) }
+        func value(_ name: String) async throws -> Double { try await metrics()["process_" + name, [:]] ?? 0 }
+
+        let version = try await LuciqProcess.run(["--version"], in: folder).output.trimmingCharacters(in: .newlines)
+        #expect(try await metrics()["luciq_build_info", ["version": version]] == 1)
+        let start = try await value("start_time_seconds")
+        #expect((earliest...latest).contains(start))
+        #expect(try await value("start_time_seconds") == start)
+
+        let before = try await value("open_fds")
         let connections = try (0..<5).map { _ in try RawConnection(port: client.port) }
-        try await eventually("five more") { try await count() ?? 0 >= before + 5 }
+        try await eventually("five more") { try await value("open_fds") == before + 5 }
         withExtendedLifetime(connections) {}
+        #if os(Linux)
+            let place = "/proc/\(server.pid)/"
+            func words(_ name: String) throws -> [Double?] {
+                try String(contentsOfFile: place + name, encoding: .utf8).split(separator: " ").map { Double($0) }
+            }
+            // Beside them it has the connection that asks.
+            try await eventually("all files are counted") {
+                let count = try FileManager.default.contentsOfDirectory(atPath: place + "fd").count
+                return try await value("open_fds") == Double(count + 1)
+            }
+            let limits = try String(contentsOfFile: place + "limits", encoding: .utf8)
+            let most = try #require(limits.firstMatch(of: /Max open files +(\d+)/))
+            #expect(try await value("max_fds") == Double(most.1))
+
+            // proc_pid_stat(5) counts ticks of 10 ms, and leaves out what is going on.
+            func ticks() throws -> Double { try words("stat")[13...14].reduce(0) { $0 + ($1 ?? 0) } / 100 }
+            let least = try ticks() - 0.1
+            let used = try await value("cpu_seconds_total")
+            let highest = try ticks() + 0.1
+            #expect(least <= used && used <= highest)
+
+            for (name, index) in [("virtual", 0), ("resident", 1)] {
+                try await eventually("the \(name) memory is told") {
+                    let bytes = try await value(name + "_memory_bytes")
+                    let pages = try words("statm")[index] ?? 0
+                    return abs(bytes / (pages * Double(sysconf(CInt(_SC_PAGESIZE)))) - 1) < 0.1
+                }
+            }
+        #endif
         server.signal(SIGKILL)
         await server.wait()
     }
