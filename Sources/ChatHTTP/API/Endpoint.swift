@@ -57,7 +57,7 @@ package final class Call: Sendable {
         if eventLoop.inEventLoop {
             connection.value.whenClientLeaves(body)
         } else {
-            eventLoop.execute { connection.value.whenClientLeaves(body) }
+            eventLoop.execute { self.connection.value.whenClientLeaves(body) }
         }
     }
 
