@@ -3,10 +3,10 @@ import MySQLClient
 
 extension MySQLStore: MessageStore {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message? {
-        try await read(.message) { connection in
-            try connection.first(
-                "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ? AND batch_id >= 0",
-                [.integer(chat.rawValue), .integer(number.rawValue)], MessageRow.message)
+        try await observer.observe(.message) {
+            try await lookups.message(MessageLookups.Key(chat: chat, number: number)) { keys in
+                try await read { try MessageLookups.read(keys, $0) }
+            }
         }
     }
 

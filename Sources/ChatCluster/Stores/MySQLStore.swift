@@ -19,6 +19,7 @@ struct MySQLStore: Sendable {
     let chatLog: NumberedLog
     let counting = Counting()
     let scout = VoidScout()
+    let lookups = MessageLookups()
     /// Measures clients' reads.
     let observer: ReadObserver
     /// Weaknesses found at the start.

@@ -10,6 +10,9 @@ package enum EndpointResult: Sendable {
     case later(_ start: @Sendable (_ reply: @escaping Reply) -> Void)
     /// The answer takes a task: for what asks a server, or takes long.
     case task(@Sendable () async throws -> Response)
+    /// The answer takes a task that does little but wait for a server. It runs on the event loop, so that the answer needs
+    /// no other thread.
+    case wait(@Sendable () async throws -> Response)
 
     package typealias Reply = @Sendable (Result<Response, any Error>) -> Void
 }

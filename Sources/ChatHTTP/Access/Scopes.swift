@@ -28,7 +28,7 @@ extension EndpointResult {
     func response() async throws -> Response {
         switch self {
         case .now(let response): response
-        case .task(let body): try await body()
+        case .task(let body), .wait(let body): try await body()
         case .later(let start):
             try await withCheckedThrowingContinuation { continuation in
                 start { continuation.resume(with: $0) }

@@ -20,7 +20,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     private static let smallBody = 4 << 10
 
     private let server: HTTPServer.Shared
-    private let date: DateHeader
+    private let loop: LoopState
     private var state: ConnectionState
     private var parser = RequestParser()
     /// What has arrived and is not read yet.
@@ -45,9 +45,9 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var isInputClosed = false
     private var onLeaving: (@Sendable () -> Void)?
 
-    init(_ server: HTTPServer.Shared, date: DateHeader) {
+    init(_ server: HTTPServer.Shared, _ loop: LoopState) {
         self.server = server
-        self.date = date
+        self.loop = loop
         self.state = ConnectionState(limits: server.limits, now: .zero)
     }
 
@@ -285,13 +285,19 @@ final class HTTPConnection: ChannelDuplexHandler {
         case .failure(let error): finish(.failure(error), context)
         case .success(.now(let response)): finish(.success(response), context)
         case .success(.later(let start)): start(reply(context))
-        case .success(.task(let body)):
-            let reply = reply(context)
-            Task {
-                let result: Result<Response, any Error>
-                do { result = .success(try await body()) } catch { result = .failure(error) }
-                reply(result)
-            }
+        case .success(.task(let body)): run(body, reply(context))
+        case .success(.wait(let body)): run(body, reply(context), on: loop.executor)
+        }
+    }
+
+    private func run(
+        _ body: @escaping @Sendable () async throws -> Response, _ reply: @escaping EndpointResult.Reply,
+        on executor: LoopExecutor? = nil
+    ) {
+        Task(executorPreference: executor) {
+            let result: Result<Response, any Error>
+            do { result = .success(try await body()) } catch { result = .failure(error) }
+            reply(result)
         }
     }
 
@@ -338,7 +344,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         write(
             response, isHead: call.isHead,
             Response.Form(
-                requestID: call.requestID, date: date.value, cors: server.api.corsLines(for: request),
+                requestID: call.requestID, date: loop.date.value, cors: server.api.corsLines(for: request),
                 isHTTP10: request.isHTTP10, isLast: isLast), context)
         if request.method != .head, let departure = response.departure {
             return depart(departure, isChunked: !request.isHTTP10, context)
@@ -427,7 +433,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         write(
             problem.response(requestID: requestID.description), isHead: false,
             Response.Form(
-                requestID: requestID, date: date.value, cors: server.api.corsLines(for: nil), isHTTP10: false,
+                requestID: requestID, date: loop.date.value, cors: server.api.corsLines(for: nil), isHTTP10: false,
                 isLast: true), context)
         linger(context)
     }

@@ -50,9 +50,9 @@ package final class HTTPServer: Service {
     package func run() async throws {
         let shared = shared
         // Each is used by its own loop alone.
-        var dates: [ObjectIdentifier: NIOLoopBoundBox<DateHeader>] = [:]
+        var states: [ObjectIdentifier: NIOLoopBoundBox<LoopState>] = [:]
         for loop in group.makeIterator() {
-            dates[ObjectIdentifier(loop)] = NIOLoopBoundBox.makeBoxSendingValue(DateHeader(), eventLoop: loop)
+            states[ObjectIdentifier(loop)] = NIOLoopBoundBox.makeBoxSendingValue(LoopState(loop), eventLoop: loop)
         }
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
@@ -64,10 +64,10 @@ package final class HTTPServer: Service {
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [dates] channel in
+            .childChannelInitializer { [states] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let date = dates[ObjectIdentifier(channel.eventLoop)]?.value ?? DateHeader()
-                    try channel.pipeline.syncOperations.addHandler(HTTPConnection(shared, date: date))
+                    let loop = states[ObjectIdentifier(channel.eventLoop)]?.value ?? LoopState(channel.eventLoop)
+                    try channel.pipeline.syncOperations.addHandler(HTTPConnection(shared, loop))
                 }
             }
             .bind(host: host, port: port).get()

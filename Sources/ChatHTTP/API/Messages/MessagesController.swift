@@ -41,7 +41,7 @@ struct MessagesController {
     @Sendable private func show(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let number = call.parameters.messageNumber
         if let message = try chat.messageNow(number) { return .now(Response(json: MessageJSON(message, as: .answer))) }
-        return .task { Response(json: MessageJSON(try await chat.message(number), as: .answer)) }
+        return .wait { Response(json: MessageJSON(try await chat.message(number), as: .answer)) }
     }
 
     @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {

@@ -1,0 +1,98 @@
+import ChatCore
+import MySQLClient
+import Synchronization
+
+/// Look-ups of single messages, many in one statement: those that come while others are being read wait for the next
+/// statement. A lone look-up is sent at once.
+///
+/// Every look-up is read by a statement that was sent after it came, so it finds each message whose create was answered.
+final class MessageLookups: Sendable {
+    struct Key: Hashable, Sendable {
+        let chat: Chat.ID
+        let number: Message.Number
+    }
+
+    typealias Read = @Sendable (_ keys: [Key]) async throws -> [Key: Message]
+    private typealias Waiter = CheckedContinuation<Message?, any Error>
+
+    private struct State {
+        var waiting: [(key: Key, waiter: Waiter)] = []
+        var inFlight = 0
+    }
+
+    /// In one statement: bodies of four megabytes at most.
+    static let most = 64
+    /// Statements at a time.
+    private static let mostInFlight = 4
+    /// Look-ups that wait. More are refused.
+    private static let mostWaiting = 8192
+
+    private let state = Mutex(State())
+
+    /// - Parameter read: reads what waits by then. It may read for others too.
+    /// - Throws: the errors of `read`; `ChatError.overloaded`.
+    func message(_ key: Key, _ read: @escaping Read) async throws -> Message? {
+        try await withCheckedThrowingContinuation { (waiter: Waiter) in
+            let (isRefused, starts) = state.withLock { state in
+                guard state.waiting.count < Self.mostWaiting else { return (true, false) }
+                state.waiting.append((key, waiter))
+                guard state.inFlight < Self.mostInFlight else { return (false, false) }
+                state.inFlight += 1
+                return (false, true)
+            }
+            if isRefused { waiter.resume(throwing: ChatError.overloaded) }
+            // Not this task: its caller may be cancelled.
+            if starts { Task.detached { await self.run(read) } }
+        }
+    }
+
+    private func run(_ read: Read) async {
+        while let batch = next() {
+            do {
+                let found = try await read(batch.map(\.key))
+                for (key, waiter) in batch { waiter.resume(returning: found[key]) }
+            } catch {
+                for (_, waiter) in batch { waiter.resume(throwing: error) }
+            }
+        }
+    }
+
+    /// - Returns: nil when nothing waits; then one statement less is in flight.
+    private func next() -> [(key: Key, waiter: Waiter)]? {
+        state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.inFlight -= 1
+                return nil
+            }
+            let batch = Array(state.waiting.prefix(Self.most))
+            state.waiting.removeFirst(batch.count)
+            return batch
+        }
+    }
+}
+
+extension MessageLookups {
+    /// Statements have one of these numbers of keys, so that few are prepared. A key may be in one more than once.
+    private static let sizes = [1, 4, 16, most]
+
+    static func read(_ keys: [Key], _ connection: isolated MySQLConnection) throws -> [Key: Message] {
+        let size = sizes.first { $0 >= keys.count } ?? most
+        let padded = keys + Array(repeating: keys[keys.count - 1], count: size - keys.count)
+        var found: [Key: Message] = [:]
+        let parameters = padded.flatMap { [MySQLValue.integer($0.chat.rawValue), .integer($0.number.rawValue)] }
+        try connection.query(statement(keys: size), parameters) { row in
+            let message = MessageRow.message(row)
+            found[Key(chat: Chat.ID(row.integer(4)), number: message.number)] = message
+            return true
+        }
+        return found
+    }
+
+    static func statement(keys count: Int) -> String {
+        let conditions = Array(repeating: "(chat_id = ? AND number = ?)", count: count)
+        return """
+            SELECT \(MessageRow.columns), chat_id FROM messages
+            WHERE batch_id >= 0 AND (\(conditions.joined(separator: " OR ")))
+            """
+    }
+}

@@ -1,0 +1,24 @@
+import NIOCore
+
+/// What the connections of one event loop share.
+final class LoopState {
+    let date = DateHeader()
+    let executor: LoopExecutor
+
+    init(_ eventLoop: any EventLoop) { executor = LoopExecutor(eventLoop) }
+}
+
+@available(*, unavailable)
+extension LoopState: Sendable {}
+
+/// Runs tasks on an event loop.
+final class LoopExecutor: TaskExecutor {
+    private let eventLoop: any EventLoop
+
+    init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+}
