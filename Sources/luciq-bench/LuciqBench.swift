@@ -9,7 +9,7 @@ import RedisClient
 struct LuciqBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "luciq-bench", abstract: "The tools of scripts/bench.",
-        subcommands: [Ceiling.self, Fill.self, Inserts.self, NoopJobs.self, Streams.self])
+        subcommands: [Ceiling.self, Fill.self, Inserts.self, Load.self, NoopJobs.self, Streams.self])
 
     /// The store that the environment names, read like luciq does.
     enum Store {

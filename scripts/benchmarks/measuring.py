@@ -1,13 +1,16 @@
-"""The shared part of the benchmarks: luciq's servers, wrk's load, rounds and rows."""
+"""The shared part of the benchmarks: luciq's servers, wrk's load, readers of streams, rounds and rows."""
 
+import contextlib
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import tempfile
-import pathlib
+import threading
 
-from benchmarks.programs import BACKENDS, NGINX, fail, free_port, say, serving
+from benchmarks.programs import BACKENDS, NGINX, fail, free_port, running, say, serving
+from benchmarks.tables import markdown
 
 CONNECTIONS = 64
 TEXT = "The quick brown fox jumps over the lazy dog, then sleeps until the morning, and dreams of white hens"
@@ -23,7 +26,7 @@ function request() at = at % #requests + 1; return requests[at] end
 function done(all, latency, _)
     local e = all.errors
     local errors = e.status + e.connect + e.read + e.write + e.timeout
-    print(string.format('RESULT {"rate":%f,"p50_ms":%f,"p99_ms":%f,"errors":%d}',
+    print(string.format('RESULT {"requests":%d,"rate":%f,"p50_ms":%f,"p99_ms":%f,"errors":%d}', all.requests,
         all.requests / all.duration * 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, errors))
 end
 """
@@ -37,8 +40,25 @@ def median_ratio(these, those, key="rate"):
     return statistics.median(this[key] / that[key] for this, that in zip(these, those))
 
 
+class Readers:
+    """`luciq-bench streams`, which connects all its readers at the start."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def line(self):
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else fail(f"failed: {' '.join(self.process.args)}")
+
+    def end(self):
+        """Returns what the readers saw. Ends readers that do not end by themselves."""
+        self.process.stdin.close()
+        return self.line()
+
+
 class Measuring:
     SECTIONS = ()  # Methods.
+    ROUNDS = 3
     COLUMNS = ()  # Figures of a row: key, heading, digits.
     BESIDE = [("wrk", "--version"), (NGINX, "-v")]
     LOAD = f"{CONNECTIONS} connections, {len(TEXT)}-byte messages"
@@ -54,6 +74,10 @@ class Measuring:
     @staticmethod
     def add_arguments(parser):
         """Options of its own."""
+
+    @staticmethod
+    def prepare(options):
+        """Called once, before the first section."""
 
     @staticmethod
     def store(options, folder):
@@ -73,11 +97,30 @@ class Measuring:
             row["met"] = is_met and is_right and not row.get("errors")
         self.rows.append(row)
 
-    def server(self, database, *flags):
-        """The product's server."""
-        port = free_port()
-        command = [self.options.binary, "serve", "--host", "127.0.0.1", "--port", port, *flags]
-        return serving(command, port, environment=self.environment(database))
+    @classmethod
+    def tables(cls, rows):
+        return markdown(cls.COLUMNS, rows)
+
+    def server(self, database, *flags, binary=None):
+        """The product's server, from this build or from the executable `binary`."""
+        port, binary = free_port(), binary or self.options.binary
+        command = [binary, "serve", "--host", "127.0.0.1", "--port", port, *flags]
+        return serving(command, port, environment=self.environment(database, binary))
+
+    @contextlib.contextmanager
+    def reading(self, server, token, kind, **flags):
+        """Runs readers of streams while the block runs, for 5 minutes at most."""
+        command = [self.options.tools, "streams", "--port", server.port, "--application", token, "--stream", kind]
+        command += [word for name, value in flags.items() for word in (f"--{name}", value)]
+        with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None) as process:
+            timer = threading.Timer(300, process.kill)
+            timer.start()
+            try:
+                readers = Readers(process)
+                readers.line()
+                yield readers
+            finally:
+                timer.cancel()
 
     def tool(self, database, *arguments):
         """Returns what a command of luciq-bench prints."""
@@ -107,11 +150,12 @@ class Measuring:
         output = subprocess.run(command + [f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True).stdout
         return json.loads(output.partition("RESULT")[2] or fail("wrk failed"))
 
-    def alternate(self, cases):
-        """Runs each of the cases (by name, functions that return a run) in turn, round after round; returns their runs."""
+    def alternate(self, cases, rounds=None, turns=False):
+        """Runs each of the cases (by name, functions that return a run) in turn, round after round; returns their runs.
+        With `turns` every other round runs in reverse order, so that no case always follows the same one."""
         runs = {name: [] for name in cases}
-        for number in range(1, self.options.rounds + 1):
-            for name, run in cases.items():
+        for number in range(1, (rounds or self.options.rounds) + 1):
+            for name, run in reversed(cases.items()) if turns and number % 2 == 0 else cases.items():
                 runs[name].append(run())
                 last = runs[name][-1]
                 figures = (f"{heading} {last[key]:,.{digits}f}" for key, heading, digits in self.COLUMNS if key in last)

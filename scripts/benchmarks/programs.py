@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ import time
 
 # Debian has nginx in a folder that a user's PATH leaves out.
 NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NATS = ROOT / ".build/python-bench/bin/nats-server"  # From `scripts/setup bench`.
 
 
 def say(text):
@@ -110,27 +113,51 @@ def nginx(folder, answer):
     return serving([NGINX, "-e", "/dev/null", "-p", folder, "-c", configuration], port, "/")
 
 
-# --- Backends: each returns a function from a database's name to luciq's environment for it.
+@contextlib.contextmanager
+def nats(folder, sync):
+    """NATS with JetStream and a stream in files for the subjects bench.1, bench.2 … With the sync interval `always` it
+    flushes each message to the disk before the acknowledgement."""
+    port, configuration = free_port(), folder / f"nats-{sync}.conf"
+    configuration.write_text(
+        f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/nats-{sync}", sync_interval: {sync} }}\n')
+    stream = json.dumps({"name": "bench", "subjects": ["bench.*"], "storage": "file"})
+    request = (
+        'CONNECT {"verbose":false,"pedantic":false}\r\nSUB _INBOX.bench 1\r\n'
+        f"PUB $JS.API.STREAM.CREATE.bench _INBOX.bench {len(stream)}\r\n{stream}\r\n")
+
+    def has_stream():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(request.encode())
+            lines = connection.makefile()
+            return any('"did_create":true' in line for line in iter(lines.readline, ""))
+
+    with running([NATS, "-c", configuration]) as process:
+        wait_until(has_stream, process)
+        yield Server(process.pid, port)
+
+
+# --- Backends: each gives a function from a database's name to the environment that names it to luciq, of which it may be
+# another build than the one that is measured.
 
 
 @contextlib.contextmanager
 def embedded(options, folder):
-    yield lambda name: {"DATABASE_URL": f"sqlite://{folder}/{name}.sqlite"}
+    yield lambda name, binary=None: {"DATABASE_URL": f"sqlite://{folder}/{name}.sqlite"}
 
 
 @contextlib.contextmanager
 def cluster(options, folder):
-    script, folder, databases = pathlib.Path(__file__).parents[1] / "services", f"{folder}/servers", {}
+    script, folder, databases = ROOT / "scripts/services", f"{folder}/servers", {}
     # As an operator would configure it: the data fits into the buffer pool.
     memory = {"SERVICES_MEMORY": "2G"} | os.environ
     servers = subprocess.check_output([script, "start", folder], text=True, env=memory).splitlines()
     servers = {name: url.rpartition("/")[0] for name, _, url in (line.partition("=") for line in servers)}
 
-    def environment(name):
+    def environment(name, binary=options.binary):
         if name not in databases:
             numbers = {"DATABASE_URL": f"luciq_{name}", "REDIS_URL": len(databases) + 1}
             databases[name] = {variable: f"{servers[variable]}/{part}" for variable, part in numbers.items()}
-            command = [options.binary, "db", "create"]
+            command = [binary, "db", "create"]
             subprocess.run(command, env=os.environ | databases[name], stdout=subprocess.DEVNULL, check=True)
         return databases[name]
 
@@ -152,6 +179,17 @@ def resident_mb(pid):
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)])) / 1024  # macOS
 
 
+def allow_files(count):
+    """Raises the limit of this process and those that it starts: each has a file for every connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= count:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard if hard == resource.RLIM_INFINITY else max(count, hard)))
+    except (ValueError, OSError):
+        fail(f"a process may have only {hard:,} open files; {count:,} are needed (or a smaller --idle).")
+
+
 @contextlib.contextmanager
 def memory_of(pid):
     """A list of the process' resident megabytes, which grows while the block runs."""
@@ -171,8 +209,12 @@ def memory_of(pid):
 
 
 def processor_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor time of a process and its children, such as nginx' workers."""
+    own = pathlib.Path(f"/proc/{pid}")
+    fields = (own / "stat").read_text().rsplit(")", 1)[1].split()
+    ticks = int(fields[11]) + int(fields[12])
+    children = (own / "task" / str(pid) / "children").read_text().split()
+    return ticks / os.sysconf("SC_CLK_TCK") + sum(map(processor_seconds, children))
 
 
 class Stolen:

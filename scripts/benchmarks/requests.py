@@ -44,22 +44,32 @@ class Requests(Measuring):
         port = free_port()
         return serving([self.options.tools, "ceiling", "--port", port, "--file", self.folder / "ceiling.sqlite"], port)
 
+    def constant(self):
+        """nginx, which answers every request like a create."""
+        return nginx(self.folder, json.dumps({"message_number": 1, "body": TEXT, "created_at": "2026-11-22T16:57:44.194Z"}))
+
+    @staticmethod
+    def cases(server):
+        """Creates chats and messages on the server. Returns the cases: name, method, paths, body."""
+        _, chats = server.create_chats(CHATS)
+        for _ in range(1000):
+            server.call("POST", chats[0], {"body": TEXT})
+        return [
+            ("create a message, 100 chats", "POST", chats, BODY),
+            ("create a message, one chat", "POST", chats[1:2], BODY),
+            ("create a chat", "POST", [chats[0].removesuffix("/1/messages")], "{}"),
+            ("get a message", "GET", [f"{chats[0]}/{number}" for number in range(1, 1001)], None),
+            ("list 100 messages", "GET", chats[:1], None),
+        ]
+
+    def noops(self):
+        """wrk's scripts for the no-op routes by method: the same requests except for the first word of the path."""
+        paths = [f"/noop/{'0' * 24}/chats/{number}/messages" for number in range(1, CHATS + 1)]
+        return {"POST": self.load("POST", paths, BODY), "GET": self.load("GET", [f"{paths[0]}/1"])}
+
     def rates(self):
-        answer = json.dumps({"message_number": 1, "body": TEXT, "created_at": "2026-11-22T16:57:44.194Z"})
-        with self.server("rates") as server, self.ceiling() as ceiling, nginx(self.folder, answer) as constant:
-            _, chats = server.create_chats(CHATS)
-            for _ in range(1000):
-                server.call("POST", chats[0], {"body": TEXT})
-            cases = [  # Name, method, paths, body.
-                ("create a message, 100 chats", "POST", chats, BODY),
-                ("create a message, one chat", "POST", chats[1:2], BODY),
-                ("create a chat", "POST", [chats[0].removesuffix("/1/messages")], "{}"),
-                ("get a message", "GET", [f"{chats[0]}/{number}" for number in range(1, 1001)], None),
-                ("list 100 messages", "GET", chats[:1], None),
-            ]
-            # The same requests except for the first word of the path, so only the work behind them differs.
-            empty = [path.replace("/applications/", "/noop/") for path in chats]
-            noops = {"POST": self.load("POST", empty, BODY), "GET": self.load("GET", [f"{empty[0]}/1"])}
+        with self.server("rates") as server, self.ceiling() as ceiling, self.constant() as constant:
+            cases, noops = self.cases(server), self.noops()
             loads = [(f"nginx, {method}", noop, constant.port) for method, noop in noops.items()]
             for name, method, paths, body in cases:
                 # Right before each case, so that both see the machine in the same state.

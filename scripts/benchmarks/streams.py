@@ -1,31 +1,10 @@
-import contextlib
-import json
-import resource
-import subprocess
-import threading
 import time
 
 from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ratio
-from benchmarks.programs import Stolen, fail, memory_of, resident_mb, running, say
+from benchmarks.programs import Stolen, allow_files, memory_of, resident_mb, say
 
 KINDS = {"sse": "SSE", "websocket": "WebSocket"}
 RATE = 1_000
-
-
-class Readers:
-    """`luciq-bench streams`, which connects all its readers at the start."""
-
-    def __init__(self, process):
-        self.process = process
-
-    def line(self):
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else fail(f"failed: {' '.join(self.process.args)}")
-
-    def end(self):
-        """Returns what the readers saw. Ends readers that do not end by themselves."""
-        self.process.stdin.close()
-        return self.line()
 
 
 class Streams(Measuring):
@@ -53,24 +32,9 @@ class Streams(Measuring):
     def server(self, database, *flags):
         return super().server(database, "--max-connections", "20000", *flags)
 
-    @contextlib.contextmanager
-    def readers(self, server, token, kind, **flags):
-        """The load generator, while the block runs, at most 5 minutes."""
-        command = [self.options.tools, "streams", "--port", server.port, "--application", token, "--stream", kind]
-        command += [word for name, value in flags.items() for word in (f"--{name}", value)]
-        with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None) as process:
-            timer = threading.Timer(300, process.kill)
-            timer.start()
-            try:
-                readers = Readers(process)
-                readers.line()
-                yield readers
-            finally:
-                timer.cancel()
-
     def paced(self, server, token, kind, **flags):
         """A run of a writer and readers; every message has to arrive once and in order."""
-        with self.readers(server, token, kind, rate=RATE, seconds=self.options.seconds, **flags) as readers:
+        with self.reading(server, token, kind, rate=RATE, seconds=self.options.seconds, **flags) as readers:
             with Stolen() as stolen:
                 result = readers.line()
             if flags.get("stalled"):
@@ -112,11 +76,11 @@ class Streams(Measuring):
         for kind, name in KINDS.items():
             with self.server(f"idle_{kind}") as server:
                 token, paths = server.create_chats(chats)
-                with self.readers(server, token, kind) as one:
+                with self.reading(server, token, kind) as one:
                     one.end()
                 time.sleep(1)
                 before = resident_mb(server.pid)
-                with self.readers(server, token, kind, chats=chats, readers=count // chats) as readers:
+                with self.reading(server, token, kind, chats=chats, readers=count // chats) as readers:
                     time.sleep(3)
                     idle = resident_mb(server.pid)
                     for path in paths:
@@ -142,7 +106,7 @@ class Streams(Measuring):
                 return run | {"stolen": stolen.percent}
 
             def beside(kind):
-                with self.readers(server, token, kind, chats=CHATS) as readers:
+                with self.reading(server, token, kind, chats=CHATS) as readers:
                     run = without()
                     time.sleep(1)
                     seen = readers.end()
@@ -160,10 +124,10 @@ class Streams(Measuring):
         for kind, name in KINDS.items():
             with self.server(database) as server:
                 # The fixed cost of reading, whatever the amount.
-                with self.readers(server, token, kind, after=0, until=count // 100) as first:
+                with self.reading(server, token, kind, after=0, until=count // 100) as first:
                     first.end()
                 before = resident_mb(server.pid)
-                with memory_of(server.pid) as mb, self.readers(server, token, kind, after=0, until=count) as reader:
+                with memory_of(server.pid) as mb, self.reading(server, token, kind, after=0, until=count) as reader:
                     result = reader.end()
             errors, rate = abs(count - result["received"]) + result["out_of_order"], result["received"] / result["seconds"]
             say(f"{name}: {rate:,.0f}/s, {errors} errors; {before:.0f} MB before, highest {max(mb):.0f} MB")
@@ -189,13 +153,3 @@ class Streams(Measuring):
                 sum(run["closed"].values()) == count for some, count in ((free, 0), (slowed, stalled)) for run in some)
             self.add("those are closed", max(run["closed_after"] for run in slowed), "s after the last message at most", 35,
                      is_right=is_right)
-
-
-def allow_files(count):
-    """Raises the limit for the server and its readers: each has a file for every connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
-        except (ValueError, OSError):
-            fail(f"a process may have only {hard:,} open files; {count:,} are needed (or a smaller --idle).")

@@ -54,7 +54,7 @@ final class StreamCrowd {
     }
 
     /// Succeeds when all messages are written and delivered, or after a time limit.
-    func write(_ pace: StreamPace) -> EventLoopFuture<Void> {
+    func write(_ pace: Pace) -> EventLoopFuture<Void> {
         let connections = (0..<Self.writers).map { _ in connect(writer.makeConnection()).map { _ in } }
         let expected = pace.count * plan.readers
         return EventLoopFuture.andAllSucceed(connections, on: eventLoop)

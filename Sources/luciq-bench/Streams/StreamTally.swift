@@ -14,7 +14,7 @@ final class StreamTally {
     private var closed: [String: Int] = [:]
 
     /// - Parameter readers: the number of readers of each chat.
-    func begin(_ pace: StreamPace, readers: Int, at start: Int64) {
+    func begin(_ pace: Pace, readers: Int, at start: Int64) {
         dueAt = (0..<pace.count).map { start + pace.moment(of: $0) }
         answeredAt = Array(repeating: 0, count: pace.count)
         uncounted = pace.uncounted
@@ -36,21 +36,6 @@ final class StreamTally {
     func ended(_ reason: String) { closed[reason, default: 0] += 1 }
 
     struct Report: Encodable {
-        struct Latency: Encodable {
-            let p50_ms: Double
-            let p99_ms: Double
-            let max_ms: Double
-
-            init?(_ nanoseconds: [Int64]) {
-                guard !nanoseconds.isEmpty else { return nil }
-                let sorted = nanoseconds.sorted()
-                func milliseconds(_ share: Double) -> Double {
-                    Double(sorted[min(Int(Double(sorted.count) * share), sorted.count - 1)]) / 1e6
-                }
-                (p50_ms, p99_ms, max_ms) = (milliseconds(0.5), milliseconds(0.99), milliseconds(1))
-            }
-        }
-
         let seconds: Double
         let written: Int
         let received: Int

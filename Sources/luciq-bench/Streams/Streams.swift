@@ -34,10 +34,10 @@ struct Streams: AsyncParsableCommand {
             NIOLoopBound(StreamCrowd(plan, eventLoop: eventLoop), eventLoop: eventLoop)
         }.get()
         try await eventLoop.flatSubmit { crowd.value.open() }.get()
-        say(["open": chats * readers + stalled])
+        printLine(["open": chats * readers + stalled])
         let began = ContinuousClock.now
         if rate > 0 {
-            let pace = StreamPace(rate: rate, warmUp: 2, seconds: seconds)
+            let pace = Pace(rate: rate, warmUp: 2, seconds: seconds)
             try await eventLoop.flatSubmit { crowd.value.write(pace) }.get()
         } else if until != nil {
             try await eventLoop.flatSubmit { crowd.value.goal.futureResult }.get()
@@ -46,17 +46,12 @@ struct Streams: AsyncParsableCommand {
         }
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         if stalled > 0 {
-            say(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
+            printLine(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
             while readLine() != nil {}
             try await eventLoop.flatSubmit { crowd.value.letStalledRead() }.get()
         }
-        say(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
+        printLine(try await eventLoop.submit { crowd.value.tally.report(seconds: seconds) }.get())
         try await group.shutdownGracefully()
-    }
-
-    private func say(_ value: some Encodable) {
-        let data = try? JSONEncoder().encode(value)  // Numbers and names.
-        FileHandle.standardOutput.write((data ?? Data()) + Data("\n".utf8))
     }
 
     private func raiseFileLimit() {
@@ -68,16 +63,3 @@ struct Streams: AsyncParsableCommand {
 }
 
 enum StreamKind: String, ExpressibleByArgument { case sse, websocket }
-
-struct StreamPace {
-    /// Messages a second.
-    let rate: Int
-    /// Seconds at the start that do not count.
-    let warmUp: Int
-    let seconds: Int
-
-    var count: Int { rate * (warmUp + seconds) }
-    var uncounted: Int { rate * warmUp }
-    /// Nanoseconds after the start.
-    func moment(of index: Int) -> Int64 { Int64(index) * 1_000_000_000 / Int64(rate) }
-}
