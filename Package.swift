@@ -26,6 +26,7 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
@@ -209,7 +210,7 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
-                grdb, httpTypes, logging, nioCore, nioWebSocket, serviceLifecycle, yams,
+                grdb, httpTypes, logging, nioCore, nioEmbedded, nioHTTP1, nioWebSocket, serviceLifecycle, yams,
             ],
             swiftSettings: settings
         ),
