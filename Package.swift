@@ -210,7 +210,7 @@ let package = Package(
             name: "ChatHTTPTests",
             dependencies: [
                 "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
-                grdb, httpTypes, logging, nioCore, nioWebSocket, serviceLifecycle, yams,
+                grdb, httpTypes, logging, nioCore, nioEmbedded, nioHTTP1, nioWebSocket, serviceLifecycle, yams,
             ],
             swiftSettings: settings
         ),

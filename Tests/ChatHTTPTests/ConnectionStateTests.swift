@@ -38,6 +38,17 @@ import Testing
         #expect(state.deadline == ConnectionState.linger)
     }
 
+    /// A last answer may be long, and its client slow.
+    @Test func lingeringBeginsWhenTheClientHasRead() {
+        var state = ConnectionState(limits: limits, now: .zero)
+        state.begin(isLast: true, awaitsBody: false, now: .zero)
+        state.setWritable(false, now: .zero)
+        #expect(state.answered(isLast: true, isWhole: true, now: .zero) == .linger)
+        #expect(state.deadline == .seconds(20))
+        state.setWritable(true, now: .seconds(19))
+        #expect(state.deadline == .seconds(19) + ConnectionState.linger)
+    }
+
     @Test func theLastRequestHasTheLastAnswer() {
         var state = ConnectionState(limits: limits, now: .zero)
         state.begin(isLast: true, awaitsBody: false, now: .zero)

@@ -1,5 +1,7 @@
 import ChatHTTP
 import Foundation
+import HTTPTypes
+import NIOCore
 import TestSupport
 import Testing
 
@@ -146,6 +148,126 @@ import Testing
             return (reading, expected)
         }
         #expect(try await connection.value.count > expected)
+    }
+
+    /// The rest of a body that nobody wants is not waited for.
+    @Test(.timeLimit(.minutes(1))) func aShutdownDoesNotWaitForABodyThatIsThrownAway() async throws {
+        var options = TestServer.options
+        options.connections.body = .seconds(600)
+        let connection = try await TestServer.run(options: options) { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send("GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n")
+            return connection
+        }
+        #expect(try await connection.receiveAll() == [])
+    }
+
+    /// What makes room for others is idle, and has sent all that it owes.
+    @Test func makingRoomSendsALargeAnswerToItsEnd() async throws {
+        var options = TestServer.options
+        options.maxConnections = 4
+        try await TestServer.run(options: options) { server in
+            let chat = try await server.client.makeChat()
+            let body = String(repeating: "x", count: 65_000)
+            for _ in 0..<60 { _ = try await server.client.post(chat + "/messages", json: "{\"body\":\"\(body)\"}") }
+            let expected = try await server.client.get(chat + "/messages").body.count
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send("GET \(chat)/messages HTTP/1.1\r\nHost: x\r\n\r\n")
+            let start = try await connection.receive()
+            // Its own last request is the longest ago when the second one comes.
+            var others: [RawConnection] = []
+            for _ in 0..<2 {
+                let other = try RawConnection(port: server.client.port)
+                await other.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                #expect(try await !other.receive().isEmpty)
+                others.append(other)
+            }
+            #expect(try await start.count + connection.receiveAll().count > expected)
+            withExtendedLifetime(others) {}
+        }
+    }
+
+    @Test func anOldClientIsNotToldToContinue() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            let body = "{\"name\":\"x\"}"
+            await connection.send(
+                "POST /applications HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+                    + "Content-Length: \(body.utf8.count)\r\n\r\n")
+            // By then it has read that.
+            #expect(try await server.client.get("/livez").status == 200)
+            await connection.send(body)
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 201)
+        }
+    }
+
+    @Test func aRequestWithAnUnreadableBodyIsAnsweredAsOne() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(
+                "POST /applications HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+                    + "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            var rest: [UInt8] = []
+            let answer = try #require(try await connection.receiveAnswer(rest: &rest))
+            #expect(answer.status == 400 && answer.code == "malformed_request" && answer["X-Request-Id"] == "mine")
+            connection.finish()
+            #expect(try await connection.receiveAll() + rest == [])
+            #expect(server.log.lines.contains { $0.contains("mine") && $0.contains("400") })
+        }
+    }
+
+    /// Another answer for the same request must not be taken for that of the next one.
+    @Test func aRequestHasOneAnswer() async throws {
+        try await TestServer.run(extraRoutes: { routes in
+            routes.on(.get, "/twice") { _ in
+                .later { reply in
+                    for text in ["first", "second"] {
+                        reply(.success(Response(contentType: "text/plain", body: ByteBuffer(string: text))))
+                    }
+                }
+            }
+            routes.on(.get, "/once") { _ in
+                .task { Response(contentType: "text/plain", body: ByteBuffer(string: "once")) }
+            }
+        }) { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(
+                "GET /twice HTTP/1.1\r\nHost: x\r\n\r\n" + "GET /once HTTP/1.1\r\nHost: x\r\n\r\n")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.text == "first")
+            #expect(try await connection.receiveAnswer(rest: &rest)?.text == "once")
+        }
+    }
+
+    /// A body is held until its request is answered.
+    @Test func aBodyCountsUntilItsAnswer() async throws {
+        try await TestServer.run { server in
+            let before = server.metric("luciq_http_held_bytes")
+            server.writes.hold()
+            let json = "{\"name\":\"x\",\"y\":\"\(String(repeating: "y", count: 200_000))\"}"
+            let created = Task { try await server.client.post("/applications", json: json) }
+            try await server.writes.waitForHeld(1)
+            try await eventually("it is counted") { server.metric("luciq_http_held_bytes") >= before + 200_000 }
+            server.writes.release()
+            #expect(try await created.value.status == 201)
+            try await eventually("it is gone") { server.metric("luciq_http_held_bytes") == before }
+        }
+    }
+
+    /// Two readers may go by the one or the other.
+    @Test func twoTypesAreNone() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            let body = "{\"name\":\"x\"}"
+            await connection.send(
+                "POST /applications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Type: text/plain\r\n"
+                    + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 415)
+        }
     }
 
     @Test func aBodyThatIsTooLargeIsRefusedBeforeItIsSent() async throws {

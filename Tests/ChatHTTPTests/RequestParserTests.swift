@@ -63,6 +63,7 @@ import Testing
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t \r\nZ: \u{e9} \"\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x=\"y z\";v\r\nx\r\n0;x=y;v\r\n\r\n",
     ]
 
     @Test(arguments: wellFormed)
@@ -103,7 +104,10 @@ import Testing
         "GET / HTTP/1.1\r\nHost: a\r\nX: a\u{0}b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX\u{e9}: b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nnothing\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
         "GET / HTTP/1.1\r\nHost:\r\n\r\n",
-        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}",
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "GET http://a#/b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a#/b HTTP/1.1\r\nHost: a\r\n\r\n", "GET x?y=://a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET x://a/b HTTP/1.1\r\nHost: a\r\n\r\n", "GET a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "LOC\u{212A} / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx",
@@ -130,7 +134,10 @@ import Testing
 
     @Test(arguments: [
         "x\r\n", "\r\n", "-1\r\n", " 1\r\nx\r\n", "1\nx\r\n0\r\n\r\n", "1\r\nxy\r\n", "1\r\nx\n0\r\n\r\n",
-        "fffffffff\r\n",
+        "fffffffff\r\n", "1 \r\nx\r\n0\r\n\r\n", "1 x\r\nx\r\n0\r\n\r\n", "0\r\nGET / HTTP/1.1\r\n\r\n",
+        "0\r\nT: x\r\n folded\r\n\r\n", "0\r\n: x\r\n\r\n",
+        "1;\r\nx\r\n0\r\n\r\n", "1;x==y\r\nx\r\n0\r\n\r\n", "1;x=\"y\r\nx\r\n0\r\n\r\n", "1;x y\r\nx\r\n0\r\n\r\n",
+        "0\r\nContent-Length: 3\r\n\r\n", "0\r\ntransfer-encoding: chunked\r\n\r\n",
         "0x1\r\nx\r\n", "1;\u{0}\r\nx\r\n", "0\r\nT\u{0}: x\r\n\r\n", "0\r\n\n",
         "1;" + String(repeating: "x", count: 1100),
         "0\r\nT: " + String(repeating: "x", count: 2000) + "\r\n\r\n",
@@ -151,6 +158,18 @@ import Testing
         ] {
             #expect(read([text]).fault == "headers_too_large")
         }
+    }
+
+    /// A connection whose bytes never come to an end with a request keeps no more room than for what is not read.
+    @Test func whatWasReadTakesNoRoom() throws {
+        var (parser, bytes) = (RequestParser(), ByteBuffer())
+        let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        bytes.receive(ByteBuffer(string: String(text.prefix(10))))
+        for _ in 0..<10_000 {
+            bytes.receive(ByteBuffer(string: String(text.dropFirst(10)) + text.prefix(10)))
+            #expect(try parser.readHead(&bytes) != nil)
+        }
+        #expect(bytes.readableBytes == 10 && bytes.storageCapacity < 1024, "\(bytes.storageCapacity)")
     }
 
     /// Bytes that came before are not looked at again with each that comes: the parser remembers how far it has got.

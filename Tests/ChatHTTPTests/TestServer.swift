@@ -38,6 +38,7 @@ struct TestServer: Sendable {
         options: HTTPOptions = HTTPOptions(),
         searchDeadline: Duration = .seconds(60),
         streams: StreamLimits = StreamLimits(),
+        extraRoutes: (@Sendable (Routes) -> Void)? = nil,
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
         let folder = try TemporaryFolder()
@@ -57,7 +58,10 @@ struct TestServer: Sendable {
         nonisolated(unsafe) var registered: Routes?
         let application = buildServer(
             service: service, options: options, metrics: metrics, logger: logger,
-            extraRoutes: { registered = $0 }, onListening: { port.yield($0) })
+            extraRoutes: { routes in
+                extraRoutes?(routes)
+                registered = routes
+            }, onListening: { port.yield($0) })
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(services: service.services(around: application), logger: logger))
         let routes = registered?.all ?? []

@@ -100,7 +100,10 @@ struct ConnectionState {
 
     mutating func quiesce() { isQuiescing = true }
 
-    mutating func setWritable(_ isWritable: Bool, now: Duration) { blockedSince = isWritable ? nil : now }
+    mutating func setWritable(_ isWritable: Bool, now: Duration) {
+        blockedSince = isWritable ? nil : now
+        if isWritable, isLingering { phase = .lingering(since: now) }
+    }
 
     /// When to close the connection if nothing changes.
     var deadline: Duration? {
@@ -113,6 +116,8 @@ struct ConnectionState {
             }
         guard let blockedSince else { return phaseDeadline }
         let blockedDeadline = blockedSince + limits.write
+        // A long last answer may take its time.
+        if isLingering { return blockedDeadline }
         return phaseDeadline.map { min($0, blockedDeadline) } ?? blockedDeadline
     }
 }

@@ -101,8 +101,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if state.hasDeparted { return context.fireChannelRead(data) }
         if state.isLingering { return }
-        var bytes = unwrapInboundIn(data)
-        if inbound.readableBytes == 0 { inbound = bytes } else { inbound.writeBuffer(&bytes) }
+        inbound.receive(unwrapInboundIn(data))
         process(context)
     }
 
@@ -133,8 +132,10 @@ final class HTTPConnection: ChannelDuplexHandler {
         case is ChannelShouldQuiesceEvent:
             state.quiesce()
             if state.isIdle { endQuietly(context) }
+            // The rest of that body is not waited for.
+            if case .discardingBody = state.phase { linger(context) }
         case is ConnectionSlots.MakeRoom:
-            if state.isIdle, inbound.readableBytes == 0 { context.close(promise: nil) }
+            if state.isIdle, inbound.readableBytes == 0 { endQuietly(context) }
         default: break
         }
         context.fireUserInboundEventTriggered(event)
@@ -212,7 +213,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         if case .length(let length) = request.framing, length > RequestLimits.body {
             return refuseBody(.bodyTooLarge, context)
         }
-        if request.headers[.expect]?.isName("100-continue") == true, inbound.readableBytes == 0 {
+        // In HTTP/1.0 the expectation is to be ignored (RFC 9110, 10.1.1).
+        if !request.isHTTP10, request.headers[.expect]?.isName("100-continue") == true, inbound.readableBytes == 0 {
             context.writeAndFlush(
                 wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
@@ -220,31 +222,34 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// - Returns: whether the body has come to its end.
     private func readBody(_ context: ChannelHandlerContext) throws(Problem) -> Bool {
-        guard let incoming, var reader = bodyReader else { return false }
-        var request = incoming.request
-        let destination = incoming.destination
-        var body = request.body
-        self.incoming = nil
-        request.body = ByteBuffer()
-        var isTooLarge = false
-        let isWhole = try reader.read(&inbound) { (piece: ByteBuffer) throws(Problem) in
-            isTooLarge = isTooLarge || body.readableBytes + piece.readableBytes > RequestLimits.body
-            guard !isTooLarge else { return }
-            var piece = piece
-            if body.readableBytes == 0 { body = piece } else { body.writeBuffer(&piece) }
+        guard let destination = incoming?.destination, var request = incoming?.request, var reader = bodyReader else {
+            return false
         }
-        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
-        bodyReader = isWhole ? nil : reader
-        request.body = body
-        if isTooLarge {
-            self.incoming = (request, destination)
-            refuseBody(.bodyTooLarge, context)
+        // The body is held here alone, so that no piece copies those before it.
+        incoming = nil
+        var body = request.body
+        request.body = ByteBuffer()
+        do throws(Problem) {
+            let isWhole = try reader.read(&inbound) { (piece: ByteBuffer) throws(Problem) in
+                guard body.readableBytes + piece.readableBytes <= RequestLimits.body else { throw .bodyTooLarge }
+                if body.readableBytes == 0, piece.storageCapacity <= ByteBuffer.shareable {
+                    body = piece
+                } else {
+                    body.writeImmutableBuffer(piece)
+                }
+            }
+            bodyReader = isWhole ? nil : reader
+            // For a long body there may be no room.
+            if body.readableBytes > ByteBudget.small, server.budget.isSpent(for: client) { throw .slowClients }
+        } catch {
+            incoming = (request, destination)
+            refuseBody(error, context)
             return true
         }
-        // For a long body there may be no room.
-        if body.readableBytes > ByteBudget.small, server.budget.isSpent(for: client) { throw .slowClients }
-        guard isWhole else {
-            self.incoming = (request, destination)
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        request.body = body
+        guard bodyReader == nil else {
+            incoming = (request, destination)
             return false
         }
         state.hasBody()
@@ -264,10 +269,12 @@ final class HTTPConnection: ChannelDuplexHandler {
         return isWhole
     }
 
-    /// The request is answered without its body, which is not read.
+    /// The request is answered without its body, which is not read on.
     private func refuseBody(_ problem: Problem, _ context: ChannelHandlerContext) {
         guard let (request, destination) = incoming else { return }
         incoming = nil
+        var problem = problem
+        problem.closesConnection = true
         state.hasBody()
         _ = begin(request, destination, context)
         finish(.failure(problem), context)
@@ -284,9 +291,9 @@ final class HTTPConnection: ChannelDuplexHandler {
         switch server.api.answer(call) {
         case .failure(let error): finish(.failure(error), context)
         case .success(.now(let response)): finish(.success(response), context)
-        case .success(.later(let start)): start(reply(context))
-        case .success(.task(let body)): run(body, reply(context))
-        case .success(.wait(let body)): run(body, reply(context), on: loop.executor)
+        case .success(.later(let start)): start(reply(to: call, context))
+        case .success(.task(let body)): run(body, reply(to: call, context))
+        case .success(.wait(let body)): run(body, reply(to: call, context), on: loop.executor)
         }
     }
 
@@ -302,25 +309,26 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     /// What hands an answer over to this connection, from any thread.
-    private func reply(_ context: ChannelHandlerContext) -> EndpointResult.Reply {
+    private func reply(to call: Call, _ context: ChannelHandlerContext) -> EndpointResult.Reply {
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         return { result in
             if eventLoop.inEventLoop {
-                connection.value.hasAnswer(result)
+                connection.value.hasAnswer(result, to: call)
             } else {
-                eventLoop.execute { connection.value.hasAnswer(result) }
+                eventLoop.execute { connection.value.hasAnswer(result, to: call) }
             }
         }
     }
 
     /// An answer has come that was waited for.
-    private func hasAnswer(_ result: Result<Response, any Error>) {
-        // Nobody is there any more to read it.
-        guard let context, call != nil else { return }
+    private func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {
+        // Nobody is there any more to read it, or it has its answer.
+        guard let context, self.call === call else { return }
         finish(result, context)
         // Others may have been waiting for it. They are answered first, and sent together with this one.
         process(context)
+        if counted > 0 { count(heldBytes) }
     }
 
     // MARK: Answers
@@ -405,9 +413,17 @@ final class HTTPConnection: ChannelDuplexHandler {
         return written
     }
 
+    /// What is here of a head or a body. A short body in hand is not worth counting.
+    private var heldBytes: Int {
+        if state.hasDeparted { return 0 }
+        let inHand = call?.request.body.readableBytes ?? 0
+        return inbound.readableBytes + (incoming?.request.body.readableBytes ?? 0)
+            + (inHand > ByteBudget.small ? inHand : 0)
+    }
+
     /// Counts what is here of a head or a body.
     private func countInbound(_ context: ChannelHandlerContext) {
-        let bytes = inbound.readableBytes + (incoming?.request.body.readableBytes ?? 0)
+        let bytes = heldBytes
         let isMore = bytes > counted
         count(bytes)
         // A head for which there is no room is not waited for.
@@ -446,6 +462,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         needsFlush = false
         context.close(mode: .output, promise: nil)
         schedule(context)
+        if isReadHeld { read(context: context) }
     }
 
     /// Closes a connection that owes no answer. What the client has not read of the last one still leaves.
@@ -496,7 +513,9 @@ final class HTTPConnection: ChannelDuplexHandler {
         let delay = state.deadline.map { min(max($0 - .now(context), .zero), shortest) } ?? shortest
         timer = context.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) {
             if let deadline = self.state.deadline, deadline <= .now(context) {
-                if !self.state.isLingering { self.server.metrics.refusedConnection(ChatError.timedOut.code) }
+                if !self.state.isLingering || !context.channel.isWritable {
+                    self.server.metrics.refusedConnection(ChatError.timedOut.code)
+                }
                 context.close(promise: nil)
             } else {
                 self.schedule(context)

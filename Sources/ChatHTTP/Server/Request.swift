@@ -24,13 +24,19 @@ package struct Request: Sendable {
         self.isHTTP10 = isHTTP10
         self.framing = framing
         var target = target[...]
-        if target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") {
-            target = target[scheme.upperBound...].drop { $0 != "/" && $0 != "?" }
-        }
+        if let rest = Self.afterScheme(of: target) { target = rest.drop { $0 != "/" && $0 != "?" } }
         let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = target[..<(mark ?? target.endIndex)]
         self.path = path.isEmpty ? "/" : String(path)
         query = mark.map { target[target.utf8.index(after: $0)...] }
+    }
+
+    /// What follows `http://`; nil for a target that is no such URI.
+    static func afterScheme(of target: some StringProtocol) -> Substring? {
+        if target.utf8.first == UInt8(ascii: "/") { return nil }
+        guard let colon = target.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+        let (scheme, rest) = (target[..<colon], Substring(target[colon...]))
+        return (scheme.isName("http") || scheme.isName("https")) && rest.hasPrefix("://") ? rest.dropFirst(3) : nil
     }
 
     /// Whether an HTTP/1.1 client offers to leave HTTP. In HTTP/1.0 the offer is to be ignored (RFC 9110, 7.8).
@@ -115,9 +121,9 @@ package struct RequestHeaders: Sendable {
 
     /// The value of a field that is there once, up to a mark and without white space at its end.
     ///
-    /// - Returns: whether it is that name, in any letters; nil where there is no such field.
+    /// - Returns: whether it is that name, in any letters; nil where there is no such field, or more than one.
     func essence(of name: HeaderName, upTo mark: UInt8, isName essence: StaticString) -> Bool? {
-        guard let field = fields.first(where: { $0.name == name }) else { return nil }
+        guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return nil }
         return withBytes(of: field) { bytes in bytes.prefix { $0 != mark }.trimmed.isName(essence) }
     }
 

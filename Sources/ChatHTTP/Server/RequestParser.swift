@@ -52,16 +52,21 @@ struct RequestParser {
         } catch {
             throw .notHTTP
         }
-        guard let end, let line, let head = bytes.readSlice(length: end) else { return nil }
+        // A head must not keep alive all that came with it.
+        let isShared = bytes.storageCapacity <= ByteBuffer.shareable
+        guard let end, let line, let slice = bytes.readSlice(length: end) else { return nil }
         defer { restart() }
+        let head = isShared ? slice : ByteBuffer(bytes: slice.readableBytesView)
         let headers = RequestHeaders(head: head, fields: fields, size: size)
         let target = head.withUnsafeReadableBytes {
             String(decoding: UnsafeRawBufferPointer(rebasing: $0[line.target]), as: UTF8.self)
         }
         try checkHost(headers, target: target, line)
+        let framing = try Self.framing(headers, line)
         return Request(
             method: line.method, target: target, headers: headers, isHTTP10: line.isHTTP10,
-            framing: try Self.framing(headers, line))
+            // What follows CONNECT is no body, whatever its head says (RFC 9110, 9.3.6).
+            framing: line.method == .connect ? .none : framing)
     }
 
     /// How much of an unfinished head was looked at: none of it is looked at again.
@@ -125,7 +130,10 @@ struct RequestParser {
         guard version.dropLast().elementsEqual("HTTP/1.".utf8),
             let digit = version.last, digit == UInt8(ascii: "1") || digit == UInt8(ascii: "0")
         else { throw .notHTTP }
-        for index in methodEnd + 1..<targetEnd where !(0x21...0x7E).contains(bytes[index]) { throw .notHTTP }
+        for index in methodEnd + 1..<targetEnd
+        where !(0x21...0x7E).contains(bytes[index]) || bytes[index] == UInt8(ascii: "#") {
+            throw .notHTTP
+        }
         return RequestLine(
             method: method, target: methodEnd + 1..<targetEnd, isHTTP10: digit == UInt8(ascii: "0"))
     }
@@ -159,10 +167,20 @@ struct RequestParser {
             default: throw .oneHost
             }
         }
+        if target.utf8.first != UInt8(ascii: "/") { try Self.checkTarget(target, line.method, host: headers[.host]) }
+    }
+
+    /// The forms of a target that are no path (RFC 9112, 3.2).
+    private static func checkTarget(
+        _ target: String, _ method: HTTPRequest.Method, host: String?
+    ) throws(Problem) {
         // An absolute target names the host again, and that name wins over `Host`.
-        if target.utf8.first != UInt8(ascii: "/"), let mark = target.firstRange(of: "://"), let host = headers[.host] {
-            let named = target[mark.upperBound...].prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-            guard Authority(named) == Authority(host) else { throw .malformedHost }
+        if let rest = Request.afterScheme(of: target) {
+            guard let named = Authority(rest.prefix { $0 != "/" && $0 != "?" }),
+                host == nil || host.flatMap({ Authority($0) }) == named
+            else { throw .malformedHost }
+        } else {
+            guard target == "*" || method == .connect && Authority(target)?.port != nil else { throw .notHTTP }
         }
     }
 
@@ -259,7 +277,9 @@ struct BodyReader {
             rest = .chunked(.size)
         case .trailers(let count):
             guard let line = try Self.line(&bytes, longest: Self.longestLine) else { return false }
-            guard line.allSatisfy(\.isInValue), count + line.count <= RequestLimits.headers else { throw .notHTTP }
+            guard line.isEmpty || Self.isField(line), count + line.count <= RequestLimits.headers else {
+                throw .notHTTP
+            }
             rest = line.isEmpty ? .none : .chunked(.trailers(bytes: count + line.count))
         }
         return true
@@ -282,36 +302,82 @@ struct BodyReader {
         return Array(line.dropLast(2))
     }
 
+    /// Whether it is a field that may stand in a trailer: one that says where a body ends may not (RFC 9110, 6.5.1).
+    private static func isField(_ line: [UInt8]) -> Bool {
+        let name = line.prefix(while: \.isInToken)
+        let rest = line[name.endIndex...]
+        guard !name.isEmpty, rest.first == UInt8(ascii: ":"), rest.allSatisfy(\.isInValue) else { return false }
+        let known = name.withUnsafeBytes { HeaderName($0) }
+        return known != .contentLength && known != .transferEncoding
+    }
+
     private static func size(_ line: [UInt8]) throws(Problem) -> Int {
         var size = 0
         let digits = line.prefix { $0.hexValue != nil }
         guard (1...8).contains(digits.count) else { throw .notHTTP }
         for digit in digits { size = size << 4 | Int(digit.hexValue ?? 0) }
         let rest = line[digits.endIndex...]
-        guard rest.isEmpty || rest.first == UInt8(ascii: ";") || rest.first?.isBlank == true,
-            rest.allSatisfy(\.isInValue)
-        else { throw .notHTTP }
+        guard areExtensions(rest) else { throw .notHTTP }
         return size
+    }
+
+    /// Whether these are chunk extensions (RFC 9112, 7.1.1): `;name`, `;name=value` or `;name="value"`.
+    private static func areExtensions(_ text: ArraySlice<UInt8>) -> Bool {
+        var rest = text
+        while let mark = rest.popFirst() {
+            let name = rest.prefix(while: \.isInToken)
+            guard mark == UInt8(ascii: ";"), !name.isEmpty else { return false }
+            rest = rest[name.endIndex...]
+            guard rest.first == UInt8(ascii: "=") else { continue }
+            rest.removeFirst()
+            let quote = UInt8(ascii: "\"")
+            if rest.first == quote {
+                rest = rest.dropFirst().drop { (0x20...0x7E).contains($0) && $0 != quote && $0 != UInt8(ascii: "\\") }
+                guard rest.popFirst() == quote else { return false }
+            } else {
+                let value = rest.prefix(while: \.isInToken)
+                guard !value.isEmpty else { return false }
+                rest = rest[value.endIndex...]
+            }
+        }
+        return true
     }
 }
 
 /// The methods that HTTP's registry and its users know; another word begins no request.
 private enum KnownMethods {
     static func method(_ bytes: UnsafeRawBufferPointer) -> HTTPRequest.Method? {
-        for method in common where bytes.elementsEqual(method.rawValue.utf8) { return method }
-        return others[String(decoding: bytes.prefix(16), as: UTF8.self)]
+        // Byte for byte: as strings, a letter that looks like K would be one.
+        for method in all where bytes.elementsEqual(method.rawValue.utf8) { return method }
+        return nil
     }
 
-    private static let common: [HTTPRequest.Method] = [.get, .post, .head, .put, .patch, .delete, .options]
-    private static let others: [String: HTTPRequest.Method] = {
-        let names = [
+    private static let all: [HTTPRequest.Method] = {
+        let others = [
             "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY",
-            "MKCALENDAR",
-            "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH", "SOURCE",
+            "MKCALENDAR", "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "REBIND", "REPORT", "SEARCH",
+            "SOURCE",
             "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
         ]
-        return Dictionary(uniqueKeysWithValues: names.map { ($0, HTTPRequest.Method($0)!) })
+        return [.get, .post, .head, .put, .patch, .delete, .options] + others.map { HTTPRequest.Method($0)! }
     }()
+}
+
+extension ByteBuffer {
+    /// Storage, in bytes, that a slice of it may keep alive.
+    static let shareable = 32 << 10
+
+    /// Appends what has arrived to what is not read yet, and gives up the room of what is read: `writeBuffer` alone would keep
+    /// room for all that a connection ever sent.
+    mutating func receive(_ more: ByteBuffer) {
+        if readableBytes == 0 {
+            self = more
+        } else {
+            // Not each time, so that no byte is moved often.
+            if readerIndex > readableBytes { discardReadBytes() }
+            writeImmutableBuffer(more)
+        }
+    }
 }
 
 extension UInt8 {
