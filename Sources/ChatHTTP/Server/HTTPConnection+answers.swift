@@ -1,0 +1,178 @@
+import ChatCore
+import HTTPTypes
+import NIOCore
+
+/// How answers are written, and how a connection ends.
+extension HTTPConnection {
+    /// A body that is as long or shorter is written in one piece with its head.
+    private static let smallBody = 4 << 10
+
+    /// Writes the answer of the request in hand.
+    func finish(_ result: Result<Response, any Error>, _ context: ChannelHandlerContext) {
+        guard let call else { return }
+        var response: Response
+        switch result {
+        case .success(let success): response = success
+        case .failure(let error): response = server.api.response(for: call, failedWith: error)
+        }
+        if let refusal = refusal(of: response, to: call) {
+            response = server.api.response(for: call, failedWith: refusal)
+        }
+        self.call = nil
+        onLeaving = nil
+        server.api.observe(call, response.status)
+        let request = call.request
+        let isLast = state.isLastAnswer || response.closesConnection
+        write(
+            response, isHead: call.isHead,
+            Response.Form(
+                requestID: call.requestID, date: loop.date.value, cors: server.api.corsLines(for: request),
+                isHTTP10: request.isHTTP10, isLast: isLast), context)
+        if request.method != .head, let departure = response.departure {
+            return depart(departure, isChunked: !request.isHTTP10, context)
+        }
+        switch state.answered(
+            isLast: isLast || response.departure != nil, isWhole: bodyReader == nil, now: .now(context))
+        {
+        case .request: if state.isIdle { slot?.idles(since: context.eventLoop.now) }
+        case .linger: linger(context)
+        }
+    }
+
+    /// Why an answer cannot be given after all.
+    private func refusal(of response: Response, to call: Call) -> Problem? {
+        if let departure = response.departure, !call.isHead {
+            switch departure {
+            case .upgrade: if !call.request.offersUpgrade { return .upgradeRequired }
+            // What is still to come of the request could not be told from what follows.
+            case .stream:
+                if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
+            }
+            if let slot, !server.slots.becomesStream(slot) { return Problem(.overloaded) }
+        }
+        // What was stored is answered for, and health always.
+        guard response.body.readableBytes > ByteBudget.small, call.request.method == .get,
+            case .endpoint(let entry, _) = call.destination, !HealthController.paths.contains(entry.route.path)
+        else { return nil }
+        return server.budget.isSpent(for: client) ? .slowClients : nil
+    }
+
+    private func write(
+        _ response: Response, isHead: Bool, _ form: Response.Form, _ context: ChannelHandlerContext
+    ) {
+        let bodyBytes = isHead ? 0 : response.body.readableBytes
+        let isSmall = bodyBytes <= Self.smallBody
+        var bytes = context.channel.allocator.buffer(capacity: 512 + (isSmall ? bodyBytes : 0))
+        response.writeHead(to: &bytes, form)
+        if bodyBytes > 0, isSmall { bytes.writeImmutableBuffer(response.body) }
+        var written: EventLoopPromise<Void>?
+        if bodyBytes > ByteBudget.small { written = countAnswer(bodyBytes, context) }
+        context.write(wrapOutboundOut(bytes), promise: isSmall ? written : nil)
+        if !isSmall { context.write(wrapOutboundOut(response.body), promise: written) }
+        if isProcessing { needsFlush = true } else { flush(context) }
+    }
+
+    func flush(_ context: ChannelHandlerContext) {
+        needsFlush = false
+        context.flush()
+    }
+
+    /// Counts a large answer until all of it is with the system. Of small ones no more waits than a channel's mark.
+    private func countAnswer(_ bytes: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void> {
+        let written = context.eventLoop.makePromise(of: Void.self)
+        server.budget.change(by: bytes, of: client)
+        written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
+            self.server.budget.change(by: -bytes, of: self.client)
+        }
+        return written
+    }
+
+    /// What is here of a head or a body. A short body in hand is not worth counting.
+    var heldBytes: Int {
+        if state.hasDeparted { return 0 }
+        let inHand = call?.request.body.readableBytes ?? 0
+        return inbound.readableBytes + (incoming?.request.body.readableBytes ?? 0)
+            + (inHand > ByteBudget.small ? inHand : 0)
+    }
+
+    /// Counts what is here of a head or a body.
+    func countInbound(_ context: ChannelHandlerContext) {
+        let bytes = heldBytes
+        let isMore = bytes > counted
+        count(bytes)
+        // A head for which there is no room is not waited for.
+        guard isMore, state.isIdle, inbound.readableBytes > ByteBudget.small, server.budget.isSpent(for: client),
+            context.channel.isWritable
+        else { return }
+        refuse(.slowClients, context)
+    }
+
+    func count(_ bytes: Int) {
+        guard bytes != counted else { return }
+        server.budget.change(by: bytes - counted, of: client)
+        counted = bytes
+    }
+
+    /// Answers what is no request, or none that is taken, and reads no more.
+    func refuse(_ problem: Problem, _ context: ChannelHandlerContext) {
+        if case .discardingBody = state.phase { return linger(context) }
+        server.metrics.refusedConnection(problem.code)
+        let requestID = RequestID.random()
+        write(
+            problem.response(requestID: requestID.description), isHead: false,
+            Response.Form(
+                requestID: requestID, date: loop.date.value, cors: server.api.corsLines(for: nil), isHTTP10: false,
+                isLast: true), context)
+        linger(context)
+    }
+
+    func linger(_ context: ChannelHandlerContext) {
+        state.linger(now: .now(context))
+        inbound = ByteBuffer()
+        incoming = nil
+        context.flush()
+        needsFlush = false
+        context.close(mode: .output, promise: nil)
+        schedule(context)
+        if isReadHeld { read(context: context) }
+    }
+
+    /// Closes a connection that owes no answer. What the client has not read of the last one still leaves.
+    func endQuietly(_ context: ChannelHandlerContext) {
+        if state.isLingering { return }
+        guard needsFlush || bufferedBytes(context) > 0 else { return context.close(promise: nil) }
+        linger(context)
+    }
+
+    private func bufferedBytes(_ context: ChannelHandlerContext) -> Int {
+        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// The connection leaves HTTP: these handlers have it. This one stays, for the time that a write may take and to count.
+    private func depart(_ departure: Response.Departure, isChunked: Bool, _ context: ChannelHandlerContext) {
+        needsFlush = false
+        context.flush()
+        state.depart()
+        schedule(context)
+        count(0)
+        let handlers: [any ChannelHandler] =
+            switch departure {
+            case .stream(let make): make(isChunked)
+            case .upgrade(let make): make()
+            }
+        let rest = inbound
+        inbound = ByteBuffer()
+        // What stays is kept for as long as the stream is open.
+        parser = RequestParser()
+        do {
+            try context.pipeline.syncOperations.addHandlers(handlers, position: .after(self))
+            if rest.readableBytes > 0 {
+                context.fireChannelRead(wrapInboundOut(rest))
+                context.fireChannelReadComplete()
+            }
+            if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+        } catch {
+            context.close(promise: nil)  // It is closing already.
+        }
+    }
+}
