@@ -110,10 +110,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         var needsCommitter = false
         var needsWatch = false
         var needsWake = false
-        let now = time.now()
         state.withLock { state in
             do throws(ChatError) {
-                let ticket = try state.queue.enqueue(entry, now: now)
+                let ticket = try state.queue.enqueue(entry, now: time.now())
                 state.waiters[ticket] = waiter
                 needsCommitter = startsCommitter(&state)
                 needsWake = Self.awaitsStart(&state)
