@@ -2,7 +2,7 @@ import Testing
 
 @testable import ChatHTTP
 
-/// The decisions alone, with no socket.
+/// The state machine without a socket.
 @Suite(.timeLimit(.minutes(3))) struct ConnectionStateTests {
     private var limits: ConnectionLimits {
         var limits = ConnectionLimits()
@@ -24,7 +24,7 @@ import Testing
         state.setWritable(true, now: .seconds(13))
         #expect(state.answered(isLast: false, isWhole: true, now: .seconds(15)) == .request)
         #expect(state.deadline == .seconds(75))
-        // Whoever does not read is closed before whoever does not ask.
+        // The write time-out comes before the idle time-out.
         state.setWritable(false, now: .seconds(16))
         #expect(state.deadline == .seconds(36))
     }
@@ -38,7 +38,7 @@ import Testing
         #expect(state.deadline == ConnectionState.linger)
     }
 
-    /// A last answer may be long, and its client slow.
+    /// Until a slow client has read the last answer, the write time-out counts, not `linger`.
     @Test func lingeringBeginsWhenTheClientHasRead() {
         var state = ConnectionState(limits: limits, now: .zero)
         state.begin(isLast: true, awaitsBody: false, now: .zero)

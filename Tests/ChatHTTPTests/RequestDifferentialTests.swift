@@ -6,8 +6,8 @@ import Testing
 
 @testable import ChatHTTP
 
-/// Another reader of the same bytes, NIO's, sees the same requests in them: what a proxy and we understand differently is how
-/// requests are smuggled. NIO may read what we refuse, not the other way round.
+/// NIO's parser reads the same requests from the same bytes: if a proxy and this server read them differently, an
+/// attacker can smuggle requests. NIO may accept input that this server refuses, but not the reverse.
 @Suite(.timeLimit(.minutes(3))) struct RequestDifferentialTests {
     private struct Reading: Equatable {
         struct Request: Equatable {
@@ -18,7 +18,7 @@ import Testing
         }
 
         var requests: [Request] = []
-        /// Whether the next bytes may be more of a request.
+        /// Whether more bytes may continue or begin a request.
         var isOpen = true
     }
 
@@ -28,13 +28,13 @@ import Testing
         for _ in 0..<400 {
             let input = Mutation.input(&random)
             let ours = Self.ours([input])
-            // However it comes.
+            // In two pieces, cut anywhere.
             let cut = Int.random(in: 0...input.count, using: &random)
             #expect(
                 Self.ours([Array(input[..<cut]), Array(input[cut...])]) == ours,
                 "\(seed) cut at \(cut): \(Self.text(input))")
             let theirs = Self.nio(input)
-            // Of what has not come to its end, nobody may have made a request.
+            // While our parser waits for more, NIO must not have read another request.
             let same = ours.isOpen ? theirs[...] : theirs.prefix(ours.requests.count)
             #expect(Array(same) == ours.requests, "seed \(seed): \(Self.text(input))")
         }
@@ -44,7 +44,7 @@ import Testing
         String(bytes.map { Character(Unicode.Scalar($0)) }).debugDescription
     }
 
-    /// Up to what is wrong, or the last request of the connection.
+    /// Our parser's requests, up to the first error or the last request of the connection.
     private static func ours(_ pieces: [[UInt8]]) -> Reading {
         var (parser, bytes, reading) = (RequestParser(), ByteBuffer(), Reading())
         var body: BodyReader?
@@ -78,7 +78,7 @@ import Testing
         return reading
     }
 
-    /// Up to what is wrong.
+    /// NIO's requests, up to the first error.
     private static func nio(_ bytes: [UInt8]) -> [Reading.Request] {
         let channel = EmbeddedChannel(
             handler: ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes)))
@@ -98,7 +98,7 @@ import Testing
         return requests
     }
 
-    /// The path of a target, read otherwise than the parser does.
+    /// The path of a target, found without the parser's code.
     private static func path(_ target: String) -> String {
         let parts = target.split(separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
         guard parts.count > 2, ["http:", "https:"].contains(parts[0].lowercased()), parts[1].isEmpty else {
@@ -110,7 +110,7 @@ import Testing
     }
 }
 
-/// Well-formed requests with a few mistakes.
+/// Makes well-formed requests with a few random mistakes.
 private enum Mutation {
     private static let requests = [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",

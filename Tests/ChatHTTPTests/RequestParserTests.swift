@@ -4,16 +4,16 @@ import Testing
 
 @testable import ChatHTTP
 
-/// The parser alone, with no socket: whatever the pieces in which bytes come, they mean the same.
+/// The parser without a socket: the same bytes give the same requests, in whatever pieces they arrive.
 @Suite(.timeLimit(.minutes(3))) struct RequestParserTests {
-    /// What the parser makes of some bytes: requests with their bodies, then what is wrong.
+    /// The parser's result for some bytes: requests with their bodies, then the problem.
     private struct Reading: Equatable {
         var requests: [String] = []
         var fault: String?
         var left = ""
     }
 
-    /// - Parameter pieces: as they come.
+    /// - Parameter pieces: in the order in which they arrive.
     private func read(_ pieces: [String]) -> Reading {
         var (parser, bytes, reading) = (RequestParser(), ByteBuffer(), Reading())
         var body: BodyReader?
@@ -70,7 +70,7 @@ import Testing
     func whatIsWellFormedIsRead(_ text: String) {
         let whole = read([text])
         #expect(whole.fault == nil && whole.left.isEmpty && !whole.requests.isEmpty, "\(whole)")
-        // A byte at a time, and cut in two anywhere.
+        // A byte at a time, and in two pieces, cut at every place.
         let characters = text.unicodeScalars.map { String($0) }
         #expect(read(characters) == whole)
         for cut in 1..<characters.count {
@@ -91,7 +91,7 @@ import Testing
         #expect(read([Self.wellFormed[10]]).requests == ["GET / - last "])
     }
 
-    /// What another reader could take for something else, or nobody for a request.
+    /// Input that another parser could read differently, or that is not a request at all.
     @Test(arguments: [
         "GET / HTTP/1.1\nHost: a\n\n", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n",
         "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
@@ -160,7 +160,7 @@ import Testing
         }
     }
 
-    /// A connection whose bytes never come to an end with a request keeps no more room than for what is not read.
+    /// A connection that always has the start of the next request in its buffer keeps no room for parsed bytes.
     @Test func whatWasReadTakesNoRoom() throws {
         var (parser, bytes) = (RequestParser(), ByteBuffer())
         let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -172,7 +172,7 @@ import Testing
         #expect(bytes.readableBytes == 10 && bytes.storageCapacity < 1024, "\(bytes.storageCapacity)")
     }
 
-    /// Bytes that came before are not looked at again with each that comes: the parser remembers how far it has got.
+    /// The parser remembers how far it has scanned, and scans no byte twice.
     @Test func aHeadThatComesSlowlyIsReadOnce() throws {
         var (parser, bytes) = (RequestParser(), ByteBuffer(string: "GET / HTTP/1.1\r\nHost: a\r\nX: "))
         for _ in 0..<50_000 {

@@ -2,10 +2,10 @@ import ChatCore
 import MySQLClient
 import Synchronization
 
-/// Look-ups of single messages, many in one statement: those that come while others are being read wait for the next
-/// statement. A lone look-up is sent at once.
+/// Reads single messages, many in one statement. A look-up is sent at once while few statements are in flight; at the
+/// limit it waits for the next statement.
 ///
-/// Every look-up is read by a statement that was sent after it came, so it finds each message whose create was answered.
+/// Every look-up is read by a statement that was sent after it, so it finds each message whose create was answered.
 final class MessageLookups: Sendable {
     struct Key: Hashable, Sendable {
         let chat: Chat.ID
@@ -20,16 +20,16 @@ final class MessageLookups: Sendable {
         var inFlight = 0
     }
 
-    /// In one statement: bodies of four megabytes at most.
+    /// The limit of look-ups in one statement: at most 4 MB of bodies.
     static let most = 64
-    /// Statements at a time.
+    /// The limit of concurrent statements.
     private static let mostInFlight = 4
-    /// Look-ups that wait. More are refused.
+    /// The limit of waiting look-ups. Others are refused.
     private static let mostWaiting = 8192
 
     private let state = Mutex(State())
 
-    /// - Parameter read: reads what waits by then. It may read for others too.
+    /// - Parameter read: reads the look-ups that wait when a statement starts, which may be those of other callers.
     /// - Throws: the errors of `read`; `ChatError.overloaded`.
     func message(_ key: Key, _ read: @escaping Read) async throws -> Message? {
         try await withCheckedThrowingContinuation { (waiter: Waiter) in
@@ -41,7 +41,7 @@ final class MessageLookups: Sendable {
                 return (false, true)
             }
             if isRefused { waiter.resume(throwing: ChatError.overloaded) }
-            // Not this task: its caller may be cancelled.
+            // In another task: this one may be cancelled, and others depend on the statement.
             if starts { Task.detached { await self.run(read) } }
         }
     }
@@ -57,7 +57,7 @@ final class MessageLookups: Sendable {
         }
     }
 
-    /// - Returns: nil when nothing waits; then one statement less is in flight.
+    /// - Returns: nil if no look-up waits; then there is one statement fewer in flight.
     private func next() -> [(key: Key, waiter: Waiter)]? {
         state.withLock { state in
             guard !state.waiting.isEmpty else {
@@ -72,7 +72,7 @@ final class MessageLookups: Sendable {
 }
 
 extension MessageLookups {
-    /// Statements have one of these numbers of keys, so that few are prepared. A key may be in one more than once.
+    /// A statement has one of these numbers of keys, so that few are prepared. The last key is repeated to fill it.
     private static let sizes = [1, 4, 16, most]
 
     static func read(_ keys: [Key], _ connection: isolated MySQLConnection) throws -> [Key: Message] {

@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// One chat of one tenant, as far as who asks may see and change it.
+/// One chat of one tenant, with the permissions of the request's principal.
 package struct ChatScope: Sendable {
     package let id: Chat.ID
     package let number: Chat.Number
@@ -40,9 +40,9 @@ package struct ChatScope: Sendable {
         }
     }
 
-    /// The same for a caller that does not wait.
+    /// Appends a message without waiting for the outcome.
     ///
-    /// - Parameter done: called once, on the event loop. With what came of a whole batch at once, so that it costs one wake-up.
+    /// - Parameter done: called once, on the event loop (see `GroupCommit.submit`).
     package func send(
         _ content: MessageContent, key: IdempotencyKey?, on eventLoop: any EventLoop,
         _ done: @escaping @Sendable (Result<AppendedMessage, ChatError>) -> Void
@@ -71,18 +71,18 @@ package struct ChatScope: Sendable {
                 origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch)))
     }
 
-    /// A message, where it can be read at once.
+    /// Reads a message without waiting.
     ///
-    /// - Returns: nil where it must be asked for.
-    /// - Throws: as `message(_:)`.
+    /// - Returns: nil if only `message(_:)` can read it.
+    /// - Throws: the errors of `message(_:)`.
     package func messageNow(_ number: Substring) throws -> Message? {
         guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
         return try tenant.readNow { try $0.messageNow(number, in: id) }
     }
 
-    /// A page, where it can be read at once: one whose bodies are no more than `page.bytes`.
+    /// Reads a page without waiting, if its bodies are at most `page.bytes`.
     ///
-    /// - Returns: nil where it must be asked for.
+    /// - Returns: nil if only `messages(_:)` can read it.
     package func messagesNow(_ page: Page) throws -> PageOf<Message>? {
         try tenant.readNow { try $0.messagesNow(in: id, page: page) }
     }

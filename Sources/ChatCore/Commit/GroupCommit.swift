@@ -32,7 +32,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         case loop(any EventLoop, Done)
     }
 
-    /// Takes the outcome of an entry.
+    /// Receives the outcome of an entry.
     package typealias Done = @Sendable (Result<Outcome, ChatError>) -> Void
 
     private struct State {
@@ -92,13 +92,13 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         return try result.get()
     }
 
-    /// The same for a caller that does not wait.
+    /// Submits the entry without waiting for its outcome.
     ///
     /// - Parameters:
-    ///   - eventLoop: where the outcome is wanted. All of a batch that one loop wants are handed over together, so that the loop
-    ///     is woken once.
-    ///   - done: called once, on the event loop; where the entry is refused at once, and this is that loop, before this
-    ///     returns.
+    ///   - eventLoop: where `done` is called. The outcomes of a batch are handed over together, so that the batch wakes
+    ///     each loop once.
+    ///   - done: called once, on the event loop. If the entry is refused and the caller is on that loop, `done` is
+    ///     called before this returns.
     package func submit(_ entry: Entry, on eventLoop: any EventLoop, _ done: @escaping Done) {
         enqueue(entry, .loop(eventLoop, done)) { refusal in
             if eventLoop.inEventLoop { done(.failure(refusal)) } else { eventLoop.execute { done(.failure(refusal)) } }
@@ -132,7 +132,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         if needsWatch { Task.detached { await self.watchDeadlines() } }
     }
 
-    /// Hands outcomes to those who wait for them: one wake-up for each event loop.
+    /// Hands outcomes to their waiters, and wakes each event loop once.
     private static func handOut(_ outcomes: [(Waiter, Result<Outcome, ChatError>)]) {
         var loops: [(loop: any EventLoop, outcomes: [(Done, Result<Outcome, ChatError>)])] = []
         for (waiter, result) in outcomes {
@@ -258,7 +258,7 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
         state.withLock { state in
             state.queue.finish(batch, held: results.indices.filter { results[$0].isHeld })
             for (ticket, result) in zip(batch.tickets, results) where !result.isHeld {
-                // None where the deadline has passed and the request has its answer already.
+                // None if the deadline has passed: the request has its answer already.
                 if let waiter = state.waiters.removeValue(forKey: ticket) { outcomes.append((waiter, result)) }
             }
             if state.queue.isClosed, state.queue.isEmpty { swap(&drained, &state.drained) }

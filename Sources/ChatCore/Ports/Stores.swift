@@ -38,12 +38,12 @@ package protocol MessageStore: Sendable {
     func tail(of chat: Chat.ID) async throws -> LogTail
 }
 
-/// Short reads of a store in this process, for a caller that may not wait: a few microseconds, on its own thread.
+/// Reads of a store in this process that take a few microseconds, so that a caller that must not block can make them.
 package protocol LocalReads: Sendable {
-    /// - Returns: nil where it must be read by the `MessageStore`.
-    /// - Throws: `ChatError.notFound` when there is none.
+    /// - Returns: nil if only the `MessageStore` can read it.
+    /// - Throws: `ChatError.notFound` if there is none.
     func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message?
-    /// - Returns: nil where it must be read by the `MessageStore`: the bodies are more than `page.bytes`.
+    /// - Returns: nil if only the `MessageStore` can read it, because the bodies are more than `page.bytes`.
     func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>?
 }
 

@@ -71,7 +71,7 @@ package struct TenantScope: Sendable {
         return try await read { try await $0.chat(number) }
     }
 
-    /// The chat with that number, where its id is known.
+    /// The chat with that number; nil if its id is not cached.
     package func knownChat(_ number: Substring) -> ChatScope? {
         guard let number = Chat.Number(digits: number),
             let id = service.chatIDs[ChatAddress(tenant: id, number: number)], service.backend.epoch() == epoch
@@ -79,10 +79,10 @@ package struct TenantScope: Sendable {
         return ChatScope(id: id, number: number, tenant: self)
     }
 
-    /// Reads at once, on this thread.
+    /// Reads on this thread, without waiting.
     ///
-    /// - Returns: nil where it has to be read in the other way: the store has none of this, or another server has come into
-    ///   use since the ids were looked up.
+    /// - Returns: nil if the caller must use `read`: the store cannot read at once, or another server has come into use
+    ///   since the look-up of the ids.
     func readNow<Result>(_ body: (any LocalReads) throws -> Result?) throws -> Result? {
         guard let local = service.backend.local else { return nil }
         try access.require(.read)
@@ -91,7 +91,7 @@ package struct TenantScope: Sendable {
         return try result.get()
     }
 
-    /// By the ids that are known: for `read`.
+    /// The chat with that number, without checking the epoch: for `read`.
     func chat(_ number: Chat.Number) async throws -> ChatScope {
         let address = ChatAddress(tenant: id, number: number)
         if let id = service.chatIDs[address] { return ChatScope(id: id, number: number, tenant: self) }

@@ -4,21 +4,21 @@ import Logging
 import Metrics
 import NIOCore
 
-/// The way from a request to its answer: what every request is checked for, the endpoint, and what every answer has.
+/// From a request to its answer: the checks of every request, its endpoint, error answers, log and metrics.
 final class API: Sendable {
-    /// Where a request goes, as its head tells.
+    /// Where a request goes, decided from its head.
     enum Destination: Sendable {
         case endpoint(Routes.Entry, PathParameters)
-        /// What CORS asks before a page may send a request.
+        /// A browser asks with CORS whether a page may send a request.
         case preflight
-        /// - Parameter route: the pattern of a path that is there, for the log.
+        /// - Parameter route: the path's pattern for the log; nil if no route has the path.
         case refused(Problem, route: String?)
     }
 
     let routes: Routes
     private let hosts: AllowedHosts
     private let corsOrigin: String?
-    /// What answers to a page of another origin say, as lines.
+    /// The CORS headers of answers to pages of other origins, as lines.
     private let corsAnswer: String
     private let corsPreflight: [(name: StaticString, value: String)]
     private let metrics: RequestMetrics
@@ -32,7 +32,7 @@ final class API: Sendable {
         self.metrics = metrics
         self.logger = logger
         self.log = (logger.handler as? any RequestLog) ?? LoggedRequests(logger: logger)
-        // Browsers compare it byte for byte with what they would write.
+        // Browsers compare it byte for byte with the spelling that they use.
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
         let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed"
         corsAnswer = "\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
@@ -45,7 +45,7 @@ final class API: Sendable {
         ]
     }
 
-    /// - Parameter port: that the connection came to.
+    /// - Parameter port: the local port of the connection.
     func destination(of request: Request, port: @autoclosure () -> Int?) -> Destination {
         if corsOrigin != nil, request.method == .options, request.headers.has(.origin) { return .preflight }
         if request.path.utf8.count + (request.query.map { $0.utf8.count + 1 } ?? 0) > RequestLimits.uri {
@@ -57,7 +57,7 @@ final class API: Sendable {
         if !hosts.allowsAny, !hosts.allows(request.headers[.host], isHandshake: isHandshake, port: port()) {
             return .refused(.misdirected, route: match?.path)
         }
-        // `Origin` first: most requests have none.
+        // Check `Origin` first: most requests have none.
         if request.headers.has(.origin), request.isForm,
             !Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin)
         {
@@ -104,14 +104,14 @@ final class API: Sendable {
         }
     }
 
-    /// What CORS adds to an answer, as lines. `Vary` is in every answer, for it may depend on the request's `Origin`.
+    /// The CORS headers of an answer, as lines. Every answer has `Vary`: it may depend on the request's `Origin`.
     func corsLines(for request: Request?) -> String {
         guard corsOrigin != nil else { return "" }
         guard let request, request.headers.has(.origin) else { return "\r\nVary: Origin" }
         return "\r\nVary: Origin" + corsAnswer
     }
 
-    /// One log line and one measurement a request. The route's pattern stands for the path, which holds a token.
+    /// Logs and measures the request, with its route's pattern instead of the path, because the path holds a token.
     func observe(_ call: Call, _ status: HTTPResponse.Status) {
         let duration = NIODeadline.now() - call.start
         let method = call.request.method
@@ -139,7 +139,7 @@ final class API: Sendable {
 }
 
 extension Request {
-    /// Clients that know `application/json` only (HTTParty) have to be told that a problem is that.
+    /// `application/json` for clients that accept only that (HTTParty), so that they parse the problem.
     fileprivate var problemType: StaticString {
         let accept = headers[.accept]?.lowercased() ?? ""
         if accept.contains("application/problem+json") { return Problem.mediaType }

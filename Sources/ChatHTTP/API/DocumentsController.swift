@@ -5,7 +5,7 @@ import NIOCore
 struct DocumentsController {
     func add(to routes: Routes) {
         routes.on(.get, "/openapi.yaml") { _ in
-            // Browsers save what is `application/yaml` (RFC 9512), and tools go by the name, not by the type.
+            // As text: browsers save `application/yaml` (RFC 9512) instead of showing it. Tools use the file's name.
             .now(.text(String(decoding: PackageResources.openapi_yaml, as: UTF8.self)))
         }
         for (path, page) in [("/", WebPage.chat), ("/docs", WebPage.docs)] {

@@ -2,39 +2,39 @@ import ChatCore
 import HTTPTypes
 import NIOCore
 
-/// What an endpoint makes of a request.
+/// How an endpoint answers.
 package enum EndpointResult: Sendable {
-    /// The answer is there.
+    /// The answer is available at once.
     case now(Response)
-    /// The answer comes by a callback: once, on any thread. `start` must not block.
+    /// The answer comes by `reply`, called once, on any thread. `start` must not block.
     case later(_ start: @Sendable (_ reply: @escaping Reply) -> Void)
-    /// The answer takes a task: for what asks a server, or takes long.
+    /// The answer takes a task: for work that takes long, or queries the database.
     case task(@Sendable () async throws -> Response)
-    /// The answer takes a task that does little but wait for a server. It runs on the event loop, so that the answer needs
-    /// no other thread.
+    /// The answer takes a task that does little but wait for the database. The task runs on the event loop, which saves
+    /// switches of threads.
     case wait(@Sendable () async throws -> Response)
 
     package typealias Reply = @Sendable (Result<Response, any Error>) -> Void
 }
 
-/// A function from a request to its answer. It is called on the connection's event loop where all it needs is known, and must
-/// not block it; elsewhere on any thread.
+/// A function from a request to its answer. It must not block: it is called on the connection's event loop, or in a
+/// task on any thread after a look-up.
 package typealias Endpoint = @Sendable (Call) throws -> EndpointResult
 
-/// A request in hand, as endpoints see it.
+/// A request with its connection, for endpoints.
 package final class Call: Sendable {
     package let request: Request
     let destination: API.Destination
-    /// When it had come.
+    /// When the request was complete, as far as the endpoint needs it.
     let start = NIODeadline.now()
     package let requestID: RequestID
-    /// Who holds what is kept for the connection.
+    /// Whose share of the memory budget the request uses.
     let client: ClientAddress
-    /// The connection's.
+    /// The connection's event loop.
     let eventLoop: any EventLoop
     private let connection: NIOLoopBound<HTTPConnection>
 
-    /// To be made on the event loop.
+    /// Must be called on the event loop.
     init(
         _ request: Request, to destination: API.Destination, client: ClientAddress, connection: HTTPConnection,
         eventLoop: any EventLoop
@@ -47,15 +47,15 @@ package final class Call: Sendable {
         self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
     }
 
-    /// What stands in the path for the route's parameters.
+    /// The values of the route's parameters in the path.
     var parameters: PathParameters {
         if case .endpoint(_, let parameters) = destination { parameters } else { PathParameters() }
     }
 
     var isHead: Bool { request.method == .head }
 
-    /// Calls `body` once if the client closes the connection, or its sending side, before the answer has ended. A client
-    /// that is only done with sending cannot be told from one that is gone until something is written.
+    /// Calls `body` once if the client closes the connection or its sending side before the answer. Until the server
+    /// writes, it cannot tell a client that only closed its sending side from one that has left.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         if eventLoop.inEventLoop {
             connection.value.whenClientLeaves(body)
@@ -64,7 +64,7 @@ package final class Call: Sendable {
         }
     }
 
-    /// Runs `body`, and cancels it when the client leaves: for what takes long and changes nothing.
+    /// Runs `body`, and cancels it when the client leaves: for long work that changes nothing.
     ///
     /// - Throws: `ChatError.invalid` when the client left.
     func whileClientStays<Result: Sendable>(
@@ -79,14 +79,14 @@ package final class Call: Sendable {
                 work.cancel()
             }
         } catch is CancellationError where !Task.isCancelled {
-            // Read only by a client that has closed no more than its sending side.
+            // Only a client that closed just its sending side can read this.
             throw ChatError.invalid(["The connection must stay open until the answer arrives"])
         }
     }
 }
 
-/// What stands in a path for `{token}`, `{chat_number}` and `{message_number}`; empty where the route has none, which no
-/// look-up accepts.
+/// The values of `{token}`, `{chat_number}` and `{message_number}` in a path; empty, which no look-up accepts, if the
+/// route lacks the parameter.
 struct PathParameters: Sendable {
     private(set) var token: Substring = ""
     private(set) var chatNumber: Substring = ""
@@ -100,6 +100,6 @@ struct PathParameters: Sendable {
         }
     }
 
-    /// In the order in which paths have them.
+    /// In the order of the path.
     static let names = ["{token}", "{chat_number}", "{message_number}"]
 }

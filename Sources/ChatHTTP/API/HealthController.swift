@@ -10,7 +10,7 @@ struct HealthController {
 
     static let paths: Set<String> = ["/up", "/livez", "/readyz", "/metrics"]
 
-    /// Whether a request is for one of these.
+    /// Whether the request is for one of these endpoints.
     static func answers(_ request: Request) -> Bool {
         [.get, .head].contains(request.method) && paths.contains(request.path)
     }
@@ -20,12 +20,12 @@ struct HealthController {
         routes.on(.get, "/livez") { _ in .now(.text("ok\n")) }
         routes.on(.get, "/readyz") { _ in .task(ready) }
         routes.on(.get, "/metrics") { _ in
-            // It is some work.
+            // In a task: formatting all metrics would hold up the event loop.
             .task { .text(metrics.text(), type: "text/plain; version=0.0.4; charset=utf-8") }
         }
     }
 
-    /// As Rails answers it: a page that is green, or red.
+    /// Rails' health check: a green page, or a red one.
     @Sendable private func up() async throws -> Response {
         var response = Response.text(Self.page("green"), type: "text/html; charset=utf-8")
         do {

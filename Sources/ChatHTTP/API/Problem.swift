@@ -134,7 +134,7 @@ extension Problem {
 
     static let mediaType: StaticString = "application/problem+json"
 
-    /// - Parameter mediaType: another name for the same, for a client that does not know that one.
+    /// - Parameter mediaType: `application/json` for a client that does not accept `application/problem+json`.
     func response(requestID: String, as mediaType: StaticString = mediaType) -> Response {
         var response = Response(status: status, contentType: mediaType, body: document(requestID: requestID))
         response.add("Retry-After", retryAfter.map { String($0) })

@@ -4,7 +4,7 @@
 struct QueryItems {
     private var items: [(name: [UInt8], value: String?)] = []
 
-    /// - Parameter query: what follows the `?`.
+    /// - Parameter query: the part after the `?`.
     init(_ query: Substring?) {
         for item in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
             let parts = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)

@@ -1,7 +1,7 @@
 import ChatCore
 package import NIOCore
 
-/// A request's body, whole.
+/// A request's complete body.
 package enum RequestBody {
     case json(ByteBuffer)
     case form(ByteBuffer)
@@ -14,7 +14,7 @@ package enum RequestBody {
 }
 
 extension Request {
-    /// - Throws: a `Problem`: 415 for a body that is neither `application/json` nor `application/x-www-form-urlencoded`.
+    /// - Throws: a `Problem`: 415 unless the body is `application/json` or `application/x-www-form-urlencoded`.
     package func typedBody() throws(Problem) -> RequestBody {
         if isForm { return .form(body) }
         guard body.readableBytes == 0 || isJSON else { throw .unsupportedMediaType }
@@ -23,7 +23,7 @@ extension Request {
 
     /// The text of the `Idempotency-Key`.
     ///
-    /// - Throws: `ChatError.invalid` when there are two.
+    /// - Throws: `ChatError.invalid` if there is more than one.
     func idempotencyKey() throws(ChatError) -> String? {
         guard headers.has(.idempotencyKey) else { return nil }
         let keys = headers.values(of: .idempotencyKey)
@@ -31,8 +31,8 @@ extension Request {
         return keys.first
     }
 
-    /// Whether a page of any site may have made a browser send it, unasked: browsers send JSON of another origin only when
-    /// CORS allows it, forms always (fetch standard, CORS-safelisted request-header).
+    /// Whether the body is a form, which a page of any site may have made a browser send. Browsers send forms to other
+    /// origins without asking, and JSON only if CORS allows it (fetch standard, CORS-safelisted request-header).
     var isForm: Bool { hasType("application/x-www-form-urlencoded") }
 
     private var isJSON: Bool { hasType("application/json") }

@@ -1,28 +1,28 @@
 import HTTPTypes
 package import Logging
 
-/// What is logged of a request.
+/// The fields of a request's log line.
 package struct RequestLine: Sendable {
     package let requestID: RequestID
     let method: HTTPRequest.Method
-    /// The pattern of its path.
+    /// The pattern of the path.
     package let route: String
     package let status: Int
-    /// From the end of the request to its answer.
+    /// From the complete request to its answer.
     package let microseconds: Int64
 
     package var methodName: String { method.rawValue }
 
-    /// A probe every few seconds would drown what matters.
+    /// `debug` for health checks: a probe every few seconds would bury the other lines.
     package var level: Logger.Level { HealthController.paths.contains(route) ? .debug : .info }
 }
 
-/// A log handler that writes a request's line itself, without a dictionary of its fields.
+/// A log handler that writes a request's line directly, without a metadata dictionary.
 package protocol RequestLog: Sendable {
     func log(_ line: RequestLine)
 }
 
-/// For every other log handler.
+/// Writes requests' lines to any other log handler.
 struct LoggedRequests: RequestLog {
     let logger: Logger
 

@@ -2,10 +2,10 @@ package import HTTPTypes
 import Metrics
 import Synchronization
 
-/// Which endpoint answers a method and a path.
+/// Finds the endpoint for a method and a path.
 ///
-/// Paths are compared byte for byte, in the one spelling that each has: `//metrics` is not `/metrics`, for a proxy that bars
-/// `/metrics`. It is built before the server starts, and then only read.
+/// It compares paths byte for byte: `//metrics` is not `/metrics`, so that a proxy can block `/metrics`. After the
+/// start, the server only reads it.
 package final class Routes: @unchecked Sendable {
     package struct Route: Hashable, Sendable {
         package let method: HTTPRequest.Method
@@ -15,13 +15,13 @@ package final class Routes: @unchecked Sendable {
         static let jsonSuffix = ".json"
     }
 
-    /// What a route does.
+    /// A route with its endpoint and metrics.
     final class Entry: Sendable {
         let route: Route
-        /// Whether the endpoint is called when the body is there, or at once.
+        /// Whether the endpoint needs the complete body.
         let takesBody: Bool
         let endpoint: Endpoint
-        /// Those of its answers so far. They are few, and each answer asks for one.
+        /// The timers of the statuses answered so far. They are few, and each answer needs one.
         private let timers = Mutex<[(status: Int, isHead: Bool, timer: Metrics.Timer)]>([])
 
         init(_ route: Route, takesBody: Bool, endpoint: @escaping Endpoint) {
@@ -30,7 +30,7 @@ package final class Routes: @unchecked Sendable {
             self.endpoint = endpoint
         }
 
-        /// - Parameter make: makes the timer of a status that was not answered before.
+        /// - Parameter make: makes the timer of a new status.
         func timer(status: Int, isHead: Bool, make: () -> Metrics.Timer) -> Metrics.Timer {
             timers.withLock { timers in
                 for known in timers where known.status == status && known.isHead == isHead { return known.timer }
@@ -41,9 +41,9 @@ package final class Routes: @unchecked Sendable {
         }
     }
 
-    /// What a path leads to.
+    /// The routes of a path.
     struct Match {
-        /// Of the path, one a method.
+        /// One for each method.
         let entries: [Entry]
         let parameters: PathParameters
 
@@ -53,7 +53,7 @@ package final class Routes: @unchecked Sendable {
             return methods.contains(.get) ? methods + [.head] : methods
         }
 
-        /// HEAD is answered as GET is, without the body.
+        /// HEAD uses the endpoint of GET.
         func entry(for method: HTTPRequest.Method) -> Entry? {
             for entry in entries
             where entry.route.method == method || method == .head && entry.route.method == .get {
@@ -63,11 +63,11 @@ package final class Routes: @unchecked Sendable {
         }
     }
 
-    /// One place in the paths, between two slashes.
+    /// One segment of the paths, in a tree.
     private final class Node {
         var literals: [(text: String, node: Node)] = []
         var parameter: Node?
-        /// Of the path that ends here, and of the one that ends here with `.json`.
+        /// The routes of the path that ends here, and of the same path with `.json`.
         var entries: [Entry] = []
         var jsonEntries: [Entry] = []
 
@@ -88,15 +88,14 @@ package final class Routes: @unchecked Sendable {
 
     package var all: [Route] { routes }
 
-    /// Registers an endpoint. HEAD comes with GET by itself.
+    /// Registers an endpoint. GET includes HEAD.
     package func on(
         _ method: HTTPRequest.Method, _ path: String, takesBody: Bool = false, _ endpoint: @escaping Endpoint
     ) {
         add(method, path, isJSON: false, takesBody: takesBody, endpoint)
     }
 
-    /// Registers an endpoint of JSON, also with `.json` at the path's end: that is how clients of the Rails application may
-    /// spell it.
+    /// Registers a JSON endpoint, also under the path with `.json`: the Rails application accepted that too.
     func onJSON(
         _ method: HTTPRequest.Method, _ path: String, takesBody: Bool = false, _ endpoint: @escaping Endpoint
     ) {
@@ -117,7 +116,7 @@ package final class Routes: @unchecked Sendable {
         routes.append(route)
     }
 
-    /// - Returns: nil when no route has the path.
+    /// - Returns: nil if no route has the path.
     func match(_ path: String) -> Match? {
         var path = path
         path.makeContiguousUTF8()

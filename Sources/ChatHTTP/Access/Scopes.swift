@@ -1,7 +1,7 @@
 import ChatCore
 
-/// Who asks, the application and the chat of a request: found here for all routes, before their endpoints are called. What
-/// is known already is found at once; what is not is looked up by a task.
+/// Identifies the caller, the application and the chat of a request for all routes, before it calls their endpoints. It
+/// finds cached ids on the event loop; a task looks up the others.
 struct Scopes {
     let service: ChatService
 
@@ -14,7 +14,7 @@ struct Scopes {
         }
     }
 
-    /// An endpoint for a path with a chat's number as well.
+    /// An endpoint for a path with a token and a chat's number.
     func chat(_ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult) -> Endpoint {
         tenant { call, tenant in
             if let chat = tenant.knownChat(call.parameters.chatNumber) { return try endpoint(call, chat) }
@@ -24,7 +24,7 @@ struct Scopes {
 }
 
 extension EndpointResult {
-    /// Waits for it, in a task.
+    /// Waits for the answer: for an endpoint that is called in a task.
     func response() async throws -> Response {
         switch self {
         case .now(let response): response

@@ -14,12 +14,11 @@ struct SocketController {
         routes.on(.get, "/applications/{token}/socket", scopes.tenant(connect))
     }
 
-    /// All that can be refused is refused as a problem.
+    /// Refuses with a problem, before the connection leaves HTTP.
     @Sendable private func connect(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
         let request = call.request
         let accept = try WebSocketHandshake.accept(request)
-        // Browsers open a socket from any page without asking, as they ask before other requests (CORS); they only say
-        // which page it is.
+        // CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
         guard Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin) else {
             throw Problem.foreignOrigin
         }

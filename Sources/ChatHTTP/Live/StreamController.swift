@@ -11,17 +11,17 @@ struct StreamController {
         routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(stream))
     }
 
-    /// All that can be refused is refused before the answer begins.
+    /// Refuses with a problem, before the stream begins.
     @Sendable private func stream(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let cursor = try call.request.streamCursor()
         return .task { [limits, metrics] in
             let subscription = try await chat.subscribe(after: cursor)
             call.whenClientLeaves { subscription.cancel() }
             var response = Response(contentType: "text/event-stream")
-            // Not even compressed: what changes a stream also holds it back.
+            // `no-transform`: a proxy that compresses a stream also delays it.
             response.cacheControl = "no-store, no-transform"
             response.add("X-Accel-Buffering", "no")
-            // A stream has its connection to itself, and takes it along.
+            // The connection closes with its stream.
             response.departure = .stream { isChunked in
                 [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]
             }
@@ -38,7 +38,7 @@ extension Request {
     fileprivate func streamCursor() throws(ChatError) -> Cursor? {
         var errors: [String] = []
         let after = QueryItems(query)["after"].flatMap { Cursor.read($0, "After", &errors) }
-        // An empty one is how a client says that it has seen none.
+        // Empty if the client has seen no event.
         let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
         let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
         guard errors.isEmpty else { throw .invalid(errors) }

@@ -5,7 +5,7 @@ import HTTPTypes
 /// The opening handshake of RFC 6455, 4.2: version 13, no extensions, no subprotocols.
 enum WebSocketHandshake {
     /// - Returns: the `Sec-WebSocket-Accept` of the 101.
-    /// - Throws: a `Problem`: 426 for a request that does not ask for this, 400 for one that asks wrongly.
+    /// - Throws: a `Problem`: 426 for a request that does not ask for a WebSocket, 400 for a malformed handshake.
     static func accept(_ request: Request) throws(Problem) -> String {
         let headers = request.headers
         guard request.method == .get, headers.list(.upgrade, has: "websocket"),

@@ -30,13 +30,13 @@ package final class RequestMetrics: Sendable {
             })
     }
 
-    /// Counts a connection that the server ended with this problem's code or for being slow, which no request's metric
-    /// has.
+    /// Counts a connection that the server ended with this problem's code, or because it was slow. Such an answer has
+    /// no request, so no request's metric counts it.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
     /// - Parameter route: a path's pattern.
     func timer(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status) -> Metrics.Timer {
-        // A client may invent methods; a metric's labels must not grow with them.
+        // Clients may invent methods: do not create a label for each.
         let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
         let key = Key(method: method, route: route, status: status.code)
         return timers.withLock { timers in

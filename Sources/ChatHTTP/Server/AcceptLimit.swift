@@ -2,11 +2,11 @@ import Foundation
 import Logging
 import NIOCore
 
-/// Accepts no connection while there are as many as may be, and none for a second when the system has no file or no memory
-/// for another.
+/// Stops accepting at the limit of open connections. Pauses accepting for a second when the system has no file
+/// descriptor or memory for another connection.
 ///
-/// NIO tells of such an error and goes on waiting for the same event, which is still there: it spins on a whole core (2.101;
-/// its `AcceptBackoffHandler` delays the next read, but not the one that failed).
+/// NIO (2.101) reports such an error and waits for the same event again. The event is still there, so NIO spins on a
+/// whole core. Its `AcceptBackoffHandler` delays the next read, but not the one that failed.
 final class AcceptLimit: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -22,7 +22,7 @@ final class AcceptLimit: ChannelDuplexHandler, @unchecked Sendable {
     private var lastPause: NIODeadline?
     private var isReadHeld = false
 
-    /// - Parameter bound: of open connections.
+    /// - Parameter bound: the limit of open connections.
     init(_ bound: Int, logger: Logger) {
         self.bound = bound
         self.logger = logger

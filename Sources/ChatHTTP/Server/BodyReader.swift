@@ -8,12 +8,12 @@ import NIOCore
     import Musl
 #endif
 
-/// Reads a body, piece by piece.
+/// Reads a request's body piece by piece: of a known length, or chunked (RFC 9112, 7.1).
 struct BodyReader {
     private enum Chunk {
         case size
         case data(Int)
-        /// The line's end after a chunk's data.
+        /// The line end after a chunk's data.
         case dataEnd
         case trailers(bytes: Int)
     }
@@ -24,7 +24,8 @@ struct BodyReader {
         case none
     }
 
-    /// Of a line with a chunk's size, or a trailer, in bytes; neither what follows the size nor a trailer says anything to us.
+    /// The limit of a line with a chunk's size, or of a trailer, in bytes. Chunk extensions and trailers are checked
+    /// and ignored.
     private static let longestLine = 1024
 
     private var rest: Rest
@@ -37,11 +38,11 @@ struct BodyReader {
         }
     }
 
-    /// Takes what there is of the body off the front of what has arrived.
+    /// Removes the part of the body that is there from the front of the received bytes.
     ///
     /// - Parameter piece: called with each part of the body.
     /// - Returns: whether the body has ended.
-    /// - Throws: a `Problem`; what follows cannot be read as a request.
+    /// - Throws: a `Problem`; later bytes cannot be parsed as a request.
     mutating func read(
         _ bytes: inout ByteBuffer, _ piece: (ByteBuffer) throws(Problem) -> Void
     ) throws(Problem) -> Bool {
@@ -59,7 +60,7 @@ struct BodyReader {
         }
     }
 
-    /// - Returns: false when more has to come first.
+    /// - Returns: false if it needs more bytes.
     private mutating func readChunk(
         _ chunk: Chunk, _ bytes: inout ByteBuffer, _ piece: (ByteBuffer) throws(Problem) -> Void
     ) throws(Problem) -> Bool {
@@ -88,8 +89,8 @@ struct BodyReader {
         return true
     }
 
-    /// - Parameter longest: in bytes, with its end.
-    /// - Returns: a line without its end; nil when it is not there yet.
+    /// - Parameter longest: the limit in bytes, including the line end.
+    /// - Returns: a line without its line end; nil if it is incomplete.
     private static func line(_ bytes: inout ByteBuffer, longest: Int) throws(Problem) -> [UInt8]? {
         let length = bytes.withUnsafeReadableBytes { bytes -> Int? in
             guard let start = bytes.baseAddress, let end = memchr(start, 0x0A, min(bytes.count, longest)) else {
@@ -105,7 +106,8 @@ struct BodyReader {
         return Array(line.dropLast(2))
     }
 
-    /// Whether it is a field that may stand in a trailer: one that says where a body ends may not (RFC 9110, 6.5.1).
+    /// Whether the line is a field that a trailer may have. The fields that say where a body ends are not allowed there
+    /// (RFC 9110, 6.5.1).
     private static func isField(_ line: [UInt8]) -> Bool {
         let name = line.prefix(while: \.isInToken)
         let rest = line[name.endIndex...]

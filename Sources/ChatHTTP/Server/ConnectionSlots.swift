@@ -135,8 +135,8 @@ final class ConnectionSlots: Sendable {
     /// Whether the server shuts down.
     var isQuiescing: Bool { state.withLock(\.isQuiescing) }
 
-    /// Tells all connections that the server shuts down, and waits until they have closed. Streams and WebSockets that do not
-    /// hear of it are not waited for.
+    /// Tells all connections that the server shuts down, and waits until they have closed. It waits for streams and
+    /// WebSockets for a few seconds only.
     func quiesce() async {
         let slots = state.withLock { state in
             state.isQuiescing = true
@@ -147,11 +147,11 @@ final class ConnectionSlots: Sendable {
         while !Task.isCancelled {
             let (open, streams) = state.withLock { ($0.slots.count, $0.streams) }
             if open == streams, streams == 0 || ContinuousClock.now >= end { return }
-            try? await Task.sleep(for: .milliseconds(5))  // Cut short by a cancellation.
+            try? await Task.sleep(for: .milliseconds(5))  // Returns early when cancelled.
         }
     }
 
-    /// A few at a time, so that a flood of connections does not search all of them for each.
+    /// The longest idle connections, a few at a time, so that a flood of connections does not search all for each.
     private func longestIdle(of address: ClientAddress?, _ state: inout State) -> [Slot] {
         let idle = state.slots.values.compactMap { slot -> (hasAsked: Bool, since: UInt64, slot: Slot)? in
             guard !slot.isSpare, address == nil || slot.address == address else { return nil }

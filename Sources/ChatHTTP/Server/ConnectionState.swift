@@ -1,4 +1,4 @@
-/// How long a connection may take, and what it may send.
+/// The time-outs of a connection.
 package struct ConnectionLimits: Sendable {
     /// From the start, or the end of an answer, to the end of the next request's head.
     package var idle = Duration.seconds(90)
@@ -10,34 +10,34 @@ package struct ConnectionLimits: Sendable {
     package init() {}
 }
 
-/// One connection's decisions, without a socket or a clock (`HTTPConnection` acts on them).
+/// The state machine of one connection, without a socket or a clock. `HTTPConnection` acts on its decisions.
 ///
-/// There is one request in hand at a time; what a client pipelines waits, unread, until that one is answered. A client that
-/// sends nothing, or a byte a second, is closed when the head or the body is not there in time; so is one that does not
-/// read. What comes after a malformed request is never read as a request.
+/// It handles one request at a time; pipelined requests wait unparsed. A client whose head or body is not complete in
+/// time is closed, however it trickles; so is a client that does not read. Bytes after a malformed request are never
+/// parsed as a request.
 struct ConnectionState {
     enum Phase: Equatable {
         case awaitingHead(since: Duration)
-        /// The body of the request in hand is on its way, and waited for.
+        /// The current request waits for its body.
         case awaitingBody(since: Duration)
-        /// The request in hand is to be answered.
+        /// The current request is being answered.
         case answering
-        /// It was answered; the rest of its body is thrown away.
+        /// The request was answered; the rest of its body is discarded.
         case discardingBody(since: Duration)
         /// The connection has left HTTP.
         case departed
-        /// Everything was said; what still arrives is thrown away until the client closes.
+        /// The last answer was written; input is dropped until the client closes.
         case lingering(since: Duration)
     }
 
-    /// After the last answer the socket stays open this long: closing it with unread input would reset the connection, and
-    /// the client might never see the answer.
+    /// How long the socket stays open after the last answer: closing it with unread input would reset the connection,
+    /// and the client might never see the answer.
     static let linger = Duration.seconds(2)
 
     let limits: ConnectionLimits
     private(set) var phase: Phase
     private var blockedSince: Duration?
-    /// Whether the request in hand is the last one that is read.
+    /// Whether no request is read after the current one.
     private var hasLastRequest = false
     /// The server shuts down: the next answer is the last.
     private var isQuiescing = false
@@ -47,40 +47,40 @@ struct ConnectionState {
         self.phase = .awaitingHead(since: now)
     }
 
-    /// Whether there is no request in hand.
+    /// Whether there is no unanswered request.
     var isIdle: Bool { if case .awaitingHead = phase { true } else { false } }
 
     var isLingering: Bool { if case .lingering = phase { true } else { false } }
 
     var hasDeparted: Bool { phase == .departed }
 
-    /// Whether an answer that is written now is the connection's last: it must say so.
+    /// Whether an answer that is written now is the connection's last, and must say so.
     var isLastAnswer: Bool { hasLastRequest || isQuiescing }
 
-    /// A head has come.
+    /// Takes a complete head.
     ///
     /// - Parameters:
-    ///   - isLast: the client wants no other request on this connection, or cannot be understood after it.
-    ///   - awaitsBody: whether it is answered only when its body is there.
+    ///   - isLast: no request follows on this connection, or none that can be parsed.
+    ///   - awaitsBody: whether the answer needs the body.
     mutating func begin(isLast: Bool, awaitsBody: Bool, now: Duration) {
         hasLastRequest = isLast
         phase = awaitsBody ? .awaitingBody(since: now) : .answering
     }
 
-    /// The body that was waited for has come to its end.
+    /// The body is complete, or its rest is not needed: the current request can be answered.
     mutating func hasBody() { phase = .answering }
 
     enum Next: Equatable {
-        /// The next request may come.
+        /// Read the next request.
         case request
         /// Close the sending side and linger.
         case linger
     }
 
-    /// The request in hand was answered.
+    /// The current request was answered.
     ///
     /// - Parameters:
-    ///   - isLast: whether the client was told that this is the end.
+    ///   - isLast: whether the answer said that no other follows.
     ///   - isWhole: whether its body has been read to the end.
     mutating func answered(isLast: Bool, isWhole: Bool, now: Duration) -> Next {
         if isLast || isLastAnswer {
@@ -91,7 +91,7 @@ struct ConnectionState {
         return .request
     }
 
-    /// The rest of a body that was thrown away has come to its end.
+    /// The discarded body has ended.
     mutating func hasDiscardedBody(now: Duration) { phase = .awaitingHead(since: now) }
 
     mutating func linger(now: Duration) { phase = .lingering(since: now) }
@@ -116,7 +116,7 @@ struct ConnectionState {
             }
         guard let blockedSince else { return phaseDeadline }
         let blockedDeadline = blockedSince + limits.write
-        // A long last answer may take its time.
+        // A long last answer may take longer than `linger`, as long as the client reads.
         if isLingering { return blockedDeadline }
         return phaseDeadline.map { min($0, blockedDeadline) } ?? blockedDeadline
     }

@@ -1,6 +1,6 @@
 import ChatCore
 
-/// The value of `Date` (RFC 9110, 5.6.7), made once a second. Lives on one event loop.
+/// The value of `Date` (RFC 9110, 5.6.7), formatted once a second. It belongs to one event loop.
 final class DateHeader {
     private var second: Int64 = .min
     private var text = ""
@@ -17,7 +17,7 @@ final class DateHeader {
     static func text(secondsSince1970 seconds: Int64) -> String {
         let (days, time) = (seconds / 86_400, seconds % 86_400)
         let (year, month, day) = Timestamp.civilDate(daysSince1970: days)
-        // 1970 began on a Thursday.
+        // 1 January 1970 was a Thursday.
         let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][Int(days % 7)]
         let name = [
             "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

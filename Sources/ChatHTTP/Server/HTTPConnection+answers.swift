@@ -2,12 +2,12 @@ import ChatCore
 import HTTPTypes
 import NIOCore
 
-/// How answers are written, and how a connection ends.
+/// Writes answers, and ends connections.
 extension HTTPConnection {
-    /// A body that is as long or shorter is written in one piece with its head.
+    /// A body of at most this many bytes is written in one buffer with its head.
     private static let smallBody = 4 << 10
 
-    /// Writes the answer of the request in hand.
+    /// Writes the answer to the current request.
     func finish(_ result: Result<Response, any Error>, _ context: ChannelHandlerContext) {
         guard let call else { return }
         var response: Response
@@ -39,18 +39,18 @@ extension HTTPConnection {
         }
     }
 
-    /// Why an answer cannot be given after all.
+    /// The problem that replaces this answer, if there is one.
     private func refusal(of response: Response, to call: Call) -> Problem? {
         if let departure = response.departure, !call.isHead {
             switch departure {
             case .upgrade: if !call.request.offersUpgrade { return .upgradeRequired }
-            // What is still to come of the request could not be told from what follows.
+            // After the stream takes over, nothing could tell the rest of the body from other input.
             case .stream:
                 if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
             }
             if let slot, !server.slots.becomesStream(slot) { return Problem(.overloaded) }
         }
-        // What was stored is answered for, and health always.
+        // Never refuse the answer to a write that was stored, or to a health check.
         guard response.body.readableBytes > ByteBudget.small, call.request.method == .get,
             case .endpoint(let entry, _) = call.destination, !HealthController.paths.contains(entry.route.path)
         else { return nil }
@@ -77,7 +77,8 @@ extension HTTPConnection {
         context.flush()
     }
 
-    /// Counts a large answer until all of it is with the system. Of small ones no more waits than a channel's mark.
+    /// Counts a large answer until the kernel has all of it. Small answers need no count: the channel's high-water mark
+    /// bounds them.
     private func countAnswer(_ bytes: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void> {
         let written = context.eventLoop.makePromise(of: Void.self)
         server.budget.change(by: bytes, of: client)
@@ -87,7 +88,7 @@ extension HTTPConnection {
         return written
     }
 
-    /// What is here of a head or a body. A short body in hand is not worth counting.
+    /// Received bytes of heads and bodies. The short body of a request that is being answered does not count.
     var heldBytes: Int {
         if state.hasDeparted { return 0 }
         let inHand = call?.request.body.readableBytes ?? 0
@@ -95,12 +96,11 @@ extension HTTPConnection {
             + (inHand > ByteBudget.small ? inHand : 0)
     }
 
-    /// Counts what is here of a head or a body.
+    /// Updates the count of received bytes, and refuses a head for which the budget has no room.
     func countInbound(_ context: ChannelHandlerContext) {
         let bytes = heldBytes
         let isMore = bytes > counted
         count(bytes)
-        // A head for which there is no room is not waited for.
         guard isMore, state.isIdle, inbound.readableBytes > ByteBudget.small, server.budget.isSpent(for: client),
             context.channel.isWritable
         else { return }
@@ -113,7 +113,7 @@ extension HTTPConnection {
         counted = bytes
     }
 
-    /// Answers what is no request, or none that is taken, and reads no more.
+    /// Answers input that is malformed or refused, and reads no more requests.
     func refuse(_ problem: Problem, _ context: ChannelHandlerContext) {
         if case .discardingBody = state.phase { return linger(context) }
         server.metrics.refusedConnection(problem.code)
@@ -137,7 +137,7 @@ extension HTTPConnection {
         if isReadHeld { read(context: context) }
     }
 
-    /// Closes a connection that owes no answer. What the client has not read of the last one still leaves.
+    /// Closes a connection that owes no answer. Buffered bytes of the last answer are still sent.
     func endQuietly(_ context: ChannelHandlerContext) {
         if state.isLingering { return }
         guard needsFlush || bufferedBytes(context) > 0 else { return context.close(promise: nil) }
@@ -148,7 +148,8 @@ extension HTTPConnection {
         (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    /// The connection leaves HTTP: these handlers have it. This one stays, for the time that a write may take and to count.
+    /// Leaves HTTP: the departure's handlers take over the connection. This handler stays, to enforce the write
+    /// time-out and to count the connection.
     private func depart(_ departure: Response.Departure, isChunked: Bool, _ context: ChannelHandlerContext) {
         needsFlush = false
         context.flush()
@@ -162,7 +163,7 @@ extension HTTPConnection {
             }
         let rest = inbound
         inbound = ByteBuffer()
-        // What stays is kept for as long as the stream is open.
+        // This handler lives as long as the stream: free the parser's memory.
         parser = RequestParser()
         do {
             try context.pipeline.syncOperations.addHandlers(handlers, position: .after(self))

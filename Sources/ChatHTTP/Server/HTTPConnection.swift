@@ -3,11 +3,11 @@ import HTTPTypes
 import Metrics
 import NIOCore
 
-/// One connection of HTTP/1: reads requests, has them answered, and writes the answers, all on its event loop. Closes
-/// clients that are too slow, answers malformed HTTP, and lets streams and WebSockets take over. `ConnectionState` decides.
+/// One HTTP/1 connection: reads requests, calls their endpoints and writes the answers, all on its event loop. It
+/// closes slow clients, answers malformed HTTP, and hands over to streams and WebSockets. `ConnectionState` decides.
 ///
-/// What arrives is read straight from the socket's buffers and answered from the same call, where the answer is at hand: a
-/// request costs no task and no other thread.
+/// It parses requests in the socket's buffers. If the answer is available at once, it writes it in the same call: such
+/// a request takes no task and no other thread.
 final class HTTPConnection: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -21,23 +21,23 @@ final class HTTPConnection: ChannelDuplexHandler {
     let loop: LoopState
     var state: ConnectionState
     var parser = RequestParser()
-    /// What has arrived and is not read yet.
+    /// Received bytes that are not parsed yet.
     var inbound = ByteBuffer()
-    /// The request whose body is waited for.
+    /// The request whose body is still incomplete.
     var incoming: (request: Request, destination: API.Destination)?
-    /// Of the request in hand; nil where it has no body, or all of it was read.
+    /// For the current request; nil if it has no body, or all of it was read.
     var bodyReader: BodyReader?
-    /// The request that is to be answered.
+    /// The request that is being answered.
     var call: Call?
     var client = ClientAddress(nil)
     var slot: ConnectionSlots.Slot?
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
-    /// Of heads and bodies that are here.
+    /// Bytes of heads and bodies that the budget counts for this connection.
     var counted = 0
     var isProcessing = false
     var needsFlush = false
-    /// The channel asked to be read while too much had arrived already.
+    /// The channel asked to read while too many bytes were waiting.
     var isReadHeld = false
     private var hasLeft = false
     var isInputClosed = false
@@ -55,11 +55,12 @@ final class HTTPConnection: ChannelDuplexHandler {
         self.context = context
         state = ConnectionState(limits: state.limits, now: .now(context))
         let options = context.channel.syncOptions
-        // Heads that come many at once weigh much more than their bytes. Channels that are no sockets have no such options.
+        // Small reads: many parsed heads take much more memory than their bytes.
+        // Channels other than sockets lack these options.
         let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: Self.largestRead)
         try? options?.setOption(.maxMessagesPerRead, value: 1)
         try? options?.setOption(.recvAllocator, value: buffers)
-        // So that what waits in a channel that is writable is small.
+        // So that a writable channel buffers little.
         let marks = ChannelOptions.Types.WriteBufferWaterMark(low: ByteBudget.small / 2, high: ByteBudget.small)
         try? options?.setOption(.writeBufferWaterMark, value: marks)
         if context.channel.isActive { start(context) }
@@ -80,7 +81,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         self.slot = slot
         server.metrics.connections.increment()
         schedule(context)
-        // It came while the others were told.
+        // It opened while the others were being told of the shutdown.
         if server.slots.isQuiescing { context.close(promise: nil) }
     }
 
@@ -108,7 +109,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         context.fireChannelReadComplete()
     }
 
-    /// Of what waits for an answer, or for a client that reads its answers, no more is read than a head may have.
+    /// Backpressure: while a request is being answered, or the client does not read its answers, it reads no more bytes
+    /// than a head may have.
     func read(context: ChannelHandlerContext) {
         isReadHeld = inbound.readableBytes > RequestLimits.unparsed
         if !isReadHeld { context.read() }
@@ -130,7 +132,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         case is ChannelShouldQuiesceEvent:
             state.quiesce()
             if state.isIdle { endQuietly(context) }
-            // The rest of that body is not waited for.
+            // Do not wait for the rest of that body.
             if case .discardingBody = state.phase { linger(context) }
         case is ConnectionSlots.MakeRoom:
             if state.isIdle, inbound.readableBytes == 0 { endQuietly(context) }
@@ -143,7 +145,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         if state.hasDeparted { context.fireErrorCaught(error) } else { context.close(promise: nil) }
     }
 
-    /// Calls `body` when the client closes, or says that it will send no more; at once if it has.
+    /// Calls `body` when the client closes the connection or its sending side; at once if it has done so.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         if hasLeft { body() } else { onLeaving = body }
     }
@@ -156,7 +158,7 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     // MARK: Requests
 
-    /// Reads what has arrived, as far as it can be dealt with now, and sends the answers that were at hand.
+    /// Parses the received bytes until it has to wait, and sends the answers that are available.
     private func process(_ context: ChannelHandlerContext) {
         guard !isProcessing else { return }
         isProcessing = true
@@ -164,7 +166,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         isProcessing = false
         if needsFlush { flush(context) }
         if isReadHeld { read(context: context) }
-        // What will not come any more cannot be waited for.
+        // The client sends no more: an incomplete request will never be complete.
         guard isInputClosed else { return }
         switch state.phase {
         case .awaitingHead where inbound.readableBytes > 0 && !context.channel.isWritable: break
@@ -178,7 +180,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         do throws(Problem) {
             switch state.phase {
             case .awaitingHead:
-                // A client that does not read its answers gets no more of them.
+                // A client that does not read its answers gets no others.
                 guard inbound.readableBytes > 0, context.channel.isWritable else { return false }
                 guard let request = try parser.readHead(&inbound) else { return false }
                 if inbound.readableBytes == 0 { inbound = ByteBuffer() }
@@ -207,23 +209,23 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
         state.begin(isLast: isLast, awaitsBody: true, now: .now(context))
         incoming = (request, destination)
-        // What the client announces is refused before it is read.
+        // Refuse a body that is announced as too large before reading it.
         if case .length(let length) = request.framing, length > RequestLimits.body {
             return refuseBody(.bodyTooLarge, context)
         }
-        // In HTTP/1.0 the expectation is to be ignored (RFC 9110, 10.1.1).
+        // RFC 9110, 10.1.1: ignore the expectation in HTTP/1.0.
         if !request.isHTTP10, request.headers[.expect]?.isName("100-continue") == true, inbound.readableBytes == 0 {
             context.writeAndFlush(
                 wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
     }
 
-    /// - Returns: whether the body has come to its end.
+    /// - Returns: whether the body has ended.
     private func readBody(_ context: ChannelHandlerContext) throws(Problem) -> Bool {
         guard let destination = incoming?.destination, var request = incoming?.request, var reader = bodyReader else {
             return false
         }
-        // The body is held here alone, so that no piece copies those before it.
+        // Hold the only reference to the body: appending to a shared buffer would copy it for each piece.
         incoming = nil
         var body = request.body
         request.body = ByteBuffer()
@@ -237,7 +239,7 @@ final class HTTPConnection: ChannelDuplexHandler {
                 }
             }
             bodyReader = isWhole ? nil : reader
-            // For a long body there may be no room.
+            // The client's share of the memory may have no room for a long body.
             if body.readableBytes > ByteBudget.small, server.budget.isSpent(for: client) { throw .slowClients }
         } catch {
             incoming = (request, destination)
@@ -267,7 +269,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         return isWhole
     }
 
-    /// The request is answered without its body, which is not read on.
+    /// Answers the request without reading the rest of its body.
     private func refuseBody(_ problem: Problem, _ context: ChannelHandlerContext) {
         guard let (request, destination) = incoming else { return }
         incoming = nil
@@ -306,7 +308,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
     }
 
-    /// What hands an answer over to this connection, from any thread.
+    /// Returns a function that hands an answer to this connection, from any thread.
     private func reply(to call: Call, _ context: ChannelHandlerContext) -> EndpointResult.Reply {
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
@@ -319,18 +321,18 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
     }
 
-    /// An answer has come that was waited for.
+    /// Takes an answer that was not available at once.
     private func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {
-        // Nobody is there any more to read it, or it has its answer.
+        // The connection has closed, or the request has its answer already.
         guard let context, self.call === call else { return }
         finish(result, context)
-        // Others may have been waiting for it. They are answered first, and sent together with this one.
+        // Pipelined requests may be waiting behind it. Answer them first, to send the answers together.
         process(context)
         if counted > 0 { count(heldBytes) }
     }
 
-    /// One timer a connection. It fires at the deadline, or after the shortest time-out to look for a new one, so that a
-    /// request in time sets none.
+    /// One timer a connection. It fires at the deadline, or after the shortest time-out to look for a new deadline, so
+    /// that a request does not have to reset it.
     func schedule(_ context: ChannelHandlerContext) {
         timer?.cancel()
         let limits = state.limits

@@ -3,28 +3,28 @@ package import Logging
 import NIOCore
 import NIOPosix
 
-/// How the server listens.
+/// The server's address, limits and allowed browsers.
 package struct HTTPOptions: Sendable {
     package var host = "127.0.0.1"
-    /// 0 for any free one.
+    /// 0 for any free port.
     package var port = 3000
     package var connections = ConnectionLimits()
     package var live = LiveLimits()
-    /// Open connections (`ConnectionSlots`).
+    /// The limit of open connections (`ConnectionSlots`).
     package var maxConnections = 10_000
-    /// Of those, from one address; nil for three quarters.
+    /// The limit of those from one address; nil for three quarters.
     package var connectionsPerAddress: Int?
-    /// Of what has not arrived to its end and answers that are not read, of all connections together (`ByteBudget`).
+    /// The limit of bytes in incomplete requests and unread answers, for all connections together (`ByteBudget`).
     package var heldBytes = 256 << 20
-    /// The origin that browsers may call from; `*` for any; nil for none.
+    /// The origin whose pages may call the API; `*` for any; nil for none.
     package var corsOrigin: String?
-    /// The host names that it answers to (`AllowedHosts`); empty for the default.
+    /// The host names that the server accepts (`AllowedHosts`); empty for the default.
     package var allowedHosts: [String] = []
 
     package init() {}
 }
 
-/// Builds the server: the one composition that the executable and the tests share.
+/// Builds the API's server, for the executable and for tests.
 ///
 /// - Parameters:
 ///   - extraRoutes: for benchmarks and tests; the product has none.
@@ -56,11 +56,11 @@ package func buildServer(
         onListening: onListening)
 }
 
-/// Builds a server without the API: `/up`, `/livez`, `/readyz` and `/metrics`, and problems for all else. It has a thread
-/// and connections of its own, so that it answers whatever the API's clients do.
+/// Builds a server without the API: it serves `/up`, `/livez`, `/readyz` and `/metrics` only. It has its own thread and
+/// connection limit, so that it answers whatever the API's clients do.
 ///
 /// - Parameters:
-///   - probe: answers when the process can do its work; throws `ChatError.unavailable` otherwise.
+///   - probe: returns if the process can work; throws `ChatError.unavailable` otherwise.
 ///   - onListening: called with the port once connections are accepted.
 package func buildHealthServer(
     probe: @escaping @Sendable () async throws -> Void,

@@ -5,10 +5,10 @@ import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
-/// Listens, and serves HTTP/1.1 on every connection. It runs until shutdown, and returns when the requests in hand are
-/// answered and the connections closed.
+/// Accepts connections and serves HTTP/1 on them until shutdown. Then it returns when the current requests are answered
+/// and the connections are closed.
 package final class HTTPServer: Service {
-    /// What its connections share.
+    /// The state that all connections share.
     final class Shared: Sendable {
         let api: API
         let limits: ConnectionLimits
@@ -34,7 +34,7 @@ package final class HTTPServer: Service {
     private let logger: Logger
     private let onListening: @Sendable (Int) async -> Void
 
-    /// - Parameter group: the event loops; the server's own where it has to answer whatever others do.
+    /// - Parameter group: the event loops; a separate group for a server that must answer while others are busy.
     init(
         _ shared: Shared, host: String, port: Int, group: any EventLoopGroup, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
@@ -49,7 +49,7 @@ package final class HTTPServer: Service {
 
     package func run() async throws {
         let shared = shared
-        // Each is used by its own loop alone.
+        // Only its own loop uses each.
         var states: [ObjectIdentifier: NIOLoopBoundBox<LoopState>] = [:]
         for loop in group.makeIterator() {
             states[ObjectIdentifier(loop)] = NIOLoopBoundBox.makeBoxSendingValue(LoopState(loop), eventLoop: loop)
@@ -72,8 +72,8 @@ package final class HTTPServer: Service {
             }
             .bind(host: host, port: port).get()
         await onListening(listener.localAddress?.port ?? port)
-        try? await gracefulShutdown()  // Fails when it is cancelled, which is a shutdown as well.
-        try? await listener.close()  // It fails when it is closed already.
+        try? await gracefulShutdown()  // Throws when cancelled, which is a shutdown as well.
+        try? await listener.close()  // Throws if it is closed already.
         await shared.slots.quiesce()
     }
 }

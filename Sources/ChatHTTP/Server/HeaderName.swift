@@ -1,4 +1,4 @@
-/// The header fields of requests that the server reads. Others are checked and passed over.
+/// The request header fields that the server reads. It checks the syntax of all others and ignores them.
 package enum HeaderName: UInt8, CaseIterable, Sendable {
     case accept, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID, origin, requestID
     case secWebSocketKey, secWebSocketVersion, transferEncoding, upgrade
@@ -23,7 +23,7 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// - Parameter name: in any letters.
+    /// - Parameter name: in any case.
     init?(_ name: UnsafeRawBufferPointer) {
         guard let candidates = Self.byLength[safely: name.count] else { return nil }
         for candidate in candidates where candidate.isSpelled(name) {
@@ -39,7 +39,7 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
         return true
     }
 
-    /// At a length, the names that have it.
+    /// The names, indexed by their length.
     private static let byLength: [[HeaderName]] = {
         let longest = allCases.map(\.text.utf8CodeUnitCount).max() ?? 0
         return (0...longest).map { length in allCases.filter { $0.text.utf8CodeUnitCount == length } }

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// What the connections of one event loop share.
+/// The state that the connections of one event loop share.
 final class LoopState {
     let date = DateHeader()
     let executor: LoopExecutor

@@ -1,18 +1,18 @@
 package import HTTPTypes
 package import NIOCore
 
-/// A request of HTTP/1.1 or 1.0.
+/// An HTTP/1.1 or 1.0 request.
 package struct Request: Sendable {
     package let method: HTTPRequest.Method
-    /// As it was sent: nothing is decoded. It begins with a slash, but for targets that no route has.
+    /// As it was sent, not decoded. It begins with a slash, except for `*` and CONNECT's target, which match no route.
     package let path: String
-    /// What follows the `?`.
+    /// The part after the `?`, not decoded.
     package let query: Substring?
     package let headers: RequestHeaders
     let isHTTP10: Bool
-    /// How the body that follows is framed, as the head says.
+    /// Where the body ends, according to the head.
     let framing: BodyFraming
-    /// Empty where it was not waited for.
+    /// Empty if the endpoint takes no body.
     package var body = ByteBuffer()
 
     /// - Parameter target: a path with or without a query, or a whole URI.
@@ -31,7 +31,7 @@ package struct Request: Sendable {
         query = mark.map { target[target.utf8.index(after: $0)...] }
     }
 
-    /// What follows `http://`; nil for a target that is no such URI.
+    /// The part after `http://` or `https://`; nil for any other target.
     static func afterScheme(of target: some StringProtocol) -> Substring? {
         if target.utf8.first == UInt8(ascii: "/") { return nil }
         guard let colon = target.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
@@ -39,10 +39,10 @@ package struct Request: Sendable {
         return (scheme.isName("http") || scheme.isName("https")) && rest.hasPrefix("://") ? rest.dropFirst(3) : nil
     }
 
-    /// Whether an HTTP/1.1 client offers to leave HTTP. In HTTP/1.0 the offer is to be ignored (RFC 9110, 7.8).
+    /// Whether the client offers to upgrade. RFC 9110, 7.8: ignore an offer in HTTP/1.0.
     var offersUpgrade: Bool { !isHTTP10 && headers.has(.upgrade) }
 
-    /// Whether no other request is read after it: the client wants none, or might not speak HTTP then.
+    /// Whether no request is read after it: the client asked to close, or may leave HTTP.
     var isLast: Bool {
         if headers.has(.upgrade) || method == .connect { return true }
         guard headers.has(.connection) else { return isHTTP10 }
@@ -58,12 +58,12 @@ enum BodyFraming: Equatable, Sendable {
     case chunked
 }
 
-/// The header fields of one request, as they stand in its head.
+/// The header fields of one request. Values stay in the head's buffer.
 package struct RequestHeaders: Sendable {
     struct Field: Sendable {
-        /// Nil for a name that nobody here reads.
+        /// Nil for a name that the server does not read.
         let name: HeaderName?
-        /// Where its value lies in the head, without the white space around it.
+        /// Where its value begins and ends in the head, without surrounding white space.
         let start: Int32
         let end: Int32
     }
@@ -79,7 +79,7 @@ package struct RequestHeaders: Sendable {
         self.size = size
     }
 
-    /// The value; where the field is there more than once, all of them with commas between (RFC 9110, 5.3).
+    /// The value; the values of a repeated field are joined with commas (RFC 9110, 5.3).
     package subscript(name: HeaderName) -> String? {
         var value: String?
         for field in fields where field.name == name {
@@ -100,7 +100,7 @@ package struct RequestHeaders: Sendable {
         return count
     }
 
-    /// Whether the field is there once and its value is that text, byte for byte.
+    /// Whether the field occurs once and its value is this text, byte for byte.
     func isOnly(_ name: HeaderName, _ value: String) -> Bool {
         guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return false }
         var value = value
@@ -109,7 +109,7 @@ package struct RequestHeaders: Sendable {
         }
     }
 
-    /// Whether a comma-separated field has that element, in any letters.
+    /// Whether a comma-separated field contains the element, in any case.
     func list(_ name: HeaderName, has element: StaticString) -> Bool {
         fields.contains { field in
             field.name == name
@@ -119,9 +119,9 @@ package struct RequestHeaders: Sendable {
         }
     }
 
-    /// The value of a field that is there once, up to a mark and without white space at its end.
+    /// Compares the value of a field, up to a mark and without white space at its end, with a name in any case.
     ///
-    /// - Returns: whether it is that name, in any letters; nil where there is no such field, or more than one.
+    /// - Returns: nil if the field is absent or repeated.
     func essence(of name: HeaderName, upTo mark: UInt8, isName essence: StaticString) -> Bool? {
         guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return nil }
         return withBytes(of: field) { bytes in bytes.prefix { $0 != mark }.trimmed.isName(essence) }

@@ -2,11 +2,11 @@ import Foundation
 import NIOCore
 import Synchronization
 
-/// What names one request in its answer and in the log: the caller's own where it is 1 to 128 printable ASCII characters,
-/// else a new one.
+/// Identifies one request in its answer and in the log: the caller's own id if that is 1 to 128 printable ASCII
+/// characters, else a new one.
 package enum RequestID: Sendable, CustomStringConvertible {
     case given(String)
-    /// 128 bits; it says nothing about how many requests there are.
+    /// 128 random bits, which do not reveal the number of requests.
     case random(UInt64, UInt64)
 
     init(of headers: RequestHeaders) {
@@ -19,7 +19,7 @@ package enum RequestID: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Random words, for many requests at once: each drawing is a call of the system.
+    /// A supply of random words for many requests: each draw is a system call.
     private static let words = Mutex<[UInt64]>([])
 
     static func random() -> RequestID {
@@ -43,7 +43,7 @@ package enum RequestID: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Appends it to a line that has nothing to escape but quotes and backslashes.
+    /// Appends it to a line of the log. The caller's own id is escaped only for quotes and backslashes.
     package func append(to line: inout [UInt8]) {
         switch self {
         case .given(let text): line.append(contentsOf: text.utf8)

@@ -10,16 +10,16 @@ import NIOCore
     import Musl
 #endif
 
-/// Reads requests from the bytes of a connection (RFC 9112), and refuses whatever two readers could understand in two ways:
-/// a line that ends with a bare line feed, a folded header, white space before a colon, two lengths, a length beside a
-/// coding.
+/// Parses requests from a connection's bytes (RFC 9112). It refuses everything that a proxy and this server could read
+/// differently: a line that ends with a bare line feed, a folded header, white space before a colon, two lengths, or a
+/// length with a transfer coding.
 ///
-/// A head is read line by line as it comes, so that nonsense is refused at its first line, and so that a client that sends
-/// a byte now and then has no byte looked at twice.
+/// It parses a head line by line as it arrives. So it refuses malformed input at its first line, and scans no byte
+/// twice, however slowly the client sends.
 struct RequestParser {
-    /// Header fields in a head. Each takes memory beside its bytes.
+    /// The limit of header fields in a head: each takes memory in addition to its bytes.
     private static let mostFields = 1000
-    /// No method is longer; what has no blank by then is no request.
+    /// In bytes. Input without a blank by then is not a request.
     private static let longestMethod = 32
 
     private struct RequestLine {
@@ -28,21 +28,22 @@ struct RequestParser {
         let isHTTP10: Bool
     }
 
-    /// Bytes of the unfinished head that were looked at, and where its last line begins.
+    /// Scanned bytes of the incomplete head, and where its last line begins.
     private var scanned = 0
     private var lineStart = 0
     private var line: RequestLine?
     private var fields: [RequestHeaders.Field] = []
     /// Names and values together, in bytes.
     private var size = 0
-    /// The last `Host` that was well-formed: a connection has the same in all its requests.
+    /// The last well-formed `Host`. A connection usually repeats it in each request.
     private var goodHost = ""
 
-    /// Takes a head off the front of what has arrived.
+    /// Removes a head from the front of the received bytes.
     ///
-    /// - Parameter bytes: what is not read yet. The same bytes, and more, come with the next call.
-    /// - Returns: nil until the head is there to its end.
-    /// - Throws: a `Problem`; what follows cannot be read as a request.
+    /// - Parameter bytes: received and not parsed yet. While the head is incomplete, the next call must pass the same
+    ///   bytes again, with more after them.
+    /// - Returns: nil if the head is incomplete.
+    /// - Throws: a `Problem`; later bytes cannot be parsed as a request.
     mutating func readHead(_ bytes: inout ByteBuffer) throws(Problem) -> Request? {
         let end: Int?
         do {
@@ -52,7 +53,7 @@ struct RequestParser {
         } catch {
             throw .notHTTP
         }
-        // A head must not keep alive all that came with it.
+        // Copy a head out of a large buffer, so that it does not keep the buffer alive.
         let isShared = bytes.storageCapacity <= ByteBuffer.shareable
         guard let end, let line, let slice = bytes.readSlice(length: end) else { return nil }
         defer { restart() }
@@ -65,11 +66,11 @@ struct RequestParser {
         let framing = try Self.framing(headers, line)
         return Request(
             method: line.method, target: target, headers: headers, isHTTP10: line.isHTTP10,
-            // What follows CONNECT is no body, whatever its head says (RFC 9110, 9.3.6).
+            // CONNECT has no body, whatever its head says (RFC 9110, 9.3.6).
             framing: line.method == .connect ? .none : framing)
     }
 
-    /// How much of an unfinished head was looked at: none of it is looked at again.
+    /// How many bytes of an incomplete head were scanned. They are not scanned again.
     var scannedBytes: Int { scanned }
 
     private mutating func restart() {
@@ -77,7 +78,7 @@ struct RequestParser {
         fields = []
     }
 
-    /// - Returns: where the head ends, if it is there.
+    /// - Returns: where the head ends; nil if it is incomplete.
     private mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(Problem) -> Int? {
         while true {
             guard scanned < bytes.count, let start = bytes.baseAddress,
@@ -107,7 +108,7 @@ struct RequestParser {
         return nil
     }
 
-    /// What has no end yet may be seen to be no request, such as the beginning of TLS.
+    /// Refuses an incomplete first line that cannot become a request, such as the beginning of TLS.
     private static func checkBeginning(_ bytes: UnsafeRawBufferPointer) throws(Problem) {
         for (index, byte) in bytes.prefix(longestMethod + 1).enumerated() {
             if byte == UInt8(ascii: " "), index > 0 { return }
@@ -154,7 +155,7 @@ struct RequestParser {
         size += name.count + end - start
     }
 
-    /// Whose request it is (RFC 9112, 3.2): a proxy may have gone by the one where we go by the other.
+    /// Checks the request's host (RFC 9112, 3.2). Where it has two, a proxy may have used the other one.
     private mutating func checkHost(
         _ headers: RequestHeaders, target: String, _ line: RequestLine
     ) throws(Problem) {
@@ -170,11 +171,11 @@ struct RequestParser {
         if target.utf8.first != UInt8(ascii: "/") { try Self.checkTarget(target, line.method, host: headers[.host]) }
     }
 
-    /// The forms of a target that are no path (RFC 9112, 3.2).
+    /// Checks a target that is not a path: a URI, an authority or `*` (RFC 9112, 3.2).
     private static func checkTarget(
         _ target: String, _ method: HTTPRequest.Method, host: String?
     ) throws(Problem) {
-        // An absolute target names the host again, and that name wins over `Host`.
+        // An absolute target repeats the host, and wins over `Host`.
         if let rest = Request.afterScheme(of: target) {
             guard let named = Authority(rest.prefix { $0 != "/" && $0 != "?" }),
                 host == nil || host.flatMap({ Authority($0) }) == named
@@ -184,7 +185,7 @@ struct RequestParser {
         }
     }
 
-    /// RFC 9112, 6.1 and 6.3.
+    /// Where the body ends (RFC 9112, 6.1 and 6.3).
     private static func framing(_ headers: RequestHeaders, _ line: RequestLine) throws(Problem) -> BodyFraming {
         let lengths = headers.count(of: .contentLength)
         guard headers.has(.transferEncoding) else {
@@ -199,16 +200,16 @@ struct RequestParser {
             throw .notHTTP
         }
         if text.isName("chunked") { return .chunked }
-        // Where chunked is not the last coding, the body's end cannot be told.
+        // If chunked is not the last coding, the body's end is unknown.
         let codings = text.split(separator: ",").dropLast()
         throw codings.contains { $0.prefix { $0 != " " }.isName("chunked") } ? .notHTTP : .unknownCoding
     }
 }
 
-/// The methods that HTTP's registry and its users know; another word begins no request.
+/// The registered methods, and others in common use. A line with any other word is not a request.
 private enum KnownMethods {
     static func method(_ bytes: UnsafeRawBufferPointer) -> HTTPRequest.Method? {
-        // Byte for byte: as strings, a letter that looks like K would be one.
+        // Compare bytes: as a string, U+212A (the Kelvin sign) equals K.
         for method in all where bytes.elementsEqual(method.rawValue.utf8) { return method }
         return nil
     }
@@ -225,16 +226,16 @@ private enum KnownMethods {
 }
 
 extension ByteBuffer {
-    /// Storage, in bytes, that a slice of it may keep alive.
+    /// A slice may keep alive a buffer of at most this many bytes.
     static let shareable = 32 << 10
 
-    /// Appends what has arrived to what is not read yet, and gives up the room of what is read: `writeBuffer` alone would keep
-    /// room for all that a connection ever sent.
+    /// Appends received bytes to those not parsed yet, and reuses the room of parsed ones. `writeBuffer` alone would
+    /// keep room for all bytes that the connection ever sent.
     mutating func receive(_ more: ByteBuffer) {
         if readableBytes == 0 {
             self = more
         } else {
-            // Not each time, so that no byte is moved often.
+            // Not each time: that would move the same bytes often.
             if readerIndex > readableBytes { discardReadBytes() }
             writeImmutableBuffer(more)
         }

@@ -2,13 +2,13 @@ package import ChatCore
 package import HTTPTypes
 package import NIOCore
 
-/// An answer, with what is its own. What all answers have in common is added when it is written.
+/// An answer. `writeHead` adds the headers that all answers share.
 package struct Response: Sendable {
-    /// What takes the connection over when the head is written.
+    /// The handlers that take over the connection after the head.
     enum Departure: Sendable {
-        /// An answer without an end.
+        /// A body without a known end.
         case stream(@Sendable (_ isChunked: Bool) -> [any ChannelHandler])
-        /// A 101.
+        /// After a 101.
         case upgrade(@Sendable () -> [any ChannelHandler])
     }
 
@@ -19,7 +19,7 @@ package struct Response: Sendable {
     package var headers: [(name: StaticString, value: String)] = []
     package var body: ByteBuffer
     var departure: Departure?
-    /// The connection cannot be used after this answer.
+    /// Whether the connection must close after this answer.
     var closesConnection = false
 
     package init(
@@ -52,26 +52,26 @@ package struct Response: Sendable {
 
     package mutating func add(_ name: StaticString, _ value: String) { headers.append((name, value)) }
 
-    /// Nothing is added for nil.
+    /// Adds nothing for nil.
     package mutating func add(_ name: StaticString, _ value: String?) {
         if let value { headers.append((name, value)) }
     }
 }
 
 extension Response {
-    /// How an answer is written for the request that it is for.
+    /// The parts of a head that depend on the request.
     struct Form {
         let requestID: RequestID
         /// The value of `Date`.
         let date: String
-        /// What CORS adds for this request, as lines.
+        /// The CORS headers for this request, as lines.
         let cors: String
         let isHTTP10: Bool
-        /// Whether the client is told that no answer follows.
+        /// Whether the head says that no other answer follows.
         let isLast: Bool
     }
 
-    /// Writes the head, with the line that ends it.
+    /// Writes the head and the empty line after it.
     func writeHead(to buffer: inout ByteBuffer, _ form: Form) {
         let isStream = if case .stream = departure { true } else { false }
         buffer.writeStaticString(isStream && form.isHTTP10 ? "HTTP/1.0 " : "HTTP/1.1 ")
@@ -99,15 +99,15 @@ extension Response {
         buffer.writeString(form.cors)
         buffer.writeStaticString("\r\nCache-Control: ")
         buffer.writeStaticString(cacheControl)
-        // No browser takes an answer for another type, and no page of another origin embeds it. Not `cross-origin` with CORS
-        // either: it is looked at for requests that do not ask by CORS.
+        // Browsers must not guess another type, and pages of other origins must not embed the answer. That holds with
+        // CORS too: this policy applies to requests made without CORS.
         buffer.writeStaticString(
             "\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nDate: ")
         buffer.writeString(form.date)
         if status.kind == .informational {
-            // A 101 names its own.
+            // A 101 sets its own `Connection`.
         } else if form.isLast || isStream {
-            // Who tells what to upgrade to must name that header as well (RFC 9110, 7.8).
+            // A sender of Upgrade must list it in Connection (RFC 9110, 7.8).
             buffer.writeStaticString(
                 status == .upgradeRequired ? "\r\nConnection: upgrade, close" : "\r\nConnection: close")
         } else if status == .upgradeRequired {
@@ -118,7 +118,7 @@ extension Response {
 }
 
 extension ByteBuffer {
-    /// Writes a number that is not negative.
+    /// - Parameter value: not negative.
     mutating func writeDecimal(_ value: Int) {
         if value < 10 {
             writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))

@@ -2,12 +2,12 @@ import ChatCore
 import ChatHTTP
 import Logging
 
-/// The line of a request, which there is for each one: the same as any other line with these fields, but written straight into
-/// the queue.
+/// Writes the line of a request directly into the queue, because every request has one. The line is the same as any
+/// other with these fields.
 extension LineLogHandler: RequestLog {
     func log(_ line: RequestLine) {
         guard line.level >= logLevel else { return }
-        // The caller's own id may hold anything that is printed.
+        // The caller's own id may contain any printable character.
         var given: String?
         if case .given(let text) = line.requestID { given = Self.quoted(text, as: format) }
         let time = WallClock.system.now()
@@ -64,7 +64,7 @@ extension [UInt8] {
         }
     }
 
-    /// As a `Double` prints itself: `0.142`, `3.0`.
+    /// In the format of a `Double`: `0.142`, `3.0`.
     fileprivate mutating func append(milliseconds microseconds: Int64) {
         append(decimal: microseconds / 1000)
         append(UInt8(ascii: "."))

@@ -7,7 +7,7 @@ struct MessagesController {
 
     private static let body = TextParameter(wrapper: "message", name: "body")
 
-    /// Bodies of a page that is read on the event loop, in bytes: larger pages would hold up other connections.
+    /// The limit of a page's bodies, in bytes, to read it on the event loop: larger ones would delay other connections.
     private static let shortPage = 64 << 10
 
     func add(to routes: Routes) {
