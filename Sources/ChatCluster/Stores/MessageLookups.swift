@@ -29,6 +29,9 @@ final class MessageLookups: Sendable {
 
     private let state = Mutex(State())
 
+    /// Look-ups that wait for a statement.
+    var waiting: Int { state.withLock(\.waiting.count) }
+
     /// - Parameter read: reads the look-ups that wait when a statement starts, which may be those of other callers.
     /// - Throws: the errors of `read`; `ChatError.overloaded`.
     func message(_ key: Key, _ read: @escaping Read) async throws -> Message? {
