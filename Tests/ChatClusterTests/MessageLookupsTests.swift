@@ -1,4 +1,5 @@
 import ChatCore
+import MySQLClient
 import Synchronization
 import TestSupport
 import Testing
@@ -31,6 +32,12 @@ import Testing
         }
     }
 
+    /// What statements were made of, and whether they may end.
+    private final class Reads: Sendable {
+        let sizes = Mutex<[Int]>([])
+        let isReleased = Mutex(false)
+    }
+
     private static let key = MessageLookups.Key(chat: Chat.ID(1), number: Message.Number(1))
 
     private func keys(_ count: Int) -> [MessageLookups.Key] {
@@ -40,29 +47,28 @@ import Testing
     /// Four statements at a time, of one look-up where nothing waits; the others gather, 64 in each.
     @Test func lookUpsGatherWhileOthersAreRead() async throws {
         let lookups = MessageLookups()
-        let sizes = Mutex<[Int]>([])
-        let released = Mutex(false)
+        let reads = Reads()
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for (index, key) in keys(4 + 130).enumerated() {
                 tasks.addTask {
                     let message = try await lookups.message(key) { batch in
-                        sizes.withLock { $0.append(batch.count) }
-                        while !released.withLock(\.self) { await Task.yield() }
+                        reads.sizes.withLock { $0.append(batch.count) }
+                        while !reads.isReleased.withLock(\.self) { await Task.yield() }
                         return [:]
                     }
                     #expect(message == nil)
                 }
                 // The first four have begun before others come.
-                if index < 4 { try await eventually("it is read") { sizes.withLock(\.count) == index + 1 } }
+                if index < 4 { try await eventually("it is read") { reads.sizes.withLock(\.count) == index + 1 } }
             }
             try await eventually("the others wait") { lookups.waiting == 130 }
-            #expect(sizes.withLock(\.self) == [1, 1, 1, 1])
-            released.withLock { $0 = true }
+            #expect(reads.sizes.withLock(\.self) == [1, 1, 1, 1])
+            reads.isReleased.withLock { $0 = true }
             try await tasks.waitForAll()
         }
-        #expect(sizes.withLock { $0.dropFirst(4).reduce(0, +) } == 130)
-        #expect(sizes.withLock { $0.allSatisfy { $0 <= MessageLookups.most } })
-        #expect(sizes.withLock(\.count) <= 4 + 4)
+        #expect(reads.sizes.withLock { $0.dropFirst(4).reduce(0, +) } == 130)
+        #expect(reads.sizes.withLock { $0.allSatisfy { $0 <= MessageLookups.most } })
+        #expect(reads.sizes.withLock(\.count) <= 4 + 4)
     }
 
     @Test func aFailureIsEveryonesOfTheStatement() async throws {
