@@ -85,7 +85,7 @@ extension MessageLookups {
         let parameters = padded.flatMap { [MySQLValue.integer($0.chat.rawValue), .integer($0.number.rawValue)] }
         try connection.query(statement(keys: size), parameters) { row in
             let message = MessageRow.message(row)
-            found[Key(chat: Chat.ID(row.integer(4)), number: message.number)] = message
+            found[Key(chat: Chat.ID(row.integer(MessageRow.columnCount)), number: message.number)] = message
             return true
         }
         return found

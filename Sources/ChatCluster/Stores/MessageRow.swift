@@ -6,6 +6,9 @@ enum MessageRow {
     /// The columns of every numbered table come first (`NumberedWalk`).
     static let columns = "\(NumberedWalk.columns), body, created_at"
 
+    /// How many columns that is: what a statement selects after them has this index.
+    static let columnCount: Int = columns.split(separator: ",").count
+
     /// - Parameter row: not void.
     static func message(_ row: borrowing MySQLRow) -> Message {
         Message(number: number(row), body: row.text(2), createdAt: createdAt(row))

@@ -15,6 +15,9 @@ final class API: Sendable {
         case refused(Problem, route: String?)
     }
 
+    /// Bodies that are parsed on the event loop, in bytes. Longer ones would delay its other connections.
+    private static let shortBody = 4 << 10
+
     let routes: Routes
     private let hosts: AllowedHosts
     private let corsOrigin: String?
@@ -72,6 +75,8 @@ final class API: Sendable {
 
     func answer(_ call: Call) -> Result<EndpointResult, any Error> {
         switch call.destination {
+        case .endpoint(let entry, _) where call.request.body.readableBytes > Self.shortBody:
+            .success(.task { try await entry.endpoint(call).response() })
         case .endpoint(let entry, _): Result { try entry.endpoint(call) }
         case .refused(let problem, _): .failure(problem)
         case .preflight:

@@ -186,7 +186,7 @@ struct SocketSession {
 }
 
 extension Problem {
-    /// The problem for an error that does not pass through the middleware.
+    /// The problem for an error that does not pass through `API`.
     fileprivate init(live error: any Error) {
         switch error {
         case let error as ChatError: self = Problem(error)

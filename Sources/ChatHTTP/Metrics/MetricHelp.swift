@@ -6,7 +6,7 @@ enum MetricHelp {
         "luciq_http_connections_full": "1 while all connections are taken, else 0.",
         "luciq_http_connections_refused_total": "Connections that the server ended, by the problem's code.",
         "luciq_http_held_bytes": "Bytes of requests that are arriving and of answers that clients have not read.",
-        "luciq_http_request_duration_seconds": "Time from a request's head to the start of its answer.",
+        "luciq_http_request_duration_seconds": "Time from a complete request to the start of its answer.",
         "luciq_job_queue_latency_seconds": "How long the oldest job of a queue has waited.",
         "luciq_job_queue_size": "Jobs that wait in a queue.",
         "luciq_job_seconds": "How long jobs took.",

@@ -8,9 +8,6 @@ import Synchronization
 /// all. A client that holds much memory gets small pages of messages. A client that holds as much as is left is refused
 /// more, until it reads or is closed (`ConnectionLimits`). Small requests and answers are never refused.
 package final class ByteBudget: Sendable {
-    /// Thrown to the reader of a body when its client's memory is spent.
-    struct Spent: Error {}
-
     /// Bytes that a connection may always hold.
     static let small = 16 << 10
 
