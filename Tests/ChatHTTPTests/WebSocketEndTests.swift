@@ -71,8 +71,9 @@ import Testing
         var options = TestServer.options
         // A busy machine may need a second for a pong.
         options.live.ping = .seconds(3)
-        options.connections.idle = .milliseconds(400)
-        options.connections.body = .milliseconds(400)
+        // Shorter than that, and longer than such a machine takes to send a request.
+        options.connections.idle = .milliseconds(1500)
+        options.connections.body = .milliseconds(1500)
         try await TestServer.run(options: options) { server in
             let chat = try await server.client.makeChat()
             let client = try await server.connect(chat)

@@ -162,12 +162,12 @@ struct Fault: Sendable, CustomTestStringConvertible {
             var mended = 0
             // Numbers with no higher one stored leave no hole, and an append that had to wait checks its numbers before
             // it uses them: in that case, freeze once more.
-            for _ in 0..<8 where node.process.collisions == before {
+            for _ in 0..<16 where node.process.collisions == before {
                 // Appends that have their numbers wait for rows, and then the database takes no writes: they keep the numbers
                 // and try again, with no transaction.
                 let areWaiting = try await scene.mariadb.whileChatsAreLocked {
                     var looks = 50
-                    while looks > 0, try await scene.unstored() < 8 {
+                    while looks > 0, try await scene.unstored() < 4 {
                         looks -= 1
                         try await Task.sleep(for: .milliseconds(100))
                     }
