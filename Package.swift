@@ -224,8 +224,8 @@ let package = Package(
         .testTarget(
             name: "LuciqTests",
             dependencies: [
-                "ChatCore", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
-                grdb, logging, nioCore, nioPosix, serviceLifecycle,
+                "ChatCore", "ChatHTTP", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
+                grdb, httpTypes, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings
         ),

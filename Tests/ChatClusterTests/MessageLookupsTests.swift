@@ -82,6 +82,32 @@ import Testing
         #expect(try await lookups.message(Self.key) { _ in [:] } == nil)
     }
 
+    /// Those that wait are bounded; one that is refused leaves the others as they are.
+    @Test func pastTheBoundLookUpsAreRefused() async throws {
+        let (lookups, reads) = (MessageLookups(), Reads())
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            func ask() {
+                tasks.addTask {
+                    _ = try await lookups.message(Self.key) { batch in
+                        reads.sizes.withLock { $0.append(batch.count) }
+                        while !reads.isReleased.withLock(\.self) { try await Task.sleep(for: .milliseconds(1)) }
+                        return [:]
+                    }
+                }
+            }
+            for index in 0..<4 {
+                ask()
+                try await eventually("it is read") { reads.sizes.withLock(\.count) == index + 1 }
+            }
+            for _ in 0..<MessageLookups.mostWaiting { ask() }
+            try await eventually("as many wait as may") { lookups.waiting == MessageLookups.mostWaiting }
+            await #expect(throws: ChatError.overloaded) { try await lookups.message(Self.key) { _ in [:] } }
+            reads.isReleased.withLock { $0 = true }
+            try await tasks.waitForAll()
+        }
+        #expect(reads.sizes.withLock { $0.reduce(0, +) } == 4 + MessageLookups.mostWaiting)
+    }
+
     /// The index is used, however many are asked for.
     @Test(arguments: [1, 4, 16, 64]) func theStatementReadsNoOtherRows(_ count: Int) async throws {
         try await TestCluster.run { test in

@@ -86,6 +86,31 @@ import Testing
         }
     }
 
+    /// More than are answered in one turn of the event loop, from a client that closes its sending side at once.
+    @Test func manyPipelinedRequestsAreAllAnswered() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            let count = 1000
+            let request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+            await connection.send(String(repeating: request, count: count))
+            connection.finish()
+            var rest: [UInt8] = []
+            for _ in 0..<count { #expect(try await connection.receiveAnswer(rest: &rest)?.text == "ok\n") }
+            #expect(try await connection.receiveAll() + rest == [])
+        }
+    }
+
+    @Test func aCodingThatIsUnknownIsCounted() async throws {
+        try await TestServer.run { server in
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n")
+            var rest: [UInt8] = []
+            #expect(try await connection.receiveAnswer(rest: &rest)?.status == 501)
+            let metric = "luciq_http_connections_refused_total{code=\"unknown_transfer_encoding\"}"
+            #expect(server.metric(metric) == 1)
+        }
+    }
+
     @Test(arguments: [
         "GET /livez HTTP/1.0\r\n\r\n", "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Close\r\n\r\n",
         "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, close\r\n\r\n",

@@ -67,6 +67,33 @@ import Testing
         }
     }
 
+    /// Its handshake was on its way when the others were told.
+    @Test func aSocketThatOpensDuringAShutdownIsToldToo() async throws {
+        let reading = try await TestServer.run { server in
+            let place = try await server.seed()
+            server.reads.hold()
+            let connection = try RawConnection(port: server.client.port)
+            await connection.send(
+                "GET /applications/\(place.token)/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                    + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            try await server.reads.waitForHeld(1)
+            return Task {
+                // The listener is the first to close.
+                try await eventually("the server shuts down") {
+                    (try? await server.client.get("/livez")) == nil
+                }
+                server.reads.release()
+                return try await connection.receiveAll()
+            }
+        }
+        let bytes = try await reading.value
+        #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("HTTP/1.1 101 "))
+        // A close frame's first bytes: final, opcode 8; its length; 1001.
+        let frame = bytes.firstRange(of: Array("\r\n\r\n".utf8)).map { Array(bytes[$0.upperBound...]) } ?? []
+        #expect(frame.first == 0x88 && frame.dropFirst(2).prefix(2) == [0x03, 0xE9])
+    }
+
     @Test func pings() async throws {
         var options = TestServer.options
         // A busy machine may need a second for a pong.

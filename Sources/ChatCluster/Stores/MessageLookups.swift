@@ -25,7 +25,7 @@ final class MessageLookups: Sendable {
     /// The limit of concurrent statements.
     private static let mostInFlight = 4
     /// The limit of waiting look-ups. Others are refused.
-    private static let mostWaiting = 8192
+    static let mostWaiting = 8192
 
     private let state = Mutex(State())
 
@@ -76,14 +76,16 @@ final class MessageLookups: Sendable {
 
 extension MessageLookups {
     /// A statement has one of these numbers of keys, so that few are prepared. The last key is repeated to fill it.
-    private static let sizes = [1, 4, 16, most]
+    private static let statements = [1, 4, 16, most].map { (keys: $0, sql: statement(keys: $0)) }
 
     static func read(_ keys: [Key], _ connection: isolated MySQLConnection) throws -> [Key: Message] {
-        let size = sizes.first { $0 >= keys.count } ?? most
-        let padded = keys + Array(repeating: keys[keys.count - 1], count: size - keys.count)
+        guard let last = keys.last, let statement = statements.first(where: { $0.keys >= keys.count }) else {
+            return [:]
+        }
+        let padded = keys + Array(repeating: last, count: statement.keys - keys.count)
         var found: [Key: Message] = [:]
         let parameters = padded.flatMap { [MySQLValue.integer($0.chat.rawValue), .integer($0.number.rawValue)] }
-        try connection.query(statement(keys: size), parameters) { row in
+        try connection.query(statement.sql, parameters) { row in
             let message = MessageRow.message(row)
             found[Key(chat: Chat.ID(row.integer(MessageRow.columnCount)), number: message.number)] = message
             return true
@@ -91,7 +93,7 @@ extension MessageLookups {
         return found
     }
 
-    static func statement(keys count: Int) -> String {
+    private static func statement(keys count: Int) -> String {
         let conditions = Array(repeating: "(chat_id = ? AND number = ?)", count: count)
         return """
             SELECT \(MessageRow.columns), chat_id FROM messages

@@ -13,17 +13,25 @@ final class API: Sendable {
         case preflight
         /// - Parameter route: the path's pattern for the log; nil if no route has the path.
         case refused(Problem, route: String?)
+
+        var route: String? {
+            switch self {
+            case .endpoint(let entry, _): entry.route.path
+            case .refused(_, let route): route
+            case .preflight: nil
+            }
+        }
     }
 
     /// Bodies that are parsed on the event loop, in bytes. Longer ones would delay its other connections.
     private static let shortBody = 4 << 10
 
-    let routes: Routes
+    private let routes: Routes
     private let hosts: AllowedHosts
     private let corsOrigin: String?
     /// The CORS headers of answers to pages of other origins, as lines.
     private let corsAnswer: String
-    private let corsPreflight: [(name: StaticString, value: String)]
+    private let preflight: Response
     private let metrics: RequestMetrics
     private let log: any RequestLog
     private let logger: Logger
@@ -38,14 +46,14 @@ final class API: Sendable {
         // Browsers compare it byte for byte with the spelling that they use.
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
         let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed"
-        corsAnswer = "\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
-        corsPreflight = [
-            (
-                "Access-Control-Allow-Headers",
-                "accept, content-type, origin, idempotency-key, x-request-id, last-event-id"
-            ),
-            ("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, HEAD, OPTIONS"),
-        ]
+        corsAnswer =
+            "\r\nVary: Origin\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
+        var preflight = Response(status: .noContent)
+        preflight.add(
+            "Access-Control-Allow-Headers",
+            "accept, content-type, origin, idempotency-key, x-request-id, last-event-id")
+        preflight.add("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, HEAD, OPTIONS")
+        self.preflight = preflight
     }
 
     /// - Parameter port: the local port of the connection.
@@ -79,14 +87,7 @@ final class API: Sendable {
             .success(.task { try await entry.endpoint(call).response() })
         case .endpoint(let entry, _): Result { try entry.endpoint(call) }
         case .refused(let problem, _): .failure(problem)
-        case .preflight:
-            .success(
-                .now(
-                    {
-                        var response = Response(status: .noContent)
-                        response.headers = corsPreflight
-                        return response
-                    }()))
+        case .preflight: .success(.now(preflight))
         }
     }
 
@@ -113,28 +114,21 @@ final class API: Sendable {
     func corsLines(for request: Request?) -> String {
         guard corsOrigin != nil else { return "" }
         guard let request, request.headers.has(.origin) else { return "\r\nVary: Origin" }
-        return "\r\nVary: Origin" + corsAnswer
+        return corsAnswer
     }
 
     /// Logs and measures the request, with its route's pattern instead of the path, because the path holds a token.
     func observe(_ call: Call, _ status: HTTPResponse.Status) {
         let duration = NIODeadline.now() - call.start
         let method = call.request.method
-        let route: String
-        let timer: Metrics.Timer
-        switch call.destination {
-        case .endpoint(let entry, _):
-            route = entry.route.path
-            timer = entry.timer(status: status.code, isHead: call.isHead) {
-                metrics.timer(method: method, route: route, status: status)
+        let route = call.destination.route ?? "NotFound"
+        func makeTimer() -> Metrics.Timer { metrics.timer(method: method, route: route, status: status) }
+        let timer =
+            if case .endpoint(let entry, _) = call.destination {
+                entry.timer(status: status.code, isHead: call.isHead, make: makeTimer)
+            } else {
+                makeTimer()
             }
-        case .refused(_, let path):
-            route = path ?? "NotFound"
-            timer = metrics.timer(method: method, route: route, status: status)
-        case .preflight:
-            route = "NotFound"
-            timer = metrics.timer(method: method, route: route, status: status)
-        }
         timer.recordNanoseconds(duration.nanoseconds)
         log.log(
             RequestLine(

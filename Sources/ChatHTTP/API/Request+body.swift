@@ -33,11 +33,7 @@ extension Request {
 
     /// Whether the body is a form, which a page of any site may have made a browser send. Browsers send forms to other
     /// origins without asking, and JSON only if CORS allows it (fetch standard, CORS-safelisted request-header).
-    var isForm: Bool { hasType("application/x-www-form-urlencoded") }
+    var isForm: Bool { headers.isContentType("application/x-www-form-urlencoded") }
 
-    private var isJSON: Bool { hasType("application/json") }
-
-    private func hasType(_ type: StaticString) -> Bool {
-        headers.essence(of: .contentType, upTo: UInt8(ascii: ";"), isName: type) == true
-    }
+    private var isJSON: Bool { headers.isContentType("application/json") }
 }

@@ -1,4 +1,4 @@
-import HTTPTypes
+package import HTTPTypes
 package import Logging
 
 /// The fields of a request's log line.
@@ -10,6 +10,14 @@ package struct RequestLine: Sendable {
     package let status: Int
     /// From the complete request to its answer.
     package let microseconds: Int64
+
+    package init(requestID: RequestID, method: HTTPRequest.Method, route: String, status: Int, microseconds: Int64) {
+        self.requestID = requestID
+        self.method = method
+        self.route = route
+        self.status = status
+        self.microseconds = microseconds
+    }
 
     package var methodName: String { method.rawValue }
 
@@ -23,10 +31,12 @@ package protocol RequestLog: Sendable {
 }
 
 /// Writes requests' lines to any other log handler.
-struct LoggedRequests: RequestLog {
+package struct LoggedRequests: RequestLog {
     let logger: Logger
 
-    func log(_ line: RequestLine) {
+    package init(logger: Logger) { self.logger = logger }
+
+    package func log(_ line: RequestLine) {
         logger.log(
             level: line.level, "request",
             metadata: [

@@ -1,17 +1,9 @@
 import ChatCore
 import HTTPTypes
 package import Metrics
-import Synchronization
 
 /// Requests by route and status, with their durations.
 package final class RequestMetrics: Sendable {
-    private struct Key: Hashable {
-        let method: HTTPRequest.Method
-        let route: String
-        let status: Int
-    }
-
-    private let timers = Mutex<[Key: Metrics.Timer]>([:])
     let factory: any MetricsFactory
     /// Open connections.
     let connections: Meter
@@ -22,6 +14,7 @@ package final class RequestMetrics: Sendable {
         self.connections = Meter(label: "luciq_http_connections", factory: factory)
         let codes = [
             Problem.notHTTP.code, Problem.headersTooLarge.code, Problem.full.code, ChatError.timedOut.code,
+            Problem.unknownCoding.code,
         ]
         self.refusals = Dictionary(
             uniqueKeysWithValues: codes.map { code in
@@ -34,21 +27,16 @@ package final class RequestMetrics: Sendable {
     /// no request, so no request's metric counts it.
     func refusedConnection(_ code: String) { refusals[code]?.increment() }
 
+    /// The timer of these answers: the same each time. A route keeps its own.
+    ///
     /// - Parameter route: a path's pattern.
     func timer(method: HTTPRequest.Method, route: String, status: HTTPResponse.Status) -> Metrics.Timer {
         // Clients may invent methods: do not create a label for each.
         let method = HTTPRequest.Method.known.contains(method) ? method : HTTPRequest.Method("OTHER")!
-        let key = Key(method: method, route: route, status: status.code)
-        return timers.withLock { timers in
-            if let timer = timers[key] { return timer }
-            let timer = Metrics.Timer(
-                label: "luciq_http_request_duration_seconds",
-                dimensions: [("method", method.rawValue), ("route", route), ("status", String(status.code))],
-                factory: factory
-            )
-            timers[key] = timer
-            return timer
-        }
+        return Metrics.Timer(
+            label: "luciq_http_request_duration_seconds",
+            dimensions: [("method", method.rawValue), ("route", route), ("status", String(status.code))],
+            factory: factory)
     }
 }
 

@@ -40,7 +40,7 @@ struct ConnectionState {
     /// Whether no request is read after the current one.
     private var hasLastRequest = false
     /// The server shuts down: the next answer is the last.
-    private var isQuiescing = false
+    private(set) var isQuiescing = false
 
     init(limits: ConnectionLimits, now: Duration) {
         self.limits = limits

@@ -6,7 +6,8 @@ final class DateHeader {
     private var text = ""
 
     var value: String {
-        let now = WallClock.system.now().microseconds / 1_000_000
+        // A clock that is set before 1970 has no weekday here.
+        let now = max(0, WallClock.system.now().microseconds / 1_000_000)
         if now != second {
             second = now
             text = Self.text(secondsSince1970: now)

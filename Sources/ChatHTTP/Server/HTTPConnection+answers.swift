@@ -171,7 +171,9 @@ extension HTTPConnection {
                 context.fireChannelRead(wrapInboundOut(rest))
                 context.fireChannelReadComplete()
             }
+            // What was said before they were there.
             if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+            if state.isQuiescing { context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         } catch {
             context.close(promise: nil)  // It is closing already.
         }

@@ -16,6 +16,8 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// In bytes.
     private static let largestRead = 16 << 10
+    /// Pipelined requests that are answered before other connections have their turn, less where they have bodies.
+    private static let stepsATurn = 64
 
     let server: HTTPServer.Shared
     let loop: LoopState
@@ -162,9 +164,12 @@ final class HTTPConnection: ChannelDuplexHandler {
     private func process(_ context: ChannelHandlerContext) {
         guard !isProcessing else { return }
         isProcessing = true
-        while readOn(context) {}
+        var steps = 0
+        while steps < Self.stepsATurn, readOn(context) { steps += 1 }
         isProcessing = false
         if needsFlush { flush(context) }
+        // Other connections of the event loop come first.
+        if steps == Self.stepsATurn { return processLater(context) }
         if isReadHeld { read(context: context) }
         // The client sends no more: an incomplete request will never be complete.
         guard isInputClosed else { return }
@@ -172,6 +177,12 @@ final class HTTPConnection: ChannelDuplexHandler {
         case .awaitingHead where inbound.readableBytes > 0 && !context.channel.isWritable: break
         case .awaitingHead, .awaitingBody, .discardingBody: endQuietly(context)
         case .answering, .departed, .lingering: break
+        }
+    }
+
+    private func processLater(_ context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolatedUnsafeUnchecked().execute {
+            if let context = self.context, !self.state.hasDeparted { self.process(context) }
         }
     }
 

@@ -3,7 +3,6 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
-import Synchronization
 
 /// Accepts connections and serves HTTP/1 on them until shutdown. Then it returns when the current requests are answered
 /// and the connections are closed.

@@ -26,17 +26,11 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
     /// - Parameter name: in any case.
     init?(_ name: UnsafeRawBufferPointer) {
         guard let candidates = Self.byLength[safely: name.count] else { return nil }
-        for candidate in candidates where candidate.isSpelled(name) {
+        for candidate in candidates where name.isName(candidate.text) {
             self = candidate
             return
         }
         return nil
-    }
-
-    private func isSpelled(_ name: UnsafeRawBufferPointer) -> Bool {
-        let letters = text.utf8Start
-        for index in 0..<name.count where name[index].lowercased != letters[index] { return false }
-        return true
     }
 
     /// The names, indexed by their length.
@@ -48,8 +42,4 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
 
 extension Array {
     fileprivate subscript(safely index: Int) -> Element? { index < count ? self[index] : nil }
-}
-
-extension UInt8 {
-    var lowercased: UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self }
 }

@@ -119,12 +119,12 @@ package struct RequestHeaders: Sendable {
         }
     }
 
-    /// Compares the value of a field, up to a mark and without white space at its end, with a name in any case.
-    ///
-    /// - Returns: nil if the field is absent or repeated.
-    func essence(of name: HeaderName, upTo mark: UInt8, isName essence: StaticString) -> Bool? {
-        guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return nil }
-        return withBytes(of: field) { bytes in bytes.prefix { $0 != mark }.trimmed.isName(essence) }
+    /// Whether `Content-Type` occurs once and names this type, with or without parameters.
+    func isContentType(_ type: StaticString) -> Bool {
+        guard count(of: .contentType) == 1, let field = fields.first(where: { $0.name == .contentType }) else {
+            return false
+        }
+        return withBytes(of: field) { bytes in bytes.prefix { $0 != UInt8(ascii: ";") }.trimmed.isName(type) }
     }
 
     private func text(of field: Field) -> String { withBytes(of: field) { String(decoding: $0, as: UTF8.self) } }
@@ -137,19 +137,8 @@ package struct RequestHeaders: Sendable {
 extension UnsafeRawBufferPointer.SubSequence {
     fileprivate var trimmed: Self {
         var rest = self
-        while let first = rest.first, first == 0x20 || first == 0x09 { rest = rest.dropFirst() }
-        while let last = rest.last, last == 0x20 || last == 0x09 { rest = rest.dropLast() }
+        while rest.first?.isBlank == true { rest = rest.dropFirst() }
+        while rest.last?.isBlank == true { rest = rest.dropLast() }
         return rest
-    }
-
-    /// - Parameter name: in lower case.
-    fileprivate func isName(_ name: StaticString) -> Bool {
-        guard count == name.utf8CodeUnitCount else { return false }
-        var letter = name.utf8Start
-        for byte in self {
-            if byte.lowercased != letter.pointee { return false }
-            letter += 1
-        }
-        return true
     }
 }

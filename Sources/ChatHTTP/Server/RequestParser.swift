@@ -217,8 +217,8 @@ private enum KnownMethods {
     private static let all: [HTTPRequest.Method] = {
         let others = [
             "ACL", "BIND", "CHECKOUT", "CONNECT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE", "MKACTIVITY",
-            "MKCALENDAR", "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT",
-            "SEARCH",
+            "MKCALENDAR",
+            "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH",
             "SOURCE",
             "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
         ]
@@ -243,35 +243,6 @@ extension ByteBuffer {
     }
 }
 
-extension UInt8 {
-    /// RFC 9110, 5.6.2.
-    var isInToken: Bool { self < 0x80 && Self.tokenTable[Int(self)] }
-
-    private static let tokenTable: [Bool] = (0..<128).map { byte in
-        let byte = UInt8(byte)
-        return switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
-    }
-
-    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
-
-    /// RFC 9110, 5.5, without the white space at both ends.
-    var isInValue: Bool { self >= 0x20 && self != 0x7F || self == 0x09 }
-
-    var hexValue: UInt8? {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
-}
-
 extension Problem {
     fileprivate static let malformedHost = Problem(
         status: .badRequest, code: "malformed_request", detail: "The Host header must be a host and an optional port.",
@@ -279,7 +250,7 @@ extension Problem {
     fileprivate static let codedHTTP10 = Problem(
         status: .badRequest, code: "malformed_request", detail: "Transfer-Encoding requires HTTP/1.1.",
         closesConnection: true)
-    fileprivate static let unknownCoding = Problem(
+    static let unknownCoding = Problem(
         status: .notImplemented, code: "unknown_transfer_encoding",
         detail: "The only supported Transfer-Encoding is chunked.", closesConnection: true)
 }
