@@ -20,6 +20,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
     /// How long a server retries, in seconds. The writers wait longer than that, so that they get its answer.
     var requestTimeout = 2
     var patience = 3
+    /// Enough that the load goes on between the rounds, however fast the servers are.
+    var messagesPerWriter = 40
     let strike: @Sendable (Scene) async throws -> Void
 
     init(_ name: String, rounds: Int = 3, strike: @escaping @Sendable (Scene) async throws -> Void) {
@@ -197,6 +199,9 @@ struct Fault: Sendable, CustomTestStringConvertible {
         }
         fault.requestTimeout = 30
         fault.patience = 40
+        // Between two tries the servers store what they can.
+        fault.messagesPerWriter = 240
+        fault.rounds = 1
         return fault
     }
 }

@@ -2,46 +2,46 @@ import Foundation
 import TestSupport
 import Testing
 
-extension ClusterTests {
-    @Suite(.serialized) struct Faults {
-        /// Faults of every part during a load: every answered message is stored once, at its number.
-        @Test(arguments: Fault.all)
-        func nothingIsLost(_ fault: Fault) async throws {
-            let mariadb = try await MariaDBServer.start()
-            _ = try await mariadb.sql("CREATE USER other@'127.0.0.1'")
+/// Faults of every part, one after the other, beside `ClusterTests`: they are the longest row of tests.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct ClusterFaultTests {
+    /// Faults of every part during a load: every answered message is stored once, at its number.
+    @Test(arguments: Fault.all)
+    func nothingIsLost(_ fault: Fault) async throws {
+        let mariadb = try await MariaDBServer.start()
+        _ = try await mariadb.sql("CREATE USER other@'127.0.0.1'")
+        let redis = try await RedisServer.start()
+        let cluster = try await Cluster.start(
+            fault.nodes, mariadb: mariadb, redis: redis.url(),
+            settings: ["REQUEST_TIMEOUT": "\(fault.requestTimeout)"])
+        let load = try await Load(
+            on: cluster, messagesPerWriter: fault.messagesPerWriter, patience: fault.patience)
+        try await load.endure(fault.rounds) { round in
+            try await fault.strike(Fault.Scene(cluster: cluster, redis: redis, load: load, round: round))
+        }
+        try await cluster.expectHealed(after: load)
+    }
+
+    /// The database's files on a disk of their own, small enough to fill it.
+    @Test(.enabled("only root may mount one", { await SmallDisk.isPossible() }))
+    func aFullDiskLosesNothing() async throws {
+        let disk = try await SmallDisk.make(mebibytes: 96)
+        do {
+            let mariadb = try await MariaDBServer.start(in: disk.folder)
             let redis = try await RedisServer.start()
             let cluster = try await Cluster.start(
-                fault.nodes, mariadb: mariadb, redis: redis.url(),
-                settings: ["REQUEST_TIMEOUT": "\(fault.requestTimeout)"])
-            let load = try await Load(on: cluster, patience: fault.patience)
-            try await load.endure(fault.rounds) { round in
-                try await fault.strike(Fault.Scene(cluster: cluster, redis: redis, load: load, round: round))
+                2, mariadb: mariadb, redis: redis.url(), settings: ["REQUEST_TIMEOUT": "2"])
+            // Messages stored while the disk is full do not fit into the space that the database has reserved.
+            let load = try await Load(on: cluster, bodySize: 6000)
+            try await load.endure(3) { _ in
+                try disk.fill()
+                try await load.see(failures: 20)
+                try disk.makeRoom()
             }
+            #expect(load.failures >= 60)
             try await cluster.expectHealed(after: load)
+            mariadb.kill()
         }
-
-        /// The database's files on a disk of their own, small enough to fill it.
-        @Test(.enabled("only root may mount one", { await SmallDisk.isPossible() }))
-        func aFullDiskLosesNothing() async throws {
-            let disk = try await SmallDisk.make(mebibytes: 96)
-            do {
-                let mariadb = try await MariaDBServer.start(in: disk.folder)
-                let redis = try await RedisServer.start()
-                let cluster = try await Cluster.start(
-                    2, mariadb: mariadb, redis: redis.url(), settings: ["REQUEST_TIMEOUT": "2"])
-                // Messages stored while the disk is full do not fit into the space that the database has reserved.
-                let load = try await Load(on: cluster, bodySize: 6000)
-                try await load.endure(3) { _ in
-                    try disk.fill()
-                    try await load.see(failures: 20)
-                    try disk.makeRoom()
-                }
-                #expect(load.failures >= 60)
-                try await cluster.expectHealed(after: load)
-                mariadb.kill()
-            }
-            try await disk.unmount()
-        }
+        try await disk.unmount()
     }
 }
 
