@@ -2,10 +2,15 @@ extension Page {
     /// A page that ends before the last of `walked` if their bodies exceed the limit: the next item then shows that
     /// more follow.
     package func cut(to walked: [Message]) -> Page {
+        cut(to: walked.count, of: walked.lazy.map(\.body.lengthInJSON).reduce(0, +))
+    }
+
+    /// The same.
+    ///
+    /// - Parameter bodies: of so many messages, in bytes of JSON.
+    package func cut(to count: Int, of bodies: Int) -> Page {
         var page = self
-        if walked.count > 1, walked.lazy.map(\.body.lengthInJSON).reduce(0, +) > bytes {
-            page.limit = min(limit, walked.count - 1)
-        }
+        if count > 1, bodies > bytes { page.limit = min(limit, count - 1) }
         return page
     }
 

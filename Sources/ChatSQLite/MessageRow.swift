@@ -3,6 +3,8 @@ import ChatCore
 /// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
     static let columns = "number, body, created_at"
+    /// Made once, because each read of a message needs it.
+    static let lookUp = "SELECT \(columns) FROM messages WHERE chat_id = ? AND number = ?"
 
     static func message(_ query: borrowing Query) -> Message {
         Message(

@@ -13,9 +13,7 @@ extension SQLiteStore: MessageStore, LocalReads {
 
     private func storedMessage(_ number: Message.Number, in chat: Chat.ID) throws -> Message? {
         try read(.message) { db in
-            let query = try Query(
-                db, "SELECT \(MessageRow.columns) FROM messages WHERE chat_id = ? AND number = ?",
-                .integer(chat.rawValue), .integer(number.rawValue))
+            let query = try Query(db, MessageRow.lookUp, .integer(chat.rawValue), .integer(number.rawValue))
             return try query.next() ? MessageRow.message(query) : nil
         }
     }
@@ -39,7 +37,7 @@ extension SQLiteStore: MessageStore, LocalReads {
                 messages.append(MessageRow.message(query))
                 bytes += MessageRow.body(query).lengthInJSON
             }
-            let cut = page.cut(to: messages)
+            let cut = page.cut(to: messages.count, of: bytes)
             let found = PageOf(
                 walked: messages, page: cut,
                 isPrecededBy: try cut.isPreceded(in: "messages", where: "chat_id", is: chat.rawValue, db))

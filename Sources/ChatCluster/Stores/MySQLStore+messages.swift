@@ -20,7 +20,7 @@ extension MySQLStore: MessageStore {
                 bytes += MessageRow.body(row).lengthInJSON
                 return bytes <= page.bytes
             }
-            let page = page.cut(to: messages)
+            let page = page.cut(to: messages.count, of: bytes)
             return PageOf(
                 walked: messages, page: page,
                 isPrecededBy: try isPreceded(page, in: .messages, of: chat.rawValue, connection))

@@ -16,7 +16,7 @@ extension Array: JSONWritable where Element: JSONWritable {
 /// Foundation's encoder builds a tree, hashes every key, and writes the keys in another order in each process; a list
 /// of 100 small messages took it 123 µs (docs/decisions/0003-json.md).
 package struct JSONWriter {
-    package private(set) var buffer: ByteBuffer
+    package fileprivate(set) var buffer: ByteBuffer
     private var needsComma = false
 
     package init(capacity: Int = 256) { self.buffer = ByteBufferAllocator().buffer(capacity: capacity) }
@@ -48,6 +48,18 @@ package struct JSONWriter {
     package mutating func member(_ name: StaticString, _ value: String?) {
         key(name)
         if let value { string(value) } else { buffer.writeStaticString("null") }
+    }
+
+    /// RFC 3339, with milliseconds.
+    package mutating func member(_ name: StaticString, _ value: Timestamp) {
+        key(name)
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Timestamp.rfc3339Length + 2) { bytes in
+            let quote = UInt8(ascii: "\"")
+            bytes[0] = quote
+            value.writeRFC3339(to: UnsafeMutableRawBufferPointer(rebasing: bytes[1...]).bindMemory(to: UInt8.self))
+            bytes[Timestamp.rfc3339Length + 1] = quote
+            return Timestamp.rfc3339Length + 2
+        }
     }
 
     package mutating func member(_ name: StaticString, _ value: Bool) {
@@ -90,10 +102,22 @@ package struct JSONWriter {
 
     /// - Parameter name: needs no escaping.
     private mutating func key(_ name: StaticString) {
-        separate()
-        buffer.writeInteger(UInt8(ascii: "\""))
-        buffer.writeStaticString(name)
-        buffer.writeStaticString("\":")
+        // In one piece: a name is written for each member of each item of a list.
+        let length = name.utf8CodeUnitCount
+        let needsComma = needsComma
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: length + 4) { bytes in
+            var end = 0
+            if needsComma {
+                bytes[0] = UInt8(ascii: ",")
+                end = 1
+            }
+            bytes[end] = UInt8(ascii: "\"")
+            bytes.baseAddress!.advanced(by: end + 1).copyMemory(from: name.utf8Start, byteCount: length)
+            bytes[end + length + 1] = UInt8(ascii: "\"")
+            bytes[end + length + 2] = UInt8(ascii: ":")
+            return end + length + 3
+        }
+        self.needsComma = true
     }
 
     private mutating func separate() {
@@ -101,21 +125,34 @@ package struct JSONWriter {
         needsComma = true
     }
 
-    private mutating func integer(_ value: Int64) { buffer.writeString(String(value)) }
+    private mutating func integer(_ value: Int64) { buffer.writeDecimal(value) }
 
     private mutating func string(_ value: String) { buffer.writeJSONString(value) }
 }
 
 extension ByteBuffer {
+    /// Appends a value.
+    package mutating func writeJSON(_ value: some JSONWritable) {
+        var json = JSONWriter(capacity: 0)
+        // The writer has the only reference meanwhile, so that nothing is copied.
+        swap(&self, &json.buffer)
+        value.write(to: &json)
+        swap(&self, &json.buffer)
+    }
+
     /// A string with its quotes. Escapes only the characters that JSON requires, with a letter if there is one (RFC
     /// 8259, 7). The result is byte for byte that of Ruby's `JSON.generate`, which jobs depend on (`ChatJobs`).
     package mutating func writeJSONString(_ text: String) {
         writeInteger(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { utf8 in
+            let bytes = UnsafeRawBufferPointer(utf8)
+            guard bytes.needsEscapesInJSON else {
+                writeBytes(bytes)
+                return
+            }
             var start = 0
-            for (index, byte) in utf8.enumerated()
-            where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+            for (index, byte) in utf8.enumerated() where byte.needsEscapeInJSON {
                 writeBytes(utf8[start..<index])
                 writeEscaped(byte)
                 start = index + 1
@@ -133,9 +170,32 @@ extension ByteBuffer {
             writeString(String(byte, radix: 16))
         }
     }
+
+    /// Writes a number in decimal digits.
+    package mutating func writeDecimal(_ value: Int64) {
+        guard value >= 0 else {
+            writeString(String(value))
+            return
+        }
+        var (digits, rest) = (1, value)
+        while rest >= 10 {
+            rest /= 10
+            digits += 1
+        }
+        writeWithUnsafeMutableBytes(minimumWritableBytes: digits) { bytes in
+            var rest = value
+            for place in stride(from: digits - 1, through: 0, by: -1) {
+                bytes[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            }
+            return digits
+        }
+    }
 }
 
 extension UInt8 {
+    var needsEscapeInJSON: Bool { self < 0x20 || self == UInt8(ascii: "\"") || self == UInt8(ascii: "\\") }
+
     /// The letter of its escape; nil if it has none.
     var letterInJSON: UInt8? {
         switch self {

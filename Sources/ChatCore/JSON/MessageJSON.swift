@@ -23,7 +23,7 @@ package struct MessageJSON: JSONWritable {
             json.member("body", message.body)
             switch form {
             case .exact: json.member("created_at", message.createdAt.microseconds)
-            case .item, .answer: json.member("created_at", message.createdAt.rfc3339)
+            case .item, .answer: json.member("created_at", message.createdAt)
             }
         }
     }

@@ -23,7 +23,7 @@ struct ApplicationDetailsAnswer: JSONWritable {
             json.member("token", tenant.token.text)
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
-            json.member("created_at", tenant.createdAt.rfc3339)
+            json.member("created_at", tenant.createdAt)
         }
     }
 }
@@ -57,7 +57,7 @@ struct ChatAnswer: JSONWritable {
         json.object { json in
             json.member("chat_number", chat.number.rawValue)
             json.member("messages_count", chat.messagesCount)
-            json.member("created_at", chat.createdAt.rfc3339)
+            json.member("created_at", chat.createdAt)
         }
     }
 }
@@ -69,7 +69,7 @@ struct ChatItem: JSONWritable {
         json.object { json in
             json.member("number", chat.number.rawValue)
             json.member("messages_count", chat.messagesCount)
-            json.member("created_at", chat.createdAt.rfc3339)
+            json.member("created_at", chat.createdAt)
         }
     }
 }
@@ -83,5 +83,16 @@ struct ChatCountAnswer: JSONWritable {
             json.member("chat_number", number.rawValue)
             json.member("messages_count", count)
         }
+    }
+}
+
+struct MessagesAnswer: JSONWritable {
+    let messages: [Message]
+
+    /// In bytes, if nothing is escaped; about.
+    var size: Int { messages.reduce(2) { $0 + $1.body.utf8.count + 96 } }
+
+    func write(to json: inout JSONWriter) {
+        json.array { json in for message in messages { json.element(MessageJSON(message)) } }
     }
 }

@@ -45,10 +45,8 @@ enum ServerSentEvents {
 
     private static func write(_ message: Message, to buffer: inout ByteBuffer) {
         // `JSONWriter` writes no line breaks: one line of data is enough.
-        var json = JSONWriter(capacity: message.body.utf8.count + 128)
-        MessageJSON(message).write(to: &json)
         buffer.writeStaticString("event: message\ndata: ")
-        buffer.writeImmutableBuffer(json.buffer)
+        buffer.writeJSON(MessageJSON(message))
         buffer.writeStaticString("\nid: ")
         buffer.writeString(Cursor(message).description)
         buffer.writeStaticString("\n\n")

@@ -31,8 +31,10 @@ package struct Response: Sendable {
     }
 
     /// An answer with a JSON body.
-    package init(status: HTTPResponse.Status = .ok, json value: some JSONWritable) {
-        var writer = JSONWriter()
+    ///
+    /// - Parameter size: of the body, estimated, in bytes.
+    package init(status: HTTPResponse.Status = .ok, json value: some JSONWritable, size: Int = 256) {
+        var writer = JSONWriter(capacity: size)
         value.write(to: &writer)
         self.init(status: status, contentType: "application/json; charset=utf-8", body: writer.buffer)
     }
@@ -75,7 +77,7 @@ extension Response {
     func writeHead(to buffer: inout ByteBuffer, _ form: Form) {
         let isStream = if case .stream = departure { true } else { false }
         buffer.writeStaticString(isStream && form.isHTTP10 ? "HTTP/1.0 " : "HTTP/1.1 ")
-        buffer.writeDecimal(status.code)
+        buffer.writeDecimal(Int64(status.code))
         buffer.writeInteger(UInt8(ascii: " "))
         buffer.writeString(status.reasonPhrase)
         if let contentType {
@@ -86,7 +88,7 @@ extension Response {
             if !form.isHTTP10 { buffer.writeStaticString("\r\nTransfer-Encoding: chunked") }
         } else if status.kind != .informational, status != .noContent {
             buffer.writeStaticString("\r\nContent-Length: ")
-            buffer.writeDecimal(body.readableBytes)
+            buffer.writeDecimal(Int64(body.readableBytes))
         }
         for (name, value) in headers {
             buffer.writeStaticString("\r\n")
@@ -114,16 +116,5 @@ extension Response {
             buffer.writeStaticString("\r\nConnection: upgrade")
         }
         buffer.writeStaticString("\r\n\r\n")
-    }
-}
-
-extension ByteBuffer {
-    /// - Parameter value: not negative.
-    mutating func writeDecimal(_ value: Int) {
-        if value < 10 {
-            writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
-        } else {
-            writeString(String(value))
-        }
     }
 }

@@ -60,7 +60,8 @@ struct MessagesController {
     }
 
     private static func list(_ messages: PageOf<Message>, _ page: Page, of chat: ChatScope) -> Response {
-        var response = Response(json: messages.items.map { MessageJSON($0) })
+        let answer = MessagesAnswer(messages: messages.items)
+        var response = Response(json: answer, size: answer.size)
         response.add("Link", messages.links(path: "\(chat.path)/messages", page: page, number: \.number.rawValue))
         return response
     }
@@ -74,7 +75,7 @@ struct MessagesController {
         return .task {
             defer { memory.release() }
             let messages = try await call.whileClientStays { try await chat.search(text, bounded) }
-            var response = Response(json: messages.items.map { MessageJSON($0) })
+            var response = Response(json: MessagesAnswer(messages: messages.items))
             response.add(
                 "Link",
                 messages.links(
