@@ -94,6 +94,21 @@ import Testing
         }
     }
 
+    /// The server remembers the last host that it allowed: for that host alone, and not from a handshake.
+    @Test func anAllowedHostAllowsNoOther() async throws {
+        try await TestServer.run { server in
+            // More connections than event loops.
+            for _ in 0..<8 {
+                let answer = try await server.get("/livez", host: "chat.example.com", headers: ["Upgrade": "x"])
+                #expect(answer.status == 200)
+            }
+            for _ in 0..<8 {
+                #expect(try await server.get("/livez", host: "chat.example.com").status == 421)
+                #expect(try await server.get("/livez", host: "127.0.0.1").status == 200)
+            }
+        }
+    }
+
     @Test(arguments: [
         ("chat.example.com", "chat.example.com", 200), ("chat.example.com", "CHAT.example.com:8443", 200),
         ("chat.example.com", "a.chat.example.com", 421), ("chat.example.com", "evil.example", 421),

@@ -56,16 +56,17 @@ final class API: Sendable {
         self.preflight = preflight
     }
 
-    /// - Parameter port: the local port of the connection.
-    func destination(of request: Request, port: @autoclosure () -> Int?) -> Destination {
+    /// - Parameters:
+    ///   - loop: of the connection's event loop.
+    ///   - port: the local port of the connection.
+    func destination(of request: Request, on loop: LoopState, port: @autoclosure () -> Int?) -> Destination {
         if corsOrigin != nil, request.method == .options, request.headers.has(.origin) { return .preflight }
         if request.path.utf8.count + (request.query.map { $0.utf8.count + 1 } ?? 0) > RequestLimits.uri {
             return .refused(.uriTooLong, route: nil)
         }
         if request.headers.size > RequestLimits.headers { return .refused(.headersTooLarge, route: nil) }
         let match = routes.match(request.path)
-        let isHandshake = request.headers.has(.upgrade)
-        if !hosts.allowsAny, !hosts.allows(request.headers[.host], isHandshake: isHandshake, port: port()) {
+        if !hosts.allowsAny, !allowsHost(of: request, loop, port()) {
             return .refused(.misdirected, route: match?.path)
         }
         // Check `Origin` first: most requests have none.
@@ -79,6 +80,16 @@ final class API: Sendable {
             return .refused(.methodNotAllowed(request.method, allow: match.methods), route: match.path)
         }
         return .endpoint(entry, match.parameters)
+    }
+
+    private func allowsHost(of request: Request, _ loop: LoopState, _ port: @autoclosure () -> Int?) -> Bool {
+        if let known = loop.allowedHost, request.headers.isOnly(.host, known) { return true }
+        let host = request.headers[.host]
+        let isHandshake = request.headers.has(.upgrade)
+        guard hosts.allows(host, isHandshake: isHandshake, port: port()) else { return false }
+        // A handshake may have a host that other requests may not.
+        if !isHandshake, host != nil { loop.allowedHost = host }
+        return true
     }
 
     func answer(_ call: Call) -> Result<EndpointResult, any Error> {

@@ -49,7 +49,7 @@ package final class Call: Sendable {
 
     /// The values of the route's parameters in the path.
     var parameters: PathParameters {
-        if case .endpoint(_, let parameters) = destination { parameters } else { PathParameters() }
+        if case .endpoint(_, let parameters) = destination { parameters } else { PathParameters(in: "") }
     }
 
     var isHead: Bool { request.method == .head }
@@ -88,16 +88,33 @@ package final class Call: Sendable {
 /// The values of `{token}`, `{chat_number}` and `{message_number}` in a path; empty, which no look-up accepts, if the
 /// route lacks the parameter.
 struct PathParameters: Sendable {
-    private(set) var token: Substring = ""
-    private(set) var chatNumber: Substring = ""
-    private(set) var messageNumber: Substring = ""
+    private let path: String
+    /// Where the values are in the path's UTF-8, in the order of the path.
+    private var first = 0..<0
+    private var second = 0..<0
+    private var third = 0..<0
+    private var count = 0
 
-    mutating func append(_ value: Substring, depth: Int) {
-        switch depth {
-        case 0: token = value
-        case 1: chatNumber = value
-        default: messageNumber = value
+    init(in path: String) { self.path = path }
+
+    var token: Substring { value(first) }
+    var chatNumber: Substring { value(second) }
+    var messageNumber: Substring { value(third) }
+
+    /// - Parameter value: where the next one is.
+    mutating func append(_ value: Range<Int>) {
+        switch count {
+        case 0: first = value
+        case 1: second = value
+        default: third = value
         }
+        count += 1
+    }
+
+    private func value(_ range: Range<Int>) -> Substring {
+        let utf8 = path.utf8
+        let start = utf8.index(utf8.startIndex, offsetBy: range.lowerBound)
+        return path[start..<utf8.index(start, offsetBy: range.count)]
     }
 
     /// In the order of the path.

@@ -211,7 +211,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         slot?.isBusy()
         let isSpare = slot?.isSpare == true
         if isSpare, !HealthController.answers(request) { throw .full }
-        let destination = server.api.destination(of: request, port: context.channel.localAddress?.port)
+        let destination = server.api.destination(
+            of: request, on: loop, port: context.channel.localAddress?.port)
         bodyReader = request.framing == .none ? nil : BodyReader(request.framing)
         let isLast = request.isLast || isSpare
         guard bodyReader != nil, case .endpoint(let entry, _) = destination, entry.takesBody else {

@@ -4,6 +4,8 @@ import NIOCore
 final class LoopState {
     let date = DateHeader()
     let executor: LoopExecutor
+    /// The last `Host` that was allowed. Most requests have the same.
+    var allowedHost: String?
 
     init(_ eventLoop: any EventLoop) { executor = LoopExecutor(eventLoop) }
 }

@@ -6,7 +6,8 @@ import Logging
 /// other with these fields.
 extension LineLogHandler: RequestLog {
     func log(_ line: RequestLine) {
-        guard line.level >= logLevel else { return }
+        let level = line.level
+        guard level >= logLevel else { return }
         // The caller's own id may contain any printable character.
         var given: String?
         if case .given(let text) = line.requestID { given = Self.quoted(text, as: format) }
@@ -16,7 +17,7 @@ extension LineLogHandler: RequestLog {
             case .json:
                 bytes.append("{\"time\":\"")
                 bytes.append(time)
-                bytes.append(line.level == .info ? "\",\"level\":\"info" : "\",\"level\":\"debug")
+                bytes.append(level == .info ? "\",\"level\":\"info" : "\",\"level\":\"debug")
                 bytes.append("\",\"message\":\"request\",\"duration_ms\":")
                 bytes.append(milliseconds: line.microseconds)
                 bytes.append(",\"method\":\"")
@@ -36,7 +37,7 @@ extension LineLogHandler: RequestLog {
                 bytes.append("}\n")
             case .human:
                 bytes.append(time)
-                bytes.append(line.level == .info ? " INFO request duration_ms=" : " DEBUG request duration_ms=")
+                bytes.append(level == .info ? " INFO request duration_ms=" : " DEBUG request duration_ms=")
                 bytes.append(milliseconds: line.microseconds)
                 bytes.append(" method=")
                 bytes.append(contentsOf: line.methodName.utf8)
