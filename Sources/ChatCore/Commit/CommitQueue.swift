@@ -102,7 +102,11 @@ package struct CommitQueue<Entry: CommitEntry> {
     /// The number of entries that an ordinary batch may take.
     private var freeCount: Int { pendingCount - blockedCount }
     /// When the last ordinary batch in flight started.
-    private var youngest: Duration? { inFlight.values.lazy.filter { !$0.isHeld }.map(\.start).max() }
+    private var youngest: Duration? {
+        var youngest: Duration?
+        for flight in inFlight.values where !flight.isHeld { youngest = max(youngest ?? flight.start, flight.start) }
+        return youngest
+    }
 
     /// The next batch to write; nil if none may start now.
     package mutating func startBatch(now: Duration) -> Batch? {
@@ -112,11 +116,15 @@ package struct CommitQueue<Entry: CommitEntry> {
         lastBatch += 1
         inFlight[lastBatch] = Flight(start: now, isHeld: isHeld)
         freeFlights += isHeld ? 0 : 1
-        let entries = taken.map { slots[$0]!.entry }
-        for entry in entries {
-            if let lane = entry.lane { change(lane, of: entry.share) { $0.isInFlight = true } }
+        var entries: [Entry] = []
+        entries.reserveCapacity(taken.count)
+        var deadline = Duration.nanoseconds(Int64.max)
+        for ticket in taken {
+            let slot = slots[ticket]!
+            entries.append(slot.entry)
+            deadline = min(deadline, slot.deadline)
+            if let lane = slot.entry.lane { change(lane, of: slot.entry.share) { $0.isInFlight = true } }
         }
-        let deadline = taken.map { slots[$0]!.deadline }.min() ?? now
         return Batch(id: lastBatch, tickets: taken, entries: entries, deadline: deadline)
     }
 
@@ -277,7 +285,8 @@ package struct CommitQueue<Entry: CommitEntry> {
 
     /// Changes a lane's state, and the counts and queues that depend on it.
     private mutating func change(_ id: Int64, of share: Int64?, _ body: (inout CommitLane) -> Void) {
-        var lane = lanes[id] ?? CommitLane(share: share)
+        // Out of the dictionary meanwhile, which would hold on to its queue and have it copied.
+        var lane = lanes.removeValue(forKey: id) ?? CommitLane(share: share)
         let (wasBlocked, wasWaiting) = (lane.isBlocked, lane.isWaiting)
         blockedCount -= lane.blocked
         body(&lane)
