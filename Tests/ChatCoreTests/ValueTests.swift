@@ -82,34 +82,6 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct SearchTextTests {
-    private func finds(_ needle: String, in text: String) throws -> Bool {
-        var matcher = SearchMatcher(try SearchText(needle))
-        return Array(text.utf8).withUnsafeBytes { matcher.matches($0) }
-    }
-
-    @Test(arguments: [
-        ("e", "É"), ("É", "e"), ("éa", "xEAx"), ("e\u{301}", "é"), ("strasse", "STRASSE"), ("ß", "ẞ"), ("o", "Ø"),
-        ("d", "đ"), ("l", "Ł"), ("σ", "ς"), ("カ", "か"), ("か", "ガ"), ("ﾊﾝ", "ハン"), ("100%", "at 100% now"),
-        ("a_b", "A_B"), ("\\", "a\\b"), ("й", "Й"), ("привет", "ПРИВЕТ"), ("한", "한국"), ("😀", "a😀b"), ("ａ", "A"),
-        ("\u{301}", "e\u{301}"),
-    ])
-    func finds(_ needle: String, _ text: String) throws { #expect(try finds(needle, in: text)) }
-
-    @Test(arguments: [
-        ("a_b", "axb"), ("100%", "1000"), ("a%c", "abc"), ("и", "й"), ("abc", "ab"), ("ss", "ß"), ("a", ""),
-        ("하", "한"), ("x", "\u{D7}"),
-    ])
-    func doesNotFind(_ needle: String, _ text: String) throws { #expect(try !finds(needle, in: text)) }
-
-    @Test func oneMatcherServesManyTexts() throws {
-        var matcher = SearchMatcher(try SearchText("lo"))
-        let texts = ["hello", "x", "", "ŁÓ", String(repeating: "l", count: 5000) + "o", "l o"]
-        let found = texts.map { text in Array(text.utf8).withUnsafeBytes { matcher.matches($0) } }
-        #expect(found == [true, false, false, true, true, false])
-    }
-}
-
 @Suite(.timeLimit(.minutes(1))) struct PageTests {
     /// A page of 1...10, as a store makes it.
     private func page(_ page: Page) -> PageOf<Int64> {
