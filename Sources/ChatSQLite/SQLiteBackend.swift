@@ -15,10 +15,13 @@ extension Backend {
         var (store, file) = try SQLiteStore.openExclusively(path: path)
         store.observer = ReadObserver(logger: logger, metrics: metrics)
         if let missingLog { logger.error("Database log missing", metadata: ["advice": "\(missingLog)"]) }
-        return Backend(store, file: file, logger: logger)
+        return Backend(store, file: file, logger: logger, metrics: metrics)
     }
 
-    init(_ store: SQLiteStore, file: SQLiteFile, logger: Logger) {
+    init(
+        _ store: SQLiteStore, file: SQLiteFile, logger: Logger,
+        metrics: any MetricsFactory = NOOPMetricsHandler.instance
+    ) {
         self.init(
             tenants: store,
             chats: store,
@@ -28,10 +31,15 @@ extension Backend {
             newChatLog: store,
             chatLog: store,
             readers: store,
+            searchIndex: store,
             bus: store.bus,
             writeExecutor: store.writeThread,
             probe: { try store.probe() },
-            services: [FileWatch(store: store, file: file, logger: logger)],
+            services: [
+                FileWatch(store: store, file: file, logger: logger),
+                SearchIndexer(
+                    index: store, messages: store, readers: store, log: store, logger: logger, metrics: metrics),
+            ],
             close: { try withExtendedLifetime(file) { try store.close() } }
         )
     }

@@ -6,6 +6,8 @@ package enum SQLiteMigrations {
         var migrator = DatabaseMigrator()
         migrator.registerMigration(Migration0001Create.identifier, migrate: Migration0001Create.migrate)
         migrator.registerMigration(Migration0002LogCursors.identifier, migrate: Migration0002LogCursors.migrate)
+        migrator.registerMigration(
+            Migration0003SearchBlocks.identifier, migrate: Migration0003SearchBlocks.migrate)
         return migrator
     }
 }

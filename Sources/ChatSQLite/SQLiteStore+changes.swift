@@ -9,6 +9,7 @@ extension SQLiteStore: ChatLog {
             try ChangeBatch(db: db, now: now, keyTime: keyClock.now(db, wall: now)).apply(batch)
         }
         bus.publish(batch, results)
+        changed.see(batch)
         return results
     }
 }

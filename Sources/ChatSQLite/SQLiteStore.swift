@@ -11,6 +11,7 @@ package struct SQLiteStore: Sendable {
     let writeThread = ThreadExecutor(name: "luciq-writer", for: .tasks)
     let readers: SQLiteReaders
     let bus = LocalBus()
+    let changed = ChangedChats()
     /// Separate connections for reads that scan many rows, so that they never delay short ones.
     let scans: DatabasePool
     /// The time limit of one search.

@@ -21,7 +21,7 @@ import Testing
     @Test(arguments: [
         Read("message") { [try await $0.message("1").body] },
         Read("messages") { try await $0.messages(Page(limit: 10)).items.map(\.body) },
-        Read("search") { try await $0.search(SearchText("e"), Page(limit: 10)).items.map(\.body) },
+        Read("search") { try await $0.search(SearchQuery(SearchText("e")), Page(limit: 10)).items.map(\.body) },
         Read("count") { try await $0.messageCount() == 1 ? ["mine"] : [] },
         Read("chat") { try await $0.details().messagesCount == 1 ? ["mine"] : [] },
         Read("tenant") { [try await $0.tenant.details().name] },
@@ -128,8 +128,11 @@ private final class TwoServers: TenantStore, ChatStore, MessageStore {
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         try await server.messages.messages(in: chat, page: page)
     }
-    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await server.messages.search(text, in: chat, page: page)
+    func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await server.messages.search(query, in: chat, page: page)
+    }
+    func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
+        try await server.messages.search(query, in: tenant, page: page)
     }
     func count(in chat: Chat.ID) async throws -> Int64? { try await server.messages.count(in: chat) }
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {

@@ -106,7 +106,8 @@ import Testing
                 #expect(page.numbers == expected.numbers, "\(expected.page)")
                 #expect(page.hasNext == expected.hasNext, "\(expected.page)")
                 #expect(page.hasPrevious == expected.hasPrevious, "\(expected.page)")
-                let found = try await test.backend.messages.search(SearchText("BODY"), in: chat, page: expected.page)
+                let found = try await test.backend.messages.search(
+                    SearchQuery(SearchText("BODY")), in: chat, page: expected.page)
                 #expect(found.numbers == expected.numbers, "search \(expected.page)")
                 #expect(
                     found.hasNext == expected.hasNext && found.hasPrevious == expected.hasPrevious, "\(expected.page)")
@@ -134,7 +135,8 @@ import Testing
                 let chat = try await test.makeChat()
                 try await test.send(example.found + example.missed, to: chat)
                 let page = Page(limit: 1000)
-                let found = try await test.backend.messages.search(SearchText(example.query), in: chat, page: page)
+                let found = try await test.backend.messages.search(
+                    SearchQuery(SearchText(example.query)), in: chat, page: page)
                 #expect(found.items.map(\.body) == example.found, "\(example)")
             }
         }

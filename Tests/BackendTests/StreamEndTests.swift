@@ -120,8 +120,11 @@ private final class StoreThatFails: MessageStore {
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         try await pass { try await $0.messages(in: chat, page: page) }
     }
-    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await pass { try await $0.search(text, in: chat, page: page) }
+    func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await pass { try await $0.search(query, in: chat, page: page) }
+    }
+    func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
+        try await pass { try await $0.search(query, in: tenant, page: page) }
     }
     func count(in chat: Chat.ID) async throws -> Int64? { try await pass { try await $0.count(in: chat) } }
     func entries(in chat: Chat.ID, after number: Int64, limit: StreamLimits.Size) async throws -> [LogEntry] {

@@ -85,7 +85,7 @@ import Testing
             #expect(page.items.map(\.number.rawValue) == [4, 7] && page.hasPrevious && !page.hasNext)
             #expect(try await test.store.message(Message.Number(4), in: chat)?.body == "öld 😀 4")
             #expect(try await test.store.message(Message.Number(3), in: chat) == nil)
-            let found = try await test.store.search(SearchText("ÖLD 😀 7"), in: chat, page: Page())
+            let found = try await test.store.search(SearchQuery(SearchText("ÖLD 😀 7")), in: chat, page: Page())
             #expect(found.items.map(\.number.rawValue) == [7])
         }
     }

@@ -169,7 +169,7 @@ import Testing
             #expect(try await test.store.message(Message.Number(3), in: test.chat) == nil)
             #expect(
                 try await test.store.messages(in: test.chat, page: Page()).items.map(\.number.rawValue) == [1, 2, 4, 5])
-            let found = try await test.store.search(SearchText("m"), in: test.chat, page: Page())
+            let found = try await test.store.search(SearchQuery(SearchText("m")), in: test.chat, page: Page())
             #expect(found.items.map(\.number.rawValue) == [1, 2, 4, 5])
             #expect(try await test.store.messages(in: test.chat, page: Page(after: 2)).hasPrevious)
             #expect(try await test.store.count(in: test.chat) == 4)

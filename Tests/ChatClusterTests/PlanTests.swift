@@ -116,10 +116,11 @@ import Testing
             // One part of a walk there and one behind it, however long the chat.
             try await place.check("search", rows: 4 * 1024 + 8) {
                 let found = try await store.search(
-                    SearchText("body 2"), in: test.chat, page: Page(limit: 50, after: 1999))
+                    SearchQuery(SearchText("body 2")), in: test.chat, page: Page(limit: 50, after: 1999))
                 #expect(found.items.map(\.number.rawValue) == Array(2000..<2050) && found.hasPrevious && found.hasNext)
             }
-            let found = try await store.search(SearchText("body 2"), in: test.chat, page: Page(limit: 1000, after: 50))
+            let found = try await store.search(
+                SearchQuery(SearchText("body 2")), in: test.chat, page: Page(limit: 1000, after: 50))
             #expect(found.items.count == 1000 && found.items.last?.number.rawValue == 2899)
         }
     }

@@ -69,7 +69,8 @@ import Testing
                     (
                         "search",
                         {
-                            let found = try await store.search(SearchText("m"), in: test.chat, page: Page())
+                            let found = try await store.search(
+                                SearchQuery(SearchText("m")), in: test.chat, page: Page())
                             #expect(found.items.map(\.number.rawValue) == [1, 2, Self.voids + 3, Self.voids + 4])
                         }
                     ),

@@ -97,7 +97,7 @@ import Testing
         let seen = Mutex(0)
         let walk = Task {
             let long = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
-            var walk = try SearchWalk(SearchText("needle"), limit: 1, until: .now + .seconds(60))
+            var walk = try SearchWalk(SearchQuery(SearchText("needle")), limit: 1, until: .now + .seconds(60))
             withUnsafeCurrentTask { $0?.cancel() }
             for _ in 0..<1000 {
                 _ = try long.withUnsafeBytes { try walk.see($0) { fatalError("nothing matches") } }

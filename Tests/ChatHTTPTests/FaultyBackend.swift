@@ -66,8 +66,11 @@ extension FaultyBackend: MessageStore {
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         try await read(.messages) { try await $0.messages.messages(in: chat, page: page) }
     }
-    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
-        try await read(.search) { try await $0.messages.search(text, in: chat, page: page) }
+    func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        try await read(.search) { try await $0.messages.search(query, in: chat, page: page) }
+    }
+    func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
+        try await read(.search) { try await $0.messages.search(query, in: tenant, page: page) }
     }
     func count(in chat: Chat.ID) async throws -> Int64? {
         try await read(.chatMessageCount) { try await $0.messages.count(in: chat) }

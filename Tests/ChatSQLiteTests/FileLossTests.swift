@@ -73,7 +73,7 @@ import Testing
             { _ = try await store.apply([.rename(tenant, name: "other")], at: TestStore.time) },
             { try store.probe() },
             { _ = try await store.count(in: chat) },
-            { _ = try await store.search(SearchText("x"), in: chat, page: Page()) },
+            { _ = try await store.search(SearchQuery(SearchText("x")), in: chat, page: Page()) },
         ]
         for write in writes { await #expect(throws: SQLiteFile.lost) { try await write() } }
         #expect(file.check() == deed.loss)

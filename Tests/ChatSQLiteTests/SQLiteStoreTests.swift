@@ -178,11 +178,12 @@ struct TestStore {
         let test = try await TestStore()
         let chat = try await test.makeChat()
         try await test.send((0..<5000).map { "message \($0)" }, to: chat)
-        let none = try await test.store.search(SearchText("xylophone"), in: chat, page: Page())
+        let none = try await test.store.search(SearchQuery(SearchText("xylophone")), in: chat, page: Page())
         #expect(none.items.isEmpty && !none.hasNext)
-        let few = try await test.store.search(SearchText("499"), in: chat, page: Page(limit: 3))
+        let few = try await test.store.search(SearchQuery(SearchText("499")), in: chat, page: Page(limit: 3))
         #expect(few.items.map(\.number.rawValue) == [500, 1500, 2500] && few.hasNext)
-        let back = try await test.store.search(SearchText("499"), in: chat, page: Page(limit: 2, before: 2500))
+        let back = try await test.store.search(
+            SearchQuery(SearchText("499")), in: chat, page: Page(limit: 2, before: 2500))
         #expect(back.items.map(\.number.rawValue) == [500, 1500] && back.hasNext && !back.hasPrevious)
     }
 }
@@ -252,7 +253,7 @@ struct TestStore {
         let test = try await TestStore()
         let chat = try await test.makeChat()
         try await test.send(["a", "b"], to: chat)
-        _ = try await test.store.search(SearchText("a"), in: chat, page: Page())
+        _ = try await test.store.search(SearchQuery(SearchText("a")), in: chat, page: Page())
         try test.store.close()
         // A clean close checkpoints the log into the file.
         #expect((try? Data(contentsOf: URL(fileURLWithPath: test.path + "-wal")))?.isEmpty != false)

@@ -118,10 +118,10 @@ package struct ChatScope: Sendable {
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.
     ///
     /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
-    package func search(_ text: SearchText, _ page: Page) async throws -> PageOf<Message> {
+    package func search(_ query: SearchQuery, _ page: Page) async throws -> PageOf<Message> {
         try await read { scope in
             try await tenant.service.scans.pass(scope.tenant.id) {
-                try await messageStore.search(text, in: scope.id, page: page)
+                try await messageStore.search(query, in: scope.id, page: page)
             }
         }
     }

@@ -11,6 +11,8 @@ package struct Backend: Sendable {
     package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
     package var readers: any LogReaders
+    /// Nil where searches read every row.
+    package var searchIndex: (any SearchIndex)?
     /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
     /// The executor on which to call the logs; nil for any.
@@ -43,6 +45,7 @@ package struct Backend: Sendable {
         newChatLog: any NewChatLog,
         chatLog: any ChatLog,
         readers: any LogReaders,
+        searchIndex: (any SearchIndex)? = nil,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
@@ -62,6 +65,7 @@ package struct Backend: Sendable {
         self.newChatLog = newChatLog
         self.chatLog = chatLog
         self.readers = readers
+        self.searchIndex = searchIndex
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight

@@ -15,6 +15,7 @@ package struct ReadObserver: Sendable {
         case lastNumbers = "last_numbers"
         case logReaders = "log_readers"
         case message, messages, search, tail, probe
+        case searchIndex = "search_index"
     }
 
     private let logger: Logger

@@ -23,8 +23,11 @@ package protocol MessageStore: Sendable {
     func message(_ number: Message.Number, in chat: Chat.ID) async throws -> Message?
     /// Costs O(page), wherever the page lies.
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
-    /// Messages whose folded body contains the folded text (`SearchText`). Costs O(chat), with a time limit.
-    func search(_ text: SearchText, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
+    /// Messages whose folded body contains the folded text (`SearchText`), through the blocks of `SearchIndex` and, where
+    /// there are none, the rows. Costs O(chat), with a time limit.
+    func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
+    /// The same in all chats of a tenant.
+    func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits
     /// Exact: includes every message whose create was answered.
     func count(in chat: Chat.ID) async throws -> Int64?
     /// The rows after a number, in order, including void ones, from one snapshot: a number that is skipped between them

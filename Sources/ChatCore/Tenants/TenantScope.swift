@@ -63,6 +63,17 @@ package struct TenantScope: Sendable {
         try await read { try await service.backend.chats.chats(in: $0.id, page: page) }
     }
 
+    /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
+    ///
+    /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
+    package func search(_ query: SearchQuery, _ page: TenantSearchPage) async throws -> TenantHits {
+        try await read { scope in
+            try await service.scans.pass(scope.id) {
+                try await service.backend.messages.search(query, in: scope.id, page: page)
+            }
+        }
+    }
+
     /// The chat with that number.
     ///
     /// - Throws: `ChatError.notFound` when this tenant has none, or `number` is not a number.

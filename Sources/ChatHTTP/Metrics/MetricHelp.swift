@@ -23,6 +23,8 @@ enum MetricHelp {
             "Failed commands to Redis for whose answer nobody waits: announcements, copies.",
         "luciq_redis_refused_total": "Commands that Redis refused, by cause.",
         "luciq_redis_up": "1 while there is a connection to Redis, else 0.",
+        "luciq_search_index_walk_ratio": "How far the walk of all chats for the search index has come, 0 to 1.",
+        "luciq_search_indexed_messages_total": "Messages put into search blocks.",
         "luciq_store_read_seconds": "How long reads of the store took, failed ones too.",
         "luciq_store_write_seconds": "How long batches of writes took.",
         "luciq_stream_chats": "Chats that have subscriptions.",

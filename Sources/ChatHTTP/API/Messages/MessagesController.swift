@@ -74,7 +74,7 @@ struct MessagesController {
         let (bounded, memory) = try budget.bounded(page, for: call.client)
         return .task {
             defer { memory.release() }
-            let messages = try await call.whileClientStays { try await chat.search(text, bounded) }
+            let messages = try await call.whileClientStays { try await chat.search(SearchQuery(text), bounded) }
             var response = Response(json: MessagesAnswer(messages: messages.items))
             response.add(
                 "Link",
