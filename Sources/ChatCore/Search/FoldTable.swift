@@ -49,12 +49,19 @@ struct FoldTable: Sendable {
             entries.withUnsafeBufferPointer { entries in
                 var (from, to) = (read, written)
                 while from < utf8.count, to + Self.longest <= out.count {
-                    if utf8[from] < 0x80, from + 8 <= utf8.count,
-                        let word = Self.lowered(utf8.loadUnaligned(fromByteOffset: from, as: UInt64.self))
-                    {
-                        out.storeBytes(of: word, toByteOffset: to, as: UInt64.self)
-                        from += 8
-                        to += 8
+                    let first = utf8[from]
+                    if first < 0x80, first > 0 {
+                        if from + 8 <= utf8.count,
+                            let word = Self.lowered(utf8.loadUnaligned(fromByteOffset: from, as: UInt64.self))
+                        {
+                            out.storeBytes(of: word, toByteOffset: to, as: UInt64.self)
+                            from += 8
+                            to += 8
+                        } else {
+                            out[to] = first &- 0x41 < 26 ? first | 0x20 : first
+                            from += 1
+                            to += 1
+                        }
                         continue
                     }
                     guard let (scalar, length) = Self.scalar(utf8, at: from) else {
@@ -68,7 +75,12 @@ struct FoldTable: Sendable {
                     } else {
                         switch entry >> 24 & ~Kind.sign {
                         case Kind.same:
-                            for index in 0..<length { out[to + index] = utf8[from + index] }
+                            if from + 4 <= utf8.count {
+                                let bytes = utf8.loadUnaligned(fromByteOffset: from, as: UInt32.self)
+                                out.storeBytes(of: bytes, toByteOffset: to, as: UInt32.self)
+                            } else {
+                                for index in 0..<length { out[to + index] = utf8[from + index] }
+                            }
                             to += length
                         case Kind.nothing: break
                         case Kind.long: to += copy(long: Int(entry & 0xFFFF), to: out, at: to)

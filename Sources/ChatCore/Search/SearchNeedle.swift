@@ -40,7 +40,7 @@ package struct SearchNeedle: Sendable {
             at += 1
             misses += 1
             // Not a rare byte here: a call for each one costs more than looking at all the bytes.
-            if misses * 32 > at - start + 512 { return nextMatchOfPair(in: folded, base, from: at) }
+            if misses * 32 > at - start + 128 { return nextMatchOfPair(in: folded, base, from: at) }
         }
         return nil
     }

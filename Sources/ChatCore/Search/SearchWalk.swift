@@ -15,7 +15,7 @@ package struct SearchWalk {
     /// Bytes searched since the clock was read.
     private var unchecked = 0
 
-    /// Searching a megabyte of text that is not ASCII takes about 20 ms.
+    /// Searching a megabyte takes a few milliseconds.
     static let stride = 256 << 10
     /// The cost of a row without its text, in bytes.
     static let row = 256
