@@ -52,6 +52,28 @@ import Testing
         }
     }
 
+    /// What `StoreTests` finds in rows is found in blocks, when every message is in one.
+    @Test(arguments: kinds)
+    func blocksFindEveryCase(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            var chats: [Chat.ID] = []
+            for example in SearchCase.all {
+                chats.append(try await test.makeChat())
+                try await test.send(example.found + example.missed, to: chats[chats.count - 1])
+            }
+            var limits = SearchIndexLimits()
+            limits.smallest = 1
+            try await Self.indexer(test, limits).walk()
+            let status = try await #require(test.backend.searchIndex).searchStatus()
+            #expect(status.indexed == status.messages && status.blocks >= chats.count)
+            for (example, chat) in zip(SearchCase.all, chats) {
+                let found = try await test.backend.messages.search(
+                    SearchQuery(SearchText(example.query)), in: chat, page: Page(limit: 1000))
+                #expect(found.items.map(\.body) == example.found, "\(example)")
+            }
+        }
+    }
+
     /// A block made of rows that were edited meanwhile is not stored.
     @Test(arguments: kinds)
     func aBlockOfOlderRowsIsNotStored(_ kind: BackendKind) async throws {

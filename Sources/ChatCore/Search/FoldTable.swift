@@ -1,5 +1,5 @@
 /// What each Unicode scalar folds to, by index: a page for every 128 scalars, an entry for each scalar of a page. One
-/// page serves all scalars that fold to themselves, so the table takes some 200 kB.
+/// page serves all scalars that fold to themselves, so the table takes some 130 kB.
 struct FoldTable: Sendable {
     /// The most bytes that one scalar folds to.
     static let longest = 64
