@@ -113,6 +113,7 @@ let package = Package(
                 .embedInCode("Migrations/20261128000004_create_void_runs.sql"),
                 .embedInCode("Migrations/20261129000001_create_log_changes.sql"),
                 .embedInCode("Migrations/20261129000002_create_log_cursors.sql"),
+                .embedInCode("Migrations/20261129000003_create_search_blocks.sql"),
             ],
             swiftSettings: settings
         ),

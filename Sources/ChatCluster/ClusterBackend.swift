@@ -27,6 +27,7 @@ extension Backend {
             newChatLog: store,
             chatLog: store,
             readers: store,
+            searchIndex: store,
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchesAtOnce: ClusterConfiguration.scanConnections,

@@ -126,6 +126,12 @@ package actor MySQLConnection {
         }
     }
 
+    /// Runs the body's reads in one snapshot, of the moment of the first one.
+    package func snapshot<T>(_ body: (isolated MySQLConnection) throws -> T) throws -> T {
+        try run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return try transaction(body)
+    }
+
     /// The caller needs the first error, so a failed rollback only ends the connection, and with it the transaction.
     private func rollBack() {
         guard session.isUsable else { return }

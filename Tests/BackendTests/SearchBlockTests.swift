@@ -1,15 +1,16 @@
 import Foundation
 import Logging
+import MySQLClient
 import TestSupport
 import Testing
 
+@testable import ChatCluster
 @testable import ChatCore
 @testable import ChatSQLite
 
 /// Searches find through blocks what they find in the rows, whatever has happened to both.
 @Suite(.timeLimit(.minutes(3))) struct SearchBlockTests {
-    /// The backends that have blocks.
-    private static let kinds: [BackendKind] = [.sqlite]
+    private static let kinds = BackendKind.allCases
 
     private static func indexer(
         _ test: TestBackend, _ limits: SearchIndexLimits = SearchIndexLimits(), time: Timekeeper = .continuous
@@ -264,6 +265,15 @@ extension TestBackend {
                     .integer(chat.rawValue), .integer(number))
                 try update.run()
                 if dropsBlock { try SQLiteStore.dropBlock(covering: number, of: chat, db) }
+            }
+        case let store as MySQLStore:
+            try await store.writes.withConnection { connection in
+                try connection.transaction { connection in
+                    try connection.execute(
+                        "UPDATE messages SET body = ? WHERE chat_id = ? AND number = ?",
+                        [.text(body), .integer(chat.rawValue), .integer(number)])
+                    if dropsBlock { try MySQLStore.dropBlock(covering: number, of: chat, connection) }
+                }
             }
         default: preconditionFailure("no such store")
         }

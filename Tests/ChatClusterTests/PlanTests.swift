@@ -223,4 +223,91 @@ import Testing
             }
         }
     }
+
+    /// What a search reads does not grow with the chat's blocks and rows around its page, nor with other chats.
+    @Test(arguments: [false, true])
+    func searchBlocks(_ rails: Bool) async throws {
+        try await run(rails: rails) { place in
+            let (store, test) = (place.test.store, place.test)
+            let (chat, blocks): (Int64, Int64) = (test.chat.rawValue, 100)
+            // Each message has a time of its own, so that the newest blocks are known.
+            try await test.sql("UPDATE messages SET created_at = TIMESTAMPADD(SECOND, id, '2026-01-01')")
+            try await test.sql(
+                """
+                INSERT INTO search_blocks
+                SELECT id, 50 * seq - 49, 50 * seq, application_id, \(SearchFold.version), 50, '2026-01-01',
+                    (SELECT created_at FROM messages WHERE chat_id = chats.id AND number = 50 * seq), '',
+                    (SELECT CONCAT(GROUP_CONCAT(body ORDER BY number SEPARATOR X'00'), X'00') FROM messages
+                    WHERE chat_id = chats.id AND number BETWEEN 50 * seq - 49 AND 50 * seq)
+                FROM chats, seq_1_to_\(blocks) WHERE id = \(chat)
+                """)
+            try await test.sql(
+                """
+                INSERT INTO search_blocks
+                SELECT id, 1, 40, application_id, \(SearchFold.version), 40, '2026-01-01',
+                    (SELECT created_at FROM messages WHERE chat_id = chats.id AND number = 40), '',
+                    REPEAT(CONCAT('body', X'00'), 40)
+                FROM chats WHERE id <> \(chat) AND application_id = \(test.tenant.rawValue)
+                """)
+            try await test.sql("INSERT INTO search_heads SELECT id, 40, 0 FROM chats")
+            try await test.sql("ANALYZE TABLE search_blocks, search_heads")
+            // All blocks there and behind, because only one message matches; then those of one statement, with the
+            // candidates of one, there and behind.
+            let searches: [(String, Page, Int64)] = [
+                ("body 2000", Page(limit: 1, after: 1990), blocks + 10),
+                ("body 4", Page(limit: 1, before: 4500), 2 * (2 * 64 + 16) + 10),
+                ("dy 2000", Page(after: 1999, before: 2002), blocks + 10),
+            ]
+            for (text, page, rows) in searches {
+                try await place.check("search \(text)", rows: rows) {
+                    let found = try await store.search(SearchQuery(SearchText(text)), in: test.chat, page: page)
+                    #expect(found.items.count == 1)
+                }
+            }
+            // 60 chats: their last numbers, the spans of their blocks, ten rows after each, counted twice; then the newest
+            // blocks and a few candidates.
+            let spans = blocks + Self.chats
+            try await place.check("search a tenant", rows: 24 * Self.chats + 2 * spans) {
+                let hits = try await store.search(
+                    SearchQuery(SearchText("body")), in: test.tenant, page: TenantSearchPage(limit: 5))
+                #expect(hits.hits.count == 5 && hits.hasMore)
+            }
+            let some = try await test.sql(
+                "SELECT id FROM chats WHERE application_id = ? ORDER BY id LIMIT 10", [.integer(test.tenant.rawValue)]
+            ).map { Chat.ID($0[0]) }
+            try await place.check("heads", rows: 16) {
+                let heads = try await store.heads(of: some)
+                #expect(heads.count == 10)
+            }
+            try await place.check("coverage", rows: blocks + 16 * 2) {
+                let coverage = try await store.coverage(of: some)
+                #expect(coverage[test.chat] == 5000 && coverage.count == 10)
+            }
+            try await place.check("outlines", rows: 12) {
+                let outlines = try await store.outlines(of: test.chat, after: 2001, limit: 4)
+                #expect(outlines.map(\.span.lowerBound) == [2001, 2051, 2101, 2151])
+            }
+            try await place.check("block", rows: 1) {
+                let block = try await store.block(of: test.chat, at: 2001)
+                #expect(block?.count == 50)
+            }
+            try await place.check("chats below", rows: 12) {
+                let chats = try await store.chats(below: Chat.ID(chat + 30), limit: 10)
+                #expect(chats.count == 10)
+            }
+            try await place.check("changed chats", rows: 20) { _ = try await store.changedChats() }
+            let block = try #require(try await store.block(of: test.chat, at: 2001))
+            try await place.check("store a block", rows: 12) {
+                let head = try await store.heads(of: [test.chat])[test.chat] ?? SearchHead()
+                let isStored = try await store.store(block, at: head)
+                #expect(isStored)
+            }
+            try await place.check("drop a block", rows: 8) {
+                try await store.writes.withConnection { connection in
+                    try connection.transaction { try MySQLStore.dropBlock(covering: 2001, of: test.chat, $0) }
+                }
+            }
+            try await place.check("drop blocks", rows: 150) { _ = try await store.dropBlocks(of: test.chat) }
+        }
+    }
 }

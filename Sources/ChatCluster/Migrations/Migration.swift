@@ -25,6 +25,7 @@ struct Migration: Sendable {
         Migration("20261128000004", PackageResources._0261128000004_create_void_runs_sql),
         Migration("20261129000001", PackageResources._0261129000001_create_log_changes_sql),
         Migration("20261129000002", PackageResources._0261129000002_create_log_cursors_sql),
+        Migration("20261129000003", PackageResources._0261129000003_create_search_blocks_sql),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

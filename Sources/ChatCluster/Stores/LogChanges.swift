@@ -12,7 +12,8 @@ import Synchronization
 struct LogChanges: Sendable {
     /// How long a transaction may take to commit what it has inserted.
     private static let longestTransaction = Duration.seconds(120)
-    static let overlap = longestTransaction + ChangeRecords.lifetime
+    /// In microseconds.
+    static let overlap = (longestTransaction + ChangeRecords.lifetime).components.seconds * 1_000_000
     /// How long changes are kept, in microseconds. A reader that has been away for longer reads all chats.
     static let kept: Int64 = 3_600_000_000
     /// Rows per page: more than can have the same time.

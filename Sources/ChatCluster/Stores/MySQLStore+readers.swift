@@ -49,9 +49,8 @@ extension MySQLStore: LogReaders {
     func beginSweep(of reader: LogReader.Name) async throws -> LogSweep {
         let now = try await read(.logReaders) { try LogChanges.now($0) }
         let last = try await cursors(of: reader, in: [Self.sweepRow])[Self.sweepRow] ?? 0
-        let overlap = LogChanges.overlap.components.seconds * 1_000_000
         // The database's clock may have been set back: do not wait for it.
-        return LogSweep(of: reader, start: now, isWalk: false, place: max(0, min(last, now) - overlap))
+        return LogSweep(of: reader, start: now, isWalk: false, place: max(0, min(last, now) - LogChanges.overlap))
     }
 
     func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
@@ -86,7 +85,7 @@ extension MySQLStore: LogReaders {
         }
     }
 
-    private func write<Result: Sendable>(
+    func write<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
         var retry = Retry(patience: messageLog.patience)

@@ -1,3 +1,4 @@
+import ChatCore
 package import ChatJobs
 package import Logging
 package import Metrics
@@ -9,7 +10,8 @@ package struct ClusterJobs: Sendable {
     package let jobs: [any Job]
     /// The schedule of the jobs.
     package let cron: [CronJob]
-    /// The connections to the database and to Redis. Start them before the worker, and stop them after it.
+    /// The connections to the database and to Redis, and the search index. Start them before the worker, and stop them
+    /// after it.
     package let services: [any Service]
     /// Like `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
@@ -17,6 +19,13 @@ package struct ClusterJobs: Sendable {
     package let updateGauges: @Sendable () -> Void
     /// Logs settings of the database server that weaken a guarantee. Call it at the start.
     package let warn: @Sendable (Logger) -> Void
+
+    /// `changedChats` is a statement, and names chats for a while after each change.
+    private static var searchIndex: SearchIndexLimits {
+        var limits = SearchIndexLimits()
+        limits.pause = .seconds(5)
+        return limits
+    }
 
     /// Checks that the database is reachable and up to date; opens connections on first use.
     ///
@@ -39,7 +48,12 @@ package struct ClusterJobs: Sendable {
         self.updateGauges = { connections.update() }
         self.probe = { try await store.probe() }
         self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }
-        self.services = [store.redis, store.reads, store.writes, store.scans]
+        self.services = [
+            store.redis, store.reads, store.writes, store.scans,
+            SearchIndexer(
+                index: store, messages: store, readers: store, log: store, limits: Self.searchIndex,
+                logger: context.logger, metrics: metrics),
+        ]
         self.jobs = [
             SyncCounts(context: context), Reconcile(context: context), Recount(context: context),
             ExpireIdempotencyKeys(context: context),

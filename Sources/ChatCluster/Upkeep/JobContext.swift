@@ -31,10 +31,7 @@ struct JobContext: Sendable {
     func snapshot<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
-        try await read { connection in
-            try connection.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            return try connection.transaction(body)
-        }
+        try await read { connection in try connection.snapshot(body) }
     }
 
     /// Retries transient errors: every step of a job is idempotent.

@@ -19,18 +19,17 @@ struct SyncCounts: Job {
     func perform(_ arguments: IgnoredArguments) async throws {
         let stint = Stint(time, in: context)
         let position = JobPosition(.changes, context)
-        let overlap = LogChanges.overlap.components.seconds * 1_000_000
         var known = try await position.read()
         let now = try await context.read { try LogChanges.now($0) }
         // The database's clock may have been set back: do not wait for it.
-        var start = max(0, min(known, now) - overlap)
+        var start = max(0, min(known, now) - LogChanges.overlap)
         while true {
             let changes = try await context.read { [start] in try LogChanges(from: start, $0) }
             guard try await workOff(changes, stint) else {
                 return context.logger.notice("Some counts left for the next run")
             }
             // Not more than the overlap past this page's end: the next run goes back by the overlap.
-            let reached = changes.isAtEnd ? now : min(now, changes.last + overlap)
+            let reached = changes.isAtEnd ? now : min(now, changes.last + LogChanges.overlap)
             // If another run has moved the position, it has done this work.
             guard try await position.move(from: known, to: reached) else { return }
             if changes.isAtEnd { break }

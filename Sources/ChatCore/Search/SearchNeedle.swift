@@ -4,7 +4,7 @@ import Foundation
 package struct SearchNeedle: Sendable {
     package let bytes: [UInt8]
     /// Where the needle has its rarest byte, and the next rarest.
-    private let rarest: Int
+    package let rarest: Int
     private let nextRarest: Int
     /// The needle's first eight bytes, with zeros after a shorter one, and a mask of those it has.
     private let prefix: UInt64
@@ -23,6 +23,11 @@ package struct SearchNeedle: Sendable {
 
     /// A byte that every text that matches has, if possible a rare one.
     var rarestByte: UInt8 { bytes[rarest] }
+
+    /// Whether that byte is in ASCII and makes less than about a hundredth of most texts.
+    package var hasRareByte: Bool {
+        bytes[rarest] < 0x80 && Self.frequencies[Int(bytes[rarest])] <= Self.frequencies[Int(UInt8(ascii: "v"))]
+    }
 
     /// The first match that begins at `start` or later: the offset of its first byte.
     ///

@@ -1,0 +1,250 @@
+import ChatCore
+import MySQLClient
+
+/// Searches blocks, and rows where there are none, in one snapshot. The server tells which blocks may match; which
+/// messages do is decided here, by the same code as in the embedded store, so that the same text gives the same result.
+extension MySQLStore {
+    func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
+        // The wait for a free connection counts as well.
+        let deadline = ContinuousClock.now + SearchWalk.deadline
+        return try await snapshot { connection in
+            let found = try matches(query, chat, page, limit: page.limit + 1, deadline, connection)
+            let page = page.cut(to: found)
+            guard let behind = page.behind else { return PageOf(walked: found, page: page, isPrecededBy: false) }
+            let preceding = try matches(query, chat, behind, limit: 1, deadline, connection)
+            return PageOf(walked: found, page: page, isPrecededBy: !preceding.isEmpty)
+        }
+    }
+
+    private func snapshot<Result: Sendable>(
+        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    ) async throws -> Result {
+        try await scan(.search, within: SearchWalk.deadline) { connection in try connection.snapshot(body) }
+    }
+
+    private func matches(
+        _ query: SearchQuery,
+        _ chat: Chat.ID,
+        _ page: Page,
+        limit: Int,
+        _ deadline: ContinuousClock.Instant,
+        _ connection: isolated MySQLConnection
+    ) throws -> [Message] {
+        var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
+        let upwards = page.walksUp
+        var scan = search.needle.map {
+            SearchBlockScan(of: chat, for: $0, upwards: upwards, isMariaDB: connection.isMariaDB)
+        }
+        var candidates = SearchCandidates()
+        try search.run(
+            page,
+            blocks: { numbers in
+                let blocks = try scan?.next(numbers, connection) ?? []
+                candidates.expect(
+                    blocks.flatMap { upwards ? $0.candidates : $0.candidates.reversed() }.map { Self.key($0, chat) })
+                return blocks
+            },
+            rows: { numbers, search in
+                var walk = self.walk(
+                    chat,
+                    Page(
+                        after: numbers.lowerBound - 1, before: numbers.upperBound + 1, order: upwards ? .asc : .desc))
+                try walk.run(limit: .max, connection) { row in
+                    try search.see(MessageRow.body(row)) { MessageRow.message(row) }
+                }
+            },
+            candidates: { numbers, search in
+                for number in numbers {
+                    guard let message = try candidates.message(Self.key(number, chat), connection) else { continue }
+                    var body = message.body
+                    let goesOn = try body.withUTF8 { try search.see(UnsafeRawBufferPointer($0)) { message } }
+                    if !goesOn { return }
+                }
+            })
+        return search.found
+    }
+
+    private static func key(_ number: Int64, _ chat: Chat.ID) -> MessageLookups.Key {
+        MessageLookups.Key(chat: chat, number: Message.Number(number))
+    }
+}
+
+extension MySQLStore {
+    /// Chats, and holes in their blocks, per statement.
+    private static let chatsAtOnce = 1024
+    private static let holesAtOnce = 64
+    /// A longer hole is walked by itself.
+    private static let shortHole = 256
+
+    /// Numbers of a chat that no block covers.
+    private struct Hole {
+        let chat: Int64
+        let numbers: ClosedRange<Int64>
+    }
+
+    func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
+        let deadline = ContinuousClock.now + SearchWalk.deadline
+        return try await snapshot { connection in
+            var search = try TenantSearchWalk(query, page: page, until: deadline)
+            try searchRows(of: tenant, &search, connection)
+            try searchBlocks(of: tenant, before: page.before?.createdAt, &search, connection)
+            let (found, hasMore) = search.found
+            let numbers = try Self.numbers(of: found.map(\.place.chat.rawValue), connection)
+            let hits = found.compactMap { place, message in
+                numbers[place.chat.rawValue].map { TenantHit(chat: place.chat, number: $0, message: message) }
+            }
+            return TenantHits(hits: hits, hasMore: hasMore)
+        }
+    }
+
+    /// Searches the rows that are in no block.
+    private func searchRows(
+        of tenant: Tenant.ID, _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
+    ) throws {
+        var spans: [Int64: [ClosedRange<Int64>]] = [:]
+        if search.needle != nil {
+            try connection.query(
+                "SELECT chat_id, first, last FROM search_blocks WHERE application_id = ? AND fold_version = ?",
+                [.integer(tenant.rawValue), .integer(Int64(SearchFold.version))]
+            ) { row in
+                spans[row.integer(0), default: []].append(row.integer(1)...max(row.integer(1), row.integer(2)))
+                return true
+            }
+        }
+        var number: Int64 = 0
+        while true {
+            let chats = try connection.rows(
+                """
+                SELECT id, number, (
+                    SELECT number FROM \(NumberedTable.messages.byNumber)
+                    WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
+                FROM \(NumberedTable.chats.byNumber) WHERE application_id = ? AND number > ?
+                ORDER BY number LIMIT \(Self.chatsAtOnce)
+                """, [.integer(tenant.rawValue), .integer(number)]
+            ) { (id: $0.integer(0), number: $0.integer(1), last: $0.integer(2)) }
+            let holes = chats.flatMap { chat in
+                (spans[chat.id] ?? []).gaps(upTo: chat.last).map { Hole(chat: chat.id, numbers: $0) }
+            }
+            for some in holes.filter({ $0.numbers.count <= Self.shortHole }).chunks(of: Self.holesAtOnce) {
+                try read(Array(some), &search, connection)
+            }
+            for hole in holes where hole.numbers.count > Self.shortHole { try walk(hole, &search, connection) }
+            guard let last = chats.last, chats.count == Self.chatsAtOnce else { return }
+            number = last.number
+        }
+    }
+
+    private func read(
+        _ holes: [Hole], _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
+    ) throws {
+        let padded = holes.padded
+        try connection.query(
+            """
+            SELECT \(MessageRow.columns), chat_id FROM \(NumberedTable.messages.byNumber)
+            WHERE batch_id >= 0
+                AND (\(padded.map { _ in "(chat_id = ? AND number >= ? AND number <= ?)" }.joined(separator: " OR ")))
+            """,
+            padded.flatMap {
+                [.integer($0.chat), .integer($0.numbers.lowerBound), .integer($0.numbers.upperBound)]
+            }
+        ) { row in
+            let chat = Chat.ID(row.integer(MessageRow.columnCount))
+            try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
+            return true
+        }
+    }
+
+    private func walk(
+        _ hole: Hole, _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
+    ) throws {
+        let chat = Chat.ID(hole.chat)
+        var walk = self.walk(chat, Page(after: hole.numbers.lowerBound - 1, before: hole.numbers.upperBound + 1))
+        try walk.run(limit: .max, connection) { row in
+            try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
+            return true
+        }
+    }
+
+    /// Searches the blocks, newest first, until the page is full of newer hits.
+    private func searchBlocks(
+        of tenant: Tenant.ID, before: Timestamp?, _ search: inout TenantSearchWalk,
+        _ connection: isolated MySQLConnection
+    ) throws {
+        guard let needle = search.needle else { return }
+        let filter = SearchBlockFilter(needle, isMariaDB: connection.isMariaDB)
+        let oldest = MySQLValue.timestamp((before ?? .latest).inDatabase)
+        var (newest, chat, first) = (Timestamp.latest.inDatabase, Int64.max, Int64.max)
+        var limit = SearchBlockScan.first
+        var candidates = SearchCandidates()
+        while true {
+            let blocks = try connection.rows(
+                """
+                SELECT chat_id, newest_at, first, last, numbers, \(filter.column)
+                FROM search_blocks FORCE INDEX (index_search_blocks_on_application)
+                WHERE application_id = ? AND fold_version = ? AND oldest_at <= ? AND (
+                    newest_at < ? OR (newest_at = ? AND (chat_id < ? OR (chat_id = ? AND first < ?))))
+                ORDER BY newest_at DESC, chat_id DESC, first DESC LIMIT ?
+                """,
+                filter.parameters + [
+                    .integer(tenant.rawValue), .integer(Int64(SearchFold.version)), oldest, .timestamp(newest),
+                    .timestamp(newest), .integer(chat), .integer(chat), .integer(first), .integer(Int64(limit)),
+                ]
+            ) { row in
+                (chat: row.integer(0), newest: row.timestamp(1), block: ScannedBlock(row, from: 2, for: needle))
+            }
+            candidates.expect(
+                blocks.flatMap { found in found.block.candidates.map { Self.key($0, Chat.ID(found.chat)) } })
+            for found in blocks {
+                guard search.wants(upTo: Timestamp(microseconds: found.newest)) else { return }
+                try search.count(bytes: SearchBlock.size)
+                for number in found.block.candidates {
+                    let key = Self.key(number, Chat.ID(found.chat))
+                    guard let message = try candidates.message(key, connection) else { continue }
+                    var body = message.body
+                    try body.withUTF8 { try search.see(UnsafeRawBufferPointer($0), in: key.chat) { message } }
+                }
+            }
+            guard let last = blocks.last, blocks.count == limit else { return }
+            (newest, chat, first) = (last.newest, last.chat, last.block.span.lowerBound)
+            limit = min(limit * 4, SearchBlockScan.most)
+        }
+    }
+
+    private static func numbers(
+        of chats: [Int64], _ connection: isolated MySQLConnection
+    ) throws -> [Int64: Chat.Number] {
+        var numbers: [Int64: Chat.Number] = [:]
+        for some in Array(Set(chats)).chunks(of: 256).map(\.padded) {
+            try connection.query(
+                "SELECT id, number FROM chats WHERE id IN (\(some.map { _ in "?" }.joined(separator: ", ")))",
+                some.map { .integer($0) }
+            ) { row in
+                numbers[row.integer(0)] = Chat.Number(row.integer(1))
+                return true
+            }
+        }
+        return numbers
+    }
+}
+
+extension [ClosedRange<Int64>] {
+    /// The numbers from 1 to `last` that none of these spans, which do not overlap, has.
+    fileprivate func gaps(upTo last: Int64) -> [ClosedRange<Int64>] {
+        var (gaps, next): ([ClosedRange<Int64>], Int64) = ([], 1)
+        for span in sorted(by: { $0.lowerBound < $1.lowerBound }) where next <= last {
+            if span.lowerBound > next { gaps.append(next...Swift.min(last, span.lowerBound - 1)) }
+            next = Swift.max(next, span.upperBound + 1)
+        }
+        if next <= last { gaps.append(next...last) }
+        return gaps
+    }
+}
+
+extension Timestamp {
+    fileprivate static let latest = Timestamp(microseconds: .max)
+
+    /// Within what a `DATETIME` takes: the years 1 to 9999.
+    fileprivate var inDatabase: Int64 {
+        min(max(microseconds, -62_135_596_800_000_000), Self.years0To9999.upperBound)
+    }
+}

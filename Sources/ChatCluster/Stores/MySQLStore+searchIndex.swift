@@ -1,0 +1,220 @@
+import ChatCore
+import MySQLClient
+
+/// A transaction that changes a chat's blocks locks the chat's head first, and so waits for others that do.
+extension MySQLStore: SearchIndex {
+    /// Blocks that one transaction drops.
+    private static let droppedAtOnce = 64
+
+    /// The chats of the last changes: each change is seen many times, and needs no cursor. What a worker misses because it
+    /// is away for longer, the walk at its start finds.
+    func changedChats() async throws -> [Chat.ID] {
+        var place = try await read(.searchIndex) { try LogChanges.now($0) } - LogChanges.overlap
+        var chats: Set<Int64> = []
+        while true {
+            let changes = try await read(.searchIndex) { [place] in try LogChanges(from: place, $0) }
+            chats.formUnion(changes.chats)
+            if changes.isAtEnd { return chats.sorted().map { Chat.ID($0) } }
+            place = changes.last
+        }
+    }
+
+    func chats(below id: Chat.ID?, limit: Int) async throws -> [Chat.ID] {
+        try await read(.searchIndex) { connection in
+            try connection.rows(
+                "SELECT id FROM chats WHERE id < ? ORDER BY id DESC LIMIT ?",
+                [.integer(id?.rawValue ?? .max), .integer(Int64(limit))]
+            ) { Chat.ID($0.integer(0)) }
+        }
+    }
+
+    func heads(of chats: [Chat.ID]) async throws -> [Chat.ID: SearchHead] {
+        try await read(.searchIndex) { connection in
+            var heads: [Chat.ID: SearchHead] = [:]
+            for some in chats.chunks(of: 256).map(\.padded) {
+                try connection.query(
+                    """
+                    SELECT indexed_to, edits, chat_id FROM search_heads
+                    WHERE chat_id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
+                    """, some.map { .integer($0.rawValue) }
+                ) { row in
+                    heads[Chat.ID(row.integer(2))] = Self.head(row)
+                    return true
+                }
+            }
+            return heads
+        }
+    }
+
+    func coverage(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await read(.searchIndex) { connection in
+            var covered: [Chat.ID: Int64] = [:]
+            for some in chats.chunks(of: 256).map(\.padded) {
+                try connection.query(
+                    """
+                    SELECT chat_id, SUM(last - first + 1) FROM search_blocks
+                    WHERE chat_id IN (\(some.map { _ in "?" }.joined(separator: ", "))) AND fold_version = ?
+                    GROUP BY chat_id
+                    """, some.map { .integer($0.rawValue) } + [.integer(Int64(SearchFold.version))]
+                ) { row in
+                    covered[Chat.ID(row.integer(0))] = row.integer(1)
+                    return true
+                }
+            }
+            return covered
+        }
+    }
+
+    func outlines(of chat: Chat.ID, after number: Int64, limit: Int) async throws -> [SearchBlockOutline] {
+        try await read(.searchIndex) { connection in
+            try connection.rows(
+                """
+                SELECT first, last, count, LENGTH(folded) FROM search_blocks
+                WHERE chat_id = ? AND first >= ? AND last > ? AND fold_version = ? ORDER BY first LIMIT ?
+                """,
+                [
+                    .integer(chat.rawValue), .integer(try Self.firstBlock(covering: number, of: chat, connection)),
+                    .integer(number), .integer(Int64(SearchFold.version)), .integer(Int64(limit)),
+                ]
+            ) { row in
+                SearchBlockOutline(
+                    span: row.integer(0)...max(row.integer(0), row.integer(1)), count: Int(row.integer(2)),
+                    bytes: Int(row.integer(3)))
+            }
+        }
+    }
+
+    func block(of chat: Chat.ID, at first: Int64) async throws -> SearchBlock? {
+        try await read(.searchIndex) { connection in
+            try connection.first(
+                """
+                SELECT last, count, oldest_at, newest_at, numbers, folded FROM search_blocks
+                WHERE chat_id = ? AND first = ? AND fold_version = ?
+                """, [.integer(chat.rawValue), .integer(first), .integer(Int64(SearchFold.version))]
+            ) { row in
+                SearchBlock(
+                    chat: chat, span: first...max(first, row.integer(0)), count: Int(row.integer(1)),
+                    oldestAt: Timestamp(microseconds: row.timestamp(2)),
+                    newestAt: Timestamp(microseconds: row.timestamp(3)), numbers: Array(row.bytes(4)),
+                    folded: Array(row.bytes(5)))
+            }
+        }
+    }
+
+    func store(_ block: SearchBlock, at head: SearchHead) async throws -> Bool {
+        try await write { connection in
+            // The rows of a block that the server does not take are searched one by one.
+            let size = StatementSize.fixed + StatementSize.row(block.numbers.count + block.folded.count)
+            guard size <= connection.facts.maxPacket else { return false }
+            return try connection.transaction { connection in
+                guard try Self.lockHead(of: block.chat, connection) == head else { return false }
+                return try Self.store(block, above: head, connection)
+            }
+        }
+    }
+
+    private static func store(
+        _ block: SearchBlock, above head: SearchHead, _ connection: isolated MySQLConnection
+    ) throws -> Bool {
+        let (chat, span) = (MySQLValue.integer(block.chat.rawValue), block.span)
+        try connection.execute(
+            "DELETE FROM search_blocks WHERE chat_id = ? AND first >= ? AND first <= ? AND last >= ?",
+            [
+                chat, .integer(try firstBlock(covering: span.lowerBound, of: block.chat, connection)),
+                .integer(span.upperBound), .integer(span.lowerBound),
+            ])
+        let stored = try connection.execute(
+            """
+            INSERT INTO search_blocks (
+                chat_id, first, last, application_id, fold_version, count, oldest_at, newest_at, numbers, folded
+            ) SELECT id, ?, ?, application_id, ?, ?, ?, ?, ?, ? FROM chats WHERE id = ?
+            """,
+            [
+                .integer(span.lowerBound), .integer(span.upperBound), .integer(Int64(SearchFold.version)),
+                .integer(Int64(block.count)), .timestamp(block.oldestAt.microseconds),
+                .timestamp(block.newestAt.microseconds), .bytes(block.numbers), .bytes(block.folded), chat,
+            ])
+        guard stored.affectedRows == 1 else { return false }
+        if span.upperBound > head.indexedTo {
+            try connection.execute(
+                "UPDATE search_heads SET indexed_to = ? WHERE chat_id = ?", [.integer(span.upperBound), chat])
+        }
+        return true
+    }
+
+    func dropBlocks(of chat: Chat.ID) async throws -> Bool {
+        try await write { connection in
+            try connection.transaction { connection in
+                try connection.execute(
+                    "UPDATE search_heads SET indexed_to = 0, edits = edits + 1 WHERE chat_id = ?",
+                    [.integer(chat.rawValue)])
+                let dropped = try connection.execute(
+                    "DELETE FROM search_blocks WHERE chat_id = ? ORDER BY first LIMIT \(Self.droppedAtOnce)",
+                    [.integer(chat.rawValue)])
+                return dropped.affectedRows == Self.droppedAtOnce
+            }
+        }
+    }
+
+    func searchStatus() async throws -> SearchStatus {
+        try await scan(.searchIndex, within: .seconds(60)) { connection in
+            try connection.first(
+                """
+                SELECT COUNT(*), CAST(IFNULL(SUM(count), 0) AS SIGNED),
+                    (SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts),
+                    CAST(IFNULL(SUM(LENGTH(folded)), 0) AS SIGNED)
+                FROM search_blocks WHERE fold_version = ?
+                """, [.integer(Int64(SearchFold.version))]
+            ) { row in
+                SearchStatus(
+                    blocks: row.integer(0), indexed: row.integer(1), messages: row.integer(2), bytes: row.integer(3))
+            } ?? SearchStatus(blocks: 0, indexed: 0, messages: 0, bytes: 0)
+        }
+    }
+
+    /// Drops the block that covers a message which the same transaction changes, and marks the chat as changed.
+    static func dropBlock(
+        covering number: Int64, of chat: Chat.ID, _ connection: isolated MySQLConnection
+    ) throws {
+        try connection.execute(
+            """
+            INSERT INTO search_heads (chat_id, indexed_to, edits) VALUES (?, 0, 1)
+            ON DUPLICATE KEY UPDATE edits = edits + 1
+            """, [.integer(chat.rawValue)])
+        try connection.execute(
+            "DELETE FROM search_blocks WHERE chat_id = ? AND first = ? AND last >= ?",
+            [
+                .integer(chat.rawValue), .integer(try firstBlock(covering: number, of: chat, connection)),
+                .integer(number),
+            ])
+    }
+
+    /// The beginning of the last block that begins at a number or before it, whether or not it reaches it; the number if
+    /// there is none.
+    static func firstBlock(
+        covering number: Int64, of chat: Chat.ID, _ connection: isolated MySQLConnection
+    ) throws -> Int64 {
+        try connection.first(
+            "SELECT first FROM search_blocks WHERE chat_id = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+            [.integer(chat.rawValue), .integer(number)]
+        ) { $0.integer(0) } ?? number
+    }
+
+    /// - Returns: nil if the chat is gone.
+    private static func lockHead(of chat: Chat.ID, _ connection: isolated MySQLConnection) throws -> SearchHead? {
+        func lock() throws -> SearchHead? {
+            try connection.first(
+                "SELECT indexed_to, edits FROM search_heads WHERE chat_id = ? FOR UPDATE", [.integer(chat.rawValue)],
+                head)
+        }
+        if let head = try lock() { return head }
+        try connection.execute(
+            "INSERT IGNORE INTO search_heads (chat_id, indexed_to, edits) SELECT id, 0, 0 FROM chats WHERE id = ?",
+            [.integer(chat.rawValue)])
+        return try lock()
+    }
+
+    private static func head(_ row: borrowing MySQLRow) -> SearchHead {
+        SearchHead(indexedTo: row.integer(0), edits: row.integer(1))
+    }
+}
