@@ -110,7 +110,28 @@ package struct MySQLKeeper: StoreKeeper {
         do {
             var verifier = try await MySQLVerifier(
                 configuration: configuration, mends: mends, logger: logger, progress: progress)
-            return try await verifier.run()
+            var report = try await verifier.run()
+            try await withStore { store in
+                for problem in try await SearchUpkeep(store).verify(progress: progress).problems { report.add(problem) }
+            }
+            return report
+        } catch let error as MySQLError {
+            throw StoreProblem(connecting: error, to: location)
+        }
+    }
+
+    package func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws {
+        try await withStore { try await body(SearchUpkeep($0)) }
+    }
+
+    /// Opens the store for one task. Without Redis.
+    private func withStore(_ body: (MySQLStore) async throws -> Void) async throws {
+        do {
+            let store = try await MySQLStore(configuration, logger: logger)
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(store)) } catch { result = .failure(error) }
+            for pool in [store.reads, store.writes, store.scans] { await pool.close() }
+            try result.get()
         } catch let error as MySQLError {
             throw StoreProblem(connecting: error, to: location)
         }

@@ -42,16 +42,36 @@ package struct SQLiteKeeper: StoreKeeper {
         guard !mends else {
             throw StoreProblem("--mend is for the cluster; an embedded database has nothing to repair.")
         }
-        try checkExists()
         let missingLog = FileMark.missingLog(of: path)
-        let store = try SQLiteStore(path: path, file: nil)
+        let store = try await openToRead()
         defer { try? store.close() }  // Nothing was written.
-        guard try await store.status().pending.isEmpty else {
-            throw StoreProblem("\(path) is not up to date. Run luciq db migrate.")
-        }
         var report = try await store.verify(progress: progress)
         if let missingLog { report.add(missingLog) }
+        for problem in try await SearchUpkeep(store).verify(progress: progress).problems { report.add(problem) }
         return report
+    }
+
+    package func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws {
+        try checkExists()
+        guard changes else {
+            let store = try await openToRead()
+            defer { try? store.close() }  // Nothing was written.
+            return try await body(SearchUpkeep(store))
+        }
+        let (store, file) = try SQLiteStore.openExclusively(path: path)
+        // What was stored is durable; the next opening recovers from an unclean close.
+        defer { withExtendedLifetime(file) { try? store.close() } }
+        try await body(SearchUpkeep(store))
+    }
+
+    private func openToRead() async throws -> SQLiteStore {
+        try checkExists()
+        let store = try SQLiteStore(path: path, file: nil)
+        guard try await store.status().pending.isEmpty else {
+            try? store.close()  // Nothing was written.
+            throw StoreProblem("\(path) is not up to date. Run luciq db migrate.")
+        }
+        return store
     }
 
     package func close() {}

@@ -13,7 +13,7 @@ struct Luciq: AsyncParsableCommand {
     )
 
     private static let commands: [any ParsableCommand.Type] = [
-        Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Tail.self, Send.self,
+        Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Search.self, Tail.self, Send.self,
     ]
 
     #if DEBUG

@@ -6,7 +6,8 @@ struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Walk the whole store and say whether everything is as promised.",
         discussion: """
-            Numbers are dense from 1 and unique, counts equal the rows, nothing is an orphan. Servers may be running. \
+            Numbers are dense from 1 and unique, counts equal the rows, nothing is an orphan, and the search \
+            index holds what the rows do. Servers may be running. \
             Exits with 1 when anything is off and was not mended.
             """
     )

@@ -169,13 +169,13 @@ import Testing
 
         #expect(
             try await luciq("db", "migrate").output.contains(
-                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors."))
+                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
         let json = try await luciq("db", "status", "--json")
         let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
-        #expect(object?["applied"] as? [String] == ["0001-create", "0002-log-cursors"])
+        #expect(object?["applied"] as? [String] == ["0001-create", "0002-log-cursors", "0003-search-blocks"])
 
         // Nobody answers the question, and no answer means no.
         let asked = try await luciq("db", "reset")
@@ -213,6 +213,41 @@ import Testing
         #expect(result.code == 1)
         #expect(result.output.contains("message 2 is missing"))
         #expect(result.output.contains("messages_count is 3, but the rows say 2"))
+    }
+
+    @Test func theSearchCommands() async throws {
+        let folder = try TemporaryFolder()
+        let (server, client) = try await LuciqProcess.serve(in: folder)
+        let chat = try await client.makeChat()
+        for index in 1...40 { _ = try await client.post(chat + "/messages", json: #"{"body":"text \#(index)"}"#) }
+        let file = folder.file("test.sqlite")
+        func search(_ arguments: String...) async throws -> (code: Int32, output: String, errors: String) {
+            try await LuciqProcess.run(["search"] + arguments + ["--database-url", "sqlite://" + file], in: folder)
+        }
+        #expect(try await search("status").output.hasPrefix("messages: 40\nindexed:  "))
+        let busy = try await search("rebuild")
+        #expect(busy.code == 69 && busy.errors.contains("is using"), "\(busy.errors)")
+        server.signal(SIGTERM)
+        await server.wait()
+
+        for _ in 0..<2 {
+            #expect(try await search("rebuild").output == "Indexed 40 of 40 messages, in 1 blocks.\n")
+        }
+        let status = try await search("status", "--json")
+        let object = try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Int]
+        #expect(object?["indexed"] == 40 && object?["messages"] == 40 && object?["blocks"] == 1)
+        let clean = try await search("verify")
+        #expect(clean.code == 0 && clean.output.contains("Every block holds what its messages say."))
+
+        try await DatabaseQueue(path: file).write {
+            try $0.execute(sql: "UPDATE messages SET body = 'other' WHERE number = 7")
+        }
+        let damaged = try await search("verify")
+        #expect(damaged.code == 1 && damaged.output.contains("the search block of messages 1 to 40 differs from them"))
+        let whole = try await LuciqProcess.run(["verify", "--database-url", "sqlite://" + file], in: folder)
+        #expect(whole.code == 1 && whole.output.contains("the search block of messages 1 to 40 differs from them"))
+        #expect(try await search("rebuild").code == 0)
+        #expect(try await search("verify").code == 0)
     }
 
     @Test func versionAndHelp() async throws {

@@ -59,7 +59,7 @@ package struct SearchBlockOutline: Equatable, Sendable {
 }
 
 /// The extent of the whole index.
-package struct SearchStatus: Equatable, Sendable {
+package struct SearchStatus: Codable, Equatable, Sendable {
     package var blocks: Int64
     /// Messages in blocks.
     package var indexed: Int64

@@ -1,4 +1,4 @@
-/// Administers a store: `luciq db …` and `luciq verify`.
+/// Administers a store: `luciq db …`, `luciq search …` and `luciq verify`.
 ///
 /// All methods throw `StoreProblem` for what a person can mend, and `ChatError.unavailable` when the store fails.
 package protocol StoreKeeper: Sendable {
@@ -19,6 +19,10 @@ package protocol StoreKeeper: Sendable {
     func verify(
         mends: Bool, progress: @escaping @Sendable (_ walked: Int64, _ expected: Int64) -> Void
     ) async throws -> StoreReport
+    /// Opens the search index.
+    ///
+    /// - Parameter changes: whether `body` changes it; then no server may have an embedded database open.
+    func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws
     /// Copies a snapshot of everything into a new file. Servers may be running.
     ///
     /// - Parameter progress: called now and then with pages copied and pages there are.

@@ -98,6 +98,9 @@ package struct SearchIndexer: Service {
         metrics.walked.record(1)
     }
 
+    /// Indexes a chat to its end.
+    func index(_ chat: Chat.ID) async throws { try await extend(chat, head(of: chat), isQuiet: true) }
+
     /// What is left after the last block of a chat.
     struct Rest { var messages = 0, bytes = 0 }
 

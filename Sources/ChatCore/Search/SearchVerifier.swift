@@ -9,13 +9,18 @@ package struct SearchVerifier: Sendable {
     }
 
     /// What was compared, and one sentence for each chat whose blocks differ from its rows.
-    package struct Findings: Sendable {
+    package struct Findings: Encodable, Sendable {
         package var chats: Int64 = 0
         package var blocks: Int64 = 0
         package var messages: Int64 = 0
         package var problems: [String] = []
-        /// The chats with problems.
-        package var damaged: [Chat.ID] = []
+
+        fileprivate mutating func add(_ block: SearchBlock) {
+            guard problems.count < StoreReport.listedProblems else { return }
+            let (first, last) = (block.span.lowerBound, block.span.upperBound)
+            problems.append(
+                "Chat id \(block.chat.rawValue): the search block of messages \(first) to \(last) differs from them")
+        }
     }
 
     /// - Parameter progress: called after each page of chats.
@@ -50,10 +55,7 @@ package struct SearchVerifier: Sendable {
                         break
                     }
                     guard try await index.heads(of: [chat])[chat] == head || attempt == 3 else { continue }
-                    findings.problems.append(
-                        "Chat id \(chat.rawValue): the search block of messages \(block.span.lowerBound) to \(block.span.upperBound) differs from them"
-                    )
-                    if findings.damaged.last != chat { findings.damaged.append(chat) }
+                    findings.add(block)
                     break
                 }
             }
