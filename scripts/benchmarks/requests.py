@@ -24,7 +24,7 @@ LEAST = {
 class Requests(Measuring):
     """Requests, with wrk, next to two ceilings: no-op routes of the same server, and nginx."""
 
-    SECTIONS = ("rates", "flat", "search", "memory")
+    SECTIONS = ("rates", "flat", "memory")
     COLUMNS = [
         ("rate", "requests/s", 0), ("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2), ("errors", "errors", 0),
         ("of_noop", "of no-op", 2), ("of_nginx", "of nginx", 2)]
@@ -134,19 +134,6 @@ class Requests(Measuring):
             return self.load("POST", lists, BODY)
         page = {"first page": f"?limit={PAGE}", "deepest page": f"?limit={PAGE}&after={count - PAGE}"}.get(case)
         return self.load("GET", [path + (page or f"/{chance.randint(1, count)}") for path in lists])
-
-    def search(self):
-        name, token = self.fill(100_000, 1)
-        times = []
-        with self.server(name) as server:
-            for _ in range(30):
-                began = time.monotonic()
-                found = json.loads(server.call("GET", f"/applications/{token}/chats/1/messages/search?q=xylophone"))
-                times.append((time.monotonic() - began) * 1000)
-                if len(found) != 2:  # `luciq-bench fill` puts one in every 50,000.
-                    fail(f"the search found {len(found)} messages")
-        slowest = f"ms, slowest {max(times):.0f}"
-        self.add("search 100,000 for a rare word", statistics.median(times), slowest, at_most=60, all=times)
 
     def memory(self):
         seconds, wanted = self.options.soak, 100_000

@@ -1,0 +1,129 @@
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import time
+import urllib.parse
+
+from benchmarks.measuring import Measuring, median, median_ratio
+from benchmarks.programs import fail, say
+
+# A query and how many of 100,000 messages have it: `luciq-bench fill` puts xylophone into one in every 50,000.
+QUERIES = [
+    ("a rare word", "xylophone", 2),
+    ("two common words", "lazy dog", None),
+    ("absent", "velociraptor", 0),
+    ("absent, of common letters", "the then sleeps", 0),
+    ("one character", "x", None),
+    ("in every message", "message", None),
+]
+# The targets in milliseconds: in 100,000 messages, in 1,000,000, and across an application of 1,000,000.
+MOST = {
+    "embedded": {100_000: {"a rare word": 4, "absent": 8}, 1_000_000: {"a rare word": 25}, "application": 100},
+    "cluster": {100_000: {"a rare word": 6, "absent": 10}, 1_000_000: {"a rare word": 40}, "application": 150},
+}
+
+
+class Search(Measuring):
+    """Searches over HTTP, beside the statement of the Rails application on the same rows; the index's space."""
+
+    SECTIONS = ("hundred", "million", "application")
+    COLUMNS = [("p50_ms", "p50 ms", 2), ("slowest_ms", "slowest ms", 2), ("rate", "requests/s", 0), ("errors", "errors", 0)]
+    LOAD = "one search at a time, 100-byte messages"
+    SECONDS = 5
+
+    @staticmethod
+    def add_arguments(parser):
+        parser.add_argument("--searches", type=int, default=20, help="of each kind in a round (%(default)s)")
+
+    def hundred(self):
+        self.chat(100_000)
+
+    def million(self):
+        self.chat(1_000_000)
+
+    def luciq(self, database, *arguments):
+        environment = os.environ | self.environment(database)
+        return subprocess.check_output([self.options.binary, *arguments], text=True, env=environment)
+
+    def statement(self, name, *statements):
+        """What a MariaDB prints."""
+        url = urllib.parse.urlsplit(self.environment(name)["DATABASE_URL"])
+        command = ["mariadb", "--no-defaults", "--batch", f"--host={url.hostname}", f"--port={url.port}",
+                   f"--user={url.username}", f"--password={url.password or ''}", url.path[1:]]
+        return subprocess.check_output(command, input=";".join(statements), text=True)
+
+    def space(self, name):
+        """The bytes of the index on the disk, as a share of those of the messages."""
+        if self.options.backend == "embedded":
+            with sqlite3.connect(f"{self.folder}/{name}.sqlite") as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                whole = database.execute("PRAGMA page_count").fetchone()[0]
+                database.execute("DROP TABLE search_blocks")
+                free = database.execute("PRAGMA freelist_count").fetchone()[0]
+            return free / (whole - free)
+        sizes = self.statement(
+            name, "ANALYZE TABLE messages, search_blocks",
+            "SELECT CONCAT('size ', table_name, ' ', data_length + index_length) FROM information_schema.tables "
+            "WHERE table_schema = DATABASE() AND table_name IN ('messages', 'search_blocks')")
+        sizes = {line.split()[1]: int(line.split()[2]) for line in sizes.splitlines() if line.startswith("size ")}
+        return sizes["search_blocks"] / sizes["messages"]
+
+    def chat(self, size):
+        name, token = self.fill(size, 1)
+        say("indexing")
+        self.luciq(name, "search", "rebuild")
+        with self.server(name) as server:
+            path = f"/applications/{token}/chats/1/messages/search?limit=100&q="
+            cases = {}
+            for case, query, count in QUERIES:
+                cases[case] = lambda query=query, count=count: self.times(
+                    lambda: json.loads(server.call("GET", path + urllib.parse.quote(query))),
+                    None if count is None else count * size // 100_000)
+                cases[f"{case}, Rails"] = lambda query=query: self.rails(name, query)
+            runs = self.alternate(cases)
+        for case, _, _ in QUERIES:
+            p50 = median(runs[case], "p50_ms")
+            self.add(f"{case}, {size:,}", p50, "ms", MOST[self.options.backend][size].get(case), runs=runs[case])
+            faster = median_ratio(runs[f"{case}, Rails"], runs[case], "p50_ms")
+            least = 15 if (case, size) == ("a rare word", 100_000) else None
+            self.add(f"{case}, {size:,}, by Rails' statement", faster, "× this", at_least=least, runs=runs[f"{case}, Rails"])
+        self.add(f"the index on the disk, {size:,}", self.space(name), "of the messages", at_most=0.8)
+
+    def times(self, search, count=None):
+        times = []
+        for _ in range(self.options.searches):
+            began = time.perf_counter()
+            found = search()
+            times.append((time.perf_counter() - began) * 1000)
+            if count is not None and len(found) != min(count, 100):
+                fail(f"a search found {len(found)} messages instead of {count}")
+        return {"p50_ms": statistics.median(times), "slowest_ms": max(times)}
+
+    def rails(self, name, query):
+        """The statement of the Rails application, by itself: without HTTP or Ruby."""
+        statement = f"SELECT * FROM messages WHERE chat_id = 1 AND body LIKE '%{query}%' ORDER BY number LIMIT 100"
+        if self.options.backend == "embedded":
+            with sqlite3.connect(f"{self.folder}/{name}.sqlite") as database:
+                return self.times(lambda: database.execute(statement).fetchall())
+        repeated = [statement] * min(self.options.searches, 10)
+        output = self.statement(name, "SET profiling = 1", *repeated, "SHOW PROFILES")
+        times = [float(line.split("\t")[1]) * 1000 for line in output.splitlines() if "LIKE" in line and line[0].isdigit()]
+        return {"p50_ms": statistics.median(times), "slowest_ms": max(times)}
+
+    def application(self):
+        size = 1_000_000
+        name, token = self.fill(size, 10_000)
+        say("indexing")
+        self.luciq(name, "search", "rebuild")
+        with self.server(name) as server:
+            path = f"/applications/{token}/messages/search?limit=100&q="
+            cases = {
+                case: lambda query=query: self.times(
+                    lambda: json.loads(server.call("GET", path + urllib.parse.quote(query))))
+                for case, query, _ in QUERIES}
+            runs = self.alternate(cases)
+        for case in runs:
+            most = MOST[self.options.backend]["application"] if case in ("a rare word", "absent") else None
+            self.add(f"{case}, across {size:,} in 10,000 chats", median(runs[case], "p50_ms"), "ms", most, runs=runs[case])
