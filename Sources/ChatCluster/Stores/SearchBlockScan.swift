@@ -3,9 +3,9 @@ import MySQLClient
 
 /// Reads a chat's blocks in the direction of a page.
 struct SearchBlockScan {
-    /// Blocks in the first statement and in the last ones: most pages are full after a few blocks, and a statement of
-    /// many takes a few milliseconds.
-    static let first = 16
+    /// Blocks in the first statement and in the last ones: a page of a frequent text is full after one or two blocks, and
+    /// a statement of many takes a few milliseconds.
+    static let first = 4
     static let most = 256
 
     private let chat: Chat.ID
