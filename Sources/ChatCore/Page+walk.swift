@@ -20,4 +20,13 @@ extension Page {
         if walksUp { return after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) } }
         return before.map { Page(after: max($0, 1) - 1) }
     }
+
+    /// Two pages, each in number order, that have an item with its neighbours: half of the limit before it; the item,
+    /// and the rest, after it.
+    func halves(around number: some SequenceNumber) -> (below: Page, above: Page) {
+        var below = Page(limit: (limit - 1) / 2, before: number.rawValue)
+        var above = Page(limit: limit - below.limit, after: number.rawValue - 1)
+        (below.bytes, above.bytes) = (bytes / 2, bytes / 2)
+        return (below, above)
+    }
 }

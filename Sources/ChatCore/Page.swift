@@ -64,4 +64,12 @@ package struct PageOf<Item: Sendable>: Sendable {
         self.hasNext = walksForward ? goesOn : precedes
         self.hasPrevious = walksForward ? precedes : goesOn
     }
+
+    /// Two pages side by side, each in number order.
+    init(_ below: PageOf, _ above: PageOf, order: Page.Order) {
+        let items = below.items + above.items
+        self.items = order == .asc ? items : items.reversed()
+        self.hasNext = order == .asc ? above.hasNext : below.hasPrevious
+        self.hasPrevious = order == .asc ? below.hasPrevious : above.hasNext
+    }
 }

@@ -103,7 +103,10 @@ import Testing
     func pagesThatAreNone(_ query: String, _ errors: [String]) async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
-            let lists = server.endpoints.filter { $0.isList && $0.method == "GET" }
+            // The cursor of a search in all chats is no number.
+            let lists = server.endpoints.filter {
+                $0.isList && $0.method == "GET" && $0.pattern != "/applications/{token}/messages/search"
+            }
             #expect(lists.count == 3)
             for endpoint in lists {
                 let answer = try await server.expectRefusal(422, "invalid", "\(endpoint)") {

@@ -19,7 +19,7 @@ import Testing
         Endpoint(method: "GET", path: ""), Endpoint(method: "PATCH", path: "", json: #"{"name":"x"}"#),
         Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
         Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
-        Endpoint(method: "GET", path: "/socket"),
+        Endpoint(method: "GET", path: "/messages/search?q=secret"), Endpoint(method: "GET", path: "/socket"),
     ])
 
     static let inChat = withSuffix([
@@ -121,6 +121,8 @@ import Testing
             #expect(try await server.client.get(second + "/messages/search?q=o").numbers == [1])
             #expect(try await server.client.get(second + "/message_count").json["messages_count"] as? Int == 1)
             let application = String(second.dropLast(8))
+            let hits = try await server.client.get(application + "/messages/search?q=o").list
+            #expect(hits.map { $0["body"] as? String } == ["two"])
             #expect(try await server.client.get(application).json["messages_count"] as? Int == 1)
             #expect(try await server.client.get(application + "/chats").list.count == 1)
         }

@@ -82,9 +82,16 @@ package struct ChatScope: Sendable {
 
     /// Reads a page without waiting, if its bodies are at most `page.bytes`.
     ///
-    /// - Returns: nil if only `messages(_:)` can read it.
-    package func messagesNow(_ page: Page) throws -> PageOf<Message>? {
-        try tenant.readNow { try $0.messagesNow(in: id, page: page) }
+    /// - Returns: nil if only `messages(_:around:)` can read it.
+    package func messagesNow(_ page: Page, around number: Message.Number? = nil) throws -> PageOf<Message>? {
+        try tenant.readNow { local in
+            guard let number else { return try local.messagesNow(in: id, page: page) }
+            let (below, above) = page.halves(around: number)
+            guard let below = try local.messagesNow(in: id, page: below),
+                let above = try local.messagesNow(in: id, page: above)
+            else { return nil }
+            return PageOf(below, above, order: page.order)
+        }
     }
 
     /// - Throws: `ChatError.notFound` when this chat has no such message, or `number` is not a number.
@@ -96,8 +103,15 @@ package struct ChatScope: Sendable {
         }
     }
 
-    package func messages(_ page: Page) async throws -> PageOf<Message> {
-        try await read { try await messageStore.messages(in: $0.id, page: page) }
+    /// - Parameter number: the page has this message, if there is one, in its middle; `after` and `before` do not count.
+    package func messages(_ page: Page, around number: Message.Number? = nil) async throws -> PageOf<Message> {
+        try await read { scope in
+            guard let number else { return try await messageStore.messages(in: scope.id, page: page) }
+            let (below, above) = page.halves(around: number)
+            return PageOf(
+                try await messageStore.messages(in: scope.id, page: below),
+                try await messageStore.messages(in: scope.id, page: above), order: page.order)
+        }
     }
 
     /// Starts a live subscription.

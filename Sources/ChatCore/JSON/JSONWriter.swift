@@ -87,6 +87,11 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    package mutating func element(_ value: Int64) {
+        separate()
+        integer(value)
+    }
+
     private mutating func element(_ value: String) {
         separate()
         string(value)

@@ -17,14 +17,15 @@ package struct MessageJSON: JSONWritable {
         self.form = form
     }
 
-    package func write(to json: inout JSONWriter) {
-        json.object { json in
-            json.member(form == .answer ? "message_number" : "number", message.number.rawValue)
-            json.member("body", message.body)
-            switch form {
-            case .exact: json.member("created_at", message.createdAt.microseconds)
-            case .item, .answer: json.member("created_at", message.createdAt)
-            }
+    package func write(to json: inout JSONWriter) { json.object(writeMembers) }
+
+    /// Writes its members into an object that has others.
+    package func writeMembers(to json: inout JSONWriter) {
+        json.member(form == .answer ? "message_number" : "number", message.number.rawValue)
+        json.member("body", message.body)
+        switch form {
+        case .exact: json.member("created_at", message.createdAt.microseconds)
+        case .item, .answer: json.member("created_at", message.createdAt)
         }
     }
 }

@@ -150,6 +150,11 @@ struct FoldTable: Sendable {
         return pairs.firstIndex(of: Self.key(letter, sign)).map { (joined[$0], start) }
     }
 
+    /// Where the letter before `end` begins, if the scalar makes another letter of it.
+    func startOfLetter(joinedBy scalar: UInt32, in out: UnsafeMutableRawBufferPointer, end: Int) -> Int? {
+        entry(scalar) >> 24 >= Kind.sign ? join(scalar, to: out, end: end)?.start : nil
+    }
+
     private static func key(_ letter: UInt32, _ sign: UInt32) -> UInt64 { UInt64(letter) << 32 | UInt64(sign) }
 
     private func entry(_ scalar: UInt32) -> UInt32 { entries[Int(pages[Int(scalar >> 7)]) << 7 | Int(scalar & 127)] }

@@ -9,7 +9,7 @@ package enum SearchFold {
     package static let version = 1
 
     /// Made once for a process, in a few milliseconds.
-    private static let table = FoldTable(letters: letters, joins: joins)
+    static let table = FoldTable(letters: letters, joins: joins)
     private static let zeros = [UInt8](repeating: 0, count: 4096)
 
     /// Appends the folded text. Each malformed byte becomes U+FFFD.

@@ -65,13 +65,26 @@ package struct TenantScope: Sendable {
 
     /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
     ///
+    /// - Parameter cursor: the place of the last hit of the page before.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
-    package func search(_ query: SearchQuery, _ page: TenantSearchPage) async throws -> TenantHits {
+    package func search(
+        _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil
+    ) async throws -> TenantHits {
         try await read { scope in
-            try await service.scans.pass(scope.id) {
+            var page = page
+            if let cursor { page.before = try await scope.place(of: cursor) }
+            return try await service.scans.pass(scope.id) { [page] in
                 try await service.backend.messages.search(query, in: scope.id, page: page)
             }
         }
+    }
+
+    /// The place of a cursor here. If its chat is not here, the place after every message of a later time, so that no
+    /// hit is missed.
+    private func place(of cursor: SearchCursor) async throws -> SearchPlace {
+        var id = Chat.ID(.max)
+        do { id = try await chat(cursor.chat).id } catch ChatError.notFound {}
+        return SearchPlace(createdAt: cursor.createdAt, chat: id, number: cursor.number)
     }
 
     /// The chat with that number.

@@ -5,17 +5,48 @@ extension Page {
     ///
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
     init(_ query: QueryItems) throws(ChatError) {
-        self.init()
         var errors: [String] = []
-        if let value = query["limit"] {
-            if let limit = value.flatMap({ Int64(digits: $0[...]) }).flatMap({ Int(exactly: $0) }),
-                Self.limits.contains(limit)
-            {
-                self.limit = limit
-            } else {
-                errors.append("Limit must be a number from 1 to 1000")
+        self.init(query, &errors)
+        guard errors.isEmpty else { throw .invalid(errors) }
+    }
+
+    /// Reads the same for a list of messages, or `around`.
+    ///
+    /// - Returns: the page; around a message the one that the links continue.
+    /// - Throws: likewise.
+    static func list(_ query: QueryItems) throws(ChatError) -> (page: Page, around: Message.Number?) {
+        var errors: [String] = []
+        var page = Page(query, &errors)
+        var around: Message.Number?
+        if let value = query["around"] {
+            around = value.flatMap { Message.Number(digits: $0[...]) }
+            if around == nil { errors.append("Around must be a number from 1 to 9223372036854775807") }
+            if query["after"] != nil || query["before"] != nil {
+                errors.append("Around cannot be combined with after or before")
             }
         }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        if let around { page.after = around.rawValue - 1 }
+        return (page, around)
+    }
+
+    /// Reads `limit` and `after` for hits in all chats.
+    ///
+    /// - Throws: likewise.
+    static func hits(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: SearchCursor?) {
+        var errors: [String] = []
+        let limit = limit(query, &errors)
+        var cursor: SearchCursor?
+        if let value = query["after"] {
+            cursor = value.flatMap { SearchCursor($0) }
+            if cursor == nil { errors.append("After must be a cursor from the Link header of this search") }
+        }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return (limit, cursor)
+    }
+
+    private init(_ query: QueryItems, _ errors: inout [String]) {
+        self.init(limit: Self.limit(query, &errors))
         if let value = query["after"] {
             self.after = value.flatMap { Int64(digits: $0[...]) }
             if after == nil { errors.append("After must be a number from 0 to 9223372036854775807") }
@@ -31,7 +62,15 @@ extension Page {
                 errors.append("Order must be asc or desc")
             }
         }
-        guard errors.isEmpty else { throw .invalid(errors) }
+    }
+
+    private static func limit(_ query: QueryItems, _ errors: inout [String]) -> Int {
+        guard let value = query["limit"] else { return defaultLimit }
+        if let limit = value.flatMap({ Int64(digits: $0[...]) }).flatMap({ Int(exactly: $0) }), limits.contains(limit) {
+            return limit
+        }
+        errors.append("Limit must be a number from 1 to 1000")
+        return defaultLimit
     }
 }
 

@@ -96,3 +96,30 @@ struct MessagesAnswer: JSONWritable {
         json.array { json in for message in messages { json.element(MessageJSON(message)) } }
     }
 }
+
+/// A message that a search has found.
+struct SearchHitAnswer: JSONWritable {
+    /// Of a search in all chats.
+    var chatNumber: Chat.Number?
+    let message: Message
+    let highlights: [Range<Int>]
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            if let chatNumber { json.member("chat_number", chatNumber.rawValue) }
+            MessageJSON(message).writeMembers(to: &json)
+            json.member("highlights", highlights.map(Highlight.init))
+        }
+    }
+
+    private struct Highlight: JSONWritable {
+        let range: Range<Int>
+
+        func write(to json: inout JSONWriter) {
+            json.array { json in
+                json.element(Int64(range.lowerBound))
+                json.element(Int64(range.upperBound))
+            }
+        }
+    }
+}

@@ -44,6 +44,7 @@ package func buildServer(
     ApplicationsController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
+    SearchController(scopes: scopes, budget: budget).add(to: routes)
     StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(
         scopes: scopes, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics

@@ -1,0 +1,102 @@
+import ChatCore
+import HTTPTypes
+
+/// Searches, in a chat and in all chats of an application.
+struct SearchController {
+    let scopes: Scopes
+    let budget: ByteBudget
+
+    func add(to routes: Routes) {
+        routes.onJSON(.get, "/applications/{token}/messages/search", scopes.tenant(searchAll))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/messages/search", scopes.chat(search))
+    }
+
+    @Sendable private func search(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let items = QueryItems(call.request.query)
+        let page = try Page(items)
+        let search = try SearchParameters(items)
+        let (bounded, memory) = try budget.bounded(page, for: call.client)
+        return .task {
+            defer { memory.release() }
+            let found = try await call.whileClientStays { try await chat.search(search.query, bounded) }
+            let highlights = SearchHighlights(search.query.text)
+            var response = Response(
+                json: found.items.map { SearchHitAnswer(message: $0, highlights: highlights.ranges(in: $0.body)) })
+            response.add(
+                "Link",
+                found.links(
+                    path: "\(chat.path)/messages/search", page: page, extra: search.inLinks, number: \.number.rawValue))
+            return response
+        }
+    }
+
+    @Sendable private func searchAll(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
+        let items = QueryItems(call.request.query)
+        let (limit, cursor) = try Page.hits(items)
+        let search = try SearchParameters(items)
+        let (bounded, memory) = try budget.bounded(Page(limit: limit), for: call.client)
+        return .task {
+            defer { memory.release() }
+            let page = TenantSearchPage(limit: limit, bytes: bounded.bytes)
+            let found = try await call.whileClientStays { try await tenant.search(search.query, page, after: cursor) }
+            let highlights = SearchHighlights(search.query.text)
+            var response = Response(
+                json: found.hits.map { hit in
+                    SearchHitAnswer(
+                        chatNumber: hit.chatNumber, message: hit.message,
+                        highlights: highlights.ranges(in: hit.message.body))
+                })
+            if found.hasMore, let last = found.hits.last {
+                let path = "/applications/\(tenant.token.text)/messages/search"
+                response.add(
+                    "Link", "<\(path)?after=\(SearchCursor(last))&limit=\(limit)\(search.inLinks)>; rel=\"next\"")
+            }
+            return response
+        }
+    }
+}
+
+/// What a search looks for, as a query string says it.
+private struct SearchParameters {
+    let query: SearchQuery
+    /// The same for the links to other pages, encoded and with a leading `&`.
+    let inLinks: String
+
+    /// - Throws: `ChatError.invalid`.
+    init(_ items: QueryItems) throws(ChatError) {
+        guard let q = items["q"] ?? "" else { throw .invalid(["Q must be percent-encoded UTF-8"]) }
+        let text = try SearchText(q)
+        var errors: [String] = []
+        var links = "&q=\(q.percentEncoded)"
+        func time(_ name: StaticString, _ label: String) -> Timestamp? {
+            guard let value = items[name] else { return nil }
+            guard let value, let time = Timestamp(rfc3339: value) else {
+                errors.append("\(label) must be a time as in RFC 3339, such as 2026-11-22T16:57:44Z (+ is %2B)")
+                return nil
+            }
+            links += "&\(name)=\(value.percentEncoded)"
+            return time
+        }
+        query = SearchQuery(
+            text, after: time("after_time", "After_time"), before: time("before_time", "Before_time"))
+        inLinks = links
+        guard errors.isEmpty else { throw .invalid(errors) }
+    }
+}
+
+extension String {
+    /// The text with all but RFC 3986's unreserved characters as `%XX`.
+    fileprivate var percentEncoded: String {
+        utf8.reduce(into: "") { text, byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let hex = String(byte, radix: 16, uppercase: true)
+                text += hex.count == 1 ? "%0\(hex)" : "%\(hex)"
+            }
+        }
+    }
+}
