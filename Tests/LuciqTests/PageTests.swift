@@ -157,7 +157,51 @@ import Testing
             // The whole hit leads there.
             try await tab.click("#results-list mark")
             try await tab.until("document.querySelector('#m7.pointed')?.checkVisibility()")
-            #expect(try await tab.numbers() == Array(1...50))
+            #expect(try await tab.numbers() == Array(1...32))
+        }
+    }
+
+    @Test func allChatsAreSearched() async throws {
+        try await PageScene.run { scene in
+            let chat = try await scene.client().makeChat()
+            let chats = chat.replacing(/\/1$/, with: "")
+            #expect(try await scene.client().send("POST", chats).status == 201)
+            for number in 1...120 {
+                let body = number == 60 ? "<b>Ünder</b> 🎉 the \u{FB01}g, under FI" : "message \(number)"
+                _ = try await scene.client().post(chats + "/2/messages", json: "{\"body\":\"\(body)\"}")
+            }
+            _ = try await scene.client().post(chat + "/messages", json: #"{"body":"under here"}"#)
+            let tab = try await scene.tab(at: scene.address(of: chat))
+            try await tab.isLive()
+            try await tab.click("#search")
+            try await tab.type("under")
+            try await tab.until(
+                "document.querySelector('#results-title').textContent === '1 message with “under”'")
+            // By the keyboard alone.
+            try await tab.press("Tab")
+            while try await tab.value("document.activeElement.id") as? String != "search-all" {
+                try await tab.press("Tab")
+            }
+            try await tab.press("Enter")
+            try await tab.until(
+                "document.querySelector('#results-title').textContent === '2 messages in all chats with “under”'")
+            #expect(try await tab.value("document.activeElement.ariaPressed") as? String == "true")
+            let marks = "[...document.querySelectorAll('#results mark')].map((mark) => mark.textContent)"
+            #expect(try await tab.value(marks) as? [String] == ["under", "Ünder", "under"])
+            let text = try await tab.value("document.querySelectorAll('#results .body')[1].textContent") as? String
+            #expect(text == "<b>Ünder</b> 🎉 the \u{FB01}g, under FI")
+            try await tab.isReadable("results of all chats")
+            try await tab.screenshot("search-all")
+            try await tab.click("#results-list li:last-child a")
+            try await tab.until("document.querySelector('#chat-title').textContent === 'Chat 2'")
+            try await tab.until("document.querySelector('#m60.pointed')?.checkVisibility()")
+            #expect(try await tab.numbers() == Array(36...85))
+            #expect(try await tab.value("document.activeElement.textContent") as? String == "60")
+            // In the next chat a search begins with that chat.
+            try await tab.click("#search")
+            try await tab.type("fi")
+            try await tab.until("document.querySelector('#results-title').textContent === '1 message with “fi”'")
+            #expect(try await tab.value(marks) as? [String] == ["\u{FB01}", "FI"])
         }
     }
 

@@ -214,11 +214,12 @@ function showChatCount(count) {
 
 async function openChat(number, current) {
   const path = `${applicationPath()}/chats/${place.chat}`;
-  const on = { link: (message) => fragment(place.token, place.chat, message) };
+  const on = { link: (message, chat = place.chat) => fragment(place.token, chat, message) };
   const mine = new Set();
   $("chat-title").textContent = `Chat ${place.chat}`;
   $("chat-count").textContent = "";
   $("search").value = "";
+  $("search-all").setAttribute("aria-pressed", "false");
   $("body").value = drafts.get(path) ?? "";
   $("second-tab").href = fragment(place.token, place.chat);
   showState("connecting");
@@ -232,7 +233,7 @@ async function openChat(number, current) {
     edit(body) { $("body").value = body; $("body").focus(); },
   };
   $("outbox").replaceChildren(outbox.element);
-  open = { path, log, outbox, search: new Search(path, on), stream: null, remark: null };
+  open = { path, log, outbox, search: new Search(path, applicationPath(), on), stream: null, remark: null };
   try {
     const { value } = await call("GET", `${path}/message_count`, { title: "Counted the messages" });
     if (current !== visit) return;
@@ -385,6 +386,7 @@ clicked("more-chats", () => readChats(moreChats));
 clicked("older", () => open.log.loadOlder());
 clicked("newer", () => open.log.loadNewer());
 clicked("jump", async () => { await open.log.showNewest(); $("log").focus(); });
+clicked("search-all", () => open.search.toggle());
 clicked("results-more", () => open.search.more());
 clicked("close-search", () => { closeSearch(); $("body").focus(); });
 clicked("copy-token", (button) => copy(place.token, button));

@@ -110,9 +110,8 @@ class MessageLog {
   }
 
   async #showAround(number) {
-    const half = MessageLog.pageSize / 2;
     const { value, links } = await call(
-      "GET", `${this.#path}/messages?after=${Math.max(0, number - half)}&limit=${MessageLog.pageSize}`,
+      "GET", `${this.#path}/messages?around=${number}&limit=${MessageLog.pageSize}`,
       { title: `Read the messages around #${number}`, replaces: "around" });
     // The page before an ascending one is the descending one before its first message.
     const known = value.filter((message) => message.number <= this.#newest);

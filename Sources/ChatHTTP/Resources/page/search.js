@@ -1,11 +1,16 @@
-// Search in a chat: what is typed is looked for a moment later, literally, without regard to case and accents.
+// Search in a chat, or in all of the application: what is typed is looked for a moment later, literally, without regard
+// to case and accents.
 
 class Search {
-  #path; #on; #query = ""; #abort = new AbortController(); #more = null; #timer = null;
+  #path; #application; #on; #query = ""; #abort = new AbortController(); #more = null; #timer = null;
+  #isEverywhere = false;
 
-  // @param on link(number): the fragment that leads to a message
-  constructor(path, on) {
+  // @param path the chat's
+  // @param application its application's path
+  // @param on link(number, chat): the fragment that leads to a message
+  constructor(path, application, on) {
     this.#path = path;
+    this.#application = application;
     this.#on = on;
   }
 
@@ -27,12 +32,23 @@ class Search {
     this.#abort.abort();
     this.#abort = new AbortController();
     await attempt(async () => {
-      const page = await this.#read(`${this.#path}/messages/search?q=${encodeURIComponent(text)}&order=desc&limit=50`);
+      const query = `/messages/search?q=${encodeURIComponent(text)}&limit=50`;
+      const page = await this.#read(
+        this.#isEverywhere ? this.#application + query : `${this.#path}${query}&order=desc`);
       $("results-list").replaceChildren();
       $("results").hidden = false;
       $("conversation").hidden = true;
       this.#show(page);
     });
+  }
+
+  // Looks in all chats for the same, or in this one again.
+  async toggle() {
+    this.#isEverywhere = !this.#isEverywhere;
+    $("search-all").setAttribute("aria-pressed", `${this.#isEverywhere}`);
+    const text = this.#query;
+    this.#query = "";
+    await this.start(text);
   }
 
   async more() {
@@ -52,22 +68,20 @@ class Search {
     $("results-list").append(...value.map((message) => this.#result(message)));
     $("results-more").hidden = !this.#more;
     const count = $("results-list").children.length;
-    const text = count === 0 ? `Nothing has “${this.#query}” in it`
-      : `${this.#more ? "The newest " : ""}${plural(count, "message")} with “${this.#query}”`;
+    const where = this.#isEverywhere ? " in all chats" : "";
+    const text = count === 0 ? `Nothing${where} has “${this.#query}” in it`
+      : `${this.#more ? "The newest " : ""}${plural(count, "message")}${where} with “${this.#query}”`;
     $("results-title").textContent = text;
     say(text);
   }
 
-  #result({ number, body, created_at: createdAt }) {
-    const [from, to] = findLoosely(body, this.#query);
-    const start = Math.max(0, from - 200);
-    const text = el("span", { class: "body", dir: "auto" },
-      (start > 0 ? "…" : "") + body.slice(start, from),
-      from < to ? el("mark", {}, body.slice(from, to)) : "",
-      body.slice(to, to + 400) + (body.length > to + 400 ? "…" : ""));
+  #result({ chat_number: chat, number, body, created_at: createdAt, highlights }) {
+    const place = chat ? `chat ${chat}` : "the chat";
     return el("li", {},
-      el("a", { class: "message hit", href: this.#on.link(number), title: `Show message ${number} in the chat` },
-        el("span", { class: "number" }, `${number}`), text, timeElement(createdAt)));
+      el("a", { class: "message hit", href: this.#on.link(number, chat), title: `Show message ${number} in ${place}` },
+        el("span", { class: "number" }, `${number}`),
+        el("span", { class: "body", dir: "auto" }, ...marked(body, highlights)),
+        el("span", {}, chat ? el("span", { class: "number" }, `Chat ${chat} `) : "", timeElement(createdAt))));
   }
 
   #hide() {
@@ -78,22 +92,19 @@ class Search {
   }
 }
 
-// Where a text stands in a body without regard to case and accents, nearly as the server compares: for the eye only.
+// A body around its first hit, with the hits marked.
 //
-// @returns from and to in the body; 0 and 0 where the server saw it and we do not
-function findLoosely(body, text) {
-  const fold = (part) => part.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-  let folded = "";
-  const origins = [];  // for each unit of `folded`, where in the body it comes from
-  let index = 0;
-  for (const character of body) {
-    const part = fold(character);
-    for (let unit = 0; unit < part.length; unit += 1) origins.push(index);
-    folded += part;
-    index += character.length;
+// @param highlights ranges of its characters, which are code points
+function marked(body, highlights) {
+  const characters = [...body];
+  const start = Math.max(0, (highlights[0]?.[0] ?? 0) - 200);
+  const end = Math.min(characters.length, (highlights[0]?.[1] ?? 0) + 400);
+  const text = (from, to) => characters.slice(from, to).join("");
+  const parts = [start > 0 ? "…" : ""];
+  let at = start;
+  for (const [from, to] of highlights.filter(([from]) => from < end)) {
+    parts.push(text(at, from), el("mark", {}, text(from, to)));
+    at = to;
   }
-  origins.push(body.length);
-  const wanted = fold(text);
-  const at = folded.indexOf(wanted);
-  return at < 0 || wanted === "" ? [0, 0] : [origins[at], origins[at + wanted.length]];
+  return [...parts, text(at, end), characters.length > Math.max(at, end) ? "…" : ""];
 }
