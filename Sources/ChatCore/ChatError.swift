@@ -20,6 +20,10 @@ package enum ChatError: Error, Equatable, Sendable {
     case timedOut
     /// The deadline passed during the write: it may still be stored.
     case outcomeUnknown
+    /// A search took too long.
+    ///
+    /// - Parameter passed: a search of a chat goes on after this number, in its direction; nil if it passed none.
+    case searchTimedOut(passed: Int64?)
     /// The store cannot do it now; `reason` is for people, without SQL or paths. Nothing was stored.
     case unavailable(reason: String)
     /// The process is shutting down. Nothing was stored.
@@ -35,6 +39,7 @@ package enum ChatError: Error, Equatable, Sendable {
         case .overloaded: "overloaded"
         case .timedOut: "timed_out"
         case .outcomeUnknown: "outcome_unknown"
+        case .searchTimedOut: "search_timeout"
         case .unavailable: "unavailable"
         case .shuttingDown: "shutting_down"
         }
@@ -44,7 +49,7 @@ package enum ChatError: Error, Equatable, Sendable {
     package var mayRetry: Bool {
         switch self {
         case .notFound, .notAllowed, .invalid, .keyReused: false
-        case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .unavailable, .shuttingDown: true
+        case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
         }
     }
 }

@@ -56,8 +56,9 @@ package struct PageOf<Item: Sendable>: Sendable {
     ///   - walked: up to `page.limit + 1` items in the direction of `page.walksUp`; the extra one only shows that more
     ///     follow.
     ///   - isPrecededBy: whether an item precedes the walk's start.
-    package init(walked: [Item], page: Page, isPrecededBy precedes: Bool) {
-        let goesOn = walked.count > page.limit
+    ///   - isCutShort: whether items may follow that the walk did not reach.
+    package init(walked: [Item], page: Page, isPrecededBy precedes: Bool, isCutShort: Bool = false) {
+        let goesOn = walked.count > page.limit || isCutShort
         let kept = walked.prefix(page.limit)
         let walksForward = page.walksUp == (page.order == .asc)
         self.items = walksForward ? Array(kept) : kept.reversed()

@@ -9,10 +9,19 @@ extension SQLiteStore {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + searchDeadline
         return try await scan(.search) { db in
-            let found = try Self.matches(query, chat, page, limit: page.limit + 1, deadline, db)
-            let page = page.cut(to: found)
-            let precedes = try page.behind.map { try !Self.matches(query, chat, $0, limit: 1, deadline, db).isEmpty }
-            return PageOf(walked: found, page: page, isPrecededBy: precedes ?? false)
+            let search = try Self.matches(query, chat, page, limit: page.limit + 1, deadline, db)
+            let page = page.cut(to: search.found)
+            var precedes = false
+            do {
+                if let behind = page.behind {
+                    precedes = try !Self.matches(query, chat, behind, limit: 1, deadline, db).found.isEmpty
+                }
+            } catch ChatError.searchTimedOut {
+                // The page is complete: whoever goes there finds out.
+                precedes = true
+            }
+            return PageOf(
+                walked: search.found, page: page, isPrecededBy: precedes, isCutShort: search.isCutShort)
         }
     }
 
@@ -23,8 +32,9 @@ extension SQLiteStore {
         limit: Int,
         _ deadline: ContinuousClock.Instant,
         _ db: Database
-    ) throws -> [Message] {
-        var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
+    ) throws -> SearchWalk {
+        var search = try SearchWalk(
+            query, limit: limit, bound: page.bytes, until: deadline, mayEndEarly: true)
         let needle = search.needle
         try search.run(
             page,
@@ -41,7 +51,7 @@ extension SQLiteStore {
                     try search.see(MessageRow.body(row)) { MessageRow.message(row) }
                 }
             })
-        return search.found
+        return search
     }
 
     private static func scanned(

@@ -16,7 +16,8 @@ import Testing
 
     static let failures: [(any Error, code: String)] = [
         (ChatError.unavailable(reason: "The disk is full (SQLite error 13)"), "unavailable"),
-        (DriverError(), "unavailable"), (ChatError.overloaded, "overloaded"), (ChatError.timedOut, "timed_out"),
+        (DriverError(), "unavailable"), (ChatError.overloaded, "overloaded"),
+        (ChatError.searchTimedOut(passed: nil), "search_timeout"), (ChatError.timedOut, "timed_out"),
         (ChatError.outcomeUnknown, "outcome_unknown"),
     ]
 
@@ -126,11 +127,39 @@ import Testing
         try await TestServer.run(searchDeadline: .zero) { server in
             let place = try await server.seed()
             for endpoint in server.endpoints where endpoint.pattern.hasSuffix("/search") {
-                try await server.expectRefusal(503, "unavailable", "\(endpoint)") {
+                try await server.expectRefusal(503, "search_timeout", "\(endpoint)") {
                     try await server.send(endpoint, place)
                 }
             }
             #expect(try await server.client.get("/readyz").status == 200)
+            #expect(server.log.lines.filter { $0.hasPrefix("error ") } == [])
+        }
+    }
+
+    /// The client goes on where the search stopped.
+    @Test func aSearchThatTakesTooLongSaysHowFarItCame() async throws {
+        try await TestServer.run { server in
+            let place = try await server.seed()
+            let path = "/applications/\(place.token)/chats/1/messages/search"
+            #expect(try await server.client.get(path + "?q=x").numbers == [1])
+            for (query, link) in [
+                ("", "<\(path)?after=7&limit=100&q=%25>; rel=\"next\""),
+                ("&order=desc&limit=5", "<\(path)?before=7&limit=5&order=desc&q=%25>; rel=\"next\""),
+                ("&before=9", "<\(path)?before=7&limit=100&q=%25>; rel=\"prev\""),
+                (
+                    "&after=2&before=9&before_time=2026-01-01T00:00:00Z",
+                    "<\(path)?after=7&before=9&limit=100&q=%25&before_time=2026-01-01T00%3A00%3A00Z>; rel=\"next\""
+                ),
+            ] {
+                server.reads.fail(ChatError.searchTimedOut(passed: 7))
+                let answer = try await server.expectRefusal(503, "search_timeout", query) {
+                    try await server.client.get(path + "?q=%25" + query)
+                }
+                #expect(answer["Link"] == link)
+                server.reads.fail(nil)
+                let next = try #require(answer.link("next") ?? answer.link("prev"))
+                #expect(try await server.client.get(next).status == 200)
+            }
         }
     }
 

@@ -131,7 +131,7 @@ package struct ChatScope: Sendable {
 
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.
     ///
-    /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
+    /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
     package func search(_ query: SearchQuery, _ page: Page) async throws -> PageOf<Message> {
         try await read { scope in
             try await tenant.service.scans.pass(scope.tenant.id) {

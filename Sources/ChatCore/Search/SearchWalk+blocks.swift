@@ -24,7 +24,8 @@ extension SearchWalk {
                     guard let (hole, span) = rest.pass(block.span) else { continue }
                     if let hole { try rows(hole, &self) }
                     if hasSeenEnough { return }
-                    try count(bytes: SearchBlock.size)
+                    try count(bytes: SearchBlock.size) { rest.upwards ? span.lowerBound - 1 : span.upperBound + 1 }
+                    if hasSeenEnough { return }
                     let numbers = block.candidates.filter(span.contains)
                     if !numbers.isEmpty { try candidates(rest.upwards ? numbers : numbers.reversed(), &self) }
                     if hasSeenEnough { return }

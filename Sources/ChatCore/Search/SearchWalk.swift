@@ -1,7 +1,7 @@
 /// Searches a chat for a text, message by message; used by every store, so that the same text gives the same result.
 package struct SearchWalk {
     /// The time limit of one search.
-    package static let deadline = Duration.seconds(5)
+    package static let deadline = Duration.seconds(2)
 
     package private(set) var found: [Message] = []
     private var matcher: SearchMatcher
@@ -11,9 +11,12 @@ package struct SearchWalk {
     private let limit: Int
     private let bound: Int
     private let deadline: ContinuousClock.Instant
+    private let mayEndEarly: Bool
     private var bytes = 0
     /// Bytes searched since the clock was read.
     private var unchecked = 0
+    /// Whether the time was up after the first match: there may be more matches.
+    package private(set) var isCutShort = false
 
     /// Searching a megabyte takes a few milliseconds.
     static let stride = 256 << 10
@@ -23,9 +26,12 @@ package struct SearchWalk {
     /// - Parameters:
     ///   - limit: the most matches.
     ///   - bound: the most bytes of matches, as encoded.
-    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    ///   - mayEndEarly: whether a search that has a match by the deadline ends instead of throwing, so that whoever goes
+    ///     on after it makes progress. The store looks at `isCutShort`.
+    /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(
-        _ query: SearchQuery, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant
+        _ query: SearchQuery, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant,
+        mayEndEarly: Bool = false
     ) throws {
         self.query = query
         self.matcher = SearchMatcher(query.text)
@@ -33,6 +39,7 @@ package struct SearchWalk {
         self.limit = limit
         self.bound = bound
         self.deadline = deadline
+        self.mayEndEarly = mayEndEarly
         try checkIsWanted()
     }
 
@@ -42,15 +49,15 @@ package struct SearchWalk {
     ///   - body: its text in UTF-8.
     ///   - message: makes the message; called for a match.
     /// - Returns: whether to continue.
-    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package mutating func see(_ body: UnsafeRawBufferPointer, _ message: () -> Message) throws -> Bool {
         if matcher.matches(body) { take(message(), body) }
-        try count(bytes: body.count + Self.row)
+        try count(bytes: body.count + Self.row) { message().number.rawValue }
         return !hasSeenEnough
     }
 
-    /// Whether it has the most matches.
-    package var hasSeenEnough: Bool { found.count >= limit || bytes > bound }
+    /// Whether it has the most matches, or some and no time for more.
+    package var hasSeenEnough: Bool { found.count >= limit || bytes > bound || isCutShort }
 
     private mutating func take(_ message: Message, _ body: UnsafeRawBufferPointer) {
         guard query.takes(message.createdAt) else { return }
@@ -60,22 +67,26 @@ package struct SearchWalk {
 
     /// Counts bytes that the store has searched.
     ///
+    /// - Parameter passed: the last number that was searched.
     /// - Throws: like `see`.
-    mutating func count(bytes: Int) throws {
+    mutating func count(bytes: Int, _ passed: () -> Int64?) throws {
         unchecked += bytes
-        if unchecked >= Self.stride {
-            unchecked = 0
+        guard unchecked >= Self.stride else { return }
+        unchecked = 0
+        do {
             try checkIsWanted()
+        } catch ChatError.searchTimedOut {
+            if found.isEmpty { throw ChatError.searchTimedOut(passed: passed()) }
+            guard mayEndEarly else { throw ChatError.searchTimedOut(passed: nil) }
+            isCutShort = true
         }
     }
 
     private func checkIsWanted() throws { try Self.checkIsWanted(until: deadline) }
 
-    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     static func checkIsWanted(until deadline: ContinuousClock.Instant) throws {
         try Task.checkCancellation()
-        guard ContinuousClock.now < deadline else {
-            throw ChatError.unavailable(reason: "The search took too long; narrow it with after and before")
-        }
+        guard ContinuousClock.now < deadline else { throw ChatError.searchTimedOut(passed: nil) }
     }
 }

@@ -67,7 +67,7 @@ package struct TenantSearchWalk {
     private var hits: [(place: SearchPlace, message: Message)] = []
     private var unchecked = 0
 
-    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(_ query: SearchQuery, page: TenantSearchPage, until deadline: ContinuousClock.Instant) throws {
         self.query = query
         self.page = page
@@ -91,7 +91,7 @@ package struct TenantSearchWalk {
     /// - Parameters:
     ///   - body: its text in UTF-8.
     ///   - message: makes the message; called for a match.
-    /// - Throws: `ChatError.unavailable` past the deadline; `CancellationError`.
+    /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package mutating func see(_ body: UnsafeRawBufferPointer, in chat: Chat.ID, _ message: () -> Message) throws {
         if matcher.matches(body) { take(message(), of: chat) }
         try count(bytes: body.count + SearchWalk.row)

@@ -66,7 +66,7 @@ package struct TenantScope: Sendable {
     /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
     ///
     /// - Parameter cursor: the place of the last hit of the page before.
-    /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable` when the search took too long.
+    /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
     package func search(
         _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil
     ) async throws -> TenantHits {

@@ -74,6 +74,20 @@ extension Page {
     }
 }
 
+extension Page {
+    /// The `Link` header to the rest of a walk through a list that was not finished.
+    ///
+    /// - Parameters:
+    ///   - number: the last one that the walk has passed.
+    ///   - extra: see `PageOf.links`.
+    func link(path: String, after number: Int64, extra: String) -> String {
+        let far = walksUp ? before.map { "&before=\($0)" } : after.map { "&after=\($0)" }
+        let cursor = (walksUp ? "after=" : "before=") + "\(number)" + (far ?? "")
+        let rel = walksUp == (order == .asc) ? "next" : "prev"
+        return "<\(path)?\(cursor)&limit=\(limit)\(order == .asc ? "" : "&order=desc")\(extra)>; rel=\"\(rel)\""
+    }
+}
+
 extension PageOf {
     /// The `Link` header (RFC 8288) to the next and the previous page; nil if there are none.
     ///

@@ -16,6 +16,8 @@ package struct Problem: Error, Sendable {
     package var retryAfter: Int?
     /// For 405: the methods that this path supports.
     package var allow: [HTTPRequest.Method] = []
+    /// The `Link` header: where to go on.
+    var link: String?
     /// For 426: the protocol that this path speaks.
     package var upgrade: String?
     /// Whether the connection must close after this answer, because what follows cannot be parsed or is not accepted.
@@ -108,6 +110,12 @@ extension Problem {
                 detail:
                     "The store did not answer in time, and may still store this. With an Idempotency-Key a retry is safe.",
                 retryAfter: 2)
+        case .searchTimedOut:
+            self.init(
+                status: .serviceUnavailable, code: error.code,
+                detail:
+                    "The search took too long. Go on by the Link header, or narrow it with after_time and before_time.",
+                retryAfter: 1)
         case .unavailable(let reason):
             self.init(status: .serviceUnavailable, code: error.code, detail: reason + ".", retryAfter: 2)
         case .shuttingDown:
@@ -138,6 +146,7 @@ extension Problem {
     func response(requestID: String, as mediaType: StaticString = mediaType) -> Response {
         var response = Response(status: status, contentType: mediaType, body: document(requestID: requestID))
         response.add("Retry-After", retryAfter.map { String($0) })
+        response.add("Link", link)
         if !allow.isEmpty { response.add("Allow", allow.map(\.rawValue).joined(separator: ", ")) }
         if let upgrade {
             response.add("Upgrade", upgrade)

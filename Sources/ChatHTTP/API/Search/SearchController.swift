@@ -18,14 +18,21 @@ struct SearchController {
         let (bounded, memory) = try budget.bounded(page, for: call.client)
         return .task {
             defer { memory.release() }
-            let found = try await call.whileClientStays { try await chat.search(search.query, bounded) }
+            let path = "\(chat.path)/messages/search"
+            let found: PageOf<Message>
+            do {
+                found = try await call.whileClientStays { try await chat.search(search.query, bounded) }
+            } catch let error as ChatError {
+                guard case .searchTimedOut(let passed?) = error else { throw error }
+                var problem = Problem(error)
+                problem.link = page.link(path: path, after: passed, extra: search.inLinks)
+                throw problem
+            }
             let highlights = SearchHighlights(search.query.text)
             var response = Response(
                 json: found.items.map { SearchHitAnswer(message: $0, highlights: highlights.ranges(in: $0.body)) })
             response.add(
-                "Link",
-                found.links(
-                    path: "\(chat.path)/messages/search", page: page, extra: search.inLinks, number: \.number.rawValue))
+                "Link", found.links(path: path, page: page, extra: search.inLinks, number: \.number.rawValue))
             return response
         }
     }
