@@ -89,6 +89,30 @@ import Testing
         }
     }
 
+    /// An edit may have read before a block was stored; its snapshot does not have it.
+    @Test func anEditDropsABlockThatIsNewerThanItsSnapshot() async throws {
+        try await TestCluster.run { test in
+            try await send(["one", "two"], to: test.chat, test)
+            let block = try await self.block(test)
+            let editor = try await MySQLConnection.connect(test.configuration.mysql)
+            let bodies = "SELECT COUNT(*) FROM messages CROSS JOIN search_blocks"
+            try await editor.perform { editor in
+                try editor.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                try editor.run("START TRANSACTION")
+                _ = try editor.first(bodies) { $0.integer(0) }
+            }
+            #expect(try await test.store.store(block, at: SearchHead()))
+            try await editor.perform { [chat = test.chat] editor in
+                try editor.execute("UPDATE messages SET body = 'second' WHERE number = 2")
+                try MySQLStore.dropBlock(covering: 2, of: chat, editor)
+                try editor.run("COMMIT")
+            }
+            await editor.close()
+            #expect(try await spans(test) == [])
+            #expect(try await found("second", test) == [2])
+        }
+    }
+
     /// An edit that is not committed yet is waited for.
     @Test func aBlockWaitsForAnEditInFlight() async throws {
         let server = try await MariaDBServer.start()

@@ -181,12 +181,15 @@ extension MySQLStore: SearchIndex {
             INSERT INTO search_heads (chat_id, indexed_to, edits) VALUES (?, 0, 1)
             ON DUPLICATE KEY UPDATE edits = edits + 1
             """, [.integer(chat.rawValue)])
+        // A locking read: the snapshot of a transaction that has read before may be older than the block.
+        let first = try connection.first(
+            "SELECT first FROM search_blocks WHERE chat_id = ? AND first <= ? ORDER BY first DESC LIMIT 1 FOR UPDATE",
+            [.integer(chat.rawValue), .integer(number)]
+        ) { $0.integer(0) }
+        guard let first else { return }
         try connection.execute(
             "DELETE FROM search_blocks WHERE chat_id = ? AND first = ? AND last >= ?",
-            [
-                .integer(chat.rawValue), .integer(try firstBlock(covering: number, of: chat, connection)),
-                .integer(number),
-            ])
+            [.integer(chat.rawValue), .integer(first), .integer(number)])
     }
 
     /// The beginning of the last block that begins at a number or before it, whether or not it reaches it; the number if
