@@ -9,19 +9,7 @@ extension SQLiteStore {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + searchDeadline
         return try await scan(.search) { db in
-            let search = try Self.matches(query, chat, page, limit: page.limit + 1, deadline, db)
-            let page = page.cut(to: search.found)
-            var precedes = false
-            do {
-                if let behind = page.behind {
-                    precedes = try !Self.matches(query, chat, behind, limit: 1, deadline, db).found.isEmpty
-                }
-            } catch ChatError.searchTimedOut {
-                // The page is complete: whoever goes there finds out.
-                precedes = true
-            }
-            return PageOf(
-                walked: search.found, page: page, isPrecededBy: precedes, isCutShort: search.isCutShort)
+            try SearchWalk.page(page) { try Self.matches(query, chat, $0, limit: $1, deadline, db) }
         }
     }
 
@@ -33,8 +21,7 @@ extension SQLiteStore {
         _ deadline: ContinuousClock.Instant,
         _ db: Database
     ) throws -> SearchWalk {
-        var search = try SearchWalk(
-            query, limit: limit, bound: page.bytes, until: deadline, mayEndEarly: true)
+        var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
         let needle = search.needle
         try search.run(
             page,
@@ -70,7 +57,8 @@ extension SQLiteStore {
         while try query.next() {
             blocks.append(
                 ScannedBlock(
-                    span: query.integer(0)...query.integer(1), numbers: query.bytes(2), folded: query.bytes(3),
+                    span: query.integer(0)...max(query.integer(0), query.integer(1)), numbers: query.bytes(2),
+                    folded: query.bytes(3),
                     for: needle))
         }
         return blocks
@@ -117,13 +105,17 @@ extension SQLiteStore {
                 """
                 SELECT chat_id, last - first + 1 FROM search_blocks WHERE application_id = ? AND fold_version = ?
                 """, .integer(tenant.rawValue), .integer(Int64(SearchFold.version)))
-            while try spans.next() { covered[spans.integer(0), default: 0] += spans.integer(1) }
+            while try spans.next() {
+                covered[spans.integer(0), default: 0] += spans.integer(1)
+                try search.count(bytes: SearchWalk.row)
+            }
         }
         let chats = try Query(
             db, "SELECT id, last_message_number FROM chats WHERE application_id = ?", .integer(tenant.rawValue))
         while try chats.next() {
             let (chat, last) = (chats.integer(0), chats.integer(1))
             let inBlocks = covered[chat] ?? 0
+            try search.count(bytes: SearchWalk.row)
             guard inBlocks < last else { continue }
             for numbers in inBlocks == 0 ? [1...last] : try holes(chat, upTo: last, db) {
                 let rows = try walk(
@@ -159,10 +151,12 @@ extension SQLiteStore {
             WHERE application_id = ? AND fold_version = ? ORDER BY newest_at DESC
             """, .integer(tenant.rawValue), .integer(Int64(SearchFold.version)))
         while try blocks.next(), search.wants(upTo: Timestamp(microseconds: blocks.integer(4))) {
+            try search.count(bytes: SearchWalk.row)
             guard !search.hasPassed(from: Timestamp(microseconds: blocks.integer(3))) else { continue }
             let chat = Chat.ID(blocks.integer(0))
             let block = ScannedBlock(
-                span: blocks.integer(1)...blocks.integer(2), numbers: blocks.bytes(5), folded: blocks.bytes(6),
+                span: blocks.integer(1)...max(blocks.integer(1), blocks.integer(2)), numbers: blocks.bytes(5),
+                folded: blocks.bytes(6),
                 for: needle)
             try search.count(bytes: blocks.bytes(6).count)
             try each(block.candidates, of: chat, db) { row in

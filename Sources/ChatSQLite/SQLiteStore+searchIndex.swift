@@ -60,7 +60,7 @@ extension SQLiteStore: SearchIndex {
             while try query.next() {
                 outlines.append(
                     SearchBlockOutline(
-                        span: query.integer(0)...query.integer(1), count: Int(query.integer(2)),
+                        span: query.integer(0)...max(query.integer(0), query.integer(1)), count: Int(query.integer(2)),
                         bytes: Int(query.integer(3))))
             }
             return outlines
@@ -77,7 +77,7 @@ extension SQLiteStore: SearchIndex {
                 """, .integer(chat.rawValue), .integer(first), .integer(Int64(SearchFold.version)))
             guard try query.next() else { return nil }
             return SearchBlock(
-                chat: chat, span: first...query.integer(0), count: Int(query.integer(1)),
+                chat: chat, span: first...max(first, query.integer(0)), count: Int(query.integer(1)),
                 oldestAt: Timestamp(microseconds: query.integer(2)),
                 newestAt: Timestamp(microseconds: query.integer(3)), numbers: Array(query.bytes(4)),
                 folded: Array(query.bytes(5)))

@@ -5,12 +5,9 @@ import Testing
 /// What a search does when its time is up.
 @Suite(.timeLimit(.minutes(1))) struct SearchWalkTests {
     /// Walks forty messages of 256 kB, with the time up from the beginning.
-    private func walk(_ bodies: [Int64: String], _ page: Page, hasBlocks: Bool = false, mayEndEarly: Bool = true)
-        async throws -> SearchWalk
-    {
+    private func walk(_ bodies: [Int64: String], _ page: Page, hasBlocks: Bool = false) async throws -> SearchWalk {
         let deadline = ContinuousClock.now + .milliseconds(50)
-        var walk = try SearchWalk(
-            SearchQuery(SearchText("needle")), limit: page.limit + 1, until: deadline, mayEndEarly: mayEndEarly)
+        var walk = try SearchWalk(SearchQuery(SearchText("needle")), limit: page.limit + 1, until: deadline)
         try await ContinuousClock().sleep(until: deadline)
         let filler = String(repeating: "x", count: SearchWalk.stride)
         func see(_ number: Int64, _ walk: inout SearchWalk) throws -> Bool {
@@ -74,9 +71,20 @@ import Testing
         let whole = PageOf(walked: found.found, page: Page(), isPrecededBy: false, isCutShort: found.isCutShort)
         #expect(whole.hasNext && !whole.hasPrevious)
         let inBlock = try await walk([1: "needle", 3: "needle"], Page(), hasBlocks: true)
-        await #expect(throws: ChatError.searchTimedOut(passed: nil)) {
-            _ = try await walk([1: "needle"], Page(), mayEndEarly: false)
-        }
         #expect(inBlock.found.map(\.number.rawValue) == [1] && inBlock.isCutShort)
+    }
+
+    /// A page is complete even if there was no time to look for matches before it.
+    @Test func whatPrecedesMayBeUnknown() async throws {
+        let found = try await walk([6: "needle"], Page(after: 5))
+        for hasTime in [true, false] {
+            let page = try SearchWalk.page(Page(after: 5)) { page, limit in
+                if page == Page(after: 5) { return found }
+                #expect(page == Page(before: 6, order: .desc) && limit == 1)
+                guard hasTime else { throw ChatError.searchTimedOut(passed: 4) }
+                return try SearchWalk(SearchQuery(SearchText("x")), limit: 1, until: .now + .seconds(60))
+            }
+            #expect(page.items.map(\.number.rawValue) == [6] && page.hasNext && page.hasPrevious == !hasTime)
+        }
     }
 }

@@ -213,17 +213,26 @@ extension Fault.Scene {
     }
 
     /// How many numbers were taken and are not stored.
-    fileprivate func unstored() async throws -> Int {
-        let taken = try await redis.cli(
+    fileprivate func unstored() async throws -> Int { try await redis.numbersGiven() - mariadb.messages() }
+}
+
+extension RedisServer {
+    /// The sum of the counters of all chats.
+    func numbersGiven() async throws -> Int {
+        let sum = try await cli(
             "EVAL",
             """
             local sum = 0
             for _, key in ipairs(redis.call('KEYS', 'chat:*:message_number')) do sum = sum + redis.call('GET', key) end
             return sum
             """, "0")
-        let stored = try await mariadb.sql("SELECT COUNT(*) FROM messages")
-        return (Int(taken) ?? 0) - (Int(stored) ?? 0)
+        return Int(sum) ?? 0
     }
+}
+
+extension MariaDBServer {
+    /// The messages stored, void ones too.
+    func messages() async throws -> Int { Int(try await sql("SELECT COUNT(*) FROM messages")) ?? 0 }
 }
 
 extension LuciqProcess {

@@ -8,11 +8,7 @@ extension MySQLStore {
         // The wait for a free connection counts as well.
         let deadline = ContinuousClock.now + SearchWalk.deadline
         return try await snapshot { connection in
-            let found = try matches(query, chat, page, limit: page.limit + 1, deadline, connection)
-            let page = page.cut(to: found)
-            guard let behind = page.behind else { return PageOf(walked: found, page: page, isPrecededBy: false) }
-            let preceding = try matches(query, chat, behind, limit: 1, deadline, connection)
-            return PageOf(walked: found, page: page, isPrecededBy: !preceding.isEmpty)
+            try SearchWalk.page(page) { try matches(query, chat, $0, limit: $1, deadline, connection) }
         }
     }
 
@@ -29,7 +25,7 @@ extension MySQLStore {
         limit: Int,
         _ deadline: ContinuousClock.Instant,
         _ connection: isolated MySQLConnection
-    ) throws -> [Message] {
+    ) throws -> SearchWalk {
         var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
         let upwards = page.walksUp
         var scan = search.needle.map {
@@ -61,7 +57,7 @@ extension MySQLStore {
                     if !goesOn { return }
                 }
             })
-        return search.found
+        return search
     }
 
     private static func key(_ number: Int64, _ chat: Chat.ID) -> MessageLookups.Key {
@@ -87,7 +83,7 @@ extension MySQLStore {
         return try await snapshot { connection in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
             try searchRows(of: tenant, &search, connection)
-            try searchBlocks(of: tenant, before: page.before?.createdAt, &search, connection)
+            try searchBlocks(of: tenant, before: search.newest, &search, connection)
             let (found, hasMore) = search.found
             let numbers = try Self.numbers(of: found.map(\.place.chat.rawValue), connection)
             let hits = found.compactMap { place, message in
@@ -108,6 +104,7 @@ extension MySQLStore {
                 [.integer(tenant.rawValue), .integer(Int64(SearchFold.version))]
             ) { row in
                 spans[row.integer(0), default: []].append(row.integer(1)...max(row.integer(1), row.integer(2)))
+                try search.count(bytes: SearchWalk.row)
                 return true
             }
         }
@@ -122,6 +119,7 @@ extension MySQLStore {
                 ORDER BY number LIMIT \(Self.chatsAtOnce)
                 """, [.integer(tenant.rawValue), .integer(number)]
             ) { (id: $0.integer(0), number: $0.integer(1), last: $0.integer(2)) }
+            try search.count(bytes: chats.count * SearchWalk.row)
             let holes = chats.flatMap { chat in
                 (spans[chat.id] ?? []).gaps(upTo: chat.last).map { Hole(chat: chat.id, numbers: $0) }
             }

@@ -6,7 +6,7 @@ struct SearchBlockScan {
     /// Blocks in the first statement and in the last ones: a page of a frequent text is full after one or two blocks, and
     /// a statement of many takes a few milliseconds.
     static let first = 4
-    static let most = 256
+    static let most = 64
 
     private let chat: Chat.ID
     private let needle: SearchNeedle

@@ -55,7 +55,7 @@ package struct SearchIndexer: Service {
                 if !hasFailed { logger.warning("Search index paused", metadata: ["error": "\(error)"]) }
                 hasFailed = true
             }
-            try? await time.sleep(time.now() + pause)
+            try? await time.sleep(time.now() + (hasFailed ? min(pause, limits.retryPause) : pause))
         }
     }
 
@@ -175,8 +175,11 @@ package struct SearchIndexer: Service {
     }
 
     private func store(_ block: SearchBlock, at head: SearchHead) async throws -> Bool {
+        let began = time.now()
         guard try await index.store(block, at: head) else { return false }
         metrics.messages.increment(by: block.count)
+        // Creates share the writer with it.
+        if limits.idleShare > 0 { try await time.sleep(time.now() + (time.now() - began) * limits.idleShare) }
         return true
     }
 
@@ -196,6 +199,10 @@ package struct SearchIndexLimits: Sendable {
     package var pause = Duration.seconds(2)
     /// How often all chats are walked.
     package var walkPause = Duration.seconds(3600)
+    /// How long to wait after a failure.
+    package var retryPause = Duration.seconds(10)
+    /// How long to rest after each block, in times of what storing it took.
+    package var idleShare = 4
     /// A chat without new messages for this long is quiet.
     package var quiet = Duration.seconds(60)
     /// The fewest messages of a block that is not full.

@@ -11,5 +11,15 @@ package struct SearchQuery: Sendable {
         self.before = before
     }
 
+    /// What to search blocks for; nil if only rows can tell, because the text folds to nothing, or to so much more than
+    /// was sent that looking through a block could take long.
+    package var needle: SearchNeedle? {
+        guard let needle = text.needle, needle.bytes.count <= Self.longestNeedle else { return nil }
+        return needle
+    }
+
+    /// Of the longest text, 255 characters of 4 bytes, if none folds to several.
+    private static let longestNeedle = 1020
+
     func takes(_ time: Timestamp) -> Bool { after.map { time > $0 } ?? true && before.map { time < $0 } ?? true }
 }

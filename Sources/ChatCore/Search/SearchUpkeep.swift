@@ -11,8 +11,10 @@ package struct SearchUpkeep: Sendable {
     package init(_ store: some SearchIndex & MessageStore & LogReaders & ChatLog) {
         self.index = store
         self.messages = store
+        var limits = SearchIndexLimits()
+        limits.idleShare = 0
         self.indexer = SearchIndexer(
-            index: store, messages: store, readers: store, log: store,
+            index: store, messages: store, readers: store, log: store, limits: limits,
             logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() })
     }
 

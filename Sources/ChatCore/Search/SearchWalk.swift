@@ -11,7 +11,6 @@ package struct SearchWalk {
     private let limit: Int
     private let bound: Int
     private let deadline: ContinuousClock.Instant
-    private let mayEndEarly: Bool
     private var bytes = 0
     /// Bytes searched since the clock was read.
     private var unchecked = 0
@@ -21,26 +20,41 @@ package struct SearchWalk {
     /// Searching a megabyte takes a few milliseconds.
     static let stride = 256 << 10
     /// The cost of a row without its text, in bytes.
-    static let row = 256
+    package static let row = 256
 
     /// - Parameters:
     ///   - limit: the most matches.
     ///   - bound: the most bytes of matches, as encoded.
-    ///   - mayEndEarly: whether a search that has a match by the deadline ends instead of throwing, so that whoever goes
-    ///     on after it makes progress. The store looks at `isCutShort`.
+    ///   - deadline: a search that has a match by then ends, so that whoever goes on after it makes progress.
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(
-        _ query: SearchQuery, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant,
-        mayEndEarly: Bool = false
+        _ query: SearchQuery, limit: Int, bound: Int = Page.defaultBytes, until deadline: ContinuousClock.Instant
     ) throws {
         self.query = query
         self.matcher = SearchMatcher(query.text)
-        self.needle = query.text.needle
+        self.needle = query.needle
         self.limit = limit
         self.bound = bound
         self.deadline = deadline
-        self.mayEndEarly = mayEndEarly
         try checkIsWanted()
+    }
+
+    /// The page of a search.
+    ///
+    /// - Parameter matches: walks a page until it has so many matches.
+    package static func page(
+        _ page: Page, matches: (Page, _ limit: Int) throws -> SearchWalk
+    ) throws -> PageOf<Message> {
+        let walk = try matches(page, page.limit + 1)
+        let page = page.cut(to: walk.found)
+        var precedes = false
+        do {
+            if let behind = page.behind { precedes = try !matches(behind, 1).found.isEmpty }
+        } catch ChatError.searchTimedOut {
+            // The page is complete: whoever goes there finds out.
+            precedes = true
+        }
+        return PageOf(walked: walk.found, page: page, isPrecededBy: precedes, isCutShort: walk.isCutShort)
     }
 
     /// Searches one message.
@@ -77,7 +91,6 @@ package struct SearchWalk {
             try checkIsWanted()
         } catch ChatError.searchTimedOut {
             if found.isEmpty { throw ChatError.searchTimedOut(passed: passed()) }
-            guard mayEndEarly else { throw ChatError.searchTimedOut(passed: nil) }
             isCutShort = true
         }
     }

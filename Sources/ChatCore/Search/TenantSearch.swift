@@ -65,6 +65,10 @@ package struct TenantSearchWalk {
     package let needle: SearchNeedle?
     /// Newest first; one more than the page has, which shows that there are more.
     private var hits: [(place: SearchPlace, message: Message)] = []
+    /// Of the bodies of these, as JSON.
+    private var bytes = 0
+    /// Whether hits were left out, so that only newer ones than the last matter.
+    private var isFull = false
     private var unchecked = 0
 
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
@@ -73,18 +77,27 @@ package struct TenantSearchWalk {
         self.page = page
         self.deadline = deadline
         self.matcher = SearchMatcher(query.text)
-        self.needle = query.text.needle
+        self.needle = query.needle
         try checkIsWanted()
     }
 
     /// Whether messages of that time and older ones may still be among the hits.
     package func wants(upTo newest: Timestamp) -> Bool {
-        guard hits.count > page.limit, let last = hits.last else { return true }
+        if let after = query.after, newest <= after { return false }
+        guard isFull, let last = hits.last else { return true }
         return newest >= last.place.createdAt
     }
 
-    /// Whether the page begins before messages of that time and newer ones.
-    package func hasPassed(from oldest: Timestamp) -> Bool { page.before.map { oldest > $0.createdAt } ?? false }
+    /// Whether messages of that time and newer ones are newer than all that is searched for.
+    package func hasPassed(from oldest: Timestamp) -> Bool { newest.map { oldest > $0 } ?? false }
+
+    /// No newer message is searched for; nil if there is no such bound.
+    package var newest: Timestamp? {
+        guard let place = page.before?.createdAt, let before = query.before else {
+            return page.before?.createdAt ?? query.before
+        }
+        return min(place, before)
+    }
 
     /// Searches one message.
     ///
@@ -101,9 +114,18 @@ package struct TenantSearchWalk {
         let place = SearchPlace(createdAt: message.createdAt, chat: chat, number: message.number)
         guard query.takes(message.createdAt), page.before.map({ place < $0 }) ?? true else { return }
         let index = hits.firstIndex { $0.place <= place } ?? hits.count
-        guard index <= page.limit, index == hits.count || hits[index].place != place else { return }
+        guard !isFull || index < hits.count, index == hits.count || hits[index].place != place else { return }
         hits.insert((place, message), at: index)
-        if hits.count > page.limit + 1 { hits.removeLast() }
+        bytes += message.body.lengthInJSON
+        // One more than the page has stays, which shows that there are more.
+        while let last = hits.last?.message.body.lengthInJSON,
+            hits.count > page.limit + 1 || hits.count > 2 && bytes - last > page.bytes
+        {
+            hits.removeLast()
+            bytes -= last
+            isFull = true
+        }
+        if hits.count > page.limit { isFull = true }
     }
 
     /// Counts bytes that the store has searched.

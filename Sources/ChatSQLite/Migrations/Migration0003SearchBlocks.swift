@@ -20,7 +20,8 @@ enum Migration0003SearchBlocks {
                     newest_at INTEGER NOT NULL,
                     numbers BLOB NOT NULL,
                     folded BLOB NOT NULL,
-                    UNIQUE (chat_id, first)
+                    UNIQUE (chat_id, first),
+                    CHECK (first >= 1 AND last >= first AND last < 9223372036854775807)
                 );
                 CREATE INDEX search_blocks_of_application ON search_blocks (
                     application_id, fold_version, newest_at, chat_id, first, last
