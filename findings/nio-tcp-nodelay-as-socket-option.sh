@@ -4,8 +4,8 @@
 # `ChannelOptions.socketOption` takes any `NIOBSDSocket.Option`, and `.tcp_nodelay` is one. So
 # `.socketOption(.tcp_nodelay)` compiles and looks right beside `.socketOption(.so_reuseaddr)`. But it sets the option's
 # number at the level of the socket, and number 1 there is another option on Linux: SO_DEBUG, which needs CAP_NET_ADMIN. A
-# server that runs as root works, without what was asked for; one that does not loses each accepted connection. The right
-# spelling is `.tcpOption(.tcp_nodelay)`.
+# server that runs as root seems right, because NIO sets TCP_NODELAY by itself; one that does not loses each connection
+# that it accepts. The spelling is `.tcpOption(.tcp_nodelay)`, or none.
 #
 # Seen with swift-nio 2.101.2, Swift 6.3.1, on Linux. Needs Swift and a few minutes to compile. As root it prints
 #

@@ -62,7 +62,6 @@ package final class HTTPServer: Service {
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { [states] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let loop = states[ObjectIdentifier(channel.eventLoop)]?.value ?? LoopState(channel.eventLoop)
