@@ -1,5 +1,4 @@
 import ChatCore
-import Foundation
 
 /// Times and periods as people write and read them on a command line.
 enum Moment {
@@ -11,15 +10,6 @@ enum Moment {
             let count = Int64(text.dropLast()), count <= 100 * 365 * 86_400 / unit
         else { return nil }
         return .seconds(count * unit)
-    }
-
-    /// - Parameter text: ISO 8601 with an offset: `2026-11-22T16:57:44Z`, `2026-11-22T16:57:44.5+01:00`.
-    /// - Returns: nil for anything else.
-    static func timestamp(_ text: String) -> Timestamp? {
-        let styles = [Date.ISO8601FormatStyle(), Date.ISO8601FormatStyle(includingFractionalSeconds: true)]
-        // With and without fractions of a second.
-        guard let date = styles.lazy.compactMap({ try? $0.parse(text) }).first else { return nil }
-        return Timestamp(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
     /// In its largest unit: `0 s`, `12 s`, `3 min`, `5 h`, `2 d`.

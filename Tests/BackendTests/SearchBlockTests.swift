@@ -16,7 +16,7 @@ import Testing
         _ test: TestBackend, _ limits: SearchIndexLimits = SearchIndexLimits(), time: Timekeeper = .continuous
     ) throws -> SearchIndexer {
         SearchIndexer(
-            index: try #require(test.backend.searchIndex), messages: test.backend.messages,
+            index: test.backend.searchIndex, messages: test.backend.messages,
             readers: test.backend.readers, log: test.backend.chatLog, limits: limits, time: time,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
@@ -44,10 +44,10 @@ import Testing
             }
             try await indexer.walk()
             for _ in 0..<20 { try await scene.searchChat() }
-            let status = try await #require(test.backend.searchIndex).searchStatus()
+            let status = try await test.backend.searchIndex.searchStatus()
             #expect(status.blocks > 3 && status.indexed > 0)
             let findings = try await SearchVerifier(
-                index: #require(test.backend.searchIndex), messages: test.backend.messages
+                index: test.backend.searchIndex, messages: test.backend.messages
             ).verify()
             #expect(findings.problems == [] && findings.blocks == status.blocks)
         }
@@ -65,7 +65,7 @@ import Testing
             var limits = SearchIndexLimits()
             limits.smallest = 1
             try await Self.indexer(test, limits).walk()
-            let status = try await #require(test.backend.searchIndex).searchStatus()
+            let status = try await test.backend.searchIndex.searchStatus()
             #expect(status.indexed == status.messages && status.blocks >= chats.count)
             for (example, chat) in zip(SearchCase.all, chats) {
                 let found = try await test.backend.messages.search(
@@ -81,7 +81,7 @@ import Testing
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
             try await test.send(["before"], to: chat)
-            let index = try #require(test.backend.searchIndex)
+            let index = test.backend.searchIndex
             var builder = SearchBlockBuilder(chat, after: 0)
             for entry in try await test.backend.messages.entries(
                 in: chat, after: 0, limit: StreamLimits.Size(messages: 10, bytes: 1 << 20))
@@ -100,7 +100,7 @@ import Testing
     func quietChatsGetSmallBlocks(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
-            let index = try #require(test.backend.searchIndex)
+            let index = test.backend.searchIndex
             let indexer = try Self.indexer(test)
             func spans() async throws -> [ClosedRange<Int64>] {
                 try await index.outlines(of: chat, after: 0, limit: 10).map(\.span)
@@ -131,7 +131,7 @@ import Testing
     func theVerifierSeesADifference(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
             let chat = try await test.makeChat()
-            let index = try #require(test.backend.searchIndex)
+            let index = test.backend.searchIndex
             try await test.send((1...40).map { "m\($0)" }, to: chat)
             try await Self.indexer(test).walk()
             let verifier = SearchVerifier(index: index, messages: test.backend.messages)

@@ -9,7 +9,7 @@ import Testing
         let deadline = ContinuousClock.now + .milliseconds(50)
         var walk = try SearchWalk(SearchQuery(SearchText("needle")), limit: page.limit + 1, until: deadline)
         try await ContinuousClock().sleep(until: deadline)
-        let filler = String(repeating: "x", count: SearchWalk.stride)
+        let filler = String(repeating: "x", count: SearchTime.stride)
         func see(_ number: Int64, _ walk: inout SearchWalk) throws -> Bool {
             let body = filler + bodies[number, default: ""]
             return try Array(body.utf8).withUnsafeBytes { bytes in

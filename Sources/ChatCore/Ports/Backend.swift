@@ -11,8 +11,7 @@ package struct Backend: Sendable {
     package var newChatLog: any NewChatLog
     package var chatLog: any ChatLog
     package var readers: any LogReaders
-    /// Nil where searches read every row.
-    package var searchIndex: (any SearchIndex)?
+    package var searchIndex: any SearchIndex
     /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
     /// The executor on which to call the logs; nil for any.
@@ -45,7 +44,7 @@ package struct Backend: Sendable {
         newChatLog: any NewChatLog,
         chatLog: any ChatLog,
         readers: any LogReaders,
-        searchIndex: (any SearchIndex)? = nil,
+        searchIndex: any SearchIndex,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,

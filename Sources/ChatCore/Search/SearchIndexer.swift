@@ -62,7 +62,8 @@ package struct SearchIndexer: Service {
     /// Indexes the chats that have changed.
     func follow(_ tails: inout SearchTails) async throws {
         let changed = try await index.changedChats()
-        for some in (changed + tails.quiet(at: time.now())).uniqued().parts(of: limits.chatsAtOnce) {
+        for some in (changed + tails.quiet(at: time.now())).uniqued().chunks(of: limits.chatsAtOnce) {
+            let some = Array(some)
             let heads = try await index.heads(of: some)
             let last = try await messages.lastNumbers(of: some)
             for chat in some {
@@ -87,11 +88,10 @@ package struct SearchIndexer: Service {
             let covered = try await index.coverage(of: chats)
             let ends = try await messages.lastNumbers(of: chats)
             for chat in chats {
-                let head = heads[chat] ?? SearchHead()
-                if covered[chat, default: 0] < head.indexedTo { try await fillHoles(of: chat) }
-                if ends[chat, default: 0] >= head.indexedTo + limits.smallest {
-                    _ = try await extend(chat, try await self.head(of: chat), isQuiet: true)
-                }
+                let indexedTo = heads[chat]?.indexedTo ?? 0
+                if covered[chat, default: 0] < indexedTo { try await fillHoles(of: chat) }
+                // With the head of now: the chats before may have taken long.
+                if ends[chat, default: 0] >= indexedTo + limits.smallest { try await self.index(chat) }
             }
             metrics.walked.record(1 - Double(lowest.rawValue) / Double(highest))
         }
@@ -138,8 +138,7 @@ package struct SearchIndexer: Service {
                 for entry in entries where !builder.isFull { builder.append(entry) }
             }
         }
-        _ = try await put()
-        return Rest()
+        return try await put() ? Rest() : rest
     }
 
     /// Makes blocks of what is covered by none below the head.
@@ -280,9 +279,5 @@ extension Array where Element: Hashable {
     fileprivate func uniqued() -> [Element] {
         var seen: Set<Element> = []
         return filter { seen.insert($0).inserted }
-    }
-
-    fileprivate func parts(of size: Int) -> [[Element]] {
-        stride(from: 0, to: count, by: size).map { Array(self[$0..<Swift.min($0 + size, count)]) }
     }
 }

@@ -10,15 +10,11 @@ package struct SearchWalk {
     private let query: SearchQuery
     private let limit: Int
     private let bound: Int
-    private let deadline: ContinuousClock.Instant
+    private var time: SearchTime
     private var bytes = 0
-    /// Bytes searched since the clock was read.
-    private var unchecked = 0
     /// Whether the time was up after the first match: there may be more matches.
     package private(set) var isCutShort = false
 
-    /// Searching a megabyte takes a few milliseconds.
-    static let stride = 256 << 10
     /// The cost of a row without its text, in bytes.
     package static let row = 256
 
@@ -35,8 +31,7 @@ package struct SearchWalk {
         self.needle = query.needle
         self.limit = limit
         self.bound = bound
-        self.deadline = deadline
-        try checkIsWanted()
+        self.time = try SearchTime(until: deadline)
     }
 
     /// The page of a search.
@@ -84,21 +79,41 @@ package struct SearchWalk {
     /// - Parameter passed: the last number that was searched.
     /// - Throws: like `see`.
     mutating func count(bytes: Int, _ passed: () -> Int64?) throws {
-        unchecked += bytes
-        guard unchecked >= Self.stride else { return }
-        unchecked = 0
         do {
-            try checkIsWanted()
+            try time.count(bytes: bytes)
         } catch ChatError.searchTimedOut {
             if found.isEmpty { throw ChatError.searchTimedOut(passed: passed()) }
             isCutShort = true
         }
     }
+}
 
-    private func checkIsWanted() throws { try Self.checkIsWanted(until: deadline) }
+/// The time of one search. Reads the clock now and then, because that costs more than looking at a row.
+struct SearchTime {
+    private let deadline: ContinuousClock.Instant
+    /// Bytes searched since the clock was read.
+    private var unchecked = 0
 
+    /// Searching so many bytes takes a few milliseconds at most.
+    static let stride = 256 << 10
+
+    /// - Throws: like `count`.
+    init(until deadline: ContinuousClock.Instant) throws {
+        self.deadline = deadline
+        try checkIsWanted()
+    }
+
+    /// Counts bytes that were searched.
+    ///
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
-    static func checkIsWanted(until deadline: ContinuousClock.Instant) throws {
+    mutating func count(bytes: Int) throws {
+        unchecked += bytes
+        guard unchecked >= Self.stride else { return }
+        unchecked = 0
+        try checkIsWanted()
+    }
+
+    private func checkIsWanted() throws {
         try Task.checkCancellation()
         guard ContinuousClock.now < deadline else { throw ChatError.searchTimedOut(passed: nil) }
     }

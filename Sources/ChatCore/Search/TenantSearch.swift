@@ -59,7 +59,7 @@ package struct TenantHits: Equatable, Sendable {
 package struct TenantSearchWalk {
     private let query: SearchQuery
     private let page: TenantSearchPage
-    private let deadline: ContinuousClock.Instant
+    private var time: SearchTime
     private var matcher: SearchMatcher
     /// What to search blocks for; nil if only rows can tell.
     package let needle: SearchNeedle?
@@ -69,16 +69,14 @@ package struct TenantSearchWalk {
     private var bytes = 0
     /// Whether hits were left out, so that only newer ones than the last matter.
     private var isFull = false
-    private var unchecked = 0
 
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(_ query: SearchQuery, page: TenantSearchPage, until deadline: ContinuousClock.Instant) throws {
         self.query = query
         self.page = page
-        self.deadline = deadline
+        self.time = try SearchTime(until: deadline)
         self.matcher = SearchMatcher(query.text)
         self.needle = query.needle
-        try checkIsWanted()
     }
 
     /// Whether messages of that time and older ones may still be among the hits.
@@ -113,8 +111,10 @@ package struct TenantSearchWalk {
     private mutating func take(_ message: Message, of chat: Chat.ID) {
         let place = SearchPlace(createdAt: message.createdAt, chat: chat, number: message.number)
         guard query.takes(message.createdAt), page.before.map({ place < $0 }) ?? true else { return }
+        // Most matches of a frequent text are older than a full page.
+        if isFull, let last = hits.last, place < last.place { return }
         let index = hits.firstIndex { $0.place <= place } ?? hits.count
-        guard !isFull || index < hits.count, index == hits.count || hits[index].place != place else { return }
+        guard index == hits.count || hits[index].place != place else { return }
         hits.insert((place, message), at: index)
         bytes += message.body.lengthInJSON
         // One more than the page has stays, which shows that there are more.
@@ -131,13 +131,7 @@ package struct TenantSearchWalk {
     /// Counts bytes that the store has searched.
     ///
     /// - Throws: like `see`.
-    package mutating func count(bytes: Int) throws {
-        unchecked += bytes
-        if unchecked >= SearchWalk.stride {
-            unchecked = 0
-            try checkIsWanted()
-        }
-    }
+    package mutating func count(bytes: Int) throws { try time.count(bytes: bytes) }
 
     /// The page's hits, newest first, and whether there are more.
     package var found: (hits: [(place: SearchPlace, message: Message)], hasMore: Bool) {
@@ -148,9 +142,5 @@ package struct TenantSearchWalk {
             kept += 1
         }
         return (Array(hits.prefix(kept)), hits.count > kept)
-    }
-
-    private func checkIsWanted() throws {
-        try SearchWalk.checkIsWanted(until: deadline)
     }
 }

@@ -34,7 +34,7 @@ struct ReceivedMessage: Equatable {
 
     /// For people: the number, the time in this machine's time zone, and the text on one line.
     var line: String {
-        let time = Moment.timestamp(createdAt).map(Self.local) ?? createdAt.printable
+        let time = Timestamp(rfc3339: createdAt).map(Self.local) ?? createdAt.printable
         return "\(number)  \(time)  \(body.printable)"
     }
 

@@ -51,7 +51,7 @@ extension Jobs {
                 }
                 return now.adding(period)
             case (nil, let text?):
-                guard let time = Moment.timestamp(text) else {
+                guard let time = Timestamp(rfc3339: text) else {
                     throw ExitStatus.usage("--at must be a time such as 2026-11-22T16:57:44Z, not \(text).")
                 }
                 return time

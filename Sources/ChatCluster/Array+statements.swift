@@ -1,9 +1,4 @@
 extension Array {
-    /// Slices of at most `size` elements, in order.
-    func chunks(of size: Int) -> [ArraySlice<Element>] {
-        stride(from: 0, to: count, by: size).map { self[$0..<Swift.min($0 + size, count)] }
-    }
-
     /// Slices for statements that store rows: of few different sizes, so that prepared statements are reused and no
     /// transaction waits for the server to prepare one; and none larger than the server's packet size.
     ///
