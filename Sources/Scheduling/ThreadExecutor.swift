@@ -22,10 +22,11 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     package init(name: String, for owner: Owner, begin: @escaping @Sendable () -> Void = {}) {
         self.owner = owner
         let thread = Thread { [self] in
+            // By the thread itself: Foundation gives a name that is set before the start to nobody but itself.
+            Thread.current.name = name
             begin()
             run()
         }
-        thread.name = name
         // Foundation's default is the main thread's size. TLS and the resolver need the most, and far less than this.
         thread.stackSize = 1 << 20
         thread.start()

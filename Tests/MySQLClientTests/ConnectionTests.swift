@@ -195,6 +195,15 @@ struct ConnectionTests {
         #expect(await kind { try await connection.run("DO 1") } == .closed)
     }
 
+    /// For `top` and `perf`.
+    @Test func theSystemKnowsTheNameOfItsThread() async throws {
+        let connection = try await MySQLConnection.connect(MariaDBServer.shared().configuration)
+        let name = try await connection.perform { _ in
+            try String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
+        }
+        #expect(name == "mysql\n")
+    }
+
     @Test func threadsEnd() async throws {
         let server = try await MariaDBServer.shared()
         struct Weak { weak var thread: ThreadExecutor? }
