@@ -114,6 +114,7 @@ let package = Package(
                 .embedInCode("Migrations/20261129000001_create_log_changes.sql"),
                 .embedInCode("Migrations/20261129000002_create_log_cursors.sql"),
                 .embedInCode("Migrations/20261129000003_create_search_blocks.sql"),
+                .embedInCode("Migrations/20261129000004_add_search_times.sql"),
             ],
             swiftSettings: settings
         ),

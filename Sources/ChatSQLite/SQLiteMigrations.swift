@@ -8,6 +8,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0002LogCursors.identifier, migrate: Migration0002LogCursors.migrate)
         migrator.registerMigration(
             Migration0003SearchBlocks.identifier, migrate: Migration0003SearchBlocks.migrate)
+        migrator.registerMigration(Migration0004SearchTimes.identifier, migrate: Migration0004SearchTimes.migrate)
         return migrator
     }
 }

@@ -25,7 +25,8 @@ extension SQLiteStore {
         let needle = search.needle
         try search.run(
             page,
-            blocks: { numbers in try needle.map { try scanned(chat, numbers, upwards: page.walksUp, for: $0, db) } ?? []
+            blocks: { numbers in
+                try needle.map { try scanned(chat, numbers, upwards: page.walksUp, query, for: $0, db) } ?? []
             },
             rows: { numbers, search in
                 let part = Page(
@@ -42,26 +43,38 @@ extension SQLiteStore {
     }
 
     private static func scanned(
-        _ chat: Chat.ID, _ numbers: ClosedRange<Int64>, upwards: Bool, for needle: SearchNeedle, _ db: Database
+        _ chat: Chat.ID, _ numbers: ClosedRange<Int64>, upwards: Bool, _ search: SearchQuery, for needle: SearchNeedle,
+        _ db: Database
     ) throws -> [ScannedBlock] {
         let query = try Query(
             db,
             """
-            SELECT first, last, numbers, folded FROM search_blocks
+            SELECT first, last, oldest_at, newest_at, numbers, times, folded FROM search_blocks
             WHERE chat_id = ? AND first >= \(firstCovering) AND first <= ? AND last >= ? AND fold_version = ?
             ORDER BY first \(upwards ? "ASC" : "DESC") LIMIT \(blocksAtOnce)
             """,
             .integer(chat.rawValue), .integer(chat.rawValue), .integer(numbers.lowerBound),
-            .integer(numbers.upperBound), .integer(numbers.lowerBound), .integer(Int64(SearchFold.version)))
+            .integer(numbers.upperBound), .integer(numbers.lowerBound), .integer(SearchBlock.version))
         var blocks: [ScannedBlock] = []
         while try query.next() {
+            let span = query.integer(0)...max(query.integer(0), query.integer(1))
+            let (oldest, newest) = (query.integer(2), query.integer(3))
+            // Its text is not even read from the file.
+            let isOfOtherTimes = !search.mayTake(
+                from: Timestamp(microseconds: oldest), to: Timestamp(microseconds: newest))
             blocks.append(
-                ScannedBlock(
-                    span: query.integer(0)...max(query.integer(0), query.integer(1)), numbers: query.bytes(2),
-                    folded: query.bytes(3),
-                    for: needle))
+                isOfOtherTimes ? ScannedBlock(span: span) : scanned(span, query, from: 4, for: needle))
         }
         return blocks
+    }
+
+    /// - Parameter column: that of `numbers`, before `times` and `folded`.
+    private static func scanned(
+        _ span: ClosedRange<Int64>, _ row: borrowing Query, from column: CInt, for needle: SearchNeedle
+    ) -> ScannedBlock {
+        ScannedBlock(
+            span: span, numbers: row.bytes(column), times: row.bytes(column + 1), folded: row.bytes(column + 2),
+            for: needle)
     }
 
     /// Passes the rows of these numbers, those that are there, until `body` returns false.
@@ -83,17 +96,30 @@ extension SQLiteStore {
         let deadline = ContinuousClock.now + searchDeadline
         return try await scan(.search) { db in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
-            try Self.searchRows(of: tenant, &search, db)
-            try Self.searchBlocks(of: tenant, &search, db)
-            let (found, hasMore) = search.found
+            try search.run(
+                rows: { try Self.searchRows(of: tenant, &$0, db) },
+                blocks: { try Self.searchBlocks(of: tenant, &$0, db) },
+                lookUp: { try Self.messages(at: $0, db) })
+            let (found, hasMore, stoppedAt) = search.found
             let number = try Query(db, "SELECT number FROM chats WHERE id = ?")
             let hits = try found.compactMap { place, message in
                 try number.rebind(.integer(place.chat.rawValue))
                 guard try number.next() else { return TenantHit?.none }
                 return TenantHit(chat: place.chat, number: Chat.Number(number.integer(0)), message: message)
             }
-            return TenantHits(hits: hits, hasMore: hasMore)
+            return TenantHits(hits: hits, hasMore: hasMore, stoppedAt: stoppedAt)
         }
+    }
+
+    private static func messages(at places: [SearchPlace], _ db: Database) throws -> [SearchPlace: Message] {
+        var messages: [SearchPlace: Message] = [:]
+        for place in places {
+            try each([place.number.rawValue], of: place.chat, db) { row in
+                messages[place] = MessageRow.message(row)
+                return true
+            }
+        }
+        return messages
     }
 
     /// Searches the rows that are in no block.
@@ -104,7 +130,7 @@ extension SQLiteStore {
                 db,
                 """
                 SELECT chat_id, last - first + 1 FROM search_blocks WHERE application_id = ? AND fold_version = ?
-                """, .integer(tenant.rawValue), .integer(Int64(SearchFold.version)))
+                """, .integer(tenant.rawValue), .integer(SearchBlock.version))
             while try spans.next() {
                 covered[spans.integer(0), default: 0] += spans.integer(1)
                 try search.count(bytes: SearchWalk.row)
@@ -131,7 +157,7 @@ extension SQLiteStore {
     private static func holes(_ chat: Int64, upTo last: Int64, _ db: Database) throws -> [ClosedRange<Int64>] {
         let spans = try Query(
             db, "SELECT first, last FROM search_blocks WHERE chat_id = ? AND fold_version = ? ORDER BY first",
-            .integer(chat), .integer(Int64(SearchFold.version)))
+            .integer(chat), .integer(SearchBlock.version))
         var (holes, next): ([ClosedRange<Int64>], Int64) = ([], 1)
         while try spans.next() {
             if spans.integer(0) > next { holes.append(next...spans.integer(0) - 1) }
@@ -147,22 +173,15 @@ extension SQLiteStore {
         let blocks = try Query(
             db,
             """
-            SELECT chat_id, first, last, oldest_at, newest_at, numbers, folded FROM search_blocks
+            SELECT chat_id, first, last, oldest_at, newest_at, numbers, times, folded FROM search_blocks
             WHERE application_id = ? AND fold_version = ? ORDER BY newest_at DESC
-            """, .integer(tenant.rawValue), .integer(Int64(SearchFold.version)))
+            """, .integer(tenant.rawValue), .integer(SearchBlock.version))
         while try blocks.next(), search.wants(upTo: Timestamp(microseconds: blocks.integer(4))) {
             try search.count(bytes: SearchWalk.row)
             guard !search.hasPassed(from: Timestamp(microseconds: blocks.integer(3))) else { continue }
-            let chat = Chat.ID(blocks.integer(0))
-            let block = ScannedBlock(
-                span: blocks.integer(1)...max(blocks.integer(1), blocks.integer(2)), numbers: blocks.bytes(5),
-                folded: blocks.bytes(6),
-                for: needle)
-            try search.count(bytes: blocks.bytes(6).count)
-            try each(block.candidates, of: chat, db) { row in
-                try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
-                return true
-            }
+            let span = blocks.integer(1)...max(blocks.integer(1), blocks.integer(2))
+            search.take(scanned(span, blocks, from: 5, for: needle).candidates, of: Chat.ID(blocks.integer(0)))
+            try search.count(bytes: blocks.bytes(7).count)
         }
     }
 }

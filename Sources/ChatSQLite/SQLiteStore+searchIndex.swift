@@ -36,7 +36,7 @@ extension SQLiteStore: SearchIndex {
                 db, "SELECT SUM(last - first + 1) FROM search_blocks WHERE chat_id = ? AND fold_version = ?")
             var covered: [Chat.ID: Int64] = [:]
             for chat in chats {
-                try query.rebind(.integer(chat.rawValue), .integer(Int64(SearchFold.version)))
+                try query.rebind(.integer(chat.rawValue), .integer(SearchBlock.version))
                 if try query.next(), query.integer(0) > 0 { covered[chat] = query.integer(0) }
             }
             return covered
@@ -50,18 +50,20 @@ extension SQLiteStore: SearchIndex {
             let query = try Query(
                 db,
                 """
-                SELECT first, last, count, length(folded) FROM search_blocks
+                SELECT first, last, count, length(numbers) + length(times) + length(folded),
+                    application_id = (SELECT application_id FROM chats WHERE id = chat_id)
+                FROM search_blocks
                 WHERE chat_id = ? AND first >= \(Self.firstCovering) AND last > ? AND fold_version = ?
                 ORDER BY first LIMIT ?
                 """,
                 .integer(chat.rawValue), .integer(chat.rawValue), .integer(number), .integer(number),
-                .integer(Int64(SearchFold.version)), .integer(Int64(limit)))
+                .integer(SearchBlock.version), .integer(Int64(limit)))
             var outlines: [SearchBlockOutline] = []
             while try query.next() {
                 outlines.append(
                     SearchBlockOutline(
                         span: query.integer(0)...max(query.integer(0), query.integer(1)), count: Int(query.integer(2)),
-                        bytes: Int(query.integer(3))))
+                        bytes: Int(query.integer(3)), isOwn: query.integer(4) == 1))
             }
             return outlines
         }
@@ -72,15 +74,15 @@ extension SQLiteStore: SearchIndex {
             let query = try Query(
                 db,
                 """
-                SELECT last, count, oldest_at, newest_at, numbers, folded FROM search_blocks
+                SELECT last, count, oldest_at, newest_at, numbers, times, folded FROM search_blocks
                 WHERE chat_id = ? AND first = ? AND fold_version = ?
-                """, .integer(chat.rawValue), .integer(first), .integer(Int64(SearchFold.version)))
+                """, .integer(chat.rawValue), .integer(first), .integer(SearchBlock.version))
             guard try query.next() else { return nil }
             return SearchBlock(
                 chat: chat, span: first...max(first, query.integer(0)), count: Int(query.integer(1)),
                 oldestAt: Timestamp(microseconds: query.integer(2)),
                 newestAt: Timestamp(microseconds: query.integer(3)), numbers: Array(query.bytes(4)),
-                folded: Array(query.bytes(5)))
+                times: Array(query.bytes(5)), folded: Array(query.bytes(6)))
         }
     }
 
@@ -99,13 +101,13 @@ extension SQLiteStore: SearchIndex {
                     db,
                     """
                     INSERT INTO search_blocks (
-                        chat_id, first, last, application_id, fold_version, count, oldest_at, newest_at, numbers, folded
-                    ) SELECT id, ?, ?, application_id, ?, ?, ?, ?, ?, ? FROM chats WHERE id = ?
+                        chat_id, first, last, application_id, fold_version, count, oldest_at, newest_at, numbers, times, folded
+                    ) SELECT id, ?, ?, application_id, ?, ?, ?, ?, ?, ?, ? FROM chats WHERE id = ?
                     """,
                     .integer(block.span.lowerBound), .integer(block.span.upperBound),
-                    .integer(Int64(SearchFold.version)), .integer(Int64(block.count)),
+                    .integer(SearchBlock.version), .integer(Int64(block.count)),
                     .integer(block.oldestAt.microseconds), .integer(block.newestAt.microseconds), .blob(block.numbers),
-                    .blob(block.folded), .integer(chat)
+                    .blob(block.times), .blob(block.folded), .integer(chat)
                 ).run()
                 guard db.changesCount == 1 else { return false }
                 try Self.putHead(
@@ -141,10 +143,10 @@ extension SQLiteStore: SearchIndex {
             let row = try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT count(*), ifnull(sum(count), 0), ifnull(sum(length(folded)), 0),
+                    SELECT count(*), ifnull(sum(count), 0), ifnull(sum(length(numbers) + length(times) + length(folded)), 0),
                         (SELECT ifnull(sum(messages_count), 0) FROM applications)
                     FROM search_blocks WHERE fold_version = ?
-                    """, arguments: [SearchFold.version])
+                    """, arguments: [SearchBlock.version])
             return SearchStatus(
                 blocks: row?[0] ?? 0, indexed: row?[1] ?? 0, messages: row?[3] ?? 0, bytes: row?[2] ?? 0)
         }

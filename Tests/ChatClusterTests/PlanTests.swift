@@ -1,10 +1,10 @@
-import ChatCore
 import Foundation
 import MySQLClient
 import TestSupport
 import Testing
 
 @testable import ChatCluster
+@testable import ChatCore
 
 /// The query plans of the store's real statements, on a database with many rows: every one uses an index and reads no
 /// more rows than the answer has.
@@ -37,6 +37,18 @@ import Testing
                 }
             }
         }
+    }
+
+    /// What the store holds of these numbers, as a block.
+    private func storeBlock(of chat: Chat.ID, _ numbers: ClosedRange<Int64>, _ test: TestCluster) async throws {
+        var builder = SearchBlockBuilder(chat, after: numbers.lowerBound - 1)
+        let limit = StreamLimits.Size(messages: numbers.count, bytes: 1 << 20)
+        for entry in try await test.store.entries(in: chat, after: numbers.lowerBound - 1, limit: limit) {
+            _ = builder.append(entry)
+        }
+        let head = try await test.store.heads(of: [chat])[chat] ?? SearchHead()
+        let block = try #require(builder.block())
+        #expect(try await test.store.store(block, at: head))
     }
 
     /// Runs `body` on a server of its own whose tables are full.
@@ -232,24 +244,14 @@ import Testing
             let (chat, blocks): (Int64, Int64) = (test.chat.rawValue, 100)
             // Each message has a time of its own, so that the newest blocks are known.
             try await test.sql("UPDATE messages SET created_at = TIMESTAMPADD(SECOND, id, '2026-01-01')")
-            try await test.sql(
-                """
-                INSERT INTO search_blocks
-                SELECT id, 50 * seq - 49, 50 * seq, application_id, \(SearchFold.version), 50, '2026-01-01',
-                    (SELECT created_at FROM messages WHERE chat_id = chats.id AND number = 50 * seq), '',
-                    (SELECT CONCAT(GROUP_CONCAT(body ORDER BY number SEPARATOR X'00'), X'00') FROM messages
-                    WHERE chat_id = chats.id AND number BETWEEN 50 * seq - 49 AND 50 * seq)
-                FROM chats, seq_1_to_\(blocks) WHERE id = \(chat)
-                """)
-            try await test.sql(
-                """
-                INSERT INTO search_blocks
-                SELECT id, 1, 40, application_id, \(SearchFold.version), 40, '2026-01-01',
-                    (SELECT created_at FROM messages WHERE chat_id = chats.id AND number = 40), '',
-                    REPEAT(CONCAT('body', X'00'), 40)
-                FROM chats WHERE id <> \(chat) AND application_id = \(test.tenant.rawValue)
-                """)
-            try await test.sql("INSERT INTO search_heads SELECT id, 40, 0 FROM chats")
+            let ids = try await test.sql(
+                "SELECT id FROM chats WHERE application_id = ?", [.integer(test.tenant.rawValue)])
+            for id in ids.map({ $0[0] }) {
+                let (size, count): (Int64, Int64) = id == chat ? (50, blocks) : (40, 1)
+                for first in stride(from: Int64(1), through: size * count, by: Int(size)) {
+                    try await storeBlock(of: Chat.ID(id), first...first + size - 1, test)
+                }
+            }
             try await test.sql("ANALYZE TABLE search_blocks, search_heads")
             // All blocks there and behind, because only one message matches; then those of one statement, with the
             // candidates of one, there and behind.

@@ -66,7 +66,7 @@ extension SearchBlockTests {
             var builder = SearchBlockBuilder(test.chat, after: first - 1)
             let limit = StreamLimits.Size(messages: 2, bytes: 1 << 20)
             for entry in try await test.store.entries(in: test.chat, after: first - 1, limit: limit) {
-                builder.append(entry)
+                _ = builder.append(entry)
             }
             if first == 1 { while try await test.store.dropBlocks(of: test.chat) {} }
             let (block, head) = (try #require(builder.block()), try await head(test))

@@ -65,7 +65,9 @@ import Testing
     private func block(_ test: TestCluster, after number: Int64 = 0) async throws -> SearchBlock {
         var builder = SearchBlockBuilder(test.chat, after: number)
         let limit = StreamLimits.Size(messages: 100, bytes: 1 << 20)
-        for entry in try await test.store.entries(in: test.chat, after: number, limit: limit) { builder.append(entry) }
+        for entry in try await test.store.entries(in: test.chat, after: number, limit: limit) {
+            _ = builder.append(entry)
+        }
         return try #require(builder.block())
     }
 
@@ -179,9 +181,9 @@ import Testing
         try await TestCluster.run { test in
             try await test.sql(
                 """
-                INSERT INTO search_blocks SELECT ?, seq, seq, ?, ?, 0, NOW(6), NOW(6), '', '' FROM seq_1_to_70
+                INSERT INTO search_blocks SELECT ?, seq, seq, ?, ?, 0, NOW(6), NOW(6), '', '', '' FROM seq_1_to_70
                 """,
-                [.integer(test.chat.rawValue), .integer(test.tenant.rawValue), .integer(Int64(SearchFold.version))])
+                [.integer(test.chat.rawValue), .integer(test.tenant.rawValue), .integer(SearchBlock.version)])
             try await test.sql("INSERT INTO search_heads VALUES (?, 70, 3)", [.integer(test.chat.rawValue)])
             #expect(try await test.store.dropBlocks(of: test.chat))
             #expect(try await spans(test).count == 6)
@@ -197,7 +199,8 @@ import Testing
             let known = try await block(test)
             let block = SearchBlock(
                 chat: Chat.ID(test.chat.rawValue + 1), span: known.span, count: known.count, oldestAt: known.oldestAt,
-                newestAt: known.newestAt, numbers: known.numbers, folded: known.folded)
+                newestAt: known.newestAt, numbers: known.numbers, times: known.times,
+                folded: known.folded)
             #expect(try await !test.store.store(block, at: SearchHead()))
             #expect(try await test.sql("SELECT COUNT(*) FROM search_heads") == [[0]])
         }
@@ -247,9 +250,24 @@ import Testing
             #expect(try await spans(test) == [1...1])
             try await test.send(1)
             #expect(try await test.store.changedChats() == [test.chat])
-            try await test.sql("UPDATE log_changes SET changed_at = changed_at - INTERVAL 151 SECOND")
-            #expect(try await test.store.changedChats() == [])
         }
+    }
+
+    /// Changes are read as a whole every 30 seconds, and only the last few seconds of them in between.
+    @Test func recentChangesAreRemembered() {
+        let (changes, time, second) = (RecentChanges(), Int64(1_000_000_000), Int64(1_000_000))
+        #expect(changes.start(at: time) == time - LogChanges.overlap)
+        changes.see([7])
+        #expect(changes.start(at: time + 2 * second) == time - 10 * second)
+        changes.see([8])
+        #expect(changes.start(at: time + 29 * second) == time - 8 * second)
+        #expect(changes.chats == [7, 8])
+        #expect(changes.start(at: time + 30 * second) == time + 30 * second - LogChanges.overlap)
+        #expect(changes.chats == [])
+        changes.see([9])
+        // The database's clock was set back.
+        #expect(changes.start(at: time) == time - LogChanges.overlap)
+        #expect(changes.chats == [])
     }
 
     /// Several processes index the same chats while these grow and are edited.
@@ -286,12 +304,12 @@ import Testing
     @Test func aWorkerIndexes() async throws {
         try await TestCluster.run { test in
             let limits = SearchIndexLimits()
-            try await test.send(Int(limits.smallest))
+            try await test.send(limits.smallest)
             let jobs = try await ClusterJobs(test.configuration, logger: TestCluster.logger)
             let group = ServiceGroup(
                 configuration: ServiceGroupConfiguration(services: jobs.services, logger: TestCluster.logger))
             async let running: Void = group.run()
-            try await eventually("the chat is indexed") { try await spans(test) == [1...limits.smallest] }
+            try await eventually("the chat is indexed") { try await spans(test) == [1...Int64(limits.smallest)] }
             await group.triggerGracefulShutdown()
             try await running
             let backend = try await Backend.cluster(test.configuration, logger: TestCluster.logger)

@@ -24,7 +24,14 @@ import Testing
                 // Of two numbers each; they have what their messages have.
                 guard hasBlocks else { return [] }
                 let blocks = stride(from: Int64(1), through: 39, by: 2)
-                    .map { ScannedBlock(span: $0...$0 + 1, candidates: [$0, $0 + 1].filter { bodies[$0] != nil }) }
+                    .map { first in
+                        let numbers = [first, first + 1].filter { bodies[$0] != nil }
+                        return ScannedBlock(
+                            span: first...first + 1,
+                            candidates: numbers.map {
+                                SearchCandidate(number: $0, createdAt: Timestamp(microseconds: 0))
+                            })
+                    }
                     .filter { $0.span.overlaps(numbers) }
                 return page.walksUp ? blocks : blocks.reversed()
             },

@@ -25,7 +25,9 @@ struct FaultyBackend: Sendable {
     private func read<Result>(
         _ operation: ReadObserver.Operation, _ call: (Backend) async throws -> Result
     ) async throws -> Result {
-        do { try await reads.pass() } catch { throw observer.begin(operation).end(error) }
+        do { try await reads.pass() } catch  where !(error is SearchStopped) {
+            throw observer.begin(operation).end(error)
+        }
         return try await call(inner)
     }
 
@@ -70,7 +72,11 @@ extension FaultyBackend: MessageStore {
         try await read(.search) { try await $0.messages.search(query, in: chat, page: page) }
     }
     func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
-        try await read(.search) { try await $0.messages.search(query, in: tenant, page: page) }
+        do {
+            return try await read(.search) { try await $0.messages.search(query, in: tenant, page: page) }
+        } catch let stop as SearchStopped {
+            return TenantHits(hits: [], hasMore: true, stoppedAt: stop.at)
+        }
     }
     func count(in chat: Chat.ID) async throws -> Int64? {
         try await read(.chatMessageCount) { try await $0.messages.count(in: chat) }
@@ -84,6 +90,11 @@ extension FaultyBackend: MessageStore {
     func tail(of chat: Chat.ID) async throws -> LogTail {
         try await read(.tail) { try await $0.messages.tail(of: chat) }
     }
+}
+
+/// Makes the gate stop a search across a tenant at some time.
+struct SearchStopped: Error {
+    let at: Timestamp
 }
 
 /// What the gate would hold up or fail has to be asked for.

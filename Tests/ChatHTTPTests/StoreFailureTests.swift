@@ -1,9 +1,9 @@
-import ChatCore
 import GRDB
 import Logging
 import TestSupport
 import Testing
 
+@testable import ChatCore
 @testable import ChatHTTP
 @testable import ChatSQLite
 
@@ -159,6 +159,29 @@ import Testing
                 server.reads.fail(nil)
                 let next = try #require(answer.link("next") ?? answer.link("prev"))
                 #expect(try await server.client.get(next).status == 200)
+            }
+        }
+    }
+
+    /// So does one of all chats.
+    @Test func aSearchOfAllChatsSaysHowFarItCame() async throws {
+        try await TestServer.run { server in
+            let place = try await server.seed()
+            let path = "/applications/\(place.token)/messages/search"
+            let hit = try #require(try await server.client.get(path + "?q=x").list.first?["created_at"] as? String)
+            for (milliseconds, isFound) in [(-1, false), (1, true)] {
+                let time = try #require(Timestamp(rfc3339: hit)).adding(.milliseconds(milliseconds))
+                server.reads.fail(SearchStopped(at: time))
+                let answer = try await server.expectRefusal(503, "search_timeout", "") {
+                    try await server.client.get(path + "?q=x&limit=7&before_time=2100-01-01T00:00:00Z")
+                }
+                let cursor = SearchCursor(at: time)
+                #expect(
+                    answer["Link"]
+                        == "<\(path)?after=\(cursor)&limit=7&q=x&before_time=2100-01-01T00%3A00%3A00Z>; rel=\"next\"")
+                server.reads.fail(nil)
+                let next = try await server.client.get(try #require(answer.link("next")))
+                #expect(next.status == 200 && (next.text != "[]") == isFound, "\(next.text)")
             }
         }
     }

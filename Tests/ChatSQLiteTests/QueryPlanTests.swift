@@ -31,7 +31,7 @@ import Testing
             }
             let isInsert = (sql.hasPrefix("INSERT") || sql.hasPrefix("REPLACE")) && !sql.contains("SELECT")
             #expect(plan.isEmpty == isInsert, "\(sql): \(plan)")
-            let searches = ["SEARCH ", "LIST SUBQUERY ", "SCALAR SUBQUERY "]
+            let searches = ["SEARCH ", "LIST SUBQUERY ", "SCALAR SUBQUERY ", "CORRELATED SCALAR SUBQUERY "]
             #expect(plan.allSatisfy { step in searches.contains { step.hasPrefix($0) } }, "\(sql): \(plan)")
         }
     }
@@ -55,7 +55,7 @@ import Testing
         _ = try await store.message(Message.Number(1), in: chat)
         let block = SearchBlock(
             chat: chat, span: 1...2, count: 2, oldestAt: TestStore.time, newestAt: TestStore.time, numbers: [],
-            folded: Array("x\0x\0".utf8))
+            times: [2, 0], folded: Array("x\0x\0".utf8))
         #expect(try await store.store(block, at: SearchHead()))
         _ = try await store.heads(of: [chat])
         _ = try await store.coverage(of: [chat])

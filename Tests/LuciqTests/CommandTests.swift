@@ -169,13 +169,17 @@ import Testing
 
         #expect(
             try await luciq("db", "migrate").output.contains(
-                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks."))
+                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times."
+            ))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
         let json = try await luciq("db", "status", "--json")
         let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
-        #expect(object?["applied"] as? [String] == ["0001-create", "0002-log-cursors", "0003-search-blocks"])
+        #expect(
+            object?["applied"] as? [String] == [
+                "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
+            ])
 
         // Nobody answers the question, and no answer means no.
         let asked = try await luciq("db", "reset")

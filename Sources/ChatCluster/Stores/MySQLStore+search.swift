@@ -29,7 +29,7 @@ extension MySQLStore {
         var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
         let upwards = page.walksUp
         var scan = search.needle.map {
-            SearchBlockScan(of: chat, for: $0, upwards: upwards, isMariaDB: connection.isMariaDB)
+            SearchBlockScan(of: chat, query, for: $0, upwards: upwards, isMariaDB: connection.isMariaDB)
         }
         var candidates = SearchCandidates()
         try search.run(
@@ -37,7 +37,8 @@ extension MySQLStore {
             blocks: { numbers in
                 let blocks = try scan?.next(numbers, connection) ?? []
                 candidates.expect(
-                    blocks.flatMap { upwards ? $0.candidates : $0.candidates.reversed() }.map { Self.key($0, chat) })
+                    blocks.flatMap { upwards ? $0.candidates : $0.candidates.reversed() }
+                        .filter { query.takes($0.createdAt) }.map { Self.key($0.number, chat) })
                 return blocks
             },
             rows: { numbers, search in
@@ -82,14 +83,16 @@ extension MySQLStore {
         let deadline = ContinuousClock.now + SearchWalk.deadline
         return try await snapshot { connection in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
-            try searchRows(of: tenant, &search, connection)
-            try searchBlocks(of: tenant, before: search.newest, &search, connection)
-            let (found, hasMore) = search.found
+            try search.run(
+                rows: { try searchRows(of: tenant, &$0, connection) },
+                blocks: { try searchBlocks(of: tenant, query, &$0, connection) },
+                lookUp: { try Self.messages(at: $0, connection) })
+            let (found, hasMore, stoppedAt) = search.found
             let numbers = try Self.numbers(of: found.map(\.place.chat.rawValue), connection)
             let hits = found.compactMap { place, message in
                 numbers[place.chat.rawValue].map { TenantHit(chat: place.chat, number: $0, message: message) }
             }
-            return TenantHits(hits: hits, hasMore: hasMore)
+            return TenantHits(hits: hits, hasMore: hasMore, stoppedAt: stoppedAt)
         }
     }
 
@@ -101,7 +104,7 @@ extension MySQLStore {
         if search.needle != nil {
             try connection.query(
                 "SELECT chat_id, first, last FROM search_blocks WHERE application_id = ? AND fold_version = ?",
-                [.integer(tenant.rawValue), .integer(Int64(SearchFold.version))]
+                [.integer(tenant.rawValue), .integer(SearchBlock.version)]
             ) { row in
                 spans[row.integer(0), default: []].append(row.integer(1)...max(row.integer(1), row.integer(2)))
                 try search.count(bytes: SearchWalk.row)
@@ -165,46 +168,47 @@ extension MySQLStore {
 
     /// Searches the blocks, newest first, until the page is full of newer hits.
     private func searchBlocks(
-        of tenant: Tenant.ID, before: Timestamp?, _ search: inout TenantSearchWalk,
+        of tenant: Tenant.ID, _ query: SearchQuery, _ search: inout TenantSearchWalk,
         _ connection: isolated MySQLConnection
     ) throws {
         guard let needle = search.needle else { return }
-        let filter = SearchBlockFilter(needle, isMariaDB: connection.isMariaDB)
-        let oldest = MySQLValue.timestamp((before ?? .latest).inDatabase)
+        let filter = SearchBlockFilter(query, needle, isMariaDB: connection.isMariaDB)
+        let oldest = MySQLValue.timestamp((search.newest ?? .latest).inDatabase)
         var (newest, chat, first) = (Timestamp.latest.inDatabase, Int64.max, Int64.max)
         var limit = SearchBlockScan.first
-        var candidates = SearchCandidates()
-        while true {
+        repeat {
             let blocks = try connection.rows(
                 """
-                SELECT chat_id, newest_at, first, last, numbers, \(filter.column)
+                SELECT chat_id, newest_at, first, last, \(filter.columns)
                 FROM search_blocks FORCE INDEX (index_search_blocks_on_application)
                 WHERE application_id = ? AND fold_version = ? AND oldest_at <= ? AND (
                     newest_at < ? OR (newest_at = ? AND (chat_id < ? OR (chat_id = ? AND first < ?))))
                 ORDER BY newest_at DESC, chat_id DESC, first DESC LIMIT ?
                 """,
                 filter.parameters + [
-                    .integer(tenant.rawValue), .integer(Int64(SearchFold.version)), oldest, .timestamp(newest),
+                    .integer(tenant.rawValue), .integer(SearchBlock.version), oldest, .timestamp(newest),
                     .timestamp(newest), .integer(chat), .integer(chat), .integer(first), .integer(Int64(limit)),
                 ]
             ) { row in
                 (chat: row.integer(0), newest: row.timestamp(1), block: ScannedBlock(row, from: 2, for: needle))
             }
-            candidates.expect(
-                blocks.flatMap { found in found.block.candidates.map { Self.key($0, Chat.ID(found.chat)) } })
             for found in blocks {
                 guard search.wants(upTo: Timestamp(microseconds: found.newest)) else { return }
+                search.take(found.block.candidates, of: Chat.ID(found.chat))
                 try search.count(bytes: SearchBlock.size)
-                for number in found.block.candidates {
-                    let key = Self.key(number, Chat.ID(found.chat))
-                    guard let message = try candidates.message(key, connection) else { continue }
-                    var body = message.body
-                    try body.withUTF8 { try search.see(UnsafeRawBufferPointer($0), in: key.chat) { message } }
-                }
             }
             guard let last = blocks.last, blocks.count == limit else { return }
             (newest, chat, first) = (last.newest, last.chat, last.block.span.lowerBound)
             limit = min(limit * 4, SearchBlockScan.most)
+        } while search.wants(upTo: Timestamp(microseconds: newest))
+    }
+
+    private static func messages(
+        at places: [SearchPlace], _ connection: isolated MySQLConnection
+    ) throws -> [SearchPlace: Message] {
+        let rows = try MessageLookups.read(places.map { key($0.number.rawValue, $0.chat) }, connection)
+        return places.reduce(into: [:]) { messages, place in
+            messages[place] = rows[key(place.number.rawValue, place.chat)]
         }
     }
 
@@ -240,9 +244,4 @@ extension [ClosedRange<Int64>] {
 
 extension Timestamp {
     fileprivate static let latest = Timestamp(microseconds: .max)
-
-    /// Within what a `DATETIME` takes: the years 1 to 9999.
-    fileprivate var inDatabase: Int64 {
-        min(max(microseconds, -62_135_596_800_000_000), Self.years0To9999.upperBound)
-    }
 }

@@ -6,15 +6,13 @@ extension MySQLStore: SearchIndex {
     /// Blocks that one transaction drops.
     private static let droppedAtOnce = 64
 
-    /// The chats of the last changes: each change is seen many times, and needs no cursor. What a worker misses because it
-    /// is away for longer, the walk at its start finds.
+    /// The chats of the last changes. What a worker misses because it is away for longer, the walk at its start finds.
     func changedChats() async throws -> [Chat.ID] {
-        var place = try await read(.searchIndex) { try LogChanges.now($0) } - LogChanges.overlap
-        var chats: Set<Int64> = []
+        var place = try await recentChanges.start(at: read(.searchIndex) { try LogChanges.now($0) })
         while true {
             let changes = try await read(.searchIndex) { [place] in try LogChanges(from: place, $0) }
-            chats.formUnion(changes.chats)
-            if changes.isAtEnd { return chats.sorted().map { Chat.ID($0) } }
+            recentChanges.see(changes.chats)
+            if changes.isAtEnd { return recentChanges.chats.map { Chat.ID($0) } }
             place = changes.last
         }
     }
@@ -55,7 +53,7 @@ extension MySQLStore: SearchIndex {
                     SELECT chat_id, SUM(last - first + 1) FROM search_blocks
                     WHERE chat_id IN (\(some.map { _ in "?" }.joined(separator: ", "))) AND fold_version = ?
                     GROUP BY chat_id
-                    """, some.map { .integer($0.rawValue) } + [.integer(Int64(SearchFold.version))]
+                    """, some.map { .integer($0.rawValue) } + [.integer(SearchBlock.version)]
                 ) { row in
                     covered[Chat.ID(row.integer(0))] = row.integer(1)
                     return true
@@ -69,17 +67,19 @@ extension MySQLStore: SearchIndex {
         try await read(.searchIndex) { connection in
             try connection.rows(
                 """
-                SELECT first, last, count, LENGTH(folded) FROM search_blocks
+                SELECT first, last, count, LENGTH(numbers) + LENGTH(times) + LENGTH(folded),
+                    application_id = (SELECT application_id FROM chats WHERE id = chat_id)
+                FROM search_blocks
                 WHERE chat_id = ? AND first >= ? AND last > ? AND fold_version = ? ORDER BY first LIMIT ?
                 """,
                 [
                     .integer(chat.rawValue), .integer(try Self.firstBlock(covering: number, of: chat, connection)),
-                    .integer(number), .integer(Int64(SearchFold.version)), .integer(Int64(limit)),
+                    .integer(number), .integer(SearchBlock.version), .integer(Int64(limit)),
                 ]
             ) { row in
                 SearchBlockOutline(
                     span: row.integer(0)...max(row.integer(0), row.integer(1)), count: Int(row.integer(2)),
-                    bytes: Int(row.integer(3)))
+                    bytes: Int(row.integer(3)), isOwn: row.integer(4) == 1)
             }
         }
     }
@@ -88,15 +88,15 @@ extension MySQLStore: SearchIndex {
         try await read(.searchIndex) { connection in
             try connection.first(
                 """
-                SELECT last, count, oldest_at, newest_at, numbers, folded FROM search_blocks
+                SELECT last, count, oldest_at, newest_at, numbers, times, folded FROM search_blocks
                 WHERE chat_id = ? AND first = ? AND fold_version = ?
-                """, [.integer(chat.rawValue), .integer(first), .integer(Int64(SearchFold.version))]
+                """, [.integer(chat.rawValue), .integer(first), .integer(SearchBlock.version)]
             ) { row in
                 SearchBlock(
                     chat: chat, span: first...max(first, row.integer(0)), count: Int(row.integer(1)),
                     oldestAt: Timestamp(microseconds: row.timestamp(2)),
                     newestAt: Timestamp(microseconds: row.timestamp(3)), numbers: Array(row.bytes(4)),
-                    folded: Array(row.bytes(5)))
+                    times: Array(row.bytes(5)), folded: Array(row.bytes(6)))
             }
         }
     }
@@ -104,7 +104,9 @@ extension MySQLStore: SearchIndex {
     func store(_ block: SearchBlock, at head: SearchHead) async throws -> Bool {
         try await write { connection in
             // The rows of a block that the server does not take are searched one by one.
-            let size = StatementSize.fixed + StatementSize.row(block.numbers.count + block.folded.count)
+            let size =
+                StatementSize.fixed
+                + StatementSize.row(block.numbers.count + block.times.count + block.folded.count)
             guard size <= connection.facts.maxPacket else { return false }
             return try connection.transaction { connection in
                 guard try Self.lockHead(of: block.chat, connection) == head else { return false }
@@ -126,13 +128,14 @@ extension MySQLStore: SearchIndex {
         let stored = try connection.execute(
             """
             INSERT INTO search_blocks (
-                chat_id, first, last, application_id, fold_version, count, oldest_at, newest_at, numbers, folded
-            ) SELECT id, ?, ?, application_id, ?, ?, ?, ?, ?, ? FROM chats WHERE id = ?
+                chat_id, first, last, application_id, fold_version, count, oldest_at, newest_at, numbers, times, folded
+            ) SELECT id, ?, ?, application_id, ?, ?, ?, ?, ?, ?, ? FROM chats WHERE id = ?
             """,
             [
-                .integer(span.lowerBound), .integer(span.upperBound), .integer(Int64(SearchFold.version)),
+                .integer(span.lowerBound), .integer(span.upperBound), .integer(SearchBlock.version),
                 .integer(Int64(block.count)), .timestamp(block.oldestAt.microseconds),
-                .timestamp(block.newestAt.microseconds), .bytes(block.numbers), .bytes(block.folded), chat,
+                .timestamp(block.newestAt.microseconds), .bytes(block.numbers), .bytes(block.times),
+                .bytes(block.folded), chat,
             ])
         guard stored.affectedRows == 1 else { return false }
         if span.upperBound > head.indexedTo {
@@ -162,9 +165,9 @@ extension MySQLStore: SearchIndex {
                 """
                 SELECT COUNT(*), CAST(IFNULL(SUM(count), 0) AS SIGNED),
                     (SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts),
-                    CAST(IFNULL(SUM(LENGTH(folded)), 0) AS SIGNED)
+                    CAST(IFNULL(SUM(LENGTH(numbers) + LENGTH(times) + LENGTH(folded)), 0) AS SIGNED)
                 FROM search_blocks WHERE fold_version = ?
-                """, [.integer(Int64(SearchFold.version))]
+                """, [.integer(SearchBlock.version)]
             ) { row in
                 SearchStatus(
                     blocks: row.integer(0), indexed: row.integer(1), messages: row.integer(2), bytes: row.integer(3))

@@ -20,6 +20,7 @@ struct MySQLStore: Sendable {
     let counting = Counting()
     let scout = VoidScout()
     let lookups = MessageLookups()
+    let recentChanges = RecentChanges()
     /// Measures clients' reads.
     let observer: ReadObserver
     /// Weaknesses found at the start.

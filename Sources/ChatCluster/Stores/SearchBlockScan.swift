@@ -17,10 +17,10 @@ struct SearchBlockScan {
     private var limit = first
     private var isAtEnd = false
 
-    init(of chat: Chat.ID, for needle: SearchNeedle, upwards: Bool, isMariaDB: Bool) {
+    init(of chat: Chat.ID, _ query: SearchQuery, for needle: SearchNeedle, upwards: Bool, isMariaDB: Bool) {
         self.chat = chat
         self.needle = needle
-        self.filter = SearchBlockFilter(needle, isMariaDB: isMariaDB)
+        self.filter = SearchBlockFilter(query, needle, isMariaDB: isMariaDB)
         self.upwards = upwards
     }
 
@@ -33,13 +33,13 @@ struct SearchBlockScan {
         var blocks: [ScannedBlock] = []
         try connection.query(
             """
-            SELECT first, last, numbers, \(filter.column) FROM search_blocks
+            SELECT first, last, \(filter.columns) FROM search_blocks
             WHERE chat_id = ? AND first >= ? AND first <= ? AND last >= ? AND fold_version = ?
             ORDER BY first \(upwards ? "ASC" : "DESC") LIMIT ?
             """,
             filter.parameters + [
                 .integer(chat.rawValue), .integer(start), .integer(numbers.upperBound), .integer(numbers.lowerBound),
-                .integer(Int64(SearchFold.version)), .integer(Int64(limit)),
+                .integer(SearchBlock.version), .integer(Int64(limit)),
             ]
         ) { row in
             blocks.append(ScannedBlock(row, from: 0, for: needle))
@@ -49,17 +49,5 @@ struct SearchBlockScan {
         limit = min(limit * 4, Self.most)
         lowest = upwards ? blocks.last.map { $0.span.upperBound + 1 } : start
         return blocks
-    }
-}
-
-extension ScannedBlock {
-    /// - Parameter column: that of `first`, before `last`, `numbers` and the filtered text.
-    init(_ row: borrowing MySQLRow, from column: Int, for needle: SearchNeedle) {
-        let span = row.integer(column)...max(row.integer(column), row.integer(column + 1))
-        if row.isNull(column + 3) {
-            self.init(span: span, candidates: [])
-        } else {
-            self.init(span: span, numbers: row.bytes(column + 2), folded: row.bytes(column + 3), for: needle)
-        }
     }
 }

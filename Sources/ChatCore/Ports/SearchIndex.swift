@@ -14,11 +14,11 @@ package protocol SearchIndex: Sendable {
     func chats(below id: Chat.ID?, limit: Int) async throws -> [Chat.ID]
     /// The head of each chat; `SearchHead()` for a chat that has none is left out.
     func heads(of chats: [Chat.ID]) async throws -> [Chat.ID: SearchHead]
-    /// How many numbers the blocks of this `SearchFold.version` cover, for each chat; chats without blocks are left out.
+    /// How many numbers the blocks of this `SearchBlock.version` cover, for each chat; chats without blocks are left out.
     func coverage(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
-    /// The blocks of this `SearchFold.version` above a number, ascending, without their texts.
+    /// The blocks of this `SearchBlock.version` above a number, ascending, without their texts.
     func outlines(of chat: Chat.ID, after number: Int64, limit: Int) async throws -> [SearchBlockOutline]
-    /// The block that begins at a number, of this `SearchFold.version`.
+    /// The block that begins at a number, of this `SearchBlock.version`.
     func block(of chat: Chat.ID, at first: Int64) async throws -> SearchBlock?
     /// Stores a block in place of all that it overlaps, of any version, and moves the head to its end if it was below.
     ///
@@ -48,13 +48,16 @@ package struct SearchHead: Equatable, Sendable {
 package struct SearchBlockOutline: Equatable, Sendable {
     package let span: ClosedRange<Int64>
     package let count: Int
-    /// The bytes of its folded text.
+    /// Of its text, numbers and times.
     package let bytes: Int
+    /// Whether it is stored for the tenant that has its chat.
+    package let isOwn: Bool
 
-    package init(span: ClosedRange<Int64>, count: Int, bytes: Int) {
+    package init(span: ClosedRange<Int64>, count: Int, bytes: Int, isOwn: Bool) {
         self.span = span
         self.count = count
         self.bytes = bytes
+        self.isOwn = isOwn
     }
 }
 
@@ -65,7 +68,7 @@ package struct SearchStatus: Codable, Equatable, Sendable {
     package var indexed: Int64
     /// Messages stored.
     package var messages: Int64
-    /// Bytes of the blocks' folded texts.
+    /// Bytes of the blocks' texts, numbers and times.
     package var bytes: Int64
 
     package init(blocks: Int64, indexed: Int64, messages: Int64, bytes: Int64) {

@@ -1,71 +1,95 @@
 import Foundation
 
+/// A message whose folded body, as a block has it, contains the folded text.
+package struct SearchCandidate: Hashable, Sendable {
+    package let number: Int64
+    package let createdAt: Timestamp
+
+    package init(number: Int64, createdAt: Timestamp) {
+        self.number = number
+        self.createdAt = createdAt
+    }
+}
+
 /// A block that a search has looked through.
 package struct ScannedBlock: Equatable, Sendable {
     package let span: ClosedRange<Int64>
-    /// The numbers of the messages whose folded bodies contain the folded text, ascending.
-    package let candidates: [Int64]
+    /// In the order of their numbers.
+    package let candidates: [SearchCandidate]
 
-    package init(span: ClosedRange<Int64>, candidates: [Int64]) {
+    package init(span: ClosedRange<Int64>, candidates: [SearchCandidate] = []) {
         self.span = span
         self.candidates = candidates
     }
 
     /// Looks through a block as a store holds it (`SearchBlock`).
     ///
-    /// - Parameter numbers: if they are damaged, the rest of the block has no candidates.
+    /// - Parameters:
+    ///   - numbers, times: if they are damaged, the rest of the block has no candidates.
     package init(
-        span: ClosedRange<Int64>, numbers: UnsafeRawBufferPointer, folded: UnsafeRawBufferPointer,
-        for needle: SearchNeedle
+        span: ClosedRange<Int64>, numbers: UnsafeRawBufferPointer, times: UnsafeRawBufferPointer,
+        folded: UnsafeRawBufferPointer, for needle: SearchNeedle
     ) {
-        var candidates: [Int64] = []
-        var walk = NumberWalk(before: span.lowerBound - 1, numbers)
+        var candidates: [SearchCandidate] = []
+        var walk = BlockWalk(before: span.lowerBound - 1, numbers, times)
         // The message at `place` is the next one of the walk.
         var place = 0
         while let hit = needle.nextMatch(in: folded, from: place) {
             while let end = folded.end(ofMessageAt: place), end < hit {
-                walk.skip()
+                _ = walk.next()
                 place = end + 1
             }
-            guard let number = walk.next(), span.contains(number), let end = folded.end(ofMessageAt: place) else {
-                break
-            }
-            candidates.append(number)
+            guard let candidate = walk.next(), span.contains(candidate.number),
+                let end = folded.end(ofMessageAt: place)
+            else { break }
+            candidates.append(candidate)
             place = end + 1
         }
         self.init(span: span, candidates: candidates)
     }
 }
 
-/// The numbers of a block's messages, in order.
-private struct NumberWalk {
+/// The numbers and times of a block's messages, in order.
+private struct BlockWalk {
     private var number: Int64
-    private let gaps: UnsafeRawBufferPointer
-    private var place = 0
+    private var time: Int64 = 0
+    private let isDense: Bool
+    private var numbers: LEB128
+    private var times: LEB128
 
-    init(before number: Int64, _ gaps: UnsafeRawBufferPointer) {
+    init(before number: Int64, _ numbers: UnsafeRawBufferPointer, _ times: UnsafeRawBufferPointer) {
         self.number = number
-        self.gaps = gaps
+        self.isDense = numbers.isEmpty
+        self.numbers = LEB128(bytes: numbers)
+        self.times = LEB128(bytes: times)
     }
 
-    mutating func skip() { _ = next() }
+    /// - Returns: nil past the end.
+    mutating func next() -> SearchCandidate? {
+        guard let gap = isDense ? 1 : numbers.next(), let delta = times.next() else { return nil }
+        number &+= Int64(truncatingIfNeeded: gap)
+        time &+= Int64(bitPattern: delta >> 1) ^ -Int64(bitPattern: delta & 1)
+        return SearchCandidate(number: number, createdAt: Timestamp(microseconds: time))
+    }
+}
+
+/// Reads unsigned integers of up to 64 bits.
+private struct LEB128 {
+    let bytes: UnsafeRawBufferPointer
+    private var place = 0
+
+    init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// - Returns: nil past the end.
-    mutating func next() -> Int64? {
-        guard !gaps.isEmpty else {
-            number += 1
-            return number
-        }
-        var (gap, shift) = (UInt64(0), UInt64(0))
-        while place < gaps.count, shift < 63 {
-            let byte = gaps[place]
+    @inline(__always)
+    mutating func next() -> UInt64? {
+        var (value, shift) = (UInt64(0), UInt64(0))
+        while place < bytes.count, shift < 64 {
+            let byte = bytes[place]
             place += 1
-            gap |= UInt64(byte & 0x7F) << shift
+            value |= UInt64(byte & 0x7F) << shift
+            guard byte & 0x80 != 0 else { return value }
             shift += 7
-            guard byte & 0x80 != 0 else {
-                number &+= Int64(truncatingIfNeeded: gap)
-                return number
-            }
         }
         return nil
     }

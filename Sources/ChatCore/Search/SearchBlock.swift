@@ -3,8 +3,14 @@
 /// A block covers every number of its span: a number that is not in it has no message. It is a candidate's place only:
 /// each hit's row is read and matched again, so a block may hold what has no row any more, but must never lack what has.
 package struct SearchBlock: Equatable, Sendable {
-    /// The folded bytes from which on a block is full.
+    /// What is stored with each block: blocks of another fold, or laid out otherwise, do not exist for a search.
+    package static let version = Int64(SearchFold.version * 100 + 1)
+    /// The bytes from which on a block is full.
     package static let size = 32 << 10
+    /// A message that folds to more is in no block, and searched in its row: 64 kB of the few characters that stand for
+    /// whole words fold to eleven times that. Any block then fits into the smallest `max_allowed_packet` that servers
+    /// are run with, 128 kB.
+    package static let longestMessage = 80 << 10
 
     package let chat: Chat.ID
     /// The numbers that it covers.
@@ -17,14 +23,16 @@ package struct SearchBlock: Equatable, Sendable {
     /// The distance of each message's number from the one before, the first one's from the number before the span, in
     /// LEB128. Empty if every number of the span has a message.
     package let numbers: [UInt8]
+    /// The time of each message, in microseconds after the one before, the first one's after 1970: in LEB128, zigzag
+    /// (Protocol Buffers, "Signed Integers"), because servers' clocks differ. So a search across chats knows which
+    /// matches are the newest without reading their rows.
+    package let times: [UInt8]
     /// The folded bodies, each followed by NUL, which occurs neither in a body nor in a search text.
     package let folded: [UInt8]
 
-    package var isFull: Bool { folded.count >= Self.size }
-
     package init(
         chat: Chat.ID, span: ClosedRange<Int64>, count: Int, oldestAt: Timestamp, newestAt: Timestamp, numbers: [UInt8],
-        folded: [UInt8]
+        times: [UInt8], folded: [UInt8]
     ) {
         self.chat = chat
         self.span = span
@@ -32,6 +40,7 @@ package struct SearchBlock: Equatable, Sendable {
         self.oldestAt = oldestAt
         self.newestAt = newestAt
         self.numbers = numbers
+        self.times = times
         self.folded = folded
     }
 }
@@ -39,14 +48,17 @@ package struct SearchBlock: Equatable, Sendable {
 /// Collects a block, entry by entry.
 struct SearchBlockBuilder {
     private let chat: Chat.ID
-    private let first: Int64
+    let first: Int64
     private(set) var last: Int64
     private(set) var count = 0
     /// The number of the last message; below the span before the first.
     private var lastMessage: Int64
     private var oldestAt = Timestamp(microseconds: .max)
-    private var newestAt = Timestamp(microseconds: 0)
+    private(set) var newestAt = Timestamp(microseconds: 0)
+    /// The time of the last message, in microseconds.
+    private var lastTime: Int64 = 0
     private var numbers: [UInt8] = []
+    private var times: [UInt8] = []
     private var folded: [UInt8] = []
 
     /// - Parameter number: the block's span begins right after it.
@@ -58,22 +70,34 @@ struct SearchBlockBuilder {
         folded.reserveCapacity(SearchBlock.size + SearchBlock.size / 4)
     }
 
-    var bytes: Int { folded.count }
-    var isFull: Bool { folded.count >= SearchBlock.size }
+    var bytes: Int { folded.count + numbers.count + times.count }
+    var isFull: Bool { bytes >= SearchBlock.size }
 
     /// - Parameter entry: the next one of the chat's log.
-    mutating func append(_ entry: LogEntry) {
+    /// - Returns: false if its message is too long for a block; then nothing has changed.
+    mutating func append(_ entry: LogEntry) -> Bool {
         assert(entry.number.rawValue > last)
+        guard let message = entry.message else {
+            last = entry.last.rawValue
+            return true
+        }
+        let start = folded.count
+        var body = message.body
+        body.withUTF8 { SearchFold.append(UnsafeRawBufferPointer($0), to: &folded) }
+        folded.append(0)
+        guard folded.count - start <= SearchBlock.longestMessage else {
+            folded.removeLast(folded.count - start)
+            return false
+        }
         last = entry.last.rawValue
-        guard let message = entry.message else { return }
         numbers.appendLEB128(UInt64(message.number.rawValue - lastMessage))
         lastMessage = message.number.rawValue
         count += 1
         oldestAt = min(oldestAt, message.createdAt)
         newestAt = max(newestAt, message.createdAt)
-        var body = message.body
-        body.withUTF8 { SearchFold.append(UnsafeRawBufferPointer($0), to: &folded) }
-        folded.append(0)
+        times.appendLEB128(zigzag: message.createdAt.microseconds &- lastTime)
+        lastTime = message.createdAt.microseconds
+        return true
     }
 
     /// The block of all entries; nil if there were none.
@@ -82,12 +106,15 @@ struct SearchBlockBuilder {
         let isDense = Int64(count) == last - first + 1
         return SearchBlock(
             chat: chat, span: first...last, count: count, oldestAt: min(oldestAt, newestAt), newestAt: newestAt,
-            numbers: isDense ? [] : numbers,
-            folded: folded)
+            numbers: isDense ? [] : numbers, times: times, folded: folded)
     }
 }
 
 extension [UInt8] {
+    fileprivate mutating func appendLEB128(zigzag value: Int64) {
+        appendLEB128(UInt64(bitPattern: value << 1 ^ value >> 63))
+    }
+
     fileprivate mutating func appendLEB128(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {

@@ -14,6 +14,13 @@ package struct SearchCursor: Equatable, Sendable, CustomStringConvertible {
         number = hit.place.number
     }
 
+    /// The place before all messages of that time.
+    init(at time: Timestamp) {
+        createdAt = time
+        chat = Chat.Number(.max)
+        number = Message.Number(.max)
+    }
+
     /// The first byte. Another layout gets another one.
     private static let version: UInt8 = 1
     private static let length = 24
@@ -39,5 +46,13 @@ package struct SearchCursor: Equatable, Sendable, CustomStringConvertible {
         let bytes =
             [Self.version] + bytes(createdAt.microseconds).dropFirst() + bytes(chat.rawValue) + bytes(number.rawValue)
         return Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
+    }
+}
+
+extension TenantHits {
+    /// Where the next page begins; nil if there is none. Without any hit, it is where the search was stopped.
+    package var next: SearchCursor? {
+        if let stoppedAt { return SearchCursor(at: stoppedAt) }
+        return hasMore ? hits.last.map { SearchCursor($0) } : nil
     }
 }

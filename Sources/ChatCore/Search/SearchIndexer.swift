@@ -3,7 +3,8 @@ package import Metrics
 import ServiceLifecycle
 
 /// Puts messages into search blocks, in the background: full blocks as chats grow, smaller ones of chats that have become
-/// quiet, and at its start and every hour whatever is missing, newest chats first.
+/// quiet, and at its start and every hour whatever is missing, newest chats first, down to the last few messages of chats
+/// that have been quiet for longer.
 ///
 /// Any number of processes may run one: a block that another one has stored meanwhile is not stored again. Searches never
 /// wait for it. The blocks hold no number at or above one that may still come (`LogReader.entries`).
@@ -12,6 +13,7 @@ package struct SearchIndexer: Service {
     private let messages: any MessageStore
     private let reader: LogReader
     private let time: Timekeeper
+    private let clock: WallClock
     private let limits: SearchIndexLimits
     private let logger: Logger
     private let metrics: SearchIndexMetrics
@@ -25,6 +27,7 @@ package struct SearchIndexer: Service {
         self.messages = messages
         self.reader = LogReader("search", readers: readers, messages: messages, log: log, clock: clock)
         self.time = time
+        self.clock = clock
         self.limits = limits
         self.logger = logger
         self.metrics = SearchIndexMetrics(metrics)
@@ -33,7 +36,10 @@ package struct SearchIndexer: Service {
     package func run() async throws {
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await repeating(each: limits.walkPause) { try await walk() } }
+                group.addTask {
+                    var place = WalkPlace()
+                    await repeating(each: limits.walkPause) { try await walk(from: &place) }
+                }
                 group.addTask {
                     var tails = SearchTails(limits: limits)
                     await repeating(each: limits.pause) { try await follow(&tails) }
@@ -76,14 +82,20 @@ package struct SearchIndexer: Service {
         }
     }
 
+    /// How far a walk of all chats has come, for going on after a failure.
+    struct WalkPlace {
+        fileprivate var last: Chat.ID?
+        fileprivate var highest: Int64 = 1
+    }
+
     /// Indexes all chats, newest first.
-    func walk() async throws {
-        var (last, highest): (Chat.ID?, Int64) = (nil, 1)
+    ///
+    /// - Parameter place: where an earlier call has failed.
+    func walk(from place: inout WalkPlace) async throws {
         while true {
-            let chats = try await index.chats(below: last, limit: limits.chatsAtOnce)
+            let chats = try await index.chats(below: place.last, limit: limits.chatsAtOnce)
             guard let lowest = chats.last else { break }
-            if last == nil { highest = max(1, chats[0].rawValue) }
-            last = lowest
+            if place.last == nil { place.highest = max(1, chats[0].rawValue) }
             let heads = try await index.heads(of: chats)
             let covered = try await index.coverage(of: chats)
             let ends = try await messages.lastNumbers(of: chats)
@@ -91,11 +103,19 @@ package struct SearchIndexer: Service {
                 let indexedTo = heads[chat]?.indexedTo ?? 0
                 if covered[chat, default: 0] < indexedTo { try await fillHoles(of: chat) }
                 // With the head of now: the chats before may have taken long.
-                if ends[chat, default: 0] >= indexedTo + limits.smallest { try await self.index(chat) }
+                if ends[chat, default: 0] - indexedTo >= limits.leastOld { try await self.index(chat) }
             }
-            metrics.walked.record(1 - Double(lowest.rawValue) / Double(highest))
+            place.last = lowest
+            metrics.walked.record(1 - Double(lowest.rawValue) / Double(place.highest))
         }
+        place = WalkPlace()
         metrics.walked.record(1)
+    }
+
+    /// Indexes all chats once.
+    func walk() async throws {
+        var place = WalkPlace()
+        try await walk(from: &place)
     }
 
     /// Indexes a chat to its end.
@@ -106,71 +126,91 @@ package struct SearchIndexer: Service {
 
     /// Indexes what follows the chat's last block.
     ///
-    /// - Parameter isQuiet: whether to make a block of the rest too, or enlarge the last one by it.
+    /// - Parameter isQuiet: whether to make a block of the rest too.
     /// - Returns: what is in no block.
     @discardableResult
     func extend(_ chat: Chat.ID, _ start: SearchHead, isQuiet: Bool) async throws -> Rest {
         var head = start
-        var builder = SearchBlockBuilder(chat, after: start.indexedTo)
-        func put() async throws -> Bool {
-            guard let block = builder.block(), try await store(block, at: head) else { return false }
-            head.indexedTo = max(head.indexedTo, block.span.upperBound)
-            builder = SearchBlockBuilder(chat, after: block.span.upperBound)
-            return true
-        }
-        while let entries = try await reader.entries(in: chat, after: builder.last), !entries.isEmpty {
-            try Task.checkCancellation()
-            for entry in entries {
-                builder.append(entry)
-                if builder.isFull, try await !put() { return Rest() }
-            }
-        }
-        let rest = Rest(messages: builder.count, bytes: builder.bytes)
-        guard isQuiet, builder.count >= limits.smallest else { return rest }
-        // A small block grows when it doubles, so that each message is indexed a few times at most.
-        if let last = try await lastOutline(of: chat, head), last.bytes < SearchBlock.size {
-            guard builder.count >= last.count else { return rest }
+        guard let tail = try await putFull(chat, after: start.indexedTo, &head) else { return Rest() }
+        let rest = Rest(messages: tail.count, bytes: tail.bytes)
+        let isOld = tail.newestAt.adding(limits.old) <= clock.now()
+        guard isQuiet, tail.count >= (isOld ? limits.leastOld : limits.smallest) else { return rest }
+        var last = tail
+        let first = try await firstSmall(before: tail, of: chat)
+        if first < tail.first {
             head = try await self.head(of: chat)
-            builder = SearchBlockBuilder(chat, after: last.span.lowerBound - 1)
-            while !builder.isFull, let entries = try await reader.entries(in: chat, after: builder.last),
-                !entries.isEmpty
-            {
-                for entry in entries where !builder.isFull { builder.append(entry) }
+            guard let whole = try await putFull(chat, after: first - 1, &head) else { return Rest() }
+            last = whole
+        }
+        return try await put(last, &head) ? Rest() : rest
+    }
+
+    /// Stores the full blocks of the entries after a number.
+    ///
+    /// - Parameter end: the last number.
+    /// - Returns: what follows the last of them; nil if one was refused.
+    private func putFull(
+        _ chat: Chat.ID, after number: Int64, upTo end: Int64 = .max, _ head: inout SearchHead
+    ) async throws -> SearchBlockBuilder? {
+        var builder = SearchBlockBuilder(chat, after: number)
+        // The last entry that was passed, in a block or too long for one.
+        var last = number
+        while last < end, let entries = try await reader.entries(in: chat, after: last), !entries.isEmpty {
+            try Task.checkCancellation()
+            for entry in entries where entry.number.rawValue <= end {
+                let isIn = builder.append(entry.upTo(end))
+                last = min(end, entry.last.rawValue)
+                guard builder.isFull || !isIn else { continue }
+                if builder.last >= builder.first, try await !put(builder, &head) { return nil }
+                builder = SearchBlockBuilder(chat, after: last)
             }
         }
-        return try await put() ? Rest() : rest
+        return builder
+    }
+
+    /// - Returns: false if it was refused.
+    private func put(_ builder: SearchBlockBuilder, _ head: inout SearchHead) async throws -> Bool {
+        guard let block = builder.block() else { return true }
+        guard try await store(block, at: head) else { return false }
+        head.indexedTo = max(head.indexedTo, block.span.upperBound)
+        return true
+    }
+
+    /// Where the small blocks begin that become one with the tail after them: each one of which has no more messages than
+    /// what follows it. So a message is put into few blocks, and the chat has few small ones: about as many of both as its
+    /// messages can be halved.
+    private func firstSmall(before tail: SearchBlockBuilder, of chat: Chat.ID) async throws -> Int64 {
+        var (first, count) = (tail.first, tail.count)
+        while first > 1, let block = try await index.outlines(of: chat, after: first - 2, limit: 1).first,
+            block.span.upperBound == first - 1, block.bytes < SearchBlock.size, block.count <= count
+        {
+            first = block.span.lowerBound
+            count += block.count
+        }
+        return first
     }
 
     /// Makes blocks of what is covered by none below the head.
     private func fillHoles(of chat: Chat.ID) async throws {
-        let head = try await self.head(of: chat)
+        var head = try await self.head(of: chat)
+        let end = head.indexedTo
         var covered: Int64 = 0
-        while covered < head.indexedTo {
+        while covered < end {
             let outlines = try await index.outlines(of: chat, after: covered, limit: limits.outlinesAtOnce)
             for outline in outlines {
-                try await fill(chat, after: covered, upTo: outline.span.lowerBound - 1, head)
+                try await fill(chat, after: covered, upTo: outline.span.lowerBound - 1, &head)
                 covered = outline.span.upperBound
             }
             if outlines.isEmpty {
-                try await fill(chat, after: covered, upTo: head.indexedTo, head)
+                try await fill(chat, after: covered, upTo: end, &head)
                 return
             }
         }
     }
 
-    private func fill(_ chat: Chat.ID, after start: Int64, upTo end: Int64, _ head: SearchHead) async throws {
-        var builder = SearchBlockBuilder(chat, after: start)
-        while builder.last < end {
-            try Task.checkCancellation()
-            // Nothing above the head is in the block, so none of it may come later.
-            guard let entries = try await reader.entries(in: chat, after: builder.last), !entries.isEmpty else { break }
-            for entry in entries where entry.last.rawValue <= end && !builder.isFull { builder.append(entry) }
-            let isAtEnd = entries.last.map { $0.last.rawValue >= end } ?? true
-            guard builder.isFull || isAtEnd else { continue }
-            guard let block = builder.block(), try await store(block, at: head) else { return }
-            if isAtEnd && block.span.upperBound >= end { return }
-            builder = SearchBlockBuilder(chat, after: block.span.upperBound)
-        }
+    private func fill(_ chat: Chat.ID, after start: Int64, upTo end: Int64, _ head: inout SearchHead) async throws {
+        guard start < end, let rest = try await putFull(chat, after: start, upTo: end, &head) else { return }
+        _ = try await put(rest, &head)
     }
 
     private func store(_ block: SearchBlock, at head: SearchHead) async throws -> Bool {
@@ -185,10 +225,12 @@ package struct SearchIndexer: Service {
     private func head(of chat: Chat.ID) async throws -> SearchHead {
         try await index.heads(of: [chat])[chat] ?? SearchHead()
     }
+}
 
-    private func lastOutline(of chat: Chat.ID, _ head: SearchHead) async throws -> SearchBlockOutline? {
-        guard head.indexedTo > 0 else { return nil }
-        return try await index.outlines(of: chat, after: head.indexedTo - 1, limit: 1).last
+extension LogEntry {
+    /// The part of it up to a number, which is not below its first.
+    fileprivate func upTo(_ number: Int64) -> LogEntry {
+        last.rawValue <= number ? self : LogEntry(voids: self.number.rawValue...number)
     }
 }
 
@@ -205,7 +247,12 @@ package struct SearchIndexLimits: Sendable {
     /// A chat without new messages for this long is quiet.
     package var quiet = Duration.seconds(60)
     /// The fewest messages of a block that is not full.
-    package var smallest: Int64 = 32
+    package var smallest = 32
+    /// When the newest message of a chat's tail is that old, the tail needs only so many for a block: fewer would take more
+    /// space in it than they do as rows.
+    package var old = Duration.seconds(300)
+    package var smallestOld = 4
+    var leastOld: Int { min(smallest, smallestOld) }
     /// Chats whose tails are kept in mind; the walk finds others.
     package var tails = 65_536
     package var chatsAtOnce = 256
@@ -243,7 +290,7 @@ struct SearchTails {
             tails[chat] = nil
             return nil
         }
-        var tail = tails[chat] ?? Tail(last: 0, since: now, full: limits.smallest)
+        var tail = tails[chat] ?? Tail(last: 0, since: now, full: Int64(limits.smallest))
         if last > tail.last { (tail.last, tail.since) = (last, now) }
         if count >= tail.full {
             tails[chat] = tails[chat] == nil && tails.count >= limits.tails ? nil : tail

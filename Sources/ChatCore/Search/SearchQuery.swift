@@ -21,5 +21,12 @@ package struct SearchQuery: Sendable {
     /// Of the longest text, 255 characters of 4 bytes, if none folds to several.
     private static let longestNeedle = 1020
 
-    func takes(_ time: Timestamp) -> Bool { after.map { time > $0 } ?? true && before.map { time < $0 } ?? true }
+    package func takes(_ time: Timestamp) -> Bool {
+        after.map { time > $0 } ?? true && before.map { time < $0 } ?? true
+    }
+
+    /// Whether it may take a message of a block with these times.
+    package func mayTake(from oldest: Timestamp, to newest: Timestamp) -> Bool {
+        after.map { newest > $0 } ?? true && before.map { oldest < $0 } ?? true
+    }
 }

@@ -48,7 +48,7 @@ package struct SearchVerifier: Sendable {
                 for attempt in 1...3 {
                     let head = try await index.heads(of: [chat])[chat]
                     guard let block = try await index.block(of: chat, at: outline.span.lowerBound) else { break }
-                    let isRight = try await expected(block) == block
+                    let isRight = try await expected(block) == block && outline.isOwn
                     if isRight {
                         findings.blocks += 1
                         findings.messages += Int64(block.count)
@@ -72,9 +72,10 @@ package struct SearchVerifier: Sendable {
             let inside = entries.filter { $0.number.rawValue <= block.span.upperBound }
             guard !inside.isEmpty else { break }
             for entry in inside {
-                builder.append(
+                let isIn = builder.append(
                     entry.last.rawValue <= block.span.upperBound
                         ? entry : LogEntry(voids: entry.number.rawValue...block.span.upperBound))
+                if !isIn { return nil }
             }
         }
         return builder.block()

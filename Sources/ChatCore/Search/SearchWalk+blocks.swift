@@ -26,7 +26,8 @@ extension SearchWalk {
                     if hasSeenEnough { return }
                     try count(bytes: SearchBlock.size) { rest.upwards ? span.lowerBound - 1 : span.upperBound + 1 }
                     if hasSeenEnough { return }
-                    let numbers = block.candidates.filter(span.contains)
+                    let numbers = block.candidates
+                        .filter { span.contains($0.number) && takes($0.createdAt) }.map(\.number)
                     if !numbers.isEmpty { try candidates(rest.upwards ? numbers : numbers.reversed(), &self) }
                     if hasSeenEnough { return }
                 }

@@ -68,6 +68,8 @@ package struct SearchWalk {
     /// Whether it has the most matches, or some and no time for more.
     package var hasSeenEnough: Bool { found.count >= limit || bytes > bound || isCutShort }
 
+    func takes(_ time: Timestamp) -> Bool { query.takes(time) }
+
     private mutating func take(_ message: Message, _ body: UnsafeRawBufferPointer) {
         guard query.takes(message.createdAt) else { return }
         found.append(message)

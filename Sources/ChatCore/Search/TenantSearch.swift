@@ -48,15 +48,28 @@ package struct TenantHit: Equatable, Sendable {
 package struct TenantHits: Equatable, Sendable {
     package let hits: [TenantHit]
     package let hasMore: Bool
+    /// The time was up: these are all hits that are newer than this, and the search goes on from here. Nil if the page
+    /// is complete.
+    package let stoppedAt: Timestamp?
 
-    package init(hits: [TenantHit], hasMore: Bool) {
+    package init(hits: [TenantHit], hasMore: Bool, stoppedAt: Timestamp? = nil) {
         self.hits = hits
         self.hasMore = hasMore
+        self.stoppedAt = stoppedAt
     }
 }
 
 /// Collects the newest hits across a tenant, in whatever order chats, blocks and rows are searched.
+///
+/// A block knows the time of each candidate, so most of a frequent text's never need their rows: only those that would be
+/// on the page are read, at the end (`readRows`).
 package struct TenantSearchWalk {
+    fileprivate struct Hit {
+        let place: SearchPlace
+        /// Nil as long as only a block says that it matches.
+        var message: Message?
+    }
+
     private let query: SearchQuery
     private let page: TenantSearchPage
     private var time: SearchTime
@@ -64,11 +77,19 @@ package struct TenantSearchWalk {
     /// What to search blocks for; nil if only rows can tell.
     package let needle: SearchNeedle?
     /// Newest first; one more than the page has, which shows that there are more.
-    private var hits: [(place: SearchPlace, message: Message)] = []
-    /// Of the bodies of these, as JSON.
+    private var hits: [Hit] = []
+    /// Of the known bodies, as JSON.
     private var bytes = 0
     /// Whether hits were left out, so that only newer ones than the last matter.
     private var isFull = false
+    /// Candidates whose rows do not match.
+    private var mistaken: Set<SearchPlace> = []
+    /// What is left to search is not newer; nil as long as nothing is known about it.
+    private var rest: Timestamp?
+    private var isCutShort = false
+
+    /// The rows of candidates that are read at once.
+    private static let rowsAtOnce = 64
 
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(_ query: SearchQuery, page: TenantSearchPage, until deadline: ContinuousClock.Instant) throws {
@@ -79,8 +100,34 @@ package struct TenantSearchWalk {
         self.needle = query.needle
     }
 
-    /// Whether messages of that time and older ones may still be among the hits.
-    package func wants(upTo newest: Timestamp) -> Bool {
+    /// Searches a tenant. All closures read one snapshot.
+    ///
+    /// - Parameters:
+    ///   - rows: shows the walk (`see`) the rows that are in no block.
+    ///   - blocks: shows it the candidates of blocks (`take`), newest blocks first, as long as it wants them.
+    ///   - lookUp: the messages at these places, those that are there.
+    /// - Throws: `ChatError.searchTimedOut` if nothing is known about any time by then; what the closures throw.
+    package mutating func run(
+        rows: (inout TenantSearchWalk) throws -> Void,
+        blocks: (inout TenantSearchWalk) throws -> Void,
+        lookUp: ([SearchPlace]) throws -> [SearchPlace: Message]
+    ) throws {
+        repeat {
+            (hits, bytes, isFull, rest) = ([], 0, false, nil)
+            try rows(&self)
+            do {
+                try blocks(&self)
+            } catch ChatError.searchTimedOut {
+                try cutShort()
+            }
+            // A candidate whose row does not match may have kept out an older one that does.
+        } while try !readRows(lookUp) && isFull && !isCutShort
+    }
+
+    /// Whether messages of that time and older ones may still be among the hits. Asked for one block after the other, in
+    /// the order of these times: what is left is not newer.
+    package mutating func wants(upTo newest: Timestamp) -> Bool {
+        rest = newest
         if let after = query.after, newest <= after { return false }
         guard isFull, let last = hits.last else { return true }
         return newest >= last.place.createdAt
@@ -104,25 +151,38 @@ package struct TenantSearchWalk {
     ///   - message: makes the message; called for a match.
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package mutating func see(_ body: UnsafeRawBufferPointer, in chat: Chat.ID, _ message: () -> Message) throws {
-        if matcher.matches(body) { take(message(), of: chat) }
+        if matcher.matches(body) {
+            let message = message()
+            let place = SearchPlace(createdAt: message.createdAt, chat: chat, number: message.number)
+            if mayBeOnPage(place) { insert(Hit(place: place, message: message)) }
+        }
         try count(bytes: body.count + SearchWalk.row)
     }
 
-    private mutating func take(_ message: Message, of chat: Chat.ID) {
-        let place = SearchPlace(createdAt: message.createdAt, chat: chat, number: message.number)
-        guard query.takes(message.createdAt), page.before.map({ place < $0 }) ?? true else { return }
-        // Most matches of a frequent text are older than a full page.
-        if isFull, let last = hits.last, place < last.place { return }
-        let index = hits.firstIndex { $0.place <= place } ?? hits.count
-        guard index == hits.count || hits[index].place != place else { return }
-        hits.insert((place, message), at: index)
-        bytes += message.body.lengthInJSON
+    /// Takes the candidates of a block.
+    package mutating func take(_ candidates: [SearchCandidate], of chat: Chat.ID) {
+        for candidate in candidates.reversed() {
+            let place = SearchPlace(
+                createdAt: candidate.createdAt, chat: chat, number: Message.Number(candidate.number))
+            if mayBeOnPage(place), !mistaken.contains(place) { insert(Hit(place: place, message: nil)) }
+        }
+    }
+
+    /// Most matches of a frequent text are older than a full page.
+    private func mayBeOnPage(_ place: SearchPlace) -> Bool {
+        if isFull, let last = hits.last, place < last.place { return false }
+        return query.takes(place.createdAt) && page.before.map { place < $0 } ?? true
+    }
+
+    private mutating func insert(_ hit: Hit) {
+        let index = hits.firstIndexNotAbove(hit.place)
+        guard index == hits.count || hits[index].place != hit.place else { return }
+        hits.insert(hit, at: index)
+        bytes += hit.bytes
         // One more than the page has stays, which shows that there are more.
-        while let last = hits.last?.message.body.lengthInJSON,
-            hits.count > page.limit + 1 || hits.count > 2 && bytes - last > page.bytes
-        {
+        while let last = hits.last, hits.count > page.limit + 1 || hits.count > 2 && bytes - last.bytes > page.bytes {
             hits.removeLast()
-            bytes -= last
+            bytes -= last.bytes
             isFull = true
         }
         if hits.count > page.limit { isFull = true }
@@ -133,14 +193,79 @@ package struct TenantSearchWalk {
     /// - Throws: like `see`.
     package mutating func count(bytes: Int) throws { try time.count(bytes: bytes) }
 
-    /// The page's hits, newest first, and whether there are more.
-    package var found: (hits: [(place: SearchPlace, message: Message)], hasMore: Bool) {
-        var (bytes, kept) = (0, 0)
-        for hit in hits.prefix(page.limit) {
-            bytes += hit.message.body.lengthInJSON
-            if kept > 0, bytes > page.bytes { break }
-            kept += 1
+    /// Keeps the hits that are newer than all that is left to search.
+    ///
+    /// - Throws: `ChatError.searchTimedOut` if that cannot be known, or a search from there would be no shorter.
+    private mutating func cutShort() throws {
+        guard let rest, newest.map({ rest < $0 }) ?? true else {
+            throw ChatError.searchTimedOut(passed: nil)
         }
-        return (Array(hits.prefix(kept)), hits.count > kept)
+        hits.removeAll { $0.place.createdAt <= rest }
+        bytes = hits.reduce(0) { $0 + $1.bytes }
+        isCutShort = true
+    }
+
+    /// Reads the rows of the hits of which only blocks are known, as far as the page goes.
+    ///
+    /// - Returns: false if some of them do not match; these are left out.
+    private mutating func readRows(_ lookUp: ([SearchPlace]) throws -> [SearchPlace: Message]) throws -> Bool {
+        var (index, size, areRight) = (0, 0, true)
+        while index < hits.count, index <= page.limit, size <= page.bytes || index < 2 {
+            if hits[index].message == nil {
+                try Task.checkCancellation()
+                let unread = hits[index...].prefix(page.limit + 1 - index).filter { $0.message == nil }
+                let places = unread.prefix(Self.rowsAtOnce).map(\.place)
+                let rows = try lookUp(places)
+                for place in places {
+                    let at = hits.firstIndexNotAbove(place)
+                    if let message = rows[place], matches(message) {
+                        hits[at].message = message
+                        bytes += hits[at].bytes
+                    } else {
+                        hits.remove(at: at)
+                        mistaken.insert(place)
+                        areRight = false
+                    }
+                }
+            } else {
+                size += hits[index].bytes
+                index += 1
+            }
+        }
+        return areRight
+    }
+
+    private mutating func matches(_ message: Message) -> Bool {
+        var body = message.body
+        return body.withUTF8 { matcher.matches(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// The page's hits, newest first, whether there are more, and `TenantHits.stoppedAt`.
+    package var found: (hits: [(place: SearchPlace, message: Message)], hasMore: Bool, stoppedAt: Timestamp?) {
+        var (bytes, kept) = (0, [(place: SearchPlace, message: Message)]())
+        for hit in hits.prefix(page.limit) {
+            guard let message = hit.message else { break }
+            bytes += hit.bytes
+            if !kept.isEmpty, bytes > page.bytes { break }
+            kept.append((hit.place, message))
+        }
+        let hasMore = hits.count > kept.count
+        return (kept, hasMore || isCutShort, isCutShort && !hasMore ? rest : nil)
+    }
+}
+
+extension TenantSearchWalk.Hit {
+    fileprivate var bytes: Int { message?.body.lengthInJSON ?? 0 }
+}
+
+extension [TenantSearchWalk.Hit] {
+    /// Of hits in their order, newest first.
+    fileprivate func firstIndexNotAbove(_ place: SearchPlace) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].place > place { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

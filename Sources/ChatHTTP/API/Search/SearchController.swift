@@ -46,6 +46,15 @@ struct SearchController {
             defer { memory.release() }
             let page = TenantSearchPage(limit: limit, bytes: bounded.bytes)
             let found = try await call.whileClientStays { try await tenant.search(search.query, page, after: cursor) }
+            let link = found.next.map { next in
+                "</applications/\(tenant.token.text)/messages/search?after=\(next)&limit=\(limit)\(search.inLinks)>; "
+                    + "rel=\"next\""
+            }
+            if found.hits.isEmpty, let link {
+                var problem = Problem(ChatError.searchTimedOut(passed: nil))
+                problem.link = link
+                throw problem
+            }
             let highlights = SearchHighlights(search.query.text)
             var response = Response(
                 json: found.hits.map { hit in
@@ -53,11 +62,7 @@ struct SearchController {
                         chatNumber: hit.chatNumber, message: hit.message,
                         highlights: highlights.ranges(in: hit.message.body))
                 })
-            if found.hasMore, let last = found.hits.last {
-                let path = "/applications/\(tenant.token.text)/messages/search"
-                response.add(
-                    "Link", "<\(path)?after=\(SearchCursor(last))&limit=\(limit)\(search.inLinks)>; rel=\"next\"")
-            }
+            response.add("Link", link)
             return response
         }
     }
