@@ -19,6 +19,11 @@ package enum SHA256 {
     package static func hmac(_ bytes: some Collection<UInt8>, key: SecretKey) -> [UInt8] {
         function.hmac(bytes, key: key.bytes)
     }
+
+    /// Whether it is the HMAC of these bytes; compared in constant time.
+    package static func isHMAC(_ code: [UInt8], of bytes: some Collection<UInt8>, key: SecretKey) -> Bool {
+        SecretKey(hmac(bytes, key: key)) == SecretKey(code)
+    }
 }
 
 /// One of OpenSSL's digests, looked up once: a look-up by name takes longer than hashing a short text.

@@ -32,6 +32,10 @@ import Testing
     ])
     func hmac(_ key: [UInt8], _ text: String, _ code: String) {
         #expect(SHA256.hmac(text.utf8, key: SecretKey(key)) == bytes(code))
+        #expect(SHA256.isHMAC(bytes(code), of: text.utf8, key: SecretKey(key)))
+        #expect(!SHA256.isHMAC(bytes(code), of: (text + " ").utf8, key: SecretKey(key)))
+        #expect(!SHA256.isHMAC(bytes(code).dropLast(), of: text.utf8, key: SecretKey(key)))
+        #expect(!SHA256.isHMAC([], of: text.utf8, key: SecretKey(key)))
     }
 
     /// Test cases 13 and 16 of McGrew and Viega, "The Galois/Counter Mode of Operation".
