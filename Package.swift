@@ -168,7 +168,7 @@ let package = Package(
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",
-            dependencies: ["ChatCore", "TestSupport", logging, metrics, nioCore],
+            dependencies: ["ChatCore", "Cryptography", "TestSupport", logging, metrics, nioCore],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,0 +1,27 @@
+/// A person of an application, as the application knows them.
+package enum User {
+    /// The application's own name for a user (`sub` of a token): 1 to 128 bytes of UTF-8, without control characters.
+    ///
+    /// Compared by its bytes, as the stores do. Swift's strings are equal too if they are only canonically equivalent:
+    /// that would make one user of two.
+    package struct ID: Hashable, Sendable {
+        package static let maxLength = 128
+
+        package let text: String
+
+        /// - Returns: nil if the text breaks a rule.
+        package init?(_ text: String) {
+            guard (1...Self.maxLength).contains(text.utf8.count),
+                !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+            else { return nil }
+            self.text = text
+        }
+
+        package static func == (left: ID, right: ID) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+        package func hash(into hasher: inout Hasher) {
+            var text = text
+            text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        }
+    }
+}
