@@ -1,0 +1,91 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// An address of IPv4 or IPv6. One of IPv4 is the same when it is mapped (`::ffff:192.0.2.1`, RFC 4291, 2.5.5.2), as a
+/// socket that listens on both writes it.
+package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
+    /// As IPv6.
+    let bits: UInt128
+
+    init(bits: UInt128) { self.bits = bits }
+
+    /// - Returns: nil unless it is an address alone: no port, no brackets, no zone.
+    package init?(_ text: some StringProtocol) {
+        // Nothing longer is an address; and a C function would stop at a NUL.
+        guard (2...45).contains(text.utf8.count), text.utf8.allSatisfy({ $0.isInAddress }) else { return nil }
+        let isV6 = text.utf8.contains(UInt8(ascii: ":"))
+        var bytes: [UInt8] = Array(repeating: 0, count: 16)
+        guard inet_pton(isV6 ? AF_INET6 : AF_INET, String(text), &bytes) == 1 else { return nil }
+        let value = bytes.prefix(isV6 ? 16 : 4).reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
+        bits = isV6 ? value : Self.mapped | value
+    }
+
+    package var isV4: Bool { bits >> 32 == Self.mapped >> 32 }
+
+    /// What is limited in an address's stead: of IPv6 the first 64 bits, since a customer has all addresses below them.
+    package var network: IPAddress { isV4 ? self : IPAddress(bits: (bits >> 64) << 64) }
+
+    package var description: String {
+        if isV4 {
+            return (0..<4).reversed().map { String(UInt8(truncatingIfNeeded: bits >> ($0 * 8))) }.joined(separator: ".")
+        }
+        let bytes = (0..<16).reversed().map { UInt8(truncatingIfNeeded: bits >> ($0 * 8)) }
+        var text = [CChar](repeating: 0, count: 46)
+        guard inet_ntop(AF_INET6, bytes, &text, socklen_t(text.count)) != nil else {
+            preconditionFailure("46 bytes hold every address")
+        }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static let mapped: UInt128 = 0xFFFF << 32
+}
+
+/// All addresses with the same first bits, in CIDR notation (RFC 4632; RFC 4291, 2.3).
+package struct AddressRange: Hashable, Sendable {
+    private let first: IPAddress
+    /// 0 to 128, as IPv6.
+    private let prefix: Int
+
+    /// - Parameter text: `10.0.0.0/8`, `2001:db8::/32`, or an address for itself alone.
+    /// - Returns: nil for anything else, and if bits after the prefix are set: `10.1.2.3/8` is more likely a mistake
+    ///   than it means 10.0.0.0/8.
+    package init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let part = parts.first, let first = IPAddress(part) else { return nil }
+        // A mapped address counts its bits as one of IPv6.
+        let isWrittenV4 = !part.contains(":")
+        var prefix = 128
+        if parts.count == 2 {
+            guard let length = Int64(digits: Substring(parts[1])), String(length) == parts[1],
+                length <= (isWrittenV4 ? 32 : 128)
+            else { return nil }
+            prefix = Int(length) + (isWrittenV4 ? 96 : 0)
+        }
+        guard first.bits & Self.mask(prefix) == first.bits else { return nil }
+        self.first = first
+        self.prefix = prefix
+    }
+
+    /// No range of IPv6 has an address of IPv4 in it, not even `::/0`.
+    package func contains(_ address: IPAddress) -> Bool {
+        address.isV4 == first.isV4 && address.bits & Self.mask(prefix) == first.bits
+    }
+
+    private static func mask(_ prefix: Int) -> UInt128 { prefix == 0 ? 0 : ~0 << (128 - prefix) }
+}
+
+extension UInt8 {
+    fileprivate var isInAddress: Bool {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: ":"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+            UInt8(ascii: "A")...UInt8(ascii: "F"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+}

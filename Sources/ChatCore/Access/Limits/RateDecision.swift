@@ -1,0 +1,68 @@
+/// Whether a request may take its units: from all of its buckets, or from none.
+package struct RateDecision: Equatable, Sendable {
+    /// What a bucket says to it.
+    package struct Standing: Equatable, Sendable {
+        package let limit: RateLimit
+        /// Units that are left now.
+        package let remaining: Int64
+        /// How long until there is one more, in microseconds.
+        package let next: Int64
+        /// How long until the request could take its units, in microseconds; 0 if it can.
+        package let wait: Int64
+    }
+
+    /// In the order of the charges.
+    package let standings: [Standing]
+
+    package var isAllowed: Bool { standings.allSatisfy { $0.wait == 0 } }
+
+    /// The limits that refuse it.
+    package var exceeded: [RateLimit] { standings.filter { $0.wait > 0 }.map(\.limit) }
+
+    /// - Parameter held: for each charge, when its bucket will be full, as `RateLimit.fullAt` returns it.
+    package init<Key>(_ charges: [RateCharge<Key>], held: [Int64], now: Int64) {
+        precondition(charges.count == held.count, "a bucket each")
+        let waits = zip(charges, held).map { max(0, $1 + $0.interval - $0.limit.window - now) }
+        let isAllowed = waits.allSatisfy { $0 == 0 }
+        standings = charges.indices.map { index in
+            let limit = charges[index].limit
+            let full = held[index] + (isAllowed ? charges[index].interval : 0)
+            let missing = full - now
+            return Standing(
+                limit: limit, remaining: (limit.window - missing) / limit.interval,
+                // Of a full bucket nothing is missing.
+                next: missing == 0 ? 0 : (missing - 1) % limit.interval + 1, wait: waits[index])
+        }
+    }
+}
+
+// draft-ietf-httpapi-ratelimit-headers-10, for at most two limits, so that the fields stay short: those with the least
+// left.
+extension RateDecision {
+    /// `RateLimit-Policy`: what the limits are. The burst has no parameter there.
+    package var policyField: String {
+        tightest.map { "\"\($0.limit.name)\";q=\($0.limit.units);w=\($0.limit.seconds)" }.joined(separator: ", ")
+    }
+
+    /// `RateLimit`: what is left, and the seconds until there is more.
+    package var limitField: String {
+        tightest.map { "\"\($0.limit.name)\";r=\($0.remaining);t=\(Self.seconds($0.next))" }.joined(separator: ", ")
+    }
+
+    /// `Retry-After`, in seconds: at least 1, and up to 20 % later than the request could be repeated, so that clients
+    /// that were refused together do not come back together. Never earlier: they would be refused again, and the draft
+    /// wants it no earlier than `t`.
+    ///
+    /// - Returns: nil if the request is allowed.
+    package func retryAfter(using random: inout some RandomNumberGenerator) -> Int64? {
+        guard let wait = standings.map(\.wait).max(), wait > 0 else { return nil }
+        return Self.seconds(wait + Int64.random(in: 0...wait / 5, using: &random))
+    }
+
+    private var tightest: some Sequence<Standing> {
+        standings.sorted { ($0.remaining, -$0.next) < ($1.remaining, -$1.next) }.prefix(2)
+    }
+
+    /// Rounded up.
+    private static func seconds(_ microseconds: Int64) -> Int64 { (microseconds + 999_999) / 1_000_000 }
+}

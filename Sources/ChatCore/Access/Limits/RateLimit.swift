@@ -1,0 +1,71 @@
+/// A limit of a rate: units that come back at an even pace, and a burst of them that may be used at once.
+///
+/// It is GCRA (ITU-T I.371), the leaky bucket as one timestamp: the moment at which the bucket will be full again. A
+/// bucket whose moment has passed is full, so that it need not be stored. Over any time `t` at most
+/// `burst + t / interval` units are given.
+///
+/// Moments are microseconds of any clock, intervals microseconds. All are below 2^53, because Redis' scripts calculate
+/// with doubles.
+package struct RateLimit: Hashable, Sendable {
+    /// Of the policy, in the headers: lower-case letters and hyphens.
+    package let name: String
+    package let units: Int64
+    package let seconds: Int64
+    package let burst: Int64
+    /// From one unit to the next.
+    let interval: Int64
+
+    /// The time in which an empty bucket becomes full.
+    package var window: Int64 { burst * interval }
+
+    /// - Parameters:
+    ///   - units: how many come back in `seconds`, which is at most a day.
+    ///   - burst: how many may be used at once: at most a million, and what comes back in a week.
+    /// - Returns: nil if a number is out of bounds. More than 10,000 a second is, too: an interval in whole
+    ///   microseconds would not be exact enough.
+    package init?(_ name: String, _ units: Int64, per seconds: Int64, burst: Int64) {
+        guard units > 0, (1...86_400).contains(seconds), (1...1_000_000).contains(burst),
+            units <= 10_000 * seconds
+        else { return nil }
+        self.init(name, units, seconds, burst: burst, interval: (seconds * 1_000_000 + units / 2) / units)
+        guard window <= 7 * 86_400 * 1_000_000 else { return nil }
+    }
+
+    private init(_ name: String, _ units: Int64, _ seconds: Int64, burst: Int64, interval: Int64) {
+        self.name = name
+        self.units = units
+        self.seconds = seconds
+        self.burst = burst
+        self.interval = interval
+    }
+
+    /// What one process may give when each of some gives on its own. A burst is at least one unit, so that many
+    /// processes give more of a small one.
+    package func share(of processes: Int) -> RateLimit {
+        let processes = Int64(max(1, processes))
+        return RateLimit(
+            name, units, seconds, burst: max(1, (burst + processes / 2) / processes), interval: interval * processes)
+    }
+
+    /// The moment at which a bucket will be full, made one that this limit can lead to: not before `now`, and no
+    /// further ahead than an empty bucket's. So a clock that is set back, or a stored value that is wrong, locks nobody
+    /// out for longer than that.
+    func fullAt(_ held: Int64?, now: Int64) -> Int64 { min(max(held ?? now, now), now + window) }
+}
+
+/// Units that one request takes from one bucket.
+package struct RateCharge<Key: Hashable & Sendable>: Sendable {
+    package let key: Key
+    package let limit: RateLimit
+    package let cost: Int64
+
+    /// - Parameter cost: at least 1. One above the burst counts as the burst, or it could never be paid.
+    package init(_ key: Key, _ limit: RateLimit, cost: Int64 = 1) {
+        self.key = key
+        self.limit = limit
+        self.cost = min(max(1, cost), limit.burst)
+    }
+
+    /// As a time.
+    package var interval: Int64 { cost * limit.interval }
+}
