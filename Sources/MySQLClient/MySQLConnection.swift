@@ -9,6 +9,8 @@ import Scheduling
 package actor MySQLConnection {
     nonisolated let thread = ThreadExecutor(name: "mysql", for: .actor, begin: Library.enterThread)
     private nonisolated let session = Session()
+    /// How long the server may take for a SELECT.
+    private var selectLimit: Duration?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -154,6 +156,24 @@ package actor MySQLConnection {
             close()
         }
         return try result.get()
+    }
+
+    /// Makes the server end each SELECT that takes longer, which then throws `.interrupted`: one round trip if the limit
+    /// changes. A server that has no such limit ignores it.
+    ///
+    /// - Parameter time: nil for the server's own limit.
+    package func limitSelects(to time: Duration?) throws(MySQLError) {
+        guard time != selectLimit else { return }
+        let milliseconds = time.map { $0 / .milliseconds(1) }
+        let variable = isMariaDB ? "max_statement_time" : "max_execution_time"
+        let value = milliseconds.map { "\(isMariaDB ? $0 / 1000 : $0.rounded(.up))" }
+        do throws(MySQLError) {
+            try run("SET SESSION \(variable) = \(value ?? "DEFAULT")")
+        } catch {
+            // 1193: the variable is unknown. 1231, 1232: it has no such value.
+            guard [1193, 1231, 1232].contains(error.number) else { throw error }
+        }
+        selectLimit = time
     }
 
     /// Pings the server: one round trip.

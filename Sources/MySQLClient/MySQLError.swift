@@ -58,6 +58,9 @@ package struct MySQLError: Error, CustomStringConvertible, Sendable {
         return error
     }
 
+    /// Whether a statement has exceeded the server's time limit, or that of `MySQLConnection.limitSelects`.
+    package var isOverTime: Bool { number == 1969 || number == 3024 }
+
     /// An error on an open connection. The handshake is over, so a broken connection leaves the statement's outcome open.
     init(number: Int, message: String) {
         let kind = Kind(number: number, message: message)

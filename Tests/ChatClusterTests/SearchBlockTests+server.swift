@@ -92,6 +92,24 @@ extension SearchBlockTests {
         return answers
     }
 
+    /// A server that does not answer in time ends the statement itself, and the search with it.
+    @Test func theServerHasATimeLimitToo() async throws {
+        try await TestCluster.run { test in
+            try await send(["one", "two"], to: test.chat, test)
+            try await indexer(test).walk()
+            let other = try await MySQLConnection.connect(test.configuration.mysql)
+            try await other.perform { try $0.run("LOCK TABLES search_blocks WRITE") }
+            await #expect(throws: ChatError.searchTimedOut(passed: nil)) { _ = try await found("two", test) }
+            await #expect(throws: ChatError.searchTimedOut(passed: nil)) {
+                _ = try await test.store.search(
+                    SearchQuery(SearchText("two")), in: test.tenant, page: TenantSearchPage())
+            }
+            try await other.perform { try $0.run("UNLOCK TABLES") }
+            await other.close()
+            #expect(try await found("two", test) == [2])
+        }
+    }
+
     /// Blocks of another version of the fold are not read, and replaced.
     @Test func otherVersionsAreRowsUntilTheyAreReplaced() async throws {
         try await TestCluster.run { test in

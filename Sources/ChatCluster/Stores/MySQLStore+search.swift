@@ -15,7 +15,19 @@ extension MySQLStore {
     private func snapshot<Result: Sendable>(
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
-        try await scan(.search, within: SearchWalk.deadline) { connection in try connection.snapshot(body) }
+        // The server ends what the search no longer waits for, or what waits for a lock.
+        try await scan(.search, within: SearchWalk.deadline, limit: SearchWalk.deadline) { connection in
+            try Self.inTime { try connection.snapshot(body) }
+        }
+    }
+
+    /// - Throws: `ChatError.searchTimedOut` if the server has ended a statement.
+    private static func inTime<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as MySQLError where error.isOverTime {
+            throw ChatError.searchTimedOut(passed: nil)
+        }
     }
 
     private func matches(
@@ -72,11 +84,15 @@ extension MySQLStore {
     private static let holesAtOnce = 64
     /// A longer hole is walked by itself.
     private static let shortHole = 256
+    /// Chats that are read as a whole, per statement: several times as fast as holes.
+    private static let wholeAtOnce = 256
 
     /// Numbers of a chat that no block covers.
     private struct Hole {
         let chat: Int64
         let numbers: ClosedRange<Int64>
+        /// Whether no block covers any of the chat's.
+        let isWhole: Bool
     }
 
     func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
@@ -85,7 +101,9 @@ extension MySQLStore {
             var search = try TenantSearchWalk(query, page: page, until: deadline)
             try search.run(
                 rows: { try searchRows(of: tenant, &$0, connection) },
-                blocks: { try searchBlocks(of: tenant, query, &$0, connection) },
+                blocks: { search in
+                    try Self.inTime { try searchBlocks(of: tenant, query, &search, connection) }
+                },
                 lookUp: { try Self.messages(at: $0, connection) })
             let (found, hasMore, stoppedAt) = search.found
             let numbers = try Self.numbers(of: found.map(\.place.chat.rawValue), connection)
@@ -124,9 +142,15 @@ extension MySQLStore {
             ) { (id: $0.integer(0), number: $0.integer(1), last: $0.integer(2)) }
             try search.count(bytes: chats.count * SearchWalk.row)
             let holes = chats.flatMap { chat in
-                (spans[chat.id] ?? []).gaps(upTo: chat.last).map { Hole(chat: chat.id, numbers: $0) }
+                (spans[chat.id] ?? []).gaps(upTo: chat.last).map {
+                    Hole(chat: chat.id, numbers: $0, isWhole: spans[chat.id] == nil)
+                }
             }
-            for some in holes.filter({ $0.numbers.count <= Self.shortHole }).chunks(of: Self.holesAtOnce) {
+            let short = holes.filter { $0.numbers.count <= Self.shortHole }
+            for some in short.filter(\.isWhole).chunks(of: Self.wholeAtOnce) {
+                try read(some.map(\.chat).padded, &search, connection)
+            }
+            for some in short.filter({ !$0.isWhole }).chunks(of: Self.holesAtOnce) {
                 try read(Array(some), &search, connection)
             }
             for hole in holes where hole.numbers.count > Self.shortHole { try walk(hole, &search, connection) }
@@ -136,18 +160,32 @@ extension MySQLStore {
     }
 
     private func read(
+        _ chats: [Int64], _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
+    ) throws {
+        try read(
+            where: "chat_id IN (\(chats.map { _ in "?" }.joined(separator: ", ")))", chats.map { .integer($0) },
+            &search, connection)
+    }
+
+    private func read(
         _ holes: [Hole], _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
     ) throws {
         let padded = holes.padded
+        try read(
+            where: padded.map { _ in "(chat_id = ? AND number >= ? AND number <= ?)" }.joined(separator: " OR "),
+            padded.flatMap { [.integer($0.chat), .integer($0.numbers.lowerBound), .integer($0.numbers.upperBound)] },
+            &search, connection)
+    }
+
+    private func read(
+        where condition: String, _ parameters: [MySQLValue], _ search: inout TenantSearchWalk,
+        _ connection: isolated MySQLConnection
+    ) throws {
         try connection.query(
             """
             SELECT \(MessageRow.columns), chat_id FROM \(NumberedTable.messages.byNumber)
-            WHERE batch_id >= 0
-                AND (\(padded.map { _ in "(chat_id = ? AND number >= ? AND number <= ?)" }.joined(separator: " OR ")))
-            """,
-            padded.flatMap {
-                [.integer($0.chat), .integer($0.numbers.lowerBound), .integer($0.numbers.upperBound)]
-            }
+            WHERE batch_id >= 0 AND (\(condition))
+            """, parameters
         ) { row in
             let chat = Chat.ID(row.integer(MessageRow.columnCount))
             try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }

@@ -74,18 +74,23 @@ struct MySQLStore: Sendable {
 
     /// A long read for a client, measured.
     func scan<Result: Sendable>(
-        _ operation: ReadObserver.Operation, within time: Duration,
+        _ operation: ReadObserver.Operation, within time: Duration, limit: Duration? = nil,
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
-        try await observer.observe(operation) { try await scan(within: time, body) }
+        try await observer.observe(operation) { try await scan(within: time, limit: limit, body) }
     }
 
     /// A long read.
+    ///
+    /// - Parameter limit: the most time of one statement.
     func scan<Result: Sendable>(
-        within time: Duration, _ body: @Sendable (isolated MySQLConnection) throws -> Result
+        within time: Duration, limit: Duration? = nil, _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
         do {
-            return try await scans.withConnection(timeout: time, body)
+            return try await scans.withConnection(timeout: time) { connection in
+                try connection.limitSelects(to: limit)
+                return try body(connection)
+            }
         } catch let error as MySQLError {
             throw ChatError(driver: error)
         }

@@ -117,6 +117,8 @@ package struct LogReader: Sendable {
             guard next.createdAt.adding(limits.gaps.grace) <= age || next.createdAt > age.adding(Self.latest) else {
                 return nil
             }
+            // No number beyond can be stored later, which search blocks rely on: a writer's numbers are at most
+            // `NumberSource.reach` and its batch above one that is stored, and none in the hole is.
             if missing.count > LogTail.Hole.widest {
                 try await log.settle(number + 1...number + LogOrder.settledOfWidest, in: chat)
                 return [LogEntry(voids: missing)]
