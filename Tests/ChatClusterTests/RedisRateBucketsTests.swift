@@ -116,9 +116,10 @@ import Testing
             let decision = try await buckets.take([RateCharge("u1", seldom)])
             #expect((0...2).contains(decision.standings[0].remaining))
             #expect((0...3600 * 1_000_000).contains(decision.standings[0].wait))
-            // It goes, if only when the bucket is full.
+            // It is gone, or goes when the bucket is full, even if the request was refused.
             let milliseconds = try await redis.send(RedisCommand("PTTL", key)).integer ?? 0
             #expect((1...3 * 3_600_000).contains(milliseconds))
+            #expect(try await redis.send(RedisCommand("GET", key)).string != value)
         }
     }
 

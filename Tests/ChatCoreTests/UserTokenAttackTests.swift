@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test(arguments: [
-        #"{"kid":"key-HS256"}"#, #"{"alg":null,"kid":"key-HS256"}"#, #"{"alg":["HS256"],"kid":"key-HS256"}"#,
+        "{}", #"{"kid":"key-HS256"}"#, #"{"alg":null,"kid":"key-HS256"}"#, #"{"alg":["HS256"],"kid":"key-HS256"}"#,
         #"{"alg":256,"kid":"key-HS256"}"#, #"{"alg":{"HS256":1},"kid":"key-HS256"}"#,
         #"{"ALG":"HS256","kid":"key-HS256"}"#,
     ])
@@ -101,26 +101,22 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{}", "[]", "null", #""HS256""#, "{", #"{"alg":"HS256","kid":"key-HS256""#,
+        "[]", "null", #""HS256""#, "{", #"{"alg":"HS256","kid":"key-HS256""#,
         #"{"alg":"HS256","kid":"key-HS256",}"#, #"{"alg":"HS256","kid":"key-HS256"}{}"#,
         #"{"alg":"HS256","kid":"key-HS256"}x"#, "\u{FEFF}" + TokenIssuer.header, #"{'alg':'HS256','kid':'key-HS256'}"#,
-        #"{"alg":"HS256","alg":"HS256","kid":"key-HS256"}"#, #"{"alg":"none","alg":"HS256","kid":"key-HS256"}"#,
+        #"{"alg":"HS256","alg":"HS256","kid":"key-HS256"}"#,
+        #"{"alg":"none","alg":"HS256","kid":"key-HS256"}"#, #"{"alg":"HS256","alg":"none","kid":"key-HS256"}"#,
         #"{"alg":"HS256","kid":"key-HS256","kid":"key-EdDSA"}"#,
         #"{"alg":"HS256","\u0061lg":"HS256","kid":"key-HS256"}"#,
         #"{"alg":"HS256","kid":"key-HS256","x":1,"x":1}"#,
         #"{"alg":"HS256","kid":"key-HS256","x":\#(String(repeating: "[", count: 1000))}"#,
     ])
     func aHeaderThatIsNone(_ header: String) {
-        let refusal = issuer.refusal(of: TokenIssuer.token(header: header))
-        #expect(
-            refusal == .invalid(.header)
-                // Refused before the second one is read, or for what is missing.
-                || refusal == .invalid(header.isEmpty ? .form : .algorithm) && ["", "{}"].contains(header)
-                || refusal == .invalid(.algorithm) && header.hasPrefix(#"{"alg":"none""#))
+        #expect(issuer.refusal(of: TokenIssuer.token(header: header)) == .invalid(.header))
     }
 
     @Test(arguments: [
-        "", "[]", "null", "1", #""u1""#, "{", #"{"sub":"u1""#, TokenIssuer.claims + "{}",
+        "[]", "null", "1", #""u1""#, "{", #"{"sub":"u1""#, TokenIssuer.claims + "{}",
         "\u{FEFF}" + TokenIssuer.claims,
         TokenIssuer.claims(#""sub":"u1","sub":"u1","iat":1800000000,"exp":1800003600"#),
         TokenIssuer.claims(#""sub":"u1","iat":1800000000,"exp":1800003600,"exp":1800003600"#),
@@ -134,8 +130,7 @@ import Testing
         TokenIssuer.token(), #""\#(TokenIssuer.token())""#,
     ])
     func claimsThatAreNone(_ claims: String) {
-        let expected: UserTokenRefusal = .invalid(claims.isEmpty ? .form : .claims)
-        #expect(issuer.refusal(of: TokenIssuer.token(claims: claims)) == expected)
+        #expect(issuer.refusal(of: TokenIssuer.token(claims: claims)) == .invalid(.claims))
     }
 
     @Test func textThatIsNotUTF8() {
@@ -182,8 +177,10 @@ import Testing
 
     @Test(arguments: [1_800_000_061, 1_800_086_400, 253_402_300_000])
     func issuedInTheFuture(_ begin: Int64) {
-        let claims = TokenIssuer.claims(#""sub":"u1","iat":\#(begin),"exp":\#(begin + 60)"#)
-        #expect(issuer.refusal(of: TokenIssuer.token(claims: claims)) == .notYetValid)
+        for more in ["", #","nbf":1700000000"#] {
+            let claims = TokenIssuer.claims(#""sub":"u1","iat":\#(begin),"exp":\#(begin + 60)\#(more)"#)
+            #expect(issuer.refusal(of: TokenIssuer.token(claims: claims)) == .notYetValid)
+        }
     }
 
     @Test(arguments: [

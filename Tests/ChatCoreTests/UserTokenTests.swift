@@ -117,6 +117,17 @@ import Testing
         }
     }
 
+    @Test func aKeyHasAnIDOfOurOwnLetters() throws {
+        for text in ["k", "key-HS256_1", String(repeating: "k", count: 40)] {
+            #expect(UserTokenKey.ID(text)?.text == text)
+        }
+        for text in ["", "a b", "a/b", "a.b", "../a", "é", "a\u{0}", "k\u{301}", String(repeating: "k", count: 41)] {
+            #expect(UserTokenKey.ID(text) == nil)
+        }
+        let made = Set((0..<1000).map { _ in UserTokenKey.ID.random() })
+        #expect(made.count == 1000 && made.allSatisfy { $0.text.utf8.count == 16 })
+    }
+
     @Test func aUserIsItsBytes() throws {
         let (composed, decomposed) = ("zo\u{EB}", "zoe\u{308}")
         #expect(composed == decomposed)

@@ -35,8 +35,7 @@ extension UserToken {
     func check(_ key: UserTokenKey, for audience: String, at now: Timestamp) throws(UserTokenRefusal) {
         guard self.audience.utf8.elementsEqual(audience.utf8) else { throw .invalid(.audience) }
         guard key.verifies(at: now) else { throw .revoked }
-        let latest = now.adding(Self.leeway)
-        guard issuedAt <= latest, notBefore ?? issuedAt <= latest else { throw .notYetValid }
+        guard max(issuedAt, notBefore ?? issuedAt) <= now.adding(Self.leeway) else { throw .notYetValid }
         guard now < expiresAt.adding(Self.leeway) else { throw .expired }
     }
 
