@@ -4,6 +4,7 @@ package import Metrics
 import MySQLClient
 import NIOPosix
 import RedisClient
+import Scheduling
 
 extension Backend {
     /// The cluster backend: one database that speaks MySQL's protocol and one Redis, shared by any number of processes.
@@ -19,6 +20,9 @@ extension Backend {
         try await check(store.redis, configuration, logger)
         for weakness in store.weaknesses { weakness.log(to: logger) }
         let connections = ConnectionMetrics(store, factory: metrics)
+        let searchThreads = (0..<ClusterConfiguration.scanConnections).map { _ in
+            ThreadExecutor(name: "luciq-search", for: .tasks, priority: .low)
+        }
         return Backend(
             tenants: store,
             chats: store,
@@ -30,13 +34,13 @@ extension Backend {
             searchIndex: store,
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
-            searchesAtOnce: ClusterConfiguration.scanConnections,
+            searchExecutors: searchThreads,
             probe: { try await store.probe() },
             notes: { store.notes },
             updateGauges: { connections.update() },
             epoch: { store.writes.epoch },
             services: [store.redis, store.bus, store.reads, store.writes, store.scans],
-            close: {}
+            close: { for thread in searchThreads { thread.stop() } }
         )
     }
 
@@ -68,9 +72,12 @@ extension MySQLStore {
         let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
         let watch = PrimaryWatch(logger: logger)
-        func pool(_ size: Int, readTimeout: Duration, writes: Bool = false) -> MySQLPool {
+        func pool(
+            _ size: Int, readTimeout: Duration, writes: Bool = false, priority: ThreadExecutor.Priority = .normal
+        ) -> MySQLPool {
             var mysql = configuration.mysql
             mysql.readTimeout = readTimeout
+            mysql.priority = priority
             return MySQLPool(
                 mysql, size: size, maxAge: configuration.connectionAge, watch: watch, writes: writes, logger: logger)
         }
@@ -78,7 +85,7 @@ extension MySQLStore {
             reads: pool(configuration.readConnections, readTimeout: configuration.patience),
             writes: pool(configuration.writeConnections, readTimeout: configuration.patience, writes: true),
             // A count over a large chat sends nothing until its end.
-            scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60)),
+            scans: pool(ClusterConfiguration.scanConnections, readTimeout: .seconds(60), priority: .low),
             redis: redis,
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,

@@ -45,7 +45,7 @@ package final class ChatService: Sendable {
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
-        self.scans = ScanGate(places: backend.searchesAtOnce, time: time)
+        self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in chatWriter.isBusy }
         self.hub = Hub(
             backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics
         ) { [tenantIDs, openings] event in

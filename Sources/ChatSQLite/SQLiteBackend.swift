@@ -34,6 +34,7 @@ extension Backend {
             searchIndex: store,
             bus: store.bus,
             writeExecutor: store.writeThread,
+            searchExecutors: store.searchThreads,
             probe: { try store.probe() },
             services: [
                 FileWatch(store: store, file: file, logger: logger),

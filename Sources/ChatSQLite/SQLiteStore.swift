@@ -9,6 +9,8 @@ package struct SQLiteStore: Sendable {
     let pool: DatabasePool
     /// The thread that writes batches.
     let writeThread = ThreadExecutor(name: "luciq-writer", for: .tasks)
+    /// The threads that search.
+    let searchThreads = (0..<2).map { _ in ThreadExecutor(name: "luciq-search", for: .tasks, priority: .low) }
     let readers: SQLiteReaders
     let bus = LocalBus()
     let changed = ChangedChats()
@@ -50,7 +52,8 @@ package struct SQLiteStore: Sendable {
                 try file?.verify()
             }
             self.scans = try DatabasePool(
-                path: path, configuration: Self.configuration(readers: 2, cacheKiB: 2048, readOnly: true))
+                path: path,
+                configuration: Self.configuration(readers: searchThreads.count, cacheKiB: 2048, readOnly: true))
         } catch {
             throw StoreProblem("Cannot open the database \(path): \(Self.reason(error)).")
         }
@@ -130,7 +133,7 @@ package struct SQLiteStore: Sendable {
 
     /// Folds the log into the file and closes every connection, even when one of them fails.
     package func close() throws {
-        writeThread.stop()
+        for thread in [writeThread] + searchThreads { thread.stop() }
         readers.close()
         if let loss = file?.check() {
             if loss.leavesContentWhole { _ = foldLog() }
@@ -168,11 +171,17 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// A long read for a client, measured.
+    /// A long read for a client, in one snapshot, measured. It is on this thread: call it from a task that prefers one of
+    /// `searchThreads`.
     func scan<Result: Sendable>(
-        _ operation: ReadObserver.Operation, _ body: @escaping @Sendable (Database) throws -> Result
+        _ operation: ReadObserver.Operation, _ body: @Sendable (Database) throws -> Result
     ) async throws -> Result {
-        try await observer.observe(operation) { try await scan(body) }
+        try await observer.observe(operation) { try scanNow(body) }
+    }
+
+    private func scanNow<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try file?.verify()
+        do { return try scans.read(body) } catch { throw Self.error(ofScan: error) }
     }
 
     /// A long read, in one snapshot, on another thread.
@@ -180,12 +189,17 @@ package struct SQLiteStore: Sendable {
         try file?.verify()
         do {
             return try await scans.read(body)
-        } catch let error where error is ChatError || error is CancellationError || error is StoreProblem {
-            throw error
         } catch {
             // GRDB interrupts the statement of a task that is cancelled.
             try Task.checkCancellation()
-            throw ChatError(driver: error)
+            throw Self.error(ofScan: error)
+        }
+    }
+
+    private static func error(ofScan error: any Error) -> any Error {
+        switch error {
+        case is ChatError, is CancellationError, is StoreProblem: error
+        default: ChatError(driver: error)
         }
     }
 

@@ -1,3 +1,5 @@
+package import Scheduling
+
 /// The database's address and the connections' options.
 package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible {
     /// What is wrong with a URL, in one sentence that quotes no secret.
@@ -38,6 +40,8 @@ package struct MySQLConfiguration: Sendable, Equatable, CustomStringConvertible 
     package var connectTimeout = Duration.seconds(5)
     package var readTimeout = Duration.seconds(10)
     package var writeTimeout = Duration.seconds(10)
+    /// Of the connections' threads.
+    package var priority = ThreadExecutor.Priority.normal
 
     package init(
         host: String = "127.0.0.1", port: Int = 3306, user: String, password: String = "", database: String = ""

@@ -7,14 +7,16 @@ import Scheduling
 /// text must not contain values. Statements run one at a time: while rows are read, no other can run. Settings of the
 /// session stay with the connection: restore a setting after a change.
 package actor MySQLConnection {
-    nonisolated let thread = ThreadExecutor(name: "mysql", for: .actor, begin: Library.enterThread)
+    nonisolated let thread: ThreadExecutor
     private nonisolated let session = Session()
     /// How long the server may take for a SELECT.
     private var selectLimit: Duration?
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    private init() {}
+    private init(priority: ThreadExecutor.Priority) {
+        thread = ThreadExecutor(name: "mysql", for: .actor, priority: priority, begin: Library.enterThread)
+    }
 
     deinit {
         thread.stop { [session] in
@@ -25,7 +27,7 @@ package actor MySQLConnection {
 
     /// - Throws: `.cannotConnect`, `.accessDenied`, `.unknownDatabase`, `.tooManyConnections`, and rarely others.
     package static func connect(_ configuration: MySQLConfiguration) async throws(MySQLError) -> MySQLConnection {
-        let connection = MySQLConnection()
+        let connection = MySQLConnection(priority: configuration.priority)
         try await connection.open(configuration)
         return connection
     }

@@ -9,6 +9,12 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     /// A job with its kind, because Swift needs to know each job's isolation.
     package enum Owner: Sendable { case tasks, actor }
 
+    package enum Priority: Sendable {
+        case normal
+        /// Others go first: a tenth of their processor time on Linux, the quality of service "utility" on macOS.
+        case low
+    }
+
     private let owner: Owner
     private let condition = NSCondition()
     // All three are guarded by `condition`.
@@ -19,14 +25,23 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     /// - Parameters:
     ///   - name: shown by debuggers and `top`; at most 15 characters of it on Linux.
     ///   - begin: runs first on the thread.
-    package init(name: String, for owner: Owner, begin: @escaping @Sendable () -> Void = {}) {
+    package init(
+        name: String, for owner: Owner, priority: Priority = .normal, begin: @escaping @Sendable () -> Void = {}
+    ) {
         self.owner = owner
         let thread = Thread { [self] in
             // By the thread itself: Foundation gives a name that is set before the start to nobody but itself.
             Thread.current.name = name
+            #if os(Linux)
+                // On Linux the call concerns the thread alone: setpriority(2), "C library/kernel differences".
+                if priority == .low { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+            #endif
             begin()
             run()
         }
+        #if canImport(Darwin)
+            if priority == .low { thread.qualityOfService = .utility }
+        #endif
         // Foundation's default is the main thread's size. TLS and the resolver need the most, and far less than this.
         thread.stackSize = 1 << 20
         thread.start()

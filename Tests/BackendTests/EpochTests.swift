@@ -21,7 +21,10 @@ import Testing
     @Test(arguments: [
         Read("message") { [try await $0.message("1").body] },
         Read("messages") { try await $0.messages(Page(limit: 10)).items.map(\.body) },
-        Read("search") { try await $0.search(SearchQuery(SearchText("e")), Page(limit: 10)).items.map(\.body) },
+        Read("search") {
+            let query = SearchQuery(try SearchText("e"))
+            return try await $0.search(query, Page(limit: 10), from: ClientAddress(nil)).page.items.map(\.body)
+        },
         Read("count") { try await $0.messageCount() == 1 ? ["mine"] : [] },
         Read("chat") { try await $0.details().messagesCount == 1 ? ["mine"] : [] },
         Read("tenant") { [try await $0.tenant.details().name] },

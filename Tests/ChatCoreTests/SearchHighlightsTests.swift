@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct SearchHighlightsTests {
     private func ranges(_ query: String, in body: String) throws -> [[Int]] {
-        SearchHighlights(try SearchText(query)).ranges(in: body).map { [$0.lowerBound, $0.upperBound] }
+        try SearchHighlights(SearchText(query)).ranges(in: [body])[0].map { [$0.lowerBound, $0.upperBound] }
     }
 
     @Test(
@@ -37,6 +37,15 @@ import Testing
         // Each character folds to many.
         let long = try ranges("ﷺ", in: String(repeating: "ﷺ", count: 150))
         #expect(long == (0..<SearchHighlights.bound).map { [$0, $0 + 1] })
+    }
+
+    /// When the client has left, nobody reads them.
+    @Test func endWithTheTask() async throws {
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try SearchHighlights(SearchText("a")).ranges(in: ["a"])
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
     }
 
     @Test(arguments: SearchCase.all)
@@ -73,7 +82,7 @@ import Testing
         let text = try SearchText(query)
         var matcher = SearchMatcher(text)
         func matches(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { matcher.matches($0) } }
-        let ranges = SearchHighlights(text).ranges(in: body)
+        let ranges = try SearchHighlights(text).ranges(in: [body])[0]
         let what = "\(query.debugDescription) in \(body.debugDescription)"
         #expect(ranges.isEmpty == !matches(body), "\(what)")
         let scalars = Array(body.unicodeScalars)

@@ -97,7 +97,9 @@ import Testing
             let tenant = try await server.tenant(of: place)
             let held = Gate()
             held.hold()
-            let running = Task { try await server.service.scans.pass(tenant) { try await held.pass() } }
+            let running = Task {
+                try await server.service.scans.pass(tenant, from: ClientAddress(nil)) { try await held.pass() }
+            }
             try await held.waitForHeld(1)
             let count = 50
             do {

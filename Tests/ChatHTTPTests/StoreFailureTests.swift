@@ -198,15 +198,23 @@ import Testing
                 defer { held.release() }
                 // One is running, the others are in the line.
                 for _ in 0...64 {
-                    group.addTask { try await server.service.scans.pass(tenant) { try await held.pass() } }
+                    group.addTask {
+                        try await server.service.scans.pass(tenant, from: ClientAddress(nil)) { try await held.pass() }
+                    }
                 }
                 try await held.waitForHeld(1)
                 try await eventually("the line is full") { server.service.scans.waiting == 64 }
                 try await server.expectRefusal(503, "overloaded", "\(search)") {
                     try await server.send(search, place)
                 }
-                // Another tenant has a turn meanwhile.
-                #expect(try await server.send(search, try await server.seed()).status == 200)
+                // Another tenant has a turn meanwhile, and everyone creates.
+                let other = try await server.seed()
+                #expect(try await server.send(search, other).status == 200)
+                for place in [place, other] {
+                    for create in server.endpoints where create.method == "POST" {
+                        #expect(try await server.send(create, place).status == 201, "\(create)")
+                    }
+                }
                 // Requests that do not walk a chat are not delayed.
                 let list = Endpoint(method: "GET", pattern: search.pattern.replacing("/search", with: ""))
                 #expect(try await server.send(list, place).status == 200)

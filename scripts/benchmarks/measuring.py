@@ -127,10 +127,10 @@ class Measuring:
         command = [self.options.tools, *map(str, arguments)]
         return subprocess.check_output(command, text=True, env=os.environ | self.environment(database)).strip()
 
-    def fill(self, messages, chats):
-        """Creates a database; returns its name and the token of its application."""
+    def fill(self, messages, chats, name=None):
+        """Creates an application in a database; returns the database's name and the application's token."""
         say(f"filling a database with {messages:,} messages in {chats} chats")
-        name = f"filled_{messages}"
+        name = name or f"filled_{messages}"
         return name, self.tool(name, "fill", "--messages", messages, "--chats", chats)
 
     def load(self, method, paths, body=None):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import sqlite3
@@ -6,8 +7,8 @@ import subprocess
 import time
 import urllib.parse
 
-from benchmarks.measuring import Measuring, median, median_ratio
-from benchmarks.programs import fail, say
+from benchmarks.measuring import BODY, CHATS, Measuring, median, median_ratio
+from benchmarks.programs import fail, processor_seconds, running, say
 
 # A query and how many of 100,000 messages have it: `luciq-bench fill` puts xylophone into one in every 50,000.
 QUERIES = [
@@ -23,19 +24,23 @@ MOST = {
     "embedded": {100_000: {"a rare word": 4, "absent": 8}, 1_000_000: {"a rare word": 25}, "application": 100},
     "cluster": {100_000: {"a rare word": 6, "absent": 10}, 1_000_000: {"a rare word": 40}, "application": 150},
 }
+SEARCHERS = 8  # That search at the same time, for ever.
 
 
 class Search(Measuring):
-    """Searches over HTTP, beside the statement of the Rails application on the same rows; the index's space."""
+    """Searches over HTTP, beside the statement of the Rails application on the same rows; the index's space; creates of one
+    application beside searches of another."""
 
-    SECTIONS = ("hundred", "million", "application")
-    COLUMNS = [("p50_ms", "p50 ms", 2), ("slowest_ms", "slowest ms", 2), ("rate", "requests/s", 0), ("errors", "errors", 0)]
+    SECTIONS = ("hundred", "million", "application", "fairness")
+    COLUMNS = [("p50_ms", "p50 ms", 2), ("slowest_ms", "slowest ms", 2), ("rate", "requests/s", 0), ("p99_ms", "p99 ms", 2),
+               ("searches", "searches/s", 1), ("processor", "cores", 2), ("errors", "errors", 0)]
     LOAD = "one search at a time, 100-byte messages"
     SECONDS = 5
 
     @staticmethod
     def add_arguments(parser):
         parser.add_argument("--searches", type=int, default=20, help="of each kind in a round (%(default)s)")
+        parser.add_argument("--messages", type=int, default=1_000_000, help="at most, for a smaller run (%(default)s)")
 
     def hundred(self):
         self.chat(100_000)
@@ -127,3 +132,47 @@ class Search(Measuring):
         for case in runs:
             most = MOST[self.options.backend]["application"] if case in ("a rare word", "absent") else None
             self.add(f"{case}, across {size:,} in 10,000 chats", median(runs[case], "p50_ms"), "ms", most, runs=runs[case])
+
+    def fairness(self):
+        """Creates of one application, alone and beside searches of another that never end."""
+        size = min(self.options.messages, 100_000)
+        name, chat = self.fill(size, 1, "fairness")
+        _, many = self.fill(size, max(1, size // 100), "fairness")
+        self.luciq(name, "search", "rebuild")
+        absent = urllib.parse.quote("the then sleeps")
+        searches = {
+            f"beside {SEARCHERS} searches in a chat of {size:,}": f"/applications/{chat}/chats/1/messages/search?q={absent}",
+            f"beside {SEARCHERS} searches in {size // 100:,} chats": f"/applications/{many}/messages/search?q={absent}",
+        }
+        with self.server(name) as server:
+            _, chats = server.create_chats(CHATS)
+            load = self.load("POST", chats, BODY)
+            alone = "creates alone"
+            cases = {alone: lambda: self.creates(server, load)}
+            for case, path in searches.items():
+                cases[case] = lambda path=path: self.creates(server, load, path)
+            runs = self.alternate(cases, turns=True)
+        self.add(alone, runs=runs[alone])
+        for case in searches:
+            self.add(case, median_ratio(runs[case], runs[alone]), "of those alone", at_least=0.9, runs=runs[case])
+
+    def creates(self, server, load, search=None):
+        with self.searching(server, search) if search else contextlib.nullcontext():
+            before, answered = processor_seconds(server.pid), self.answered(server)
+            run = self.wrk(load, server.port, self.options.seconds)
+            run["processor"] = (processor_seconds(server.pid) - before) / self.options.seconds
+            run["searches"] = (self.answered(server) - answered) / self.options.seconds
+        return run
+
+    @staticmethod
+    def answered(server):
+        return server.metric(r'luciq_store_read_seconds_count{operation="search"}')
+
+    @contextlib.contextmanager
+    def searching(self, server, path):
+        """Sends a search over and over while the block runs, over some connections."""
+        (self.folder / "search").write_text(path + "\n")
+        with running([self.options.tools, "load", "--port", server.port, "--targets", self.folder / "search",
+                      "--connections", SEARCHERS, "--seconds", 600]):
+            time.sleep(0.5)
+            yield

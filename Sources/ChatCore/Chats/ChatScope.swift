@@ -131,11 +131,15 @@ package struct ChatScope: Sendable {
 
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.
     ///
+    /// - Returns: the page, and the highlights of each of its messages.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
-    package func search(_ query: SearchQuery, _ page: Page) async throws -> PageOf<Message> {
+    package func search(
+        _ query: SearchQuery, _ page: Page, from client: ClientAddress
+    ) async throws -> (page: PageOf<Message>, highlights: [[Range<Int>]]) {
         try await read { scope in
-            try await tenant.service.scans.pass(scope.tenant.id) {
-                try await messageStore.search(query, in: scope.id, page: page)
+            try await tenant.service.scans.pass(scope.tenant.id, from: client) {
+                let found = try await messageStore.search(query, in: scope.id, page: page)
+                return (found, try SearchHighlights(query.text).ranges(in: found.items.map(\.body)))
             }
         }
     }

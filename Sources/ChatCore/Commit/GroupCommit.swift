@@ -78,6 +78,9 @@ package final class GroupCommit<Entry: CommitEntry, Outcome: Sendable>: Service 
     /// How many entries were accepted so far.
     var accepted: UInt64 { state.withLock(\.queue.lastTicket) }
 
+    /// Whether entries wait or are being written.
+    var isBusy: Bool { state.withLock { !$0.queue.isEmpty } }
+
     /// Whether new entries are refused.
     var isClosed: Bool { state.withLock(\.queue.isClosed) }
 

@@ -18,8 +18,8 @@ package struct Backend: Sendable {
     package let writeExecutor: (any TaskExecutor)?
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
-    /// How many searches may run at the same time.
-    package let searchesAtOnce: Int
+    /// The executors on which to search, one search at a time on each. Their threads have low priority.
+    package let searchExecutors: [any TaskExecutor]
     /// Answers when the store can be read and is not read-only; throws `ChatError.unavailable` otherwise. Cheap: it is asked
     /// every few seconds. Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
@@ -48,7 +48,7 @@ package struct Backend: Sendable {
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
-        searchesAtOnce: Int = 2,
+        searchExecutors: [any TaskExecutor],
         probe: @escaping @Sendable () async throws -> Void,
         notes: @escaping @Sendable () -> [String] = { [] },
         updateGauges: @escaping @Sendable () -> Void = {},
@@ -68,7 +68,7 @@ package struct Backend: Sendable {
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight
-        self.searchesAtOnce = searchesAtOnce
+        self.searchExecutors = searchExecutors
         self.probe = probe
         self.notes = notes
         self.updateGauges = updateGauges

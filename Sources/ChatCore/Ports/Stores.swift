@@ -24,7 +24,8 @@ package protocol MessageStore: Sendable {
     /// Costs O(page), wherever the page lies.
     func messages(in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
     /// Messages whose folded body contains the folded text (`SearchText`), through the blocks of `SearchIndex` and, where
-    /// there are none, the rows. Costs O(chat), with a time limit.
+    /// there are none, the rows. Costs O(chat), with a time limit. May block its thread: call it on one of
+    /// `Backend.searchExecutors`.
     func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message>
     /// The same in all chats of a tenant.
     func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits

@@ -11,12 +11,49 @@ package struct SearchHighlights: Sendable {
         needle = text.needle ?? SearchNeedle(Array(text.text.utf8))
     }
 
+    /// The ranges of each body. A page of bodies takes some milliseconds, and one without ASCII ten times as long.
+    ///
+    /// - Throws: `CancellationError`.
+    package func ranges(in bodies: [String]) throws -> [[Range<Int>]] {
+        var folded: [UInt8] = []
+        return try bodies.map { body in
+            try Task.checkCancellation()
+            return ranges(in: body, &folded)
+        }
+    }
+
     /// The matches as ranges of the body's characters (Unicode scalars), ascending; none overlaps another.
     ///
     /// A character of which only a part matches, such as a ligature, is in the range whole. So are the marks after the
     /// match that a search ignores.
-    package func ranges(in body: String) -> [Range<Int>] {
-        let text = isLiteral ? MappedText(body) : MappedText(folding: body)
+    ///
+    /// - Parameter folded: a buffer, to be used again.
+    private func ranges(in body: String, _ folded: inout [UInt8]) -> [Range<Int>] {
+        var body = body
+        let ranges = body.withUTF8 { rangesOfASCII(UnsafeRawBufferPointer($0), &folded) }
+        return ranges ?? self.ranges(in: isLiteral ? MappedText(body) : MappedText(folding: body))
+    }
+
+    /// Each character is a byte, and folds to one.
+    ///
+    /// - Returns: nil if the text has other characters.
+    private func rangesOfASCII(_ utf8: UnsafeRawBufferPointer, _ folded: inout [UInt8]) -> [Range<Int>]? {
+        guard !isLiteral, utf8.isASCII else { return nil }
+        let end = SearchFold.fold(utf8, into: &folded)
+        guard end == utf8.count else { return nil }
+        return folded.withUnsafeBytes { folded in
+            let folded = UnsafeRawBufferPointer(rebasing: folded[..<end])
+            var ranges: [Range<Int>] = []
+            while ranges.count < Self.bound,
+                let match = needle.nextMatch(in: folded, from: ranges.last?.upperBound ?? 0)
+            {
+                ranges.append(match..<match + needle.bytes.count)
+            }
+            return ranges
+        }
+    }
+
+    private func ranges(in text: MappedText) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
         var (start, character) = (0, 0)
         text.bytes.withUnsafeBytes { bytes in

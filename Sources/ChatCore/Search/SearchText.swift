@@ -52,7 +52,7 @@ package struct SearchMatcher {
 }
 
 extension UnsafeRawBufferPointer {
-    fileprivate var isASCII: Bool {
+    var isASCII: Bool {
         let words = count / 8
         var all: UInt64 = 0
         for word in 0..<words { all |= loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) }

@@ -66,15 +66,17 @@ package struct TenantScope: Sendable {
     /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
     ///
     /// - Parameter cursor: the place of the last hit of the page before.
+    /// - Returns: the hits, and the highlights of each.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
     package func search(
-        _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil
-    ) async throws -> TenantHits {
+        _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil, from client: ClientAddress
+    ) async throws -> (found: TenantHits, highlights: [[Range<Int>]]) {
         try await read { scope in
             var page = page
             if let cursor { page.before = try await scope.place(of: cursor) }
-            return try await service.scans.pass(scope.id) { [page] in
-                try await service.backend.messages.search(query, in: scope.id, page: page)
+            return try await service.scans.pass(scope.id, from: client) { [page] in
+                let found = try await service.backend.messages.search(query, in: scope.id, page: page)
+                return (found, try SearchHighlights(query.text).ranges(in: found.hits.map(\.message.body)))
             }
         }
     }

@@ -1,3 +1,4 @@
+import ChatCore
 import NIOCore
 
 /// Counts the bytes of a client's messages that are incomplete, not parsed or not stored yet, in the process' budget,

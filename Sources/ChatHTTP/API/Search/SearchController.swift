@@ -20,17 +20,19 @@ struct SearchController {
             defer { memory.release() }
             let path = "\(chat.path)/messages/search"
             let found: PageOf<Message>
+            let highlights: [[Range<Int>]]
             do {
-                found = try await call.whileClientStays { try await chat.search(search.query, bounded) }
+                (found, highlights) = try await call.whileClientStays {
+                    try await chat.search(search.query, bounded, from: call.client)
+                }
             } catch let error as ChatError {
                 guard case .searchTimedOut(let passed?) = error else { throw error }
                 var problem = Problem(error)
                 problem.link = page.link(path: path, after: passed, extra: search.inLinks)
                 throw problem
             }
-            let highlights = SearchHighlights(search.query.text)
             var response = Response(
-                json: found.items.map { SearchHitAnswer(message: $0, highlights: highlights.ranges(in: $0.body)) })
+                json: zip(found.items, highlights).map { SearchHitAnswer(message: $0, highlights: $1) })
             response.add(
                 "Link", found.links(path: path, page: page, extra: search.inLinks, number: \.number.rawValue))
             return response
@@ -45,7 +47,9 @@ struct SearchController {
         return .task {
             defer { memory.release() }
             let page = TenantSearchPage(limit: limit, bytes: bounded.bytes)
-            let found = try await call.whileClientStays { try await tenant.search(search.query, page, after: cursor) }
+            let (found, highlights) = try await call.whileClientStays {
+                try await tenant.search(search.query, page, after: cursor, from: call.client)
+            }
             let link = found.next.map { next in
                 "</applications/\(tenant.token.text)/messages/search?after=\(next)&limit=\(limit)\(search.inLinks)>; "
                     + "rel=\"next\""
@@ -55,12 +59,9 @@ struct SearchController {
                 problem.link = link
                 throw problem
             }
-            let highlights = SearchHighlights(search.query.text)
             var response = Response(
-                json: found.hits.map { hit in
-                    SearchHitAnswer(
-                        chatNumber: hit.chatNumber, message: hit.message,
-                        highlights: highlights.ranges(in: hit.message.body))
+                json: zip(found.hits, highlights).map { hit, highlights in
+                    SearchHitAnswer(chatNumber: hit.chatNumber, message: hit.message, highlights: highlights)
                 })
             response.add("Link", link)
             return response

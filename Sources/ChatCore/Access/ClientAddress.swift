@@ -1,13 +1,13 @@
-import NIOCore
+package import NIOCore
 
 /// The client of a connection: an IPv4 address, or the first 64 bits of an IPv6 address, because a subscriber gets
 /// such a prefix (RFC 6177).
-struct ClientAddress: Hashable, Sendable {
+package struct ClientAddress: Hashable, Sendable {
     private let high: UInt64
     private let low: UInt64
 
     /// - Parameter address: if nil, or not an internet address, all such clients count as one.
-    init(_ address: SocketAddress?) {
+    package init(_ address: SocketAddress?) {
         let bytes = address?.withSockAddr { pointer, size in Array(UnsafeRawBufferPointer(start: pointer, count: size))
         }
         func word(_ range: Range<Int>) -> UInt64 { (bytes ?? [])[range].reduce(0) { $0 << 8 | UInt64($1) } }
