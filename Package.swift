@@ -66,6 +66,8 @@ let package = Package(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: settings),
         .target(name: "TLSClient", dependencies: ["COpenSSL", dequeModule, nioCore], swiftSettings: settings),
+        .target(
+            name: "HTTPClient", dependencies: ["TLSClient", nioCore, nioHTTP1, nioPosix], swiftSettings: settings),
         .systemLibrary(
             name: "CMariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"]), .brew(["mariadb-connector-c"])]),
@@ -148,8 +150,8 @@ let package = Package(
         .executableTarget(
             name: "luciq",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "MySQLClient", "RedisClient",
-                "Scheduling", "TLSClient",
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "HTTPClient", "MySQLClient",
+                "RedisClient", "Scheduling", "TLSClient",
                 argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings

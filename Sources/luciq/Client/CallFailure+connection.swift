@@ -1,4 +1,5 @@
 import Foundation
+import HTTPClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix

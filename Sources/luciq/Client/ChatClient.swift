@@ -1,4 +1,5 @@
 import Foundation
+import HTTPClient
 import NIOCore
 import NIOHTTP1
 import TLSClient
@@ -32,7 +33,7 @@ final class ChatClient {
         let file = ProcessInfo.processInfo.environment["SSL_CERT_FILE"] ?? ""
         guard address.isSecure || !file.isEmpty else { return nil }
         do {
-            let context = try TLSContext(authorities: file.isEmpty ? nil : file)
+            let context = try TLSContext.ofEnvironment()
             return address.isSecure ? context : nil
         } catch {
             throw CallFailure(sentence: "SSL_CERT_FILE must name a file of certificates.", outlook: .final)

@@ -1,23 +1,24 @@
-import Foundation
-import NIOCore
-import NIOHTTP1
+package import NIOCore
+package import NIOHTTP1
 import NIOPosix
 import Synchronization
-import TLSClient
+package import TLSClient
 
-/// A connection to a server, for one request at a time. It reads only on demand.
-final class HTTPConnection: Sendable {
+/// A connection to a server, for one request at a time. It reads only on demand
+/// (docs/decisions/0023-first-build.md).
+package final class HTTPConnection: Sendable {
     /// The server was silent for too long.
-    struct Silence: Error {}
+    package struct Silence: Error { package init() {} }
     /// No connection was made in time.
-    struct NoAnswer: Error {}
+    package struct NoAnswer: Error {}
 
-    struct Response {
-        let head: HTTPResponseHead
+    /// The head of an answer, and its body as it arrives.
+    package struct Response: Sendable {
+        package let head: HTTPResponseHead
         fileprivate let connection: HTTPConnection
 
         /// - Returns: at least one byte of the body; nil at its end.
-        func next(within silence: Duration) async throws -> ByteBuffer? {
+        package func next(within silence: Duration) async throws -> ByteBuffer? {
             while true {
                 switch try await connection.part(within: silence) {
                 case .head: throw HTTPParserError.unknown
@@ -45,7 +46,7 @@ final class HTTPConnection: Sendable {
     /// - Parameters:
     ///   - tls: nil for plain TCP.
     ///   - patience: the time limit to connect, and again for the TLS handshake.
-    static func connect(
+    package static func connect(
         to host: String, port: Int, tls: TLSContext?, patience: Duration
     ) async throws -> HTTPConnection {
         let (connection, agreed) = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -81,12 +82,12 @@ final class HTTPConnection: Sendable {
     }
 
     /// Whether another request may be sent: the answer to the last one was read to its end.
-    var isFree: Bool { channel.isActive && !isAnswering.load(ordering: .relaxed) }
+    package var isFree: Bool { channel.isActive && !isAnswering.load(ordering: .relaxed) }
 
-    func close() { channel.close(promise: nil) }
+    package func close() { channel.close(promise: nil) }
 
     /// Sends a request and waits for the head of the answer.
-    func send(_ head: HTTPRequestHead, body: ByteBuffer?, within silence: Duration) async throws -> Response {
+    package func send(_ head: HTTPRequestHead, body: ByteBuffer?, within silence: Duration) async throws -> Response {
         isAnswering.store(true, ordering: .relaxed)
         channel.write(HTTPClientRequestPart.head(head), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
