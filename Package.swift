@@ -53,7 +53,7 @@ let package = Package(
         .target(name: "Scheduling", swiftSettings: settings),
         .target(
             name: "ChatCore",
-            dependencies: ["Cryptography", dequeModule, logging, metrics, nioCore, serviceLifecycle],
+            dependencies: ["Cryptography", "Scheduling", dequeModule, logging, metrics, nioCore, serviceLifecycle],
             swiftSettings: settings
         ),
         .target(
@@ -117,9 +117,14 @@ let package = Package(
                 .embedInCode("Migrations/20261129000002_create_log_cursors.sql"),
                 .embedInCode("Migrations/20261129000003_create_search_blocks.sql"),
                 .embedInCode("Migrations/20261129000004_add_search_times.sql"),
+                .embedInCode("Migrations/20261129000005_create_search_generations.sql"),
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "ChatSearch",
+            dependencies: ["ChatCore", "HTTPClient", "TLSClient", nioCore, nioHTTP1, nioPosix],
+            swiftSettings: settings),
         .target(
             name: "ChatHTTP",
             dependencies: [
@@ -150,8 +155,8 @@ let package = Package(
         .executableTarget(
             name: "luciq",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSQLite", "HTTPClient", "MySQLClient",
-                "RedisClient", "Scheduling", "TLSClient",
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSearch", "ChatSQLite", "HTTPClient",
+                "MySQLClient", "RedisClient", "Scheduling", "TLSClient",
                 argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
@@ -165,7 +170,9 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(
+            name: "TestSupport", dependencies: ["HTTPClient", nioCore, nioHTTP1, nioPosix], path: "Tests/TestSupport",
+            swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
         .testTarget(
@@ -176,6 +183,14 @@ let package = Package(
         .testTarget(
             name: "ChatSQLiteTests",
             dependencies: ["ChatCore", "ChatSQLite", "TestSupport", grdb, grdbSQLite, logging],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ChatSearchTests",
+            dependencies: [
+                "ChatCluster", "ChatCore", "ChatSearch", "ChatSQLite", "HTTPClient", "MySQLClient", "RedisClient",
+                "TestSupport", logging, metrics, nioCore, nioHTTP1, nioPosix, serviceLifecycle,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -228,7 +243,7 @@ let package = Package(
         .testTarget(
             name: "LuciqTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
+                "ChatCore", "ChatHTTP", "HTTPClient", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
                 grdb, httpTypes, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings

@@ -92,8 +92,8 @@ package struct MySQLKeeper: StoreKeeper {
                 try schema.checkMayMigrate(location)
                 for table in [
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "log_changes", "log_cursors", "search_blocks", "search_heads", "messages", "chats",
-                    "applications", "schema_migrations",
+                    "log_changes", "log_cursors", "search_blocks", "search_heads", "search_generations", "messages",
+                    "chats", "applications", "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

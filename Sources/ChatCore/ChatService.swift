@@ -12,6 +12,7 @@ package final class ChatService: Sendable {
     package let hub: Hub
     private let clockWatch: ClockWatch
     package let scans: ScanGate
+    let engine: EngineSearch?
     let tenantIDs: ImmutableCache<Tenant.Token, Tenant.ID>
     let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
     let openings = Openings()
@@ -20,12 +21,14 @@ package final class ChatService: Sendable {
     ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
     ///   - clock: gives rows their time.
+    ///   - engine: nil if the store answers all searches.
     package init(
         backend: Backend,
         limits: CommitLimits = CommitLimits(),
         streams: StreamLimits = StreamLimits(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
+        engine: EngineSearch? = nil,
         logger: Logger,
         metrics: any MetricsFactory
     ) {
@@ -45,6 +48,7 @@ package final class ChatService: Sendable {
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
+        self.engine = engine
         self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in chatWriter.isBusy }
         self.hub = Hub(
             backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics

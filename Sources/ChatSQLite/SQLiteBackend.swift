@@ -32,6 +32,7 @@ extension Backend {
             chatLog: store,
             readers: store,
             searchIndex: store,
+            generations: store,
             bus: store.bus,
             writeExecutor: store.writeThread,
             searchExecutors: store.searchThreads,

@@ -9,6 +9,8 @@ package enum SQLiteMigrations {
         migrator.registerMigration(
             Migration0003SearchBlocks.identifier, migrate: Migration0003SearchBlocks.migrate)
         migrator.registerMigration(Migration0004SearchTimes.identifier, migrate: Migration0004SearchTimes.migrate)
+        migrator.registerMigration(
+            Migration0005SearchGenerations.identifier, migrate: Migration0005SearchGenerations.migrate)
         return migrator
     }
 }

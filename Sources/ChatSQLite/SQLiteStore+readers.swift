@@ -1,4 +1,5 @@
 package import ChatCore
+import GRDB
 
 /// Each sweep compares the last numbers of all chats with the reader's cursors, in the file. So creates pay nothing for
 /// readers; a reader in this process learns of new messages from the bus.
@@ -18,22 +19,35 @@ extension SQLiteStore: LogReaders {
         }
     }
 
+    /// Cursors that one transaction moves, while creates wait.
+    private static let movedAtOnce = 256
+
     package func advance(
         _ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64
     ) async throws -> Bool {
         try await Task(executorPreference: writeThread) {
-            try write { db in
-                let place: [Query.Value] = [.text(reader.text), .integer(chat.rawValue)]
-                let stored = try Query(
-                    db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?", place[0], place[1])
-                guard try (stored.next() ? stored.integer(0) : 0) == old else { return false }
-                try Query(
-                    db, "INSERT OR REPLACE INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place[0],
-                    place[1], .integer(new)
-                ).run()
-                return true
-            }
+            try write { try Self.advance(reader, LogMove(chat, from: old, to: new), $0) }
         }.value
+    }
+
+    package func advance(_ reader: LogReader.Name, _ moves: [LogMove]) async throws {
+        for some in moves.chunks(of: Self.movedAtOnce) {
+            try await Task(executorPreference: writeThread) {
+                try write { db in for move in some { _ = try Self.advance(reader, move, db) } }
+            }.value
+        }
+    }
+
+    private static func advance(_ reader: LogReader.Name, _ move: LogMove, _ db: Database) throws -> Bool {
+        let place: [Query.Value] = [.text(reader.text), .integer(move.chat.rawValue)]
+        let stored = try Query(
+            db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?", place[0], place[1])
+        guard try (stored.next() ? stored.integer(0) : 0) == move.old else { return false }
+        try Query(
+            db, "INSERT OR REPLACE INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place[0],
+            place[1], .integer(move.new)
+        ).run()
+        return true
     }
 
     package func beginSweep(of reader: LogReader.Name) async throws -> LogSweep { LogSweep(of: reader) }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ChatCluster
 import ChatCore
 import ChatHTTP
+import ChatSearch
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -16,6 +17,7 @@ struct Serve: AsyncParsableCommand {
     )
 
     @OptionGroup var database: DatabaseFlags
+    @OptionGroup var engine: EngineFlags
     @OptionGroup var flags: ServeFlags
 
     func run() async throws {
@@ -37,7 +39,11 @@ struct Serve: AsyncParsableCommand {
             throw ExitStatus.problem(problem)
         }
         metrics.beforeReading(backend.updateGauges)
-        let service = ChatService(backend: backend, limits: plan.limits, logger: logger, metrics: metrics)
+        let search = plan.engine.map {
+            EngineSearch($0, backend.generations, logger: logger, metrics: metrics)
+        }
+        let service = ChatService(
+            backend: backend, limits: plan.limits, engine: search, logger: logger, metrics: metrics)
         let server = buildServer(
             service: service,
             options: plan.options,
@@ -53,7 +59,8 @@ struct Serve: AsyncParsableCommand {
         }
         do {
             // Health is the last to be stopped: it answers while the others drain.
-            let services = health(backend, plan, metrics) + service.services(around: server)
+            let services =
+                health(backend, plan, metrics) + service.services(around: server) + feed(backend, plan, metrics)
             try await ProcessSignals.run(
                 services.map { .init(service: $0) }, limit: plan.shutdownTimeout, logger: logger)
         } catch let code as ExitCode {
@@ -63,6 +70,12 @@ struct Serve: AsyncParsableCommand {
                 ?? ExitStatus.failure("\(error)")
         }
         logger.info("stopped")
+    }
+
+    /// The feed of the search engine. In a cluster the workers feed it.
+    private func feed(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
+        guard let engine = plan.engine, case .sqlite = plan.location else { return [] }
+        return [EngineFeed(engine, EngineSource(backend), logger: plan.logger, metrics: metrics)]
     }
 
     /// The service of health and metrics with a separate listener.
@@ -82,6 +95,7 @@ struct Serve: AsyncParsableCommand {
         let ops: HTTPOptions?
         let limits: CommitLimits
         let location: StoreLocation
+        let engine: ElasticsearchEngine?
         let shutdownTimeout: Duration
         let logger: Logger
     }
@@ -89,7 +103,8 @@ struct Serve: AsyncParsableCommand {
     private func plan() throws -> Plan {
         do {
             let settings = try Settings(
-                flags: database.values.merging(flags.values) { $1 }, file: database.config)
+                flags: [engine.values, flags.values].reduce(database.values) { $0.merging($1) { $1 } },
+                file: database.config)
             let format = try settings.logFormat()
             let level = try settings.logLevel()
             return Plan(
@@ -97,6 +112,7 @@ struct Serve: AsyncParsableCommand {
                 ops: try settings.opsOptions(),
                 limits: try settings.commitLimits(),
                 location: try location(settings),
+                engine: try settings.engine(),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),
                 logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }
             )

@@ -3,6 +3,7 @@ import ChatCluster
 import ChatCore
 import ChatHTTP
 import ChatJobs
+import ChatSearch
 import Foundation
 import Logging
 import MySQLClient
@@ -22,6 +23,7 @@ struct WorkerCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var database: DatabaseFlags
+    @OptionGroup var engine: EngineFlags
     @OptionGroup var flags: WorkerFlags
 
     func run() async throws {
@@ -67,7 +69,7 @@ struct WorkerCommand: AsyncParsableCommand {
             onListening: { [plan] port in announce(port: port, worker.identity, plan) })
         // They stop in reverse order: health checks work until the worker has stopped.
         let services: [any Service] =
-            [redis, ClockWatch(logger: logger)] + jobs.services + [
+            [redis, ClockWatch(logger: logger)] + jobs.services + feed(jobs, plan, metrics) + [
                 health, OnceConnected(redis: redis, service: worker),
                 OnceConnected(redis: redis, service: scheduler),
             ]
@@ -89,19 +91,27 @@ struct WorkerCommand: AsyncParsableCommand {
         logger.info("stopped")
     }
 
+    /// The feed of the search engine, beside the jobs: a job of the clock would be late.
+    private func feed(_ jobs: ClusterJobs, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
+        guard let engine = plan.engine else { return [] }
+        return [EngineFeed(engine, jobs.engineSource, logger: plan.logger, metrics: metrics)]
+    }
+
     private struct Plan {
         let worker: WorkerConfiguration
         /// Nil: detected from Redis.
         let cron: CronFormat?
         var health: HTTPOptions
         let cluster: ClusterConfiguration
+        let engine: ElasticsearchEngine?
         let logger: Logger
     }
 
     private func plan() throws -> Plan {
         do {
             let settings = try Settings(
-                flags: database.values.merging(flags.values) { $1 }, file: database.config)
+                flags: [engine.values, flags.values].reduce(database.values) { $0.merging($1) { $1 } },
+                file: database.config)
             guard case .cluster(let cluster) = try settings.storeLocation() else {
                 throw Settings.Invalid(
                     description:
@@ -114,6 +124,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 cron: try settings.sidekiqCronFormat(),
                 health: try settings.healthOptions(),
                 cluster: cluster,
+                engine: try settings.engine(),
                 logger: Logger(label: "luciq") { _ in LineLogHandler(format: format, level: level) }
             )
         } catch let invalid as Settings.Invalid {

@@ -11,7 +11,8 @@ import Testing
     private static let versions = Migration.all.map(\.version)
     private static let tables = [
         "application_counts", "applications", "chats", "deployment", "idempotency_keys", "job_positions",
-        "log_changes", "log_cursors", "messages", "schema_migrations", "search_blocks", "search_heads", "void_runs",
+        "log_changes", "log_cursors", "messages", "schema_migrations", "search_blocks", "search_generations",
+        "search_heads", "void_runs",
     ]
 
     @Test func anEmptyDatabaseGetsEverything() async throws {

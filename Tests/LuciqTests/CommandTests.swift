@@ -89,8 +89,8 @@ import Testing
                 .appendingPathComponent("../../docs/configuration.md"), encoding: .utf8)
         let listed = docs.matches(of: /\n\| `--[^|]*\| `[A-Z_]+` \| `([a-z._]+)` \|/).map { String($0.1) }
         #expect(listed.count > 30)
-        // The password has no flag, and so no row.
-        #expect(Set(listed + ["db.password"]) == Setup.keys)
+        // Secrets have no flag, and so no row.
+        #expect(Set(listed + ["db.password", "elasticsearch.api_key"]) == Setup.keys)
     }
 
     @Test func flagsBeatTheEnvironmentBeatsTheFile() throws {
@@ -143,6 +143,8 @@ import Testing
         add(Setup.maxHeldBytes)
         add(Setup.corsOrigin, shown: "none")
         add(Setup.allowedHosts, shown: "none")
+        add(Setup.elasticsearchURL, shown: "none")
+        add(Setup.elasticsearchIndex)
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")
@@ -169,7 +171,7 @@ import Testing
 
         #expect(
             try await luciq("db", "migrate").output.contains(
-                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times."
+                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, 0005-search-generations."
             ))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
@@ -179,6 +181,7 @@ import Testing
         #expect(
             object?["applied"] as? [String] == [
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
+                "0005-search-generations",
             ])
 
         // Nobody answers the question, and no answer means no.

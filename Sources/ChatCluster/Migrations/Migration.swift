@@ -27,6 +27,7 @@ struct Migration: Sendable {
         Migration("20261129000002", PackageResources._0261129000002_create_log_cursors_sql),
         Migration("20261129000003", PackageResources._0261129000003_create_search_blocks_sql),
         Migration("20261129000004", PackageResources._0261129000004_add_search_times_sql),
+        Migration("20261129000005", PackageResources._0261129000005_create_search_generations_sql),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

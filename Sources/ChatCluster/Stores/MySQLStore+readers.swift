@@ -6,11 +6,13 @@ import MySQLClient
 /// message.
 extension MySQLStore: LogReaders {
     /// The id of the row with the time of a reader's last sweep, in microseconds; no chat has this id.
-    private static let sweepRow = Chat.ID(0)
+    static let sweepRow = Chat.ID(0)
     /// A safety margin: changes that will be deleted within this time are not used any more, in microseconds.
-    private static let slack: Int64 = 600_000_000
+    static let slack: Int64 = 600_000_000
     /// Chats per page.
     private static let sweptAtOnce = 256
+    /// Cursors that one transaction moves.
+    private static let movedAtOnce = 256
 
     func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
         try await read(.logReaders) { connection in
@@ -30,19 +32,35 @@ extension MySQLStore: LogReaders {
     }
 
     func advance(_ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64) async throws -> Bool {
-        let place = [MySQLValue.text(reader.text), .integer(chat.rawValue)]
-        return try await write { connection in
-            let moved = try connection.execute(
-                "UPDATE log_cursors SET number = ? WHERE reader = ? AND chat_id = ? AND number = ?",
-                [.integer(new)] + place + [.integer(old)])
-            if moved.affectedRows == 1 || old != 0 { return moved.affectedRows == 1 }
-            do {
-                try connection.execute(
-                    "INSERT INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place + [.integer(new)])
-                return true
-            } catch let error as MySQLError where error.isDuplicate {
-                return false
+        try await write { try Self.advance(reader, LogMove(chat, from: old, to: new), $0) }
+    }
+
+    func advance(_ reader: LogReader.Name, _ moves: [LogMove]) async throws {
+        // In the order of the key, so that two processes do not wait for each other.
+        for some in moves.sorted(by: { $0.chat.rawValue < $1.chat.rawValue }).chunks(of: Self.movedAtOnce) {
+            try await write { connection in
+                try connection.transaction { connection in
+                    for move in some { _ = try Self.advance(reader, move, connection) }
+                }
             }
+        }
+    }
+
+    private static func advance(
+        _ reader: LogReader.Name, _ move: LogMove, _ connection: isolated MySQLConnection
+    ) throws -> Bool {
+        let place = [MySQLValue.text(reader.text), .integer(move.chat.rawValue)]
+        let moved = try connection.execute(
+            "UPDATE log_cursors SET number = ? WHERE reader = ? AND chat_id = ? AND number = ?",
+            [.integer(move.new)] + place + [.integer(move.old)])
+        if moved.affectedRows == 1 || move.old != 0 { return moved.affectedRows == 1 }
+        do throws(MySQLError) {
+            try connection.execute(
+                "INSERT INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place + [.integer(move.new)])
+            return true
+        } catch {
+            guard error.isDuplicate else { throw error }
+            return false
         }
     }
 

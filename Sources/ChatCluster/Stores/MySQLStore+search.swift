@@ -12,11 +12,11 @@ extension MySQLStore {
         }
     }
 
-    private func snapshot<Result: Sendable>(
-        _ body: @Sendable (isolated MySQLConnection) throws -> Result
+    func snapshot<Result: Sendable>(
+        _ operation: ReadObserver.Operation = .search, _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws -> Result {
         // The server ends what the search no longer waits for, or what waits for a lock.
-        try await scan(.search, within: SearchWalk.deadline, limit: SearchWalk.deadline) { connection in
+        try await scan(operation, within: SearchWalk.deadline, limit: SearchWalk.deadline) { connection in
             try Self.inTime { try connection.snapshot(body) }
         }
     }

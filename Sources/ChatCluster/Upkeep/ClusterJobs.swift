@@ -1,4 +1,4 @@
-import ChatCore
+package import ChatCore
 package import ChatJobs
 package import Logging
 package import Metrics
@@ -13,6 +13,8 @@ package struct ClusterJobs: Sendable {
     /// The connections to the database and to Redis, and the search index. Start them before the worker, and stop them
     /// after it.
     package let services: [any Service]
+    /// What feeds a search engine.
+    package let engineSource: EngineSource
     /// Like `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
     /// Like `Backend.updateGauges`.
@@ -45,6 +47,7 @@ package struct ClusterJobs: Sendable {
     ) {
         let store = context.store
         let connections = ConnectionMetrics(store, factory: metrics)
+        self.engineSource = EngineSource(store)
         self.updateGauges = { connections.update() }
         self.probe = { try await store.probe() }
         self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }

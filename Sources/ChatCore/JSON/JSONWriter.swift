@@ -80,6 +80,30 @@ package struct JSONWriter {
         array { json in for text in value { json.element(text) } }
     }
 
+    /// A member whose name is known only at run time.
+    package mutating func member(named name: String, _ value: some JSONWritable) {
+        key(named: name)
+        needsComma = false
+        value.write(to: &self)
+        needsComma = true
+    }
+
+    package mutating func member(named name: String, _ value: Int64) {
+        key(named: name)
+        integer(value)
+    }
+
+    package mutating func member(named name: String, _ value: String) {
+        key(named: name)
+        string(value)
+    }
+
+    private mutating func key(named name: String) {
+        separate()
+        string(name)
+        buffer.writeInteger(UInt8(ascii: ":"))
+    }
+
     package mutating func element(_ value: some JSONWritable) {
         separate()
         needsComma = false

@@ -12,6 +12,7 @@ package struct Backend: Sendable {
     package var chatLog: any ChatLog
     package var readers: any LogReaders
     package var searchIndex: any SearchIndex
+    package var generations: any SearchGenerations
     /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
     /// The executor on which to call the logs; nil for any.
@@ -45,6 +46,7 @@ package struct Backend: Sendable {
         chatLog: any ChatLog,
         readers: any LogReaders,
         searchIndex: any SearchIndex,
+        generations: any SearchGenerations,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
@@ -65,6 +67,7 @@ package struct Backend: Sendable {
         self.chatLog = chatLog
         self.readers = readers
         self.searchIndex = searchIndex
+        self.generations = generations
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight

@@ -12,6 +12,8 @@ package protocol LogReaders: Sendable {
     /// - Returns: false if it is no longer at `old`, and was not moved. A retry after a lost answer may return false
     ///   because of its own move.
     func advance(_ reader: LogReader.Name, in chat: Chat.ID, from old: Int64, to new: Int64) async throws -> Bool
+    /// Moves the cursors of several chats that are still where the move begins, durably, all at once or some at a time.
+    func advance(_ reader: LogReader.Name, _ moves: [LogMove]) async throws
     /// Begins a sweep of the chats that have changed since the reader's last finished sweep; of all chats if there is
     /// none, or it is too long ago.
     func beginSweep(of reader: LogReader.Name) async throws -> LogSweep
@@ -22,6 +24,19 @@ package protocol LogReaders: Sendable {
     func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]?
     /// Finishes a sweep whose chats were all read to their end. The next sweep starts where this one began.
     func finish(_ sweep: LogSweep) async throws
+}
+
+/// The move of a reader's cursor in a chat, as in `LogReaders.advance`.
+package struct LogMove: Equatable, Sendable {
+    package let chat: Chat.ID
+    package let old: Int64
+    package var new: Int64
+
+    package init(_ chat: Chat.ID, from old: Int64, to new: Int64) {
+        self.chat = chat
+        self.old = old
+        self.new = new
+    }
 }
 
 /// The state of a reader's sweep.

@@ -16,6 +16,7 @@ package struct ReadObserver: Sendable {
         case logReaders = "log_readers"
         case message, messages, search, tail, probe
         case searchIndex = "search_index"
+        case searchEngine = "search_engine"
     }
 
     private let logger: Logger

@@ -7,8 +7,11 @@ package struct SearchUpkeep: Sendable {
     private let index: any SearchIndex
     private let messages: any MessageStore
     private let indexer: SearchIndexer
+    /// For the upkeep of an engine.
+    package let engineSource: EngineSource
 
-    package init(_ store: some SearchIndex & MessageStore & LogReaders & ChatLog) {
+    package init(_ store: some SearchIndex & MessageStore & LogReaders & ChatLog & SearchGenerations) {
+        self.engineSource = EngineSource(store)
         self.index = store
         self.messages = store
         var limits = SearchIndexLimits()

@@ -51,6 +51,8 @@ package struct TenantHits: Equatable, Sendable {
     /// The time was up: these are all hits that are newer than this, and the search goes on from here. Nil if the page
     /// is complete.
     package let stoppedAt: Timestamp?
+    /// Whether the store answered, although there is an engine.
+    package var fellBack = false
 
     package init(hits: [TenantHit], hasMore: Bool, stoppedAt: Timestamp? = nil) {
         self.hits = hits

@@ -74,8 +74,12 @@ package struct TenantScope: Sendable {
         try await read { scope in
             var page = page
             if let cursor { page.before = try await scope.place(of: cursor) }
+            if let found = try await service.engine?.search(query, in: scope.id, page: page, from: client) {
+                return found
+            }
             return try await service.scans.pass(scope.id, from: client) { [page] in
-                let found = try await service.backend.messages.search(query, in: scope.id, page: page)
+                var found = try await service.backend.messages.search(query, in: scope.id, page: page)
+                found.fellBack = service.engine != nil
                 return (found, try SearchHighlights(query.text).ranges(in: found.hits.map(\.message.body)))
             }
         }

@@ -43,6 +43,9 @@ enum Setup {
     static let maxHeldBytes = Setting("max.held_bytes", default: 256 << 20)
     static let corsOrigin = Setting("cors.origin", default: "")
     static let allowedHosts = Setting("allowed.hosts", default: "")
+    static let elasticsearchURL = Setting("elasticsearch.url", default: "")
+    static let elasticsearchAPIKey = Setting("elasticsearch.api_key", default: "")
+    static let elasticsearchIndex = Setting("elasticsearch.index", default: "luciq")
     static let queues = Setting("queues", default: "default", flag: "--queue")
     static let concurrency = Setting("concurrency", default: 10)
     static let workerTag = Setting("worker.tag", default: "", flag: "--tag")
@@ -59,7 +62,8 @@ enum Setup {
         dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
         opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key, corsOrigin.key,
-        allowedHosts.key, queues.key, concurrency.key, workerTag.key, workerHost.key, workerPort.key,
+        allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key, queues.key,
+        concurrency.key, workerTag.key, workerHost.key, workerPort.key,
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,
     ]
 

@@ -57,6 +57,30 @@ struct DatabaseFlags: ParsableArguments {
     }
 }
 
+/// The flags of the search engine.
+struct EngineFlags: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            """
+            An Elasticsearch or OpenSearch for searches across an application: https://user:password@host:9200. The \
+            variable keeps the password off the command line. An API key is ELASTICSEARCH_API_KEY. Default: none. \
+            Environment: ELASTICSEARCH_URL.
+            """,
+            valueName: "url"))
+    var elasticsearchUrl: String?
+
+    @Option(
+        help: "The alias, and how the names of its indexes begin. Default: luciq. Environment: ELASTICSEARCH_INDEX.")
+    var elasticsearchIndex: String?
+
+    var values: [String: String] {
+        [
+            Setup.elasticsearchURL.variable: elasticsearchUrl,
+            Setup.elasticsearchIndex.variable: elasticsearchIndex,
+        ].compactMapValues(\.self)
+    }
+}
+
 /// The flags of a long-running process: its log and its shutdown.
 struct ProcessFlags: ParsableArguments {
     @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info. Environment: LOG_LEVEL.")

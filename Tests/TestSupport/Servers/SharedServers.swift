@@ -20,6 +20,14 @@ package struct SharedServers: Sendable {
         }
     }
 
+    /// `LUCIQ_TEST_ELASTICSEARCH_URL`, or the URL of our own server. A test uses an index of its own.
+    package static var engineURL: String {
+        get async throws {
+            if let url = given("LUCIQ_TEST_ELASTICSEARCH_URL") { return url }
+            return try await osmem.value().url
+        }
+    }
+
     /// The URL of a new and empty database with a random name. It stays until its server goes.
     package static func freshDatabase() async throws -> String {
         let name = "luciq_test_" + UUID().uuidString.prefix(13).replacing("-", with: "").lowercased()
@@ -54,6 +62,7 @@ package struct SharedServers: Sendable {
 
     private static let mariadb = Once { try await MariaDBServer.start(["--max-connections=500"]) }
     private static let redis = Once { try await RedisServer.start() }
+    private static let osmem = Once { try await OsmemServer.start() }
 
     private static func given(_ name: String) -> String? {
         ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }

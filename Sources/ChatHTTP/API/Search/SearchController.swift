@@ -63,6 +63,7 @@ struct SearchController {
                 json: zip(found.hits, highlights).map { hit, highlights in
                     SearchHitAnswer(chatNumber: hit.chatNumber, message: hit.message, highlights: highlights)
                 })
+            if found.fellBack { response.add("Luciq-Search", "sql") }
             response.add("Link", link)
             return response
         }

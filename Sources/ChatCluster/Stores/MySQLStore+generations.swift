@@ -1,0 +1,250 @@
+import ChatCore
+import MySQLClient
+
+extension MySQLStore: SearchGenerations {
+    /// Cursors that one statement removes.
+    private static let removedAtOnce = 1000
+    /// Changes since the last sweep that a search looks through.
+    private static let changesLookedAt = 20_000
+    /// Chats per statement.
+    private static let chatsAtOnce = 256
+
+    func generations() async throws -> [SearchGeneration] {
+        try await read(.searchEngine) { connection in
+            try connection.rows("SELECT \(Self.generationColumns) FROM search_generations", []) {
+                Self.generation($0)
+            }.compactMap(\.self)
+        }
+    }
+
+    func begin(_ generation: SearchGeneration) async throws -> Bool {
+        try await write { connection in
+            do throws(MySQLError) {
+                try connection.execute(
+                    "INSERT INTO search_generations (state, id, fold_version, marker) VALUES (?, ?, ?, ?)",
+                    [
+                        .text(SearchGeneration.State.building.rawValue), .text(generation.id.text),
+                        .integer(Int64(generation.foldVersion)), .integer(generation.marker),
+                    ])
+                return true
+            } catch {
+                guard error.isDuplicate else { throw error }
+                return false
+            }
+        }
+    }
+
+    func confirm(_ marker: Int64, of generation: SearchGeneration.ID) async throws -> Bool {
+        try await write { connection in
+            try connection.execute(
+                "UPDATE search_generations SET marker = GREATEST(marker, ?) WHERE id = ?",
+                [.integer(marker), .text(generation.text)])
+            // A row that has this marker already does not count as affected.
+            return try connection.first(
+                "SELECT marker FROM search_generations WHERE id = ?", [.text(generation.text)]
+            ) { $0.integer(0) >= marker } ?? false
+        }
+    }
+
+    func promote(_ generation: SearchGeneration.ID) async throws -> Bool {
+        try await changed { connection in
+            let isBuilding = try connection.first(
+                "SELECT 1 FROM search_generations WHERE id = ? AND state = ? FOR UPDATE",
+                [.text(generation.text), Self.value(.building)]
+            ) { _ in true }
+            guard isBuilding == true else { return false }
+            try connection.execute(
+                "UPDATE search_generations SET state = ? WHERE state = ?", [Self.value(.retired), Self.value(.live)])
+            return try connection.execute(
+                "UPDATE search_generations SET state = ? WHERE id = ?", [Self.value(.live), .text(generation.text)]
+            ).affectedRows == 1
+        }
+    }
+
+    func retire(_ generation: SearchGeneration.ID) async throws -> Bool {
+        try await changed { connection in
+            try connection.execute(
+                "UPDATE search_generations SET state = ? WHERE id = ?",
+                [Self.value(.retired), .text(generation.text)]
+            ).affectedRows == 1
+        }
+    }
+
+    func remove(_ generation: SearchGeneration.ID) async throws {
+        while try await write({ connection in
+            try connection.execute(
+                "DELETE FROM log_cursors WHERE reader = ? ORDER BY chat_id LIMIT \(Self.removedAtOnce)",
+                [.text(generation.reader.text)]
+            ).affectedRows > 0
+        }) {}
+        _ = try await write { connection in
+            try connection.execute("DELETE FROM search_generations WHERE id = ?", [.text(generation.text)])
+        }
+    }
+
+    /// One transaction; false if another generation is in that state.
+    private func changed(_ body: @Sendable (isolated MySQLConnection) throws -> Bool) async throws -> Bool {
+        try await write { connection in
+            do {
+                return try connection.transaction(body)
+            } catch let error as MySQLError where error.isDuplicate {
+                return false
+            }
+        }
+    }
+
+    func tenants(of chats: [Chat.ID]) async throws -> [Chat.ID: Tenant.ID] {
+        try await read(.searchEngine) { connection in
+            var tenants: [Chat.ID: Tenant.ID] = [:]
+            for some in chats.chunks(of: Self.chatsAtOnce).map(\.padded) {
+                try connection.query(
+                    "SELECT id, application_id FROM chats WHERE id IN (\(Self.marks(some.count)))",
+                    some.map { .integer($0.rawValue) }
+                ) { row in
+                    tenants[Chat.ID(row.integer(0))] = Tenant.ID(row.integer(1))
+                    return true
+                }
+            }
+            return tenants
+        }
+    }
+
+    func unfed(
+        _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, within limits: UnfedLimits
+    ) async throws -> (generation: SearchGeneration, hits: TenantHits)? {
+        let deadline = ContinuousClock.now + SearchWalk.deadline
+        return try await snapshot(.searchEngine) { connection in
+            let live = try connection.first(
+                "SELECT \(Self.generationColumns) FROM search_generations WHERE state = ? AND fold_version = ?",
+                [Self.value(.live), .integer(Int64(SearchFold.version))]
+            ) { Self.generation($0) }
+            guard let generation = live ?? nil,
+                let tails = try unfedTails(of: generation.id, in: tenant, within: limits, connection)
+            else { return nil }
+            var search = try TenantSearchWalk(query, page: page, until: deadline)
+            for tail in tails {
+                var walk = self.walk(tail.chat, Page(after: tail.cursor))
+                try walk.run(limit: .max, connection) { row in
+                    try search.see(MessageRow.body(row), in: tail.chat) { MessageRow.message(row) }
+                    return true
+                }
+            }
+            let numbers = Dictionary(tails.map { ($0.chat, $0.number) }, uniquingKeysWith: { $1 })
+            let (found, hasMore, _) = search.found
+            let hits = found.compactMap { place, message in
+                numbers[place.chat].map { TenantHit(chat: place.chat, number: $0, message: message) }
+            }
+            return (generation, TenantHits(hits: hits, hasMore: hasMore))
+        }
+    }
+
+    /// What follows the reader's cursor in a chat.
+    private typealias Tail = (chat: Chat.ID, number: Chat.Number, cursor: Int64)
+
+    /// The chats that have changed since the last finished sweep began and are not read to their end. Whatever was
+    /// committed before then is below the cursors (`LogReader.sweep`).
+    ///
+    /// - Returns: nil if there are more than `limits` allow, or the sweep is too long ago.
+    private func unfedTails(
+        of generation: SearchGeneration.ID, in tenant: Tenant.ID, within limits: UnfedLimits,
+        _ connection: isolated MySQLConnection
+    ) throws -> [Tail]? {
+        let reader = MySQLValue.text(generation.reader.text)
+        let swept = try connection.first(
+            "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?",
+            [reader, .integer(Self.sweepRow.rawValue)]
+        ) { $0.integer(0) }
+        guard let swept else { return nil }
+        let now = try LogChanges.now(connection)
+        let start = min(swept, now) - LogChanges.overlap
+        guard start >= now - LogChanges.kept + Self.slack else { return nil }
+        let changes = try connection.first(
+            """
+            SELECT COUNT(*) FROM (
+                SELECT 1 FROM log_changes WHERE changed_at >= ? LIMIT \(Self.changesLookedAt)
+            ) AS changes
+            """, [.timestamp(start)]
+        ) { $0.integer(0) }
+        guard let changes, changes < Self.changesLookedAt else { return nil }
+        let chats = try connection.rows(
+            """
+            SELECT chats.id, chats.number, IFNULL(cursors.number, 0), (
+                SELECT number FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
+            FROM (SELECT DISTINCT scope_id FROM log_changes WHERE changed_at >= ? AND scope = ?) AS changed
+            JOIN chats ON chats.id = changed.scope_id AND chats.application_id = ?
+            LEFT JOIN log_cursors AS cursors ON cursors.reader = ? AND cursors.chat_id = chats.id
+            """,
+            [
+                .timestamp(start), .integer(IdempotencyTable.Scope.chat.rawValue), .integer(tenant.rawValue), reader,
+            ]
+        ) { (chat: $0.integer(0), number: $0.integer(1), cursor: $0.integer(2), last: $0.integer(3)) }
+        let tails = chats.filter { $0.last > $0.cursor }
+        guard tails.count <= limits.chats, tails.reduce(0, { $0 + $1.last - $1.cursor }) <= limits.messages else {
+            return nil
+        }
+        return tails.map { (Chat.ID($0.chat), Chat.Number($0.number), $0.cursor) }
+    }
+
+    func hits(at places: [SearchPlace], in tenant: Tenant.ID) async throws -> [TenantHit] {
+        try await read(.searchEngine) { connection in
+            var numbers: [Chat.ID: Chat.Number] = [:]
+            for some in Array(Set(places.map(\.chat))).chunks(of: Self.chatsAtOnce).map(\.padded) {
+                try connection.query(
+                    "SELECT id, number FROM chats WHERE id IN (\(Self.marks(some.count))) AND application_id = ?",
+                    some.map { .integer($0.rawValue) } + [.integer(tenant.rawValue)]
+                ) { row in
+                    numbers[Chat.ID(row.integer(0))] = Chat.Number(row.integer(1))
+                    return true
+                }
+            }
+            let keys = places.filter { numbers[$0.chat] != nil }.map {
+                MessageLookups.Key(chat: $0.chat, number: $0.number)
+            }
+            var found: [MessageLookups.Key: Message] = [:]
+            for some in keys.chunks(of: MessageLookups.most) {
+                found.merge(try MessageLookups.read(Array(some), connection)) { $1 }
+            }
+            return keys.compactMap { key in
+                guard let message = found[key], let number = numbers[key.chat] else { return nil }
+                return TenantHit(chat: key.chat, number: number, message: message)
+            }
+        }
+    }
+
+    func unfedCount(of generation: SearchGeneration.ID) async throws -> Int64 {
+        try await scan(.searchEngine, within: .seconds(60)) { connection in
+            var (count, last) = (Int64(0), Int64(0))
+            while true {
+                let chats = try connection.rows(
+                    """
+                    SELECT id, IFNULL((
+                        SELECT number FROM \(NumberedTable.messages.byNumber)
+                        WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber)
+                        ORDER BY number DESC LIMIT 1), 0) - IFNULL((
+                            SELECT number FROM log_cursors WHERE reader = ? AND chat_id = chats.id), 0)
+                    FROM chats WHERE id > ? ORDER BY id LIMIT \(Self.chatsAtOnce)
+                    """, [.text(generation.reader.text), .integer(last)]
+                ) { ($0.integer(0), $0.integer(1)) }
+                count += chats.reduce(0) { $0 + max(0, $1.1) }
+                guard let end = chats.last?.0 else { return count }
+                last = end
+            }
+        }
+    }
+
+    private static let generationColumns = "id, state, fold_version, marker"
+
+    private static func value(_ state: SearchGeneration.State) -> MySQLValue { .text(state.rawValue) }
+
+    private static func marks(_ count: Int) -> String { Array(repeating: "?", count: count).joined(separator: ", ") }
+
+    /// - Returns: nil for a state that this version does not know.
+    private static func generation(_ row: borrowing MySQLRow) -> SearchGeneration? {
+        SearchGeneration.State(rawValue: row.text(1)).map {
+            SearchGeneration(
+                id: SearchGeneration.ID(row.text(0)), state: $0, foldVersion: Int(row.integer(2)),
+                marker: row.integer(3))
+        }
+    }
+}
