@@ -2,6 +2,10 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: SearchIndex {
+    /// A block of fewer would take more of its page than its rows do, and a million such rows are searched in half a second
+    /// (docs/benchmarks.md).
+    package var smallestTail: Int { 32 }
+
     /// Blocks that one transaction drops.
     private static let droppedAtOnce: Int64 = 64
 

@@ -3,6 +3,9 @@ import MySQLClient
 
 /// A transaction that changes a chat's blocks locks the chat's head first, and so waits for others that do.
 extension MySQLStore: SearchIndex {
+    /// A block of so many takes about as much space as two of their rows, and is searched ten times as fast.
+    var smallestTail: Int { 4 }
+
     /// Blocks that one transaction drops.
     private static let droppedAtOnce = 64
 

@@ -5,6 +5,9 @@
 ///
 /// All methods throw `ChatError.unavailable` when the store cannot answer.
 package protocol SearchIndex: Sendable {
+    /// How many messages at the end of a chat that has become quiet are worth a block: fewer take less space and time as
+    /// rows.
+    var smallestTail: Int { get }
     /// Chats that may have new messages or dropped blocks since the last call, in whatever process. Some may be left out:
     /// the walk of all chats finds them.
     func changedChats() async throws -> [Chat.ID]

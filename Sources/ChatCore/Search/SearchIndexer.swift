@@ -82,6 +82,9 @@ package struct SearchIndexer: Service {
         }
     }
 
+    /// The fewest messages of a block of an old tail.
+    private var leastOld: Int { min(limits.smallest, index.smallestTail) }
+
     /// How far a walk of all chats has come, for going on after a failure.
     struct WalkPlace {
         fileprivate var last: Chat.ID?
@@ -103,7 +106,7 @@ package struct SearchIndexer: Service {
                 let indexedTo = heads[chat]?.indexedTo ?? 0
                 if covered[chat, default: 0] < indexedTo { try await fillHoles(of: chat) }
                 // With the head of now: the chats before may have taken long.
-                if ends[chat, default: 0] - indexedTo >= limits.leastOld { try await self.index(chat) }
+                if ends[chat, default: 0] - indexedTo >= leastOld { try await self.index(chat) }
             }
             place.last = lowest
             metrics.walked.record(1 - Double(lowest.rawValue) / Double(place.highest))
@@ -134,7 +137,7 @@ package struct SearchIndexer: Service {
         guard let tail = try await putFull(chat, after: start.indexedTo, &head) else { return Rest() }
         let rest = Rest(messages: tail.count, bytes: tail.bytes)
         let isOld = tail.newestAt.adding(limits.old) <= clock.now()
-        guard isQuiet, tail.count >= (isOld ? limits.leastOld : limits.smallest) else { return rest }
+        guard isQuiet, tail.count >= (isOld ? leastOld : limits.smallest) else { return rest }
         var last = tail
         let first = try await firstSmall(before: tail, of: chat)
         if first < tail.first {
@@ -248,11 +251,8 @@ package struct SearchIndexLimits: Sendable {
     package var quiet = Duration.seconds(60)
     /// The fewest messages of a block that is not full.
     package var smallest = 32
-    /// When the newest message of a chat's tail is that old, the tail needs only so many for a block: fewer would take more
-    /// space in it than they do as rows.
+    /// When the newest message of a chat's tail is that old, `SearchIndex.smallestTail` are enough.
     package var old = Duration.seconds(300)
-    package var smallestOld = 4
-    var leastOld: Int { min(smallest, smallestOld) }
     /// Chats whose tails are kept in mind; the walk finds others.
     package var tails = 65_536
     package var chatsAtOnce = 256

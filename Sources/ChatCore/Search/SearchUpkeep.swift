@@ -16,6 +16,7 @@ package struct SearchUpkeep: Sendable {
         self.messages = store
         var limits = SearchIndexLimits()
         limits.idleShare = 0
+        limits.old = .zero
         self.indexer = SearchIndexer(
             index: store, messages: store, readers: store, log: store, limits: limits,
             logger: Logger(label: "luciq") { _ in SwiftLogNoOpLogHandler() })
