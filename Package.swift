@@ -174,7 +174,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["HTTPClient", nioCore, nioHTTP1, nioPosix], path: "Tests/TestSupport",
             swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
-        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
+        .testTarget(name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography"], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",
             dependencies: ["ChatCore", "Cryptography", "TestSupport", logging, metrics, nioCore],

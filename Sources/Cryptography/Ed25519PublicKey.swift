@@ -50,16 +50,16 @@ package struct Ed25519PublicKey: Equatable, Sendable {
     }
 }
 
-// OpenSSL 3.0 takes any 32 bytes as a key. Half of them are no point, so that nothing verifies; whoever uploads such a
-// key should hear of it at once.
+// OpenSSL 3.0 takes any 32 bytes as a key. About half are no point of the curve, so that nothing verifies; whoever
+// uploads such a key should hear of it at once.
 extension Ed25519PublicKey {
-    /// Whether the bytes encode a point that has the order of a key.
+    /// Whether the bytes encode a point of the curve in its one form, and none of the eight of small order.
     private static func isStrongPoint(_ bytes: [UInt8]) -> Bool {
         var bytes = bytes
         bytes[31] &= 0x7F  // The rest is the sign of x.
         guard !weak.contains(bytes) else { return false }
 
-        let context = BN_CTX_new()
+        guard let context = BN_CTX_new() else { preconditionFailure("Out of memory") }
         defer { BN_CTX_free(context) }
         BN_CTX_start(context)
         defer { BN_CTX_end(context) }
@@ -85,7 +85,10 @@ extension Ed25519PublicKey {
         check(BN_mul_word(right, 121_666))
         check(BN_sub_word(left, 1))
         check(BN_mod_mul(product, left, right, p, context))
-        return BN_kronecker(product, p, context) == 1
+        // 1 for a square, −1 for none, 0 for 0, and −2 without memory.
+        let symbol = BN_kronecker(product, p, context)
+        check(symbol == -2 ? 0 : 1)
+        return symbol == 1
     }
 
     /// The y of the eight points of small order, below p: the orders 4, 1, 8, 8 and 2.

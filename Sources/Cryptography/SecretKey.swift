@@ -4,6 +4,8 @@ import COpenSSL
 package struct SecretKey: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
     let bytes: [UInt8]
 
+    package var count: Int { bytes.count }
+
     package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     /// 256 bits from the system's generator.

@@ -90,13 +90,14 @@ import Testing
         try await withBuckets { buckets, redis in
             _ = try await buckets.take([RateCharge("u1", seldom), RateCharge("u2", seldom, cost: 2)])
             for (key, hours) in [("u1", 1), ("u2", 2)] {
-                let milliseconds = try await redis.send(RedisCommand("PTTL", "luciq:test:limit:\(key)")).integer ?? 0
+                let milliseconds =
+                    try await redis.send(RedisCommand("PTTL", "luciq:test:limit:auth:\(key)")).integer ?? 0
                 #expect((1...Int64(hours) * 3_600_000).contains(milliseconds))
                 #expect(milliseconds > Int64(hours) * 3_600_000 - 60_000)
             }
             try await buckets.giveBack([RateCharge("u1", seldom), RateCharge("u2", seldom)])
-            #expect(try await redis.send(RedisCommand("EXISTS", "luciq:test:limit:u1")) == .integer(0))
-            let left = try await redis.send(RedisCommand("PTTL", "luciq:test:limit:u2")).integer ?? 0
+            #expect(try await redis.send(RedisCommand("EXISTS", "luciq:test:limit:auth:u1")) == .integer(0))
+            let left = try await redis.send(RedisCommand("PTTL", "luciq:test:limit:auth:u2")).integer ?? 0
             #expect((3_540_000...3_600_000).contains(left))
             // Never more than the burst.
             try await buckets.giveBack([RateCharge("u2", seldom), RateCharge("u3", seldom)])
@@ -111,7 +112,7 @@ import Testing
     ])
     func aForeignValueLocksNobodyOut(_ value: String) async throws {
         try await withBuckets { buckets, redis in
-            let key = "luciq:test:limit:u1"
+            let key = "luciq:test:limit:auth:u1"
             _ = try await redis.send(RedisCommand("SET", key, value))
             let decision = try await buckets.take([RateCharge("u1", seldom)])
             #expect((0...2).contains(decision.standings[0].remaining))
@@ -123,9 +124,26 @@ import Testing
         }
     }
 
+    /// A proxy, or something that is no Redis, may answer anything.
+    @Test(
+        arguments: [
+            [], [1], [1, 1, 1], [-1, -1], [.min, .min], [.max, .max], [1 << 53, 1 << 53], [1, 0], [1, .min], [1, .max],
+            [1, 10_800_000_002], [0, -1],
+        ] as [[Int64]])
+    func anAnswerOutOfRangeIsRefused(_ reply: [Int64]) {
+        #expect(throws: RedisError.unusable(reason: "it answers a script with something else")) {
+            try RedisRateBuckets.answer(reply, to: [RateCharge("u1", seldom)])
+        }
+    }
+
+    @Test(arguments: [[0, 0], [1, 10_800_000_001], [(1 << 53) - 1, (1 << 53) - 1]] as [[Int64]])
+    func anAnswerInRangeIsADecision(_ reply: [Int64]) throws {
+        _ = try RedisRateBuckets.answer(reply, to: [RateCharge("u1", seldom, cost: 3)])
+    }
+
     @Test func aKeyOfAnotherTypeIsReplaced() async throws {
         try await withBuckets { buckets, redis in
-            _ = try await redis.send(RedisCommand("LPUSH", "luciq:test:limit:u1", "x"))
+            _ = try await redis.send(RedisCommand("LPUSH", "luciq:test:limit:auth:u1", "x"))
             #expect(try await buckets.take([RateCharge("u1", seldom)]).standings[0].remaining == 2)
             #expect(try await buckets.take([RateCharge("u1", seldom)]).standings[0].remaining == 1)
         }

@@ -47,6 +47,13 @@ import Testing
         #"{"kty":"OKP","crv":"Ed25519","x":"\#(x)","alg":"HS256"}"#,
         #"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"\#(x)"}]}"#,
         "\(begin)\n\(body)\n\(end)" + String(repeating: "\n", count: 4096),
+        // What Swift's strings are equal to: the Kelvin sign, line separators, and an accent that joins a line's end.
+        "\(begin.replacing("K", with: "\u{212A}"))\n\(body)\n\(end)",
+        "\(begin)\n\(body)\n\(end.replacing("K", with: "\u{212A}"))",
+        "{\"kty\":\"O\u{212A}P\",\"crv\":\"Ed25519\",\"x\":\"\(x)\"}",
+        #"{"kty":"O\u212aP","crv":"Ed25519","x":"\#(x)"}"#,
+        "\(begin)\u{2028}\(body)\u{2028}\(end)", "\(begin)\u{85}\(body)\u{85}\(end)", "\(begin)\u{B}\(body)\u{C}\(end)",
+        "\(begin)\n\(body)\n\(end)\u{2028}",
     ])
     func whatIsNoKeyIsRefused(_ text: String) {
         #expect(refusal(of: text)?.hasPrefix("Public key must be an Ed25519 key") == true, "\(text)")
@@ -69,6 +76,17 @@ import Testing
         "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
         #"{"kty":"OKP","crv":"Ed25519","x":"\#(x)","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}"#,
         #"{"d":null,"kty":"OKP","crv":"Ed25519"}"#,
+        // After something else, within it, in a set, cut off, escaped, twice, as PuTTY writes it, and without its frame.
+        "Bag Attributes\n  friendlyName: mine\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        "\(begin)\n\(body)\n\(end)\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        #"{"pem":"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}"#,
+        #"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"\#(x)","d":"nWGx"}]}"#,
+        #"[{"kty":"OKP","crv":"Ed25519","x":"\#(x)","d":"nWGx"}]"#,
+        #"{"kty":"OKP","crv":"Ed25519","x":"\#(x)","other":{"d":"nWGx"}}"#, #" {"kty":"OKP","d":"nWGx","#,
+        #"{"kty":"OKP","\u0064":"nWGx"}"#, #"{"kty":"OKP","kty":"OKP","d":"nWGx"}"#,
+        "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\nAAAA",
+        "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g",
+        "\(begin)\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\(end)",
     ])
     func aPrivateKeyIsRefusedAsSuch(_ text: String) {
         let sentence = refusal(of: text)

@@ -8,11 +8,11 @@ final class TokenIssuer: UserTokenAuthority {
     static let audience = "app_3kTMd8XwRvBz5NcY1qLh7P"
     static let now: Int64 = 1_800_000_000
     static let secret = SecretKey(Array(0..<32))
-    static let secretKey = UserTokenKey(id: UserTokenKey.ID("key-HS256")!, .secret(secret))
+    static let secretKey = UserTokenKey(id: UserTokenKey.ID("key-HS256")!, .secret(secret))!
     /// RFC 8037, A.2.
     static let publicBytes = Base64URL.decode(Array("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".utf8)[...])!
     static let publicKey = UserTokenKey(
-        id: UserTokenKey.ID("key-EdDSA")!, .publicKey(Ed25519PublicKey(publicBytes)!))
+        id: UserTokenKey.ID("key-EdDSA")!, .publicKey(Ed25519PublicKey(publicBytes)!))!
 
     static let header = #"{"alg":"HS256","kid":"key-HS256","typ":"JWT"}"#
     static let claims = claims(#""sub":"u1","iat":1800000000,"exp":1800003600"#)
@@ -25,7 +25,9 @@ final class TokenIssuer: UserTokenAuthority {
     private let state = Mutex(State())
 
     /// Claims with the audience and these members.
-    static func claims(_ members: String) -> String { #"{"aud":"\#(audience)",\#(members)}"# }
+    static func claims(_ members: String, for audience: String = audience) -> String {
+        #"{"aud":"\#(audience)",\#(members)}"#
+    }
 
     static func time(_ seconds: Int64) -> Timestamp { Timestamp(microseconds: seconds * 1_000_000) }
 

@@ -32,7 +32,7 @@ import Testing
             #expect(throws: ChatError.self) { try Ed25519PublicKey(uploaded: secret) }
         }
         issuer.set([
-            TokenIssuer.secretKey, UserTokenKey(id: TokenIssuer.publicKey.id, .publicKey(key)),
+            TokenIssuer.secretKey, try #require(UserTokenKey(id: TokenIssuer.publicKey.id, .publicKey(key))),
         ])
 
         let good = made.tokens.filter { ["PyJWT", "joserfc"].contains($0.library) }

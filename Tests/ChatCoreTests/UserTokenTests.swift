@@ -48,13 +48,13 @@ import Testing
         #expect(issuer.refusal(of: TokenIssuer.token(claims: TokenIssuer.claims(claims)), at: now) == nil)
     }
 
-    /// From 60 s before `iat` until 60 s after `exp`.
+    /// From 5 s before `iat` until 60 s after `exp`.
     @Test(
         arguments: [
-            (1_799_999_939, UserTokenRefusal.notYetValid), (1_799_999_940, nil), (1_800_000_000, nil),
+            (1_799_999_994, UserTokenRefusal.notYetValid), (1_799_999_995, nil), (1_800_000_000, nil),
             (1_800_003_600, nil), (1_800_003_659, nil), (1_800_003_660, .expired), (1_900_000_000, .expired),
         ] as [(Int64, UserTokenRefusal?)])
-    func clocksMayDifferByAMinute(_ now: Int64, _ refusal: UserTokenRefusal?) {
+    func clocksMayDiffer(_ now: Int64, _ refusal: UserTokenRefusal?) {
         #expect(issuer.refusal(of: TokenIssuer.token(), at: now) == refusal)
     }
 
@@ -73,6 +73,35 @@ import Testing
         #expect(issuer.refusal(of: token) == nil)
         #expect(issuer.refusal(of: token, maxLifetime: .seconds(86_399)) == .invalid(.lifetime))
         #expect(issuer.refusal(of: TokenIssuer.token(), maxLifetime: .seconds(3600)) == nil)
+    }
+
+    /// A setting of any size overflows nothing, and allows no more than a leap year.
+    @Test(arguments: [.seconds(Int64.max), .seconds(Int64.max / 1_000_000), .seconds(367 * 86_400)] as [Duration])
+    func noServerAllowsMoreThanAYear(_ maxLifetime: Duration) {
+        let cases: [(Int64, UserTokenRefusal?)] = [(31_622_400, nil), (31_622_401, .invalid(.lifetime))]
+        for (lifetime, refusal) in cases {
+            let claims = TokenIssuer.claims(#""sub":"u1","iat":1800000000,"exp":\#(1_800_000_000 + lifetime)"#)
+            #expect(issuer.refusal(of: TokenIssuer.token(claims: claims), maxLifetime: maxLifetime) == refusal)
+        }
+        for none in [Duration.zero, .seconds(-1), .seconds(Int64.min)] {
+            #expect(issuer.refusal(of: TokenIssuer.token(), maxLifetime: none) == .invalid(.lifetime))
+        }
+    }
+
+    @Test func aSecretHasAtLeast32Bytes() throws {
+        let id = TokenIssuer.secretKey.id
+        for length in [0, 1, 31] {
+            #expect(UserTokenKey(id: id, .secret(SecretKey([UInt8](repeating: 7, count: length)))) == nil)
+        }
+        for length in [32, 64] {
+            #expect(UserTokenKey(id: id, .secret(SecretKey([UInt8](repeating: 7, count: length)))) != nil)
+        }
+    }
+
+    /// Numbers that a token repeats cost no memory.
+    @Test func chatsAreListedOnce() throws {
+        let claims = TokenIssuer.claims(#""sub":"u1","iat":1800000000,"exp":1800003600,"chats":[7,3,7,7,3]"#)
+        #expect(try issuer.verify(TokenIssuer.token(claims: claims)).chats == [Chat.Number(3), Chat.Number(7)])
     }
 
     @Test func aKeyVerifiesUntilItIsRetired() {
@@ -98,9 +127,32 @@ import Testing
         #expect(throws: UserTokenRefusal.revoked) {
             try token.check(UserStanding(isBlocked: true, validAfter: TokenIssuer.time(1_900_000_000)))
         }
-        try token.check(UserStanding(validAfter: TokenIssuer.time(1_799_999_999)))
+        try token.check(UserStanding(validAfter: TokenIssuer.time(1_799_999_994)))
         try token.check(UserStanding())
         #expect(throws: UserTokenRefusal.blocked) { try token.check(UserStanding(isBlocked: true)) }
+    }
+
+    /// Whatever was taken before a revocation is refused after it, however far ahead its signer's clock is.
+    @Test func aRevocationEndsEveryTokenThatWasTakenBefore() throws {
+        let now = TokenIssuer.now
+        let revoked = UserStanding(validAfter: TokenIssuer.time(now))
+        for ahead in Int64(0)...90 {
+            let token = TokenIssuer.token(
+                claims: TokenIssuer.claims(#""sub":"u1","iat":\#(now + ahead),"exp":\#(now + 3600)"#))
+            guard let before = try? issuer.verify(token, at: now) else {
+                // Never taken, and by its own word of after the revocation. It becomes valid with the clock.
+                #expect(ahead > 5)
+                #expect(issuer.refusal(of: token, at: now) == .notYetValid)
+                #expect(issuer.refusal(of: token, at: now + ahead - 6) == .notYetValid)
+                try issuer.verify(token, at: now + ahead).check(revoked)
+                continue
+            }
+            #expect(throws: UserTokenRefusal.revoked, "\(ahead) s ahead") { try before.check(revoked) }
+            for later in [0, 5, 30, 3600] as [Int64] {
+                let after = try issuer.verify(token, at: now + later)
+                #expect(throws: UserTokenRefusal.revoked) { try after.check(revoked) }
+            }
+        }
     }
 
     @Test func everyRefusalHasItsCodeAndASentence() {
@@ -136,5 +188,16 @@ import Testing
         for text in ["", String(repeating: "é", count: 65), "a\u{0}", "a\nb", "\u{7F}", "\u{85}"] {
             #expect(User.ID(text) == nil)
         }
+    }
+
+    /// What means something else in a path, and what disorders a line that shows it.
+    @Test func aUserStandsInPathsAndLines() {
+        for text in ["me", ".", ".."] { #expect(User.ID(text) == nil) }
+        for text in ["Me", "me2", "...", ".a", "a."] { #expect(User.ID(text) != nil) }
+        for scalar in "\u{2028}\u{2029}\u{61C}\u{200E}\u{200F}\u{202A}\u{202E}\u{2066}\u{2069}".unicodeScalars {
+            #expect(User.ID("a\(scalar)b") == nil)
+        }
+        // Emoji are joined by U+200D.
+        #expect(User.ID("👩‍👧") != nil && User.ID("דנה") != nil)
     }
 }

@@ -13,7 +13,7 @@ package struct RedisRateBuckets: Sendable {
     private let redis: RedisClient
     private let prefix: String
 
-    /// - Parameter prefix: of all keys, the deployment's own.
+    /// - Parameter prefix: of all keys, the deployment's own. A key is this, the limit's name and the owner.
     package init(redis: RedisClient, prefix: String) {
         self.redis = redis
         self.prefix = prefix
@@ -28,11 +28,17 @@ package struct RedisRateBuckets: Sendable {
     }
 
     func answer(_ charges: [RateCharge<String>]) async throws(RedisError) -> Answer {
-        let reply = try await run(charges, sign: 1)
-        guard let now = reply.first, reply.count == charges.count + 1 else {
-            throw .unusable(reason: "it answers a script with something else")
-        }
-        return Answer(decision: RateDecision(charges, held: Array(reply.dropFirst()), now: now), now: now)
+        try Self.answer(try await run(charges, sign: 1), to: charges)
+    }
+
+    /// - Throws: `.unusable` if the reply is not one of the script: whoever answers for Redis, no number of theirs may lead
+    ///   to an overflow.
+    static func answer(_ reply: [Int64], to charges: [RateCharge<String>]) throws(RedisError) -> Answer {
+        let held = reply.dropFirst()
+        guard let now = reply.first, (0..<1 << 53).contains(now), held.count == charges.count,
+            zip(held, charges).allSatisfy({ (now...now + $1.limit.window).contains($0) })
+        else { throw .unusable(reason: "it answers a script with something else") }
+        return Answer(decision: RateDecision(charges, held: Array(held), now: now), now: now)
     }
 
     /// Gives units back that were taken for nothing. A bucket never holds more than its burst.
@@ -42,7 +48,9 @@ package struct RedisRateBuckets: Sendable {
 
     /// - Returns: Redis' time, and for each charge when its bucket was to be full before.
     private func run(_ charges: [RateCharge<String>], sign: Int64) async throws(RedisError) -> [Int64] {
-        let value = try await redis.eval(Self.script, keys: charges.map { prefix + $0.key }) { call in
+        let value = try await redis.eval(
+            Self.script, keys: charges.map { prefix + $0.bucket.name + ":" + $0.bucket.owner }
+        ) { call in
             for charge in charges {
                 call.append(sign * charge.interval)
                 call.append(charge.limit.window)

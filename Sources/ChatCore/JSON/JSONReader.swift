@@ -101,8 +101,9 @@ package struct JSONReader {
 
     package mutating func string() throws -> String { try name().text }
 
-    /// Skips a string, and checks it.
-    private mutating func name() throws -> JSONName {
+    /// Reads a member's name, or a string that is only compared with words, such as an `alg`: by its bytes, as names
+    /// are.
+    package mutating func name() throws -> JSONName {
         try expect(UInt8(ascii: "\""))
         let start = position
         var isEscaped = false
@@ -237,7 +238,7 @@ package struct JSONReader {
     }
 }
 
-/// A member's name as written; valid as long as the text.
+/// A member's name as written, or a string that is compared as one; valid as long as the text.
 ///
 /// Names are compared by their bytes (RFC 8259, 8.3). Comparing Swift strings normalises them first, which takes
 /// seconds for some names of 256 KiB. With this type a name cannot be compared as a string by mistake, and rarely

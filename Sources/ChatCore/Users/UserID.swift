@@ -1,6 +1,8 @@
 /// A person of an application, as the application knows them.
 package enum User {
-    /// The application's own name for a user (`sub` of a token): 1 to 128 bytes of UTF-8, without control characters.
+    /// The application's own name for a user (`sub` of a token): 1 to 128 bytes of UTF-8. It stands in paths, logs and
+    /// pages, so it is not `.`, `..` or `me`, and has no control characters, line separators or controls of text
+    /// direction.
     ///
     /// Compared by its bytes, as the stores do. Swift's strings are equal too if they are only canonically equivalent:
     /// that would make one user of two.
@@ -12,7 +14,8 @@ package enum User {
         /// - Returns: nil if the text breaks a rule.
         package init?(_ text: String) {
             guard (1...Self.maxLength).contains(text.utf8.count),
-                !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+                !["me", ".", ".."].contains(where: { text.utf8.elementsEqual($0.utf8) }),
+                text.unicodeScalars.allSatisfy(\.isInUserID)
             else { return nil }
             self.text = text
         }
@@ -22,6 +25,15 @@ package enum User {
         package func hash(into hasher: inout Hasher) {
             var text = text
             text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        }
+    }
+}
+
+extension Unicode.Scalar {
+    fileprivate var isInUserID: Bool {
+        switch properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: false
+        default: !properties.isBidiControl
         }
     }
 }

@@ -19,9 +19,13 @@ package struct RateDecision: Equatable, Sendable {
     /// The limits that refuse it.
     package var exceeded: [RateLimit] { standings.filter { $0.wait > 0 }.map(\.limit) }
 
-    /// - Parameter held: for each charge, when its bucket will be full, as `RateLimit.fullAt` returns it.
-    package init<Key>(_ charges: [RateCharge<Key>], held: [Int64], now: Int64) {
+    /// - Parameters:
+    ///   - charges: of different buckets: of two of one bucket only the last would be taken.
+    ///   - held: for each charge, when its bucket will be full, as `RateLimit.fullAt` returns it: from `now` to a window
+    ///     later.
+    package init<Owner>(_ charges: [RateCharge<Owner>], held: [Int64], now: Int64) {
         precondition(charges.count == held.count, "a bucket each")
+        assert(Set(charges.map(\.bucket)).count == charges.count, "a bucket is charged twice")
         let waits = zip(charges, held).map { max(0, $1 + $0.interval - $0.limit.window - now) }
         let isAllowed = waits.allSatisfy { $0 == 0 }
         standings = charges.indices.map { index in
@@ -49,14 +53,14 @@ extension RateDecision {
         tightest.map { "\"\($0.limit.name)\";r=\($0.remaining);t=\(Self.seconds($0.next))" }.joined(separator: ", ")
     }
 
-    /// `Retry-After`, in seconds: at least 1, and up to 20 % later than the request could be repeated, so that clients
-    /// that were refused together do not come back together. Never earlier: they would be refused again, and the draft
-    /// wants it no earlier than `t`.
+    /// `Retry-After`, in seconds: at least 1, and up to a second and 20 % later than the request could be repeated, so
+    /// that clients that were refused together do not come back together. Never earlier: they would be refused again, and
+    /// the draft wants it no earlier than `t`.
     ///
     /// - Returns: nil if the request is allowed.
     package func retryAfter(using random: inout some RandomNumberGenerator) -> Int64? {
         guard let wait = standings.map(\.wait).max(), wait > 0 else { return nil }
-        return Self.seconds(wait + Int64.random(in: 0...wait / 5, using: &random))
+        return Self.seconds(wait + Int64.random(in: 0...1_000_000 + wait / 5, using: &random))
     }
 
     private var tightest: some Sequence<Standing> {

@@ -7,7 +7,7 @@
 /// Moments are microseconds of any clock, intervals microseconds. All are below 2^53, because Redis' scripts calculate
 /// with doubles.
 package struct RateLimit: Hashable, Sendable {
-    /// Of the policy, in the headers: lower-case letters and hyphens.
+    /// Of the policy, in the headers: 1 to 40 lower-case letters and hyphens.
     package let name: String
     package let units: Int64
     package let seconds: Int64
@@ -21,11 +21,12 @@ package struct RateLimit: Hashable, Sendable {
     /// - Parameters:
     ///   - units: how many come back in `seconds`, which is at most a day.
     ///   - burst: how many may be used at once: at most a million, and what comes back in a week.
-    /// - Returns: nil if a number is out of bounds. More than 10,000 a second is, too: an interval in whole
+    /// - Returns: nil if the name breaks its rule or a number is out of bounds. More than 10,000 a second is, too: an interval in whole
     ///   microseconds would not be exact enough.
     package init?(_ name: String, _ units: Int64, per seconds: Int64, burst: Int64) {
         guard units > 0, (1...86_400).contains(seconds), (1...1_000_000).contains(burst),
-            units <= 10_000 * seconds
+            units <= 10_000 * seconds, (1...40).contains(name.utf8.count),
+            name.utf8.allSatisfy({ (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) || $0 == UInt8(ascii: "-") })
         else { return nil }
         self.init(name, units, seconds, burst: burst, interval: (seconds * 1_000_000 + units / 2) / units)
         guard window <= 7 * 86_400 * 1_000_000 else { return nil }
@@ -39,12 +40,14 @@ package struct RateLimit: Hashable, Sendable {
         self.interval = interval
     }
 
-    /// What one process may give when each of some gives on its own. A burst is at least one unit, so that many
-    /// processes give more of a small one.
+    /// What one process may give when each of some gives on its own: together they give at most the limit. But a burst
+    /// is at least one unit, so processes that are more than its units give more.
+    ///
+    /// - Parameter processes: more than `SeenProcesses.most` count as those.
     package func share(of processes: Int) -> RateLimit {
-        let processes = Int64(max(1, processes))
+        let processes = Int64(min(max(1, processes), SeenProcesses.most))
         return RateLimit(
-            name, units, seconds, burst: max(1, (burst + processes / 2) / processes), interval: interval * processes)
+            name, units, seconds, burst: max(1, burst / processes), interval: interval * processes)
     }
 
     /// The moment at which a bucket will be full, made one that this limit can lead to: not before `now`, and no
@@ -53,15 +56,24 @@ package struct RateLimit: Hashable, Sendable {
     func fullAt(_ held: Int64?, now: Int64) -> Int64 { min(max(held ?? now, now), now + window) }
 }
 
+/// Whose units of which limit. Two limits of one owner are two buckets.
+package struct RateBucket<Owner: Hashable & Sendable>: Hashable, Sendable {
+    /// The limit's.
+    package let name: String
+    package let owner: Owner
+}
+
 /// Units that one request takes from one bucket.
-package struct RateCharge<Key: Hashable & Sendable>: Sendable {
-    package let key: Key
+package struct RateCharge<Owner: Hashable & Sendable>: Sendable {
+    package let bucket: RateBucket<Owner>
     package let limit: RateLimit
     package let cost: Int64
 
-    /// - Parameter cost: at least 1. One above the burst counts as the burst, or it could never be paid.
-    package init(_ key: Key, _ limit: RateLimit, cost: Int64 = 1) {
-        self.key = key
+    /// - Parameters:
+    ///   - owner: the user, application or address that is limited.
+    ///   - cost: at least 1. One above the burst counts as the burst, or it could never be paid.
+    package init(_ owner: Owner, _ limit: RateLimit, cost: Int64 = 1) {
+        bucket = RateBucket(name: limit.name, owner: owner)
         self.limit = limit
         self.cost = min(max(1, cost), limit.burst)
     }

@@ -36,7 +36,8 @@ package struct TrustedProxies: Sendable {
     /// The address of the client: the right-most that is not a trusted proxy's.
     ///
     /// A client may write what it likes into the header, and proxies append to it. So it is read from the end, each
-    /// address being what a trusted proxy has seen, and no further than to one that is not trusted.
+    /// address being what a trusted proxy has seen, and no further than to one that is not trusted. An entry that is
+    /// empty or no address, such as `unknown`, ends it, too: to skip it would believe what the client wrote before it.
     ///
     /// - Parameters:
     ///   - peer: of the connection.
@@ -47,11 +48,10 @@ package struct TrustedProxies: Sendable {
         var hops = 0
         for line in forwarded.reversed() {
             // By bytes: some characters would become one with a comma after them.
-            for entry in line.utf8.split(separator: UInt8(ascii: ",")).reversed() {
+            for entry in line.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false).reversed() {
                 let entry = Substring(entry).trimmingBlanks
-                if entry.isEmpty { continue }
                 hops += 1
-                // "unknown", or nonsense: the proxy that wrote it is the last who is known.
+                // The proxy that wrote it is the last who is known.
                 guard hops <= Self.mostHops, let address = Self.address(entry) else { return client }
                 client = address
                 guard isTrusted(address) else { return client }

@@ -6,7 +6,7 @@ extension UserToken {
     ///
     /// - Parameters:
     ///   - audience: the public id of the application.
-    ///   - maxLifetime: the most time from `iat` to `exp`.
+    ///   - maxLifetime: the most time from `iat` to `exp`; above `longestLifetime` it counts as that.
     ///   - key: finds one of the application's keys, a revoked one too.
     package static func verify(
         _ text: String, for audience: String, at now: Timestamp, maxLifetime: Duration,
@@ -35,13 +35,16 @@ extension UserToken {
     func check(_ key: UserTokenKey, for audience: String, at now: Timestamp) throws(UserTokenRefusal) {
         guard self.audience.utf8.elementsEqual(audience.utf8) else { throw .invalid(.audience) }
         guard key.verifies(at: now) else { throw .revoked }
-        guard max(issuedAt, notBefore ?? issuedAt) <= now.adding(Self.leeway) else { throw .notYetValid }
+        guard issuedAt <= now.adding(Self.issueLeeway), notBefore.map({ $0 <= now.adding(Self.leeway) }) != false else {
+            throw .notYetValid
+        }
         guard now < expiresAt.adding(Self.leeway) else { throw .expired }
     }
 
-    /// Checks its user.
+    /// Checks its user. A revocation ends every token that was ever taken before it, also those of a signer whose clock
+    /// is ahead: their `iat` was at most `issueLeeway` ahead of ours.
     package func check(_ standing: UserStanding) throws(UserTokenRefusal) {
-        if let validAfter = standing.validAfter, issuedAt <= validAfter { throw .revoked }
+        if let validAfter = standing.validAfter, issuedAt <= validAfter.adding(Self.issueLeeway) { throw .revoked }
         if standing.isBlocked { throw .blocked }
     }
 }
@@ -75,12 +78,15 @@ extension UserToken {
             try UserToken.read(part, or: .header) { name, reader in
                 switch name {
                 case "alg":
-                    algorithm = UserTokenKey.Algorithm(rawValue: try reader.text(or: .algorithm))
+                    let word = try reader.word(or: .algorithm)
+                    algorithm = UserTokenKey.Algorithm.allCases.first { word == $0.rawValue }
                 case "kid":
                     keyID = UserTokenKey.ID(try reader.text(or: .key))
                 case "typ":
-                    let type = try reader.text(or: .type)
-                    guard type == "JWT" || type == "luciq-user+jwt" else { throw UserTokenRefusal.invalid(.type) }
+                    switch try reader.word(or: .type) {
+                    case "JWT", "luciq-user+jwt": break
+                    default: throw UserTokenRefusal.invalid(.type)
+                    }
                 // A key from elsewhere, an extension that must be understood (RFC 7515, 4.1.11), an unencoded payload
                 // (RFC 7797), compression, encryption.
                 case "jku", "x5u", "x5c", "jwk", "crit", "b64", "zip", "enc":
@@ -116,7 +122,8 @@ extension UserToken {
         guard let audience else { throw .invalid(.audience) }
         guard let user else { throw .invalid(.subject) }
         guard let issuedAt, let expiresAt else { throw .invalid(.times) }
-        guard issuedAt < expiresAt, expiresAt <= issuedAt.adding(maxLifetime) else { throw .invalid(.lifetime) }
+        let longest = min(max(.zero, maxLifetime), Self.longestLifetime)
+        guard issuedAt < expiresAt, expiresAt <= issuedAt.adding(longest) else { throw .invalid(.lifetime) }
         self.init(
             keyID: keyID, audience: audience, user: user, issuedAt: issuedAt, expiresAt: expiresAt,
             notBefore: notBefore, chats: chats)
@@ -148,6 +155,13 @@ extension JSONReader {
         return try string()
     }
 
+    /// A string that is compared with words: by its bytes, since Swift's strings are equal if they look alike, and take
+    /// long to compare when somebody wants that.
+    fileprivate mutating func word(or fault: UserTokenRefusal.Fault) throws -> JSONName {
+        guard current == UInt8(ascii: "\"") else { throw UserTokenRefusal.invalid(fault) }
+        return try name()
+    }
+
     /// A NumericDate (RFC 7519, 2), only as an integer, and only of the years that `Timestamp` can write: sums of two
     /// do not overflow.
     fileprivate mutating func time() throws -> Timestamp {
@@ -159,10 +173,10 @@ extension JSONReader {
 
     fileprivate mutating func chatNumbers() throws -> [Chat.Number] {
         guard current == UInt8(ascii: "[") else { throw UserTokenRefusal.invalid(.chats) }
-        var numbers: [Chat.Number] = []
+        var numbers: Set<Chat.Number> = []
         try array { reader in
             guard let number = try reader.integer(), number > 0 else { throw UserTokenRefusal.invalid(.chats) }
-            numbers.append(Chat.Number(number))
+            numbers.insert(Chat.Number(number))
         }
         return numbers.sorted()
     }

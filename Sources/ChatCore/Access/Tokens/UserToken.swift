@@ -4,8 +4,13 @@
 package struct UserToken: Equatable, Sendable {
     /// Longer ones are refused unread.
     package static let maxLength = 4096
-    /// How far the clocks of the signer and of this server may differ.
+    /// How far the clocks of the signer and of this server may differ, for `exp` and `nbf`.
     package static let leeway = Duration.seconds(60)
+    /// How far `iat` may be ahead of this server's clock. It is short, because a revocation must end tokens that far
+    /// ahead, and so also refuses those that a user gets so soon after it.
+    package static let issueLeeway = Duration.seconds(5)
+    /// No setting allows longer lifetimes.
+    package static let longestLifetime = Duration.seconds(366 * 86_400)
 
     package let keyID: UserTokenKey.ID
     /// The public id of the application.
@@ -14,8 +19,8 @@ package struct UserToken: Equatable, Sendable {
     package let issuedAt: Timestamp
     package let expiresAt: Timestamp
     let notBefore: Timestamp?
-    /// The only chats that it is good for, in ascending order; nil for all that the user may see. At most about 800, as
-    /// many as fit into a token.
+    /// The only chats that it is good for, in ascending order; nil for all that the user may see. At most about 750, as
+    /// many different ones as fit into a token.
     package let chats: [Chat.Number]?
 
     /// Whether it is good for a chat. It never makes a chat visible that the user may not see.
@@ -41,8 +46,8 @@ package protocol UserTokenAuthority: Sendable {
 /// What an application has decided about a user.
 package struct UserStanding: Equatable, Sendable {
     package var isBlocked: Bool
-    /// In whole seconds, as `iat` is: tokens issued then or before are revoked. The later of the user's and of the
-    /// application's.
+    /// When the user's tokens were revoked, in whole seconds, as `iat` is: those issued then or before are refused, and
+    /// those of the next `UserToken.issueLeeway`. The later of the user's and of the application's.
     package var validAfter: Timestamp?
 
     package init(isBlocked: Bool = false, validAfter: Timestamp? = nil) {

@@ -1,11 +1,13 @@
 import Cryptography
+import Synchronization
 
 /// Verified tokens, so that a signature is checked once a minute and not with every request.
 ///
 /// Only the signature and what the token says itself are taken from here. Key, times and user are looked at on every
 /// use, so that nothing has to be dropped at a revocation. A refused token is not kept: anyone can make those.
 ///
-/// Holds at most `capacity` tokens: about 1 kB each, and 7 kB with as many `chats` as a token can list.
+/// Holds at most `capacity` tokens: below 1 kB each, and up to 7 kB with as many `chats` as a token can list. One
+/// application has at most a quarter of them; its other tokens are verified with every request.
 package final class UserTokenCache: Sendable {
     package static let keptFor = Duration.seconds(60)
 
@@ -15,13 +17,24 @@ package final class UserTokenCache: Sendable {
         let verifiedAt: Timestamp
     }
 
-    /// By SHA-256, so that memory holds no token that could be used.
-    private let entries: ImmutableCache<[UInt8], Entry>
+    /// Two generations: when the young one is full or a minute old, it becomes the old one, and that is dropped.
+    private struct Generations {
+        /// By SHA-256, so that memory holds no token that could be used.
+        var young: [[UInt8]: Entry] = [:]
+        var old: [[UInt8]: Entry] = [:]
+        /// In the young one, by audience.
+        var counts: [String: Int] = [:]
+        var begunAt = Timestamp(microseconds: 0)
+    }
+
+    private let generations = Mutex(Generations())
+    /// Of a generation.
+    private let capacity: Int
     private let maxLifetime: Duration
 
-    /// - Parameter maxLifetime: the most time from `iat` to `exp`.
+    /// - Parameter maxLifetime: the most time from `iat` to `exp`, as for `UserToken.verify`.
     package init(capacity: Int = 8192, maxLifetime: Duration) {
-        entries = ImmutableCache(capacity: capacity)
+        self.capacity = capacity / 2
         self.maxLifetime = maxLifetime
     }
 
@@ -45,8 +58,7 @@ package final class UserTokenCache: Sendable {
             let verified = try UserToken.verify(
                 parts, for: audience, at: now, maxLifetime: maxLifetime, key: authority.key)
             token = verified.token
-            entries.insert(
-                Entry(token: token, key: verified.key, verifiedAt: now), for: digest, at: entries.version)
+            keep(Entry(token: token, key: verified.key, verifiedAt: now), digest)
         }
         try token.check(authority.standing(of: token.user))
         return token
@@ -54,9 +66,24 @@ package final class UserTokenCache: Sendable {
 
     /// A token that was verified at most a minute ago; one of the future was kept before the clock was set back.
     func entry(_ digest: [UInt8], at now: Timestamp) -> Entry? {
-        guard let entry = entries[digest], entry.verifiedAt <= now, now < entry.verifiedAt.adding(Self.keptFor) else {
-            return nil
-        }
+        guard let entry = generations.withLock({ $0.young[digest] ?? $0.old[digest] }), entry.verifiedAt <= now,
+            now < entry.verifiedAt.adding(Self.keptFor)
+        else { return nil }
         return entry
+    }
+
+    private func keep(_ entry: Entry, _ digest: [UInt8]) {
+        let (now, audience) = (entry.verifiedAt, entry.token.audience)
+        generations.withLock { generations in
+            // Also when the clock was set back.
+            let isOver = !(generations.begunAt..<generations.begunAt.adding(Self.keptFor)).contains(now)
+            if isOver || generations.young.count >= capacity {
+                generations = Generations(old: generations.young, begunAt: now)
+            }
+            guard generations.counts[audience, default: 0] < max(1, capacity / 4) else { return }
+            if generations.young.updateValue(entry, forKey: digest) == nil {
+                generations.counts[audience, default: 0] += 1
+            }
+        }
     }
 }

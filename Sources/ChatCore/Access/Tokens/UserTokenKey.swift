@@ -21,7 +21,7 @@ package struct UserTokenKey: Equatable, Sendable {
     }
 
     /// The values of `alg` (RFC 7518, 3.2; RFC 8037, 3.1). Compared by their letters: there is no other spelling.
-    package enum Algorithm: String, Sendable {
+    package enum Algorithm: String, CaseIterable, Sendable {
         case hs256 = "HS256"
         case eddsa = "EdDSA"
 
@@ -30,7 +30,7 @@ package struct UserTokenKey: Equatable, Sendable {
     }
 
     package enum Material: Equatable, Sendable {
-        /// For HS256.
+        /// For HS256: at least 32 bytes.
         case secret(SecretKey)
         /// For EdDSA.
         case publicKey(Ed25519PublicKey)
@@ -38,7 +38,8 @@ package struct UserTokenKey: Equatable, Sendable {
 
     package enum State: Equatable, Sendable {
         case active
-        /// Still verifies, until that moment.
+        /// Still verifies, until that moment by the server's clock. If the clock is set back, it verifies again until
+        /// then: to end a key for good, revoke it.
         case retiring(until: Timestamp)
         case revoked
     }
@@ -47,7 +48,10 @@ package struct UserTokenKey: Equatable, Sendable {
     package let material: Material
     package var state: State
 
-    package init(id: ID, _ material: Material, state: State = .active) {
+    /// - Returns: nil for a secret of less than 32 bytes: RFC 7518, 3.2, wants no shorter one for HS256, and whoever has a
+    ///   token can try short ones without asking anybody.
+    package init?(id: ID, _ material: Material, state: State = .active) {
+        if case .secret(let secret) = material, secret.count < 32 { return nil }
         self.id = id
         self.material = material
         self.state = state

@@ -42,8 +42,9 @@ package enum UserTokenRefusal: Error, Equatable, Sendable {
     package var sentence: String {
         switch self {
         case .expired: "The token has expired."
-        case .notYetValid: "The token is not valid yet: its iat or nbf is in the future."
-        case .revoked: "The token was revoked: its key, or the user's tokens issued until then."
+        case .notYetValid:
+            "The token is not valid yet: its iat is more than 5 seconds in the future, or its nbf more than 60."
+        case .revoked: "The token was revoked: its key, or the user's tokens with an iat up to 5 seconds after that."
         case .blocked: "This user is blocked."
         case .invalid(let fault): fault.sentence
         }
@@ -62,7 +63,8 @@ extension UserTokenRefusal.Fault {
         case .key: "The token's kid is missing, or not the id of one of the application's keys."
         case .claims: "The token's claims are not a JSON object with distinct members."
         case .audience: "The token's aud is not the application's public id, as one string."
-        case .subject: "The token's sub is not a text of 1 to \(User.ID.maxLength) bytes without control characters."
+        case .subject:
+            "The token's sub must be 1 to \(User.ID.maxLength) bytes without control characters, and not ., .. or me."
         case .times: "The token's iat and exp, and nbf if it is there, are not whole seconds since 1970."
         case .lifetime: "The token's exp is not after its iat, or further after it than this server allows."
         case .id: "The token's jti is not a text."
