@@ -65,9 +65,9 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"], swiftSettings: settings),
-        .target(name: "TLSClient", dependencies: ["COpenSSL", dequeModule, nioCore], swiftSettings: settings),
+        .target(name: "TLS", dependencies: ["COpenSSL", dequeModule, nioCore], swiftSettings: settings),
         .target(
-            name: "HTTPClient", dependencies: ["TLSClient", nioCore, nioHTTP1, nioPosix], swiftSettings: settings),
+            name: "HTTPClient", dependencies: ["TLS", nioCore, nioHTTP1, nioPosix], swiftSettings: settings),
         .systemLibrary(
             name: "CMariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"]), .brew(["mariadb-connector-c"])]),
@@ -83,7 +83,7 @@ let package = Package(
         .target(
             name: "RedisClient",
             dependencies: [
-                "CHiredis", "Cryptography", "Scheduling", "TLSClient",
+                "CHiredis", "Cryptography", "Scheduling", "TLS",
                 dequeModule, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings,
@@ -123,12 +123,12 @@ let package = Package(
         ),
         .target(
             name: "ChatSearch",
-            dependencies: ["ChatCore", "HTTPClient", "TLSClient", nioCore, nioHTTP1, nioPosix],
+            dependencies: ["ChatCore", "HTTPClient", "TLS", nioCore, nioHTTP1, nioPosix],
             swiftSettings: settings),
         .target(
             name: "ChatHTTP",
             dependencies: [
-                "ChatCore", "Cryptography",
+                "ChatCore", "Cryptography", "TLS",
                 dequeModule, httpTypes, logging, metrics, nioCore, nioPosix, nioWebSocket, serviceLifecycle,
             ],
             resources: [
@@ -156,7 +156,7 @@ let package = Package(
             name: "luciq",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSearch", "ChatSQLite", "HTTPClient",
-                "MySQLClient", "RedisClient", "Scheduling", "TLSClient",
+                "MySQLClient", "RedisClient", "Scheduling", "TLS",
                 argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
@@ -175,6 +175,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography"], swiftSettings: settings),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", nioCore], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",
             dependencies: ["ChatCore", "Cryptography", "TestSupport", logging, metrics, nioCore],

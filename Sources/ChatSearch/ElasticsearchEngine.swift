@@ -3,7 +3,7 @@ import HTTPClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import TLSClient
+import TLS
 
 /// Elasticsearch 7.17, 8 or 9, or OpenSearch 2 or 3, as a `SearchEngine`.
 ///

@@ -2,7 +2,7 @@ package import NIOCore
 package import NIOHTTP1
 import NIOPosix
 import Synchronization
-package import TLSClient
+package import TLS
 
 /// A connection to a server, for one request at a time. It reads only on demand
 /// (docs/decisions/0023-first-build.md).

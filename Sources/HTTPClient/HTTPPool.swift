@@ -1,7 +1,7 @@
 package import NIOCore
 package import NIOHTTP1
 import Synchronization
-package import TLSClient
+package import TLS
 
 /// A few connections to one server, kept open between calls. Each call has a deadline, and reads its answer whole.
 package final class HTTPPool: Sendable {

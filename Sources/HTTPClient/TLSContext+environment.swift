@@ -1,5 +1,5 @@
 import Foundation
-package import TLSClient
+package import TLS
 
 extension TLSContext {
     /// Trusts the CA certificates in `SSL_CERT_FILE`, as is usual with OpenSSL, else the system's.

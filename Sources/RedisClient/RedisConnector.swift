@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-import TLSClient
+import TLS
 
 /// Makes connections that are ready for commands: TCP, TLS, password, database, and a check that the server is up.
 struct RedisConnector: Sendable {

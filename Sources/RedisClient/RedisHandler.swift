@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-import TLSClient
+import TLS
 
 #if canImport(Darwin)
     import Darwin

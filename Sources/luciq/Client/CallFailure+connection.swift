@@ -3,7 +3,7 @@ import HTTPClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import TLSClient
+import TLS
 
 extension CallFailure {
     /// The failure of a connection.

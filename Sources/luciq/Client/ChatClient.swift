@@ -2,7 +2,7 @@ import Foundation
 import HTTPClient
 import NIOCore
 import NIOHTTP1
-import TLSClient
+import TLS
 
 /// The API calls of the terminal's commands, over one connection, kept open if the server keeps it.
 final class ChatClient {

@@ -1,5 +1,5 @@
 import ChatSearch
-import TLSClient
+import TLS
 
 extension Settings {
     /// The search engine; nil for none.

@@ -34,12 +34,8 @@ package final class TLSContext: @unchecked Sendable {
         verification: Verification = .full, authorities: String? = nil,
         identity: (certificate: String, key: String)? = nil
     ) throws(TLSError) {
-        guard let context = SSL_CTX_new(TLS_client_method()) else { preconditionFailure("OpenSSL has no TLS") }
-        self.context = context
+        context = TLSDefaults.makeContext(TLS_client_method())
         self.verification = verification
-        SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
-        SSL_CTX_ctrl(context, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
-        SSL_CTX_set_options(context, Self.noRenegotiation)
         SSL_CTX_set_verify(context, verification == .none ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
         // By default OpenSSL asks for a passphrase at the terminal.
         SSL_CTX_set_default_passwd_cb(context) { _, _, _, _ in 0 }
@@ -70,21 +66,9 @@ package final class TLSContext: @unchecked Sendable {
         return connection
     }
 
-    /// SSL_OP_NO_RENEGOTIATION, a macro with arguments: with it a write never waits for a read.
-    private static let noRenegotiation: UInt64 = 1 << 30
-
     private static func isFolder(_ path: String) -> Bool {
         guard let folder = opendir(path) else { return false }
         closedir(folder)
         return true
-    }
-}
-
-/// The text of OpenSSL's error queue.
-enum TLSReason {
-    static var last: String {
-        let code = ERR_peek_last_error()
-        guard code != 0, let text = ERR_reason_error_string(code) else { return "the connection was closed" }
-        return String(cString: text)
     }
 }
