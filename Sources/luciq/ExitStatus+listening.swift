@@ -23,5 +23,7 @@ extension ExitStatus {
 
 extension HTTPOptions {
     /// - Parameter port: the port in use.
-    func url(port: Int) -> String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+    func url(port: Int) -> String {
+        (certificate == nil ? "http" : "https") + "://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
 }

@@ -7,7 +7,7 @@ import Synchronization
 /// Handles signals of a long-running process: `luciq serve` and `luciq worker`.
 ///
 /// TERM and INT begin a graceful shutdown; a second one ends the process at once, with 128 and its number. HUP, USR1
-/// and USR2, which make other servers reopen their log, are only logged. The handlers need neither Swift's tasks nor
+/// and USR2, which make other servers reopen their log, are only logged unless there is an action for them. The handlers need neither Swift's tasks nor
 /// Dispatch, so that a process in which these hang can be ended too. A thread does the work, and is the watchdog of the
 /// shutdown.
 final class ProcessSignals: Sendable {

@@ -6,6 +6,7 @@ import ChatSearch
 import Foundation
 import Logging
 import ServiceLifecycle
+import TLS
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -39,6 +40,8 @@ struct Serve: AsyncParsableCommand {
             throw ExitStatus.problem(problem)
         }
         metrics.beforeReading(backend.updateGauges)
+        let watch = plan.certificate.map { CertificateWatch($0, logger: logger, metrics: metrics) }
+        plan.options.certificate = watch?.certificate
         let search = plan.engine.map {
             EngineSearch($0, backend.generations, logger: logger, metrics: metrics)
         }
@@ -60,9 +63,11 @@ struct Serve: AsyncParsableCommand {
         do {
             // Health is the last to be stopped: it answers while the others drain.
             let services =
-                health(backend, plan, metrics) + service.services(around: server) + feed(backend, plan, metrics)
+                health(backend, plan, metrics) + [watch].compactMap(\.self) + service.services(around: server)
+                + feed(backend, plan, metrics)
             try await ProcessSignals.run(
-                services.map { .init(service: $0) }, limit: plan.shutdownTimeout, logger: logger)
+                services.map { .init(service: $0) }, limit: plan.shutdownTimeout,
+                actions: watch.map { watch in [SIGHUP: { Task { await watch.reload() } }] } ?? [:], logger: logger)
         } catch let code as ExitCode {
             throw code
         } catch {
@@ -93,6 +98,7 @@ struct Serve: AsyncParsableCommand {
     private struct Plan {
         var options: HTTPOptions
         let ops: HTTPOptions?
+        let certificate: CertificateFiles.Loaded?
         let limits: CommitLimits
         let location: StoreLocation
         let engine: ElasticsearchEngine?
@@ -110,6 +116,7 @@ struct Serve: AsyncParsableCommand {
             return Plan(
                 options: try settings.httpOptions(),
                 ops: try settings.opsOptions(),
+                certificate: try settings.certificateFiles()?.load(),
                 limits: try settings.commitLimits(),
                 location: try location(settings),
                 engine: try settings.engine(),
@@ -118,6 +125,8 @@ struct Serve: AsyncParsableCommand {
             )
         } catch let invalid as Settings.Invalid {
             throw ExitStatus.configuration(invalid.description)
+        } catch let error as TLSError {
+            throw ExitStatus.configuration("\(error)".printable)
         }
     }
 

@@ -136,6 +136,8 @@ import Testing
         add(Setup.bodyTimeout)
         add(Setup.maxConnections)
         add(Setup.connectionsPerAddress)
+        add(Setup.tlsCert, shown: "none")
+        add(Setup.tlsKey, shown: "none")
         add(Setup.opsHost)
         add(Setup.opsPort)
         add(Setup.maxPending)

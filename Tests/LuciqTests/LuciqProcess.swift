@@ -89,7 +89,7 @@ final class LuciqProcess: Sendable {
         let process = try LuciqProcess(arguments, in: folder, environment: environment)
         var port: Int?
         try await eventually("it listens") {
-            let listening = /"message":"listening".*"url":"http:[^"]*:(\d+)"/
+            let listening = /"message":"listening".*"url":"https?:[^"]*:(\d+)"/
             port = process.errorText.firstMatch(of: listening).flatMap { Int($0.1) }
             guard port != nil || process.isRunning else {
                 throw RawConnection.Failure(description: "it ended: \(process.errorText)")

@@ -41,6 +41,9 @@ package struct Problem: Error, Sendable {
     static let notHTTP = Problem(
         status: .badRequest, code: "malformed_request", detail: "This is not a valid HTTP/1.1 request.",
         closesConnection: true)
+    static let notHTTPS = Problem(
+        status: .badRequest, code: "https_required", detail: "This port speaks HTTPS: the URL must begin with https.",
+        closesConnection: true)
     static let misdirected = Problem(
         status: .misdirectedRequest, code: "host_not_allowed",
         detail:

@@ -42,6 +42,8 @@ enum MetricHelp {
         "luciq_stream_messages_total": "Messages handed to readers.",
         "luciq_stream_settled_total": "Missing message numbers that were settled.",
         "luciq_stream_subscriptions": "Open subscriptions.",
+        "luciq_tls_certificate_remaining_seconds": "Seconds until the certificate expires; negative afterwards.",
+        "luciq_tls_reload_failed": "1 while the certificate's files cannot be used and the last good ones are, else 0.",
         "luciq_websocket_closed_total": "WebSockets that the server closed, by close code.",
         "luciq_writer_batch_size": "Entries in a batch of writes.",
         "luciq_writer_queue_depth": "Entries that wait to be written.",

@@ -4,6 +4,9 @@ package import Metrics
 
 /// Requests by route and status, with their durations.
 package final class RequestMetrics: Sendable {
+    /// The code of connections that ended in TLS: a scanner, or a client that does not trust the certificate.
+    static let failedTLS = "tls_failed"
+
     let factory: any MetricsFactory
     /// Open connections.
     let connections: Meter
@@ -14,7 +17,7 @@ package final class RequestMetrics: Sendable {
         self.connections = Meter(label: "luciq_http_connections", factory: factory)
         let codes = [
             Problem.notHTTP.code, Problem.headersTooLarge.code, Problem.full.code, ChatError.timedOut.code,
-            Problem.unknownCoding.code,
+            Problem.unknownCoding.code, Problem.notHTTPS.code, Self.failedTLS,
         ]
         self.refusals = Dictionary(
             uniqueKeysWithValues: codes.map { code in

@@ -2,6 +2,7 @@ import ChatCore
 import HTTPTypes
 import Metrics
 import NIOCore
+import TLS
 
 /// One HTTP/1 connection: reads requests, calls their endpoints and writes the answers, all on its event loop. It
 /// closes slow clients, answers malformed HTTP, and hands over to streams and WebSockets. `ConnectionState` decides.
@@ -144,7 +145,15 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if state.hasDeparted { context.fireErrorCaught(error) } else { context.close(promise: nil) }
+        switch error {
+        case _ where state.hasDeparted: context.fireErrorCaught(error)
+        case TLSError.notTLS: refuse(.notHTTPS, context)
+        case is TLSError where state.isIdle:
+            server.metrics.refusedConnection(RequestMetrics.failedTLS)
+            // Let the client read the alert.
+            linger(context)
+        default: context.close(promise: nil)
+        }
     }
 
     /// Calls `body` when the client closes the connection or its sending side; at once if it has done so.

@@ -2,12 +2,15 @@ package import ChatCore
 package import Logging
 import NIOCore
 import NIOPosix
+package import TLS
 
 /// The server's address, limits and allowed browsers.
 package struct HTTPOptions: Sendable {
     package var host = "127.0.0.1"
     /// 0 for any free port.
     package var port = 3000
+    /// For HTTPS; nil for plain HTTP.
+    package var certificate: TLSCertificate?
     package var connections = ConnectionLimits()
     package var live = LiveLimits()
     /// The limit of open connections (`ConnectionSlots`).
@@ -92,6 +95,6 @@ extension HTTPOptions {
         return HTTPServer(
             HTTPServer.Shared(
                 api: api, limits: connections, metrics: requestMetrics, slots: slots, budget: budget),
-            host: host, port: port, group: group, logger: logger, onListening: onListening)
+            host: host, port: port, certificate: certificate, group: group, logger: logger, onListening: onListening)
     }
 }

@@ -3,8 +3,9 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import TLS
 
-/// Accepts connections and serves HTTP/1 on them until shutdown. Then it returns when the current requests are answered
+/// Accepts connections and serves HTTP/1 on them, over TLS if it has a certificate, until shutdown. Then it returns when the current requests are answered
 /// and the connections are closed.
 package final class HTTPServer: Service {
     /// The state that all connections share.
@@ -29,18 +30,23 @@ package final class HTTPServer: Service {
     private let shared: Shared
     private let host: String
     private let port: Int
+    private let certificate: TLSCertificate?
     private let group: any EventLoopGroup
     private let logger: Logger
     private let onListening: @Sendable (Int) async -> Void
 
-    /// - Parameter group: the event loops; a separate group for a server that must answer while others are busy.
+    /// - Parameters:
+    ///   - certificate: nil for plain HTTP.
+    ///   - group: the event loops; a separate group for a server that must answer while others are busy.
     init(
-        _ shared: Shared, host: String, port: Int, group: any EventLoopGroup, logger: Logger,
+        _ shared: Shared, host: String, port: Int, certificate: TLSCertificate?, group: any EventLoopGroup,
+        logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
         self.shared = shared
         self.host = host
         self.port = port
+        self.certificate = certificate
         self.group = group
         self.logger = logger
         self.onListening = onListening
@@ -62,10 +68,12 @@ package final class HTTPServer: Service {
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { [states] channel in
+            .childChannelInitializer { [states, certificate] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let loop = states[ObjectIdentifier(channel.eventLoop)]?.value ?? LoopState(channel.eventLoop)
-                    try channel.pipeline.syncOperations.addHandler(HTTPConnection(shared, loop))
+                    let pipeline = channel.pipeline.syncOperations
+                    if let certificate { try pipeline.addHandler(TLSHandler(certificate.current)) }
+                    try pipeline.addHandler(HTTPConnection(shared, loop))
                 }
             }
             .bind(host: host, port: port).get()

@@ -36,6 +36,8 @@ enum Setup {
     static let bodyTimeout = Setting("body.timeout", default: 30)
     static let maxConnections = Setting("max.connections", default: 10_000)
     static let connectionsPerAddress = Setting("connections.per_address", default: 0)
+    static let tlsCert = Setting("tls.cert", default: "")
+    static let tlsKey = Setting("tls.key", default: "")
     static let opsHost = Setting("ops.host", default: "127.0.0.1")
     static let opsPort = Setting("ops.port", default: 0)
     static let maxPending = Setting("max.pending", default: 8192)
@@ -61,7 +63,8 @@ enum Setup {
         host.key, port.key, databaseURL.key, databasePool.key, databaseMaxAge.key, redisURL.key, dbHost.key,
         dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
-        opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key, corsOrigin.key,
+        tlsCert.key, tlsKey.key, opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
+        corsOrigin.key,
         allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key, queues.key,
         concurrency.key, workerTag.key, workerHost.key, workerPort.key,
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,

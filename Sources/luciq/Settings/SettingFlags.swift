@@ -133,6 +133,20 @@ struct ServeFlags: ParsableArguments {
             """)
     var connectionsPerAddress: String?
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            The certificate for HTTPS, with its chain, as a PEM file; read again when it changes. Default: none. \
+            Environment: TLS_CERT.
+            """,
+            valueName: "file"))
+    var tlsCert: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The certificate's private key, as a PEM file. Default: none. Environment: TLS_KEY.", valueName: "file"))
+    var tlsKey: String?
+
     @Option(help: "Address of a listener for health and metrics. Default: 127.0.0.1. Environment: OPS_HOST.")
     var opsHost: String?
 
@@ -170,6 +184,8 @@ struct ServeFlags: ParsableArguments {
             Setup.bodyTimeout.variable: bodyTimeout,
             Setup.maxConnections.variable: maxConnections,
             Setup.connectionsPerAddress.variable: connectionsPerAddress,
+            Setup.tlsCert.variable: tlsCert,
+            Setup.tlsKey.variable: tlsKey,
             Setup.opsHost.variable: opsHost,
             Setup.opsPort.variable: opsPort,
             Setup.maxPending.variable: maxPending,

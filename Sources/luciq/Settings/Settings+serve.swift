@@ -33,6 +33,17 @@ extension Settings {
         return names
     }
 
+    /// The files of the certificate for HTTPS; nil for plain HTTP.
+    func certificateFiles() throws -> CertificateFiles? {
+        let (certificate, key) = (try text(Setup.tlsCert), try text(Setup.tlsKey))
+        if certificate.isEmpty, key.isEmpty { return nil }
+        guard !certificate.isEmpty, !key.isEmpty else {
+            let (set, missing) = certificate.isEmpty ? (Setup.tlsKey, Setup.tlsCert) : (Setup.tlsCert, Setup.tlsKey)
+            throw Invalid(description: "\(missing.variable) must be set too where \(set.variable) is.")
+        }
+        return CertificateFiles(certificate: certificate, key: key)
+    }
+
     /// The separate listener for health and metrics; nil for none.
     func opsOptions() throws -> HTTPOptions? {
         var options = HTTPOptions()
