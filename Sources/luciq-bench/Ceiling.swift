@@ -12,12 +12,14 @@ struct Ceiling: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Serve /noop, which has nothing behind it.")
 
     @Option(help: "Port to listen on, at 127.0.0.1.") var port: Int
-    @Option(help: "A file for the store, which nobody asks.") var file: String
+    @Option(help: "A file for the store.") var file: String
+    @Flag(help: "Make no search index, to measure what that costs.") var withoutIndexer = false
 
     func run() async throws {
         let logger = Logger(label: "luciq-bench") { _ in SwiftLogNoOpLogHandler() }
         let metrics = PrometheusRegistry(version: "bench")
-        let backend = try Backend.sqlite(path: file, logger: logger)
+        var backend = try Backend.sqlite(path: file, logger: logger, metrics: metrics)
+        if withoutIndexer { backend.services.removeAll { $0 is SearchIndexer } }
         let service = ChatService(backend: backend, logger: logger, metrics: metrics)
         var options = HTTPOptions()
         options.port = port

@@ -22,11 +22,15 @@ struct Fill: AsyncParsableCommand {
         _ = try await backend.tenantLog.apply([.create(name: "bench", token: token)], at: WallClock.system.now())
         guard let tenant = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
         var ids: [Chat.ID] = []
-        for _ in 0..<chats {
-            let results = try await backend.newChatLog.append([NewChat(tenant: tenant)], at: WallClock.system.now())
-            let number = try results[0].get().number
-            guard let id = try await backend.chats.id(of: number, in: tenant) else { throw ChatError.notFound }
-            ids.append(id)
+        for start in stride(from: 0, to: chats, by: 1000) {
+            let new = Array(repeating: NewChat(tenant: tenant), count: Int(min(1000, chats - start)))
+            for result in try await backend.newChatLog.append(new, at: WallClock.system.now()) {
+                let chat = try result.get()
+                var id = chat.id
+                if id == nil { id = try await backend.chats.id(of: chat.number, in: tenant) }
+                guard let id else { throw ChatError.notFound }
+                ids.append(id)
+            }
         }
         for start in stride(from: 0, to: messages, by: 10_000) {
             let batch = (start..<min(start + 10_000, messages)).map { index in

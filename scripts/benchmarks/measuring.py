@@ -76,6 +76,11 @@ class Measuring:
         """Options of its own."""
 
     @staticmethod
+    def pace(options):
+        """What a round is."""
+        return f"{options.rounds} rounds of {options.seconds} s"
+
+    @staticmethod
     def prepare(options):
         """Called once, before the first section."""
 

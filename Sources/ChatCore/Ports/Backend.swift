@@ -32,7 +32,7 @@ package struct Backend: Sendable {
     /// wrong. Cheap; constant with a single server.
     package var epoch: @Sendable () -> UInt64
     /// The services that must run while the backend is in use, in the order of their start.
-    package let services: [any Service]
+    package var services: [any Service]
     /// Releases all resources. Called once, after all users of the backend have ended.
     package let close: @Sendable () throws -> Void
 
