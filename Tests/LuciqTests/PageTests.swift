@@ -205,6 +205,30 @@ import Testing
         }
     }
 
+    /// The page says so, shows nothing that was found before, and searches for the same when asked again.
+    @Test func aFailedSearchShowsNoOldHits() async throws {
+        try await PageScene.run { scene in
+            let chat = try await scene.client().makeChat()
+            _ = try await scene.client().post(chat + "/messages", json: #"{"body":"one two"}"#)
+            let tab = try await scene.tab(at: scene.address(of: chat))
+            try await tab.isLive()
+            let title = "document.querySelector('#results-title').textContent"
+            try await tab.click("#search")
+            try await tab.type("one")
+            try await tab.until("\(title) === '1 message with “one”'")
+            await scene.stopServer(SIGKILL)
+            try await tab.type(" two")
+            try await tab.complains("The server cannot be reached.")
+            #expect(try await tab.value("document.querySelector('#results').checkVisibility()") as? Bool == false)
+            #expect(try await tab.value("document.querySelector('#conversation').checkVisibility()") as? Bool == true)
+            try await scene.startServer()
+            try await tab.click("#search")
+            try await tab.press("Enter")
+            try await tab.until("\(title) === '1 message with “one two”'")
+            #expect(try await tab.value("document.querySelector('#results').checkVisibility()") as? Bool == true)
+        }
+    }
+
     @Test func tenThousandMessagesAtOnceLeaveThreeHundredRows() async throws {
         try await PageScene.run { scene in
             let chat = try await scene.client().makeChat()

@@ -33,8 +33,14 @@ class Search {
     this.#abort = new AbortController();
     await attempt(async () => {
       const query = `/messages/search?q=${encodeURIComponent(text)}&limit=50`;
-      const page = await this.#read(
-        this.#isEverywhere ? this.#application + query : `${this.#path}${query}&order=desc`);
+      let page;
+      try {
+        page = await this.#read(this.#isEverywhere ? this.#application + query : `${this.#path}${query}&order=desc`);
+      } catch (problem) {
+        // What was found before is not what was asked for now.
+        if (problem.name !== "AbortError") this.#hide();
+        throw problem;
+      }
       $("results-list").replaceChildren();
       $("results").hidden = false;
       $("conversation").hidden = true;
