@@ -87,7 +87,7 @@ package struct EngineFeed: Service {
             let failure = (error as? SearchEngineFailure)?.sentence ?? "\(error)"
             if !memory.hasLogged { logger.warning("Search engine not fed", metadata: ["error": .string(failure)]) }
             memory.hasLogged = true
-            if state == .live { metrics.lag.record((time.now() - memory.fedAt).inSeconds) }
+            if state == .live { metrics.lag.set((time.now() - memory.fedAt).inSeconds) }
             return memory.failures.pause()
         }
     }
@@ -106,7 +106,7 @@ package struct EngineFeed: Service {
         }
         guard let live, live.foldVersion == SearchFold.version else { return }
         if try await pass(live) { memory.fedAt = time.now() }
-        metrics.lag.record((time.now() - memory.fedAt).inSeconds)
+        metrics.lag.set((time.now() - memory.fedAt).inSeconds)
     }
 
     /// Builds a generation, if there is one to build or none at all.
@@ -179,14 +179,14 @@ struct EngineFeedMetrics: Sendable {
     let refused: Counter
     let retries: Counter
     let failures: Counter
-    let lag: Gauge
+    let lag: Meter
 
     init(_ factory: any MetricsFactory) {
         documents = Counter(label: "luciq_search_engine_documents_total", factory: factory)
         refused = Counter(label: "luciq_search_engine_refused_documents_total", factory: factory)
         retries = Counter(label: "luciq_search_engine_retries_total", factory: factory)
         failures = Counter(label: "luciq_search_engine_failed_passes_total", factory: factory)
-        lag = Gauge(label: "luciq_search_engine_lag_seconds", factory: factory)
+        lag = Meter(label: "luciq_search_engine_lag_seconds", factory: factory)
     }
 }
 

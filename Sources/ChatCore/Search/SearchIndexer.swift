@@ -109,10 +109,10 @@ package struct SearchIndexer: Service {
                 if ends[chat, default: 0] - indexedTo >= leastOld { try await self.index(chat) }
             }
             place.last = lowest
-            metrics.walked.record(1 - Double(lowest.rawValue) / Double(place.highest))
+            metrics.walked.set(1 - Double(lowest.rawValue) / Double(place.highest))
         }
         place = WalkPlace()
-        metrics.walked.record(1)
+        metrics.walked.set(1)
     }
 
     /// Indexes all chats once.
@@ -314,11 +314,11 @@ struct SearchTails {
 
 private struct SearchIndexMetrics: Sendable {
     let messages: Counter
-    let walked: Gauge
+    let walked: Meter
 
     init(_ factory: any MetricsFactory) {
         self.messages = Counter(label: "luciq_search_indexed_messages_total", factory: factory)
-        self.walked = Gauge(label: "luciq_search_index_walk_ratio", factory: factory)
+        self.walked = Meter(label: "luciq_search_index_walk_ratio", factory: factory)
     }
 }
 
