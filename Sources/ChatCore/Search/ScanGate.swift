@@ -15,8 +15,10 @@ package final class ScanGate: Sendable {
         var idle: [any TaskExecutor]
     }
 
-    /// The rest after a turn, in times of what that took, and the longest.
+    /// The rest after a turn, in times of what that took. A quick search costs more than its time: the shortest rest
+    /// counts for that.
     private static let rest = 3
+    private static let shortestRest = Duration.milliseconds(5)
     private static let longestRest = SearchWalk.deadline
 
     private let state: Mutex<State>
@@ -88,8 +90,8 @@ package final class ScanGate: Sendable {
         act { $0.leave(ticket, rests: rests) }
         guard rests else { return }
         Task { [time] in
-            // This task is never cancelled.
-            try? await time.sleep(time.now() + min(took * Self.rest, Self.longestRest))
+            let rest = max(Self.shortestRest, min(took * Self.rest, Self.longestRest))
+            try? await time.sleep(time.now() + rest)  // This task is never cancelled.
             act { $0.wake(tenant) }
         }
     }
