@@ -42,12 +42,12 @@ struct EngineAnswer {
 
     /// The answer to a search.
     ///
-    /// - Throws: `.unavailable` if it is only a part of the whole.
+    /// - Throws: `.incomplete` if it is only a part of the whole.
     func searched() throws(SearchEngineFailure) -> SearchAnswer {
         guard status == 200 else { throw failure }
         let answer = try decoded(SearchAnswer.self)
         guard !answer.timedOut, answer.terminatedEarly != true, answer.shards.isWhole else {
-            throw .unavailable("The search engine has searched only a part.")
+            throw .incomplete
         }
         return answer
     }

@@ -109,7 +109,8 @@ package struct ElasticsearchEngine: SearchEngine {
         let answer = try await call(
             .POST,
             "/\(name(of: generation))/_search?routing=\(request.tenant.rawValue)&filter_path=\(SearchAnswer.path)",
-            CandidatesQuery(request: request, timeout: configuration.searchTimeout), over: searches,
+            // It should answer that it is late before we stop waiting.
+            CandidatesQuery(request: request, timeout: configuration.searchTimeout * 0.8), over: searches,
             within: configuration.searchTimeout)
         let places = try answer.searched().places
         let marker = places.first.flatMap { $0.createdAt == MarkerDocument.time ? $0.number.rawValue : nil }

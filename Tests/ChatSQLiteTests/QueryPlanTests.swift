@@ -16,7 +16,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 46, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 53, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -59,6 +59,14 @@ import Testing
         #expect(try await store.store(block, at: SearchHead()))
         _ = try await store.heads(of: [chat])
         _ = try await store.coverage(of: [chat])
+        let generation = SearchGeneration(
+            id: .random(), state: .building, foldVersion: SearchFold.version, marker: 0)
+        #expect(try await store.begin(generation))
+        #expect(try await store.promote(generation.id))
+        let unfed = try await store.unfed(
+            SearchQuery(SearchText("x")), in: test.tenant, page: TenantSearchPage(), within: UnfedLimits())
+        #expect(try await store.hits(at: unfed?.hits.hits.map(\.place) ?? [], in: test.tenant).count == 2)
+        #expect(try await store.tenants(of: [chat]) == [chat: test.tenant])
         _ = try await store.outlines(of: chat, after: 0, limit: 1)
         _ = try await store.block(of: chat, at: 1)
         _ = try await store.chats(below: nil, limit: 1)

@@ -136,8 +136,8 @@ package final class EngineSearch: Sendable {
     }
 
     private func note(_ failure: SearchEngineFailure) {
-        // A new index is on its way, and the store says when it is there.
-        if case .missing = failure { return }
+        // A new index is on its way, and the store says when it is there. A slow search is no reason to spare others.
+        if [.missing, .incomplete].contains(failure) { return }
         let isNew = health.withLock { $0.fail(at: time.now()) }
         if isNew {
             logger.warning("Search engine failed: the database answers", metadata: ["error": .string(failure.sentence)])

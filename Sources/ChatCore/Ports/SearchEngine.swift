@@ -39,8 +39,10 @@ package protocol SearchEngine: Sendable {
 
 /// Why the engine did not do it. The sentences are for people, and hold neither a password nor a URL.
 package enum SearchEngineFailure: Error, Equatable, Sendable {
-    /// It is down, slow, overloaded, or answered in part. A retry may succeed.
+    /// It is down, slow or overloaded. A retry may succeed.
     case unavailable(String)
+    /// It answered, and had searched only a part by then. This says something about the search, not about the engine.
+    case incomplete
     /// It refuses: the credentials, the permissions, or the request.
     case refused(String)
     /// There is no such index.
@@ -49,6 +51,7 @@ package enum SearchEngineFailure: Error, Equatable, Sendable {
     package var sentence: String {
         switch self {
         case .unavailable(let text), .refused(let text): text
+        case .incomplete: "The search engine has searched only a part."
         case .missing: "The index is gone."
         }
     }
