@@ -1,8 +1,7 @@
 package import Logging
 package import Metrics
 import Scheduling
-package import ServiceLifecycle
-import Synchronization
+import ServiceLifecycle
 
 /// Keeps the engine's index up to date, in the background: the live generation as messages come, a new one from the
 /// beginning where there is none, or where the index that was there is not believed any more.
