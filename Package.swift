@@ -118,6 +118,8 @@ let package = Package(
                 .embedInCode("Migrations/20261129000003_create_search_blocks.sql"),
                 .embedInCode("Migrations/20261129000004_add_search_times.sql"),
                 .embedInCode("Migrations/20261129000005_create_search_generations.sql"),
+                .embedInCode("Migrations/20261130000001_create_access.sql"),
+                .embedInCode("Migrations/20261130000002_hide_access_columns.sql"),
             ],
             swiftSettings: settings
         ),
@@ -197,8 +199,8 @@ let package = Package(
         .testTarget(
             name: "BackendTests",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
-                logging, metrics, serviceLifecycle,
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
+                httpTypes, logging, metrics, serviceLifecycle,
             ],
             swiftSettings: settings
         ),

@@ -25,6 +25,7 @@ extension Backend {
         }
         return Backend(
             tenants: store,
+            keys: store,
             chats: store,
             messages: store,
             tenantLog: store,
@@ -40,7 +41,10 @@ extension Backend {
             notes: { store.notes },
             updateGauges: { connections.update() },
             epoch: { store.writes.epoch },
-            services: [store.redis, store.bus, store.reads, store.writes, store.scans],
+            services: [
+                store.redis, store.bus, store.reads, store.writes, store.scans,
+                AccessWatch(store: store, interval: configuration.accessInterval, logger: logger),
+            ],
             close: { for thread in searchThreads { thread.stop() } }
         )
     }

@@ -38,7 +38,10 @@ package struct MySQLKeeper: StoreKeeper {
 
     private func migrate(_ connection: MySQLConnection) async throws -> [String] {
         let migrator = Migrator(location: location) { try await forgetNumbers() }
-        return try await migrator.migrate(connection)
+        let applied = try await migrator.migrate(connection)
+        // Each time: servers of before may have made applications since.
+        try await connection.perform { try PublicIDs.giveToAll($0) }
+        return applied
     }
 
     /// Deletes the Redis keys of a database whose numbers are not trusted.
@@ -92,8 +95,8 @@ package struct MySQLKeeper: StoreKeeper {
                 try schema.checkMayMigrate(location)
                 for table in [
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "log_changes", "log_cursors", "search_blocks", "search_heads", "search_generations", "messages",
-                    "chats", "applications", "schema_migrations",
+                    "application_keys", "access_changes", "log_changes", "log_cursors", "search_blocks", "search_heads",
+                    "search_generations", "messages", "chats", "applications", "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

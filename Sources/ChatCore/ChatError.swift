@@ -1,4 +1,4 @@
-import Logging
+package import Logging
 
 /// All errors of the use cases.
 ///
@@ -8,6 +8,10 @@ package enum ChatError: Error, Equatable, Sendable {
     case notFound
     /// The principal lacks the permission.
     case notAllowed
+    /// The request shows no credentials, or none that are accepted.
+    case unauthorized(Refusal)
+    /// The request shows credentials that disagree.
+    case ambiguousCredentials
     /// The input is invalid; one sentence for each rule, worded as in the Rails application.
     case invalid([String])
     /// A request with the same idempotency key has not been answered yet.
@@ -29,10 +33,17 @@ package enum ChatError: Error, Equatable, Sendable {
     /// The process is shutting down. Nothing was stored.
     case shuttingDown
 
+    /// The application has `ApplicationKey.most` keys.
+    package static let tooManyKeys = ChatError.invalid([
+        "An application has at most \(ApplicationKey.most) keys, with those revoked in the last 30 days"
+    ])
+
     package var code: String {
         switch self {
         case .notFound: "not_found"
         case .notAllowed: "insufficient_scope"
+        case .unauthorized(let refusal): refusal.code
+        case .ambiguousCredentials: "ambiguous_credentials"
         case .invalid: "invalid"
         case .keyInFlight: "idempotency_key_in_flight"
         case .keyReused: "idempotency_key_reused"
@@ -48,7 +59,7 @@ package enum ChatError: Error, Equatable, Sendable {
     /// Whether a retry of the same request may succeed.
     package var mayRetry: Bool {
         switch self {
-        case .notFound, .notAllowed, .invalid, .keyReused: false
+        case .notFound, .notAllowed, .unauthorized, .ambiguousCredentials, .invalid, .keyReused: false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
         }
     }
@@ -59,7 +70,7 @@ extension ChatError {
     init(store error: any Error) { self = error as? ChatError ?? .unavailable(reason: "The store failed") }
 
     /// The error's text for a log; only the type of other errors, whose text may have SQL, values or a path.
-    static func forLog(_ error: any Error) -> Logger.MetadataValue {
+    package static func forLog(_ error: any Error) -> Logger.MetadataValue {
         switch error {
         case ChatError.unavailable(let reason): .string(reason)
         case let error as ChatError: .string(error.code)

@@ -11,21 +11,25 @@ package final class ChatService: Sendable {
     let tenantWriter: TenantWriter
     package let hub: Hub
     private let clockWatch: ClockWatch
+    let clock: WallClock
     package let scans: ScanGate
     let engine: EngineSearch?
-    let tenantIDs: ImmutableCache<Tenant.Token, Tenant.ID>
     let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
-    let openings = Openings()
+    let authenticator: Authenticator
+    private let accessUpkeep: AccessUpkeep
+    private let policy: AccessPolicy
 
     /// - Parameters:
     ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
+    ///   - policy: who may create applications.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
     package init(
         backend: Backend,
         limits: CommitLimits = CommitLimits(),
         streams: StreamLimits = StreamLimits(),
+        policy: AccessPolicy = .open,
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         engine: EngineSearch? = nil,
@@ -33,7 +37,10 @@ package final class ChatService: Sendable {
         metrics: any MetricsFactory
     ) {
         self.backend = backend
-        self.tenantIDs = ImmutableCache(capacity: 16_384, epoch: backend.epoch)
+        self.policy = policy
+        self.clock = clock
+        let authenticator = Authenticator(backend: backend, policy: policy, clock: clock)
+        self.authenticator = authenticator
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
         var limits = limits
@@ -52,77 +59,96 @@ package final class ChatService: Sendable {
         self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in chatWriter.isBusy }
         self.hub = Hub(
             backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics
-        ) { [tenantIDs, openings] event in
+        ) { event in
             switch event {
-            case .revoked(let principal):
-                // First, so that later openings look the principal up again.
-                switch principal {
-                case .pathToken(let token): tenantIDs.forget(token)
+            case .revoked(let principal): authenticator.revoke(principal)
+            case .changed(let principal):
+                Task.detached {
+                    if let principal { await authenticator.review(principal) } else { await authenticator.reviewAll() }
                 }
-                openings.revoke(principal)
-            case .gap: tenantIDs.forgetAll()
+            case .gap: authenticator.forgetAll()
             case .committed: break
             }
         }
+        self.accessUpkeep = AccessUpkeep(
+            authenticator: authenticator, writer: tenantWriter, time: time, logger: logger)
     }
 
     /// The services that must run while this one is in use: first the backend's, then the writers, which drain before
     /// the backend stops.
-    package var services: [any Service] { backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter] }
+    package var services: [any Service] {
+        backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter, accessUpkeep]
+    }
 
     /// The same with the given server. It stops after the live streams have ended, which it would wait for, and before
     /// the writers, which it uses.
     package func services(around server: any Service) -> [any Service] { services + [server, hub] }
 
-    /// Creates a tenant with a fresh token.
+    /// Creates a tenant with a fresh token and public id.
     ///
-    /// - Throws: `ChatError.invalid` for a bad name; what `GroupCommit.submit` throws.
-    package func createTenant(name: String) async throws -> Tenant.Token {
+    /// The token of one that the server's own key makes opens nothing by itself.
+    ///
+    /// - Throws: `ChatError.unauthorized`, `.notAllowed`, `.ambiguousCredentials`; `.invalid` for a bad name; what
+    ///   `GroupCommit.submit` throws.
+    package func createTenant(name: String, by authorization: Authorization = .none) async throws -> NewTenant {
+        let isAdmin = try await isAdmin(authorization)
         try Text.checkName(name)
-        let token = Tenant.Token.random()
-        try await tenantWriter.submit(.create(name: name, token: token))
-        return token
+        let new = NewTenant(token: .random(), publicID: .random())
+        try await tenantWriter.submit(
+            .create(
+                name: name, token: new.token, publicID: new.publicID, pathToken: isAdmin ? .identifier : .credential))
+        return new
+    }
+
+    /// Refuses at once who shows nothing, if that is not enough to create a tenant.
+    ///
+    /// - Throws: `ChatError.unauthorized`.
+    package func checkMayCreateTenant(_ authorization: Authorization) throws(ChatError) {
+        if case .none = authorization, !policy.isOpen { throw .unauthorized(.required) }
+    }
+
+    /// - Throws: `ChatError.unauthorized`, `.notAllowed`, unless it is, or anyone may create tenants.
+    private func isAdmin(_ authorization: Authorization) async throws -> Bool {
+        try checkMayCreateTenant(authorization)
+        if try await authenticator.admin(authorization) != nil { return true }
+        guard policy.isOpen else { throw ChatError.notAllowed }
+        return false
+    }
+
+    /// The scope of the server's own key.
+    ///
+    /// - Throws: `ChatError.unauthorized`, `.notAllowed`, `.ambiguousCredentials`.
+    package func admin(_ authorization: Authorization) async throws -> AdminScope {
+        if case .none = authorization { throw ChatError.unauthorized(.required) }
+        guard try await authenticator.admin(authorization) != nil else { throw ChatError.notAllowed }
+        return AdminScope(service: self)
     }
 
     /// The access of the principal with these credentials.
     ///
-    /// - Throws: `ChatError.notFound` if they belong to no principal.
+    /// - Throws: `ChatError.unauthorized`, `.ambiguousCredentials`; `.notFound` for an application that is not there, or
+    ///   that the credentials do not open.
     package func access(_ credentials: Credentials) async throws -> Access {
-        guard let token = Tenant.Token(credentials.pathToken) else { throw ChatError.notFound }
-        return try await access(.pathToken(token))
+        Access(try await authenticator.find(credentials), service: self)
     }
 
     /// The same, where nothing has to be looked up.
     ///
     /// - Returns: nil where it has.
-    package func knownAccess(_ credentials: Credentials) -> Access? {
-        guard let token = Tenant.Token(credentials.pathToken) else { return nil }
-        let epoch = backend.epoch()
-        guard let id = tenantIDs[token] else { return nil }
-        return Access(.pathToken(token), to: id, token, epoch: epoch, abilities: .all, service: self)
-    }
-
-    /// The same for a principal that is known, as of now.
-    func access(_ principal: Principal) async throws -> Access {
-        // Read the epoch first: if it rises meanwhile, the result only counts as older than it is.
-        let epoch = backend.epoch()
-        switch principal {
-        case .pathToken(let token):
-            let id = try await tenantID(token)
-            return Access(principal, to: id, token, epoch: epoch, abilities: .all, service: self)
-        }
-    }
-
-    private func tenantID(_ token: Tenant.Token) async throws -> Tenant.ID {
-        if let id = tenantIDs[token] { return id }
-        let version = tenantIDs.version
-        guard let id = try await backend.tenants.id(of: token) else { throw ChatError.notFound }
-        tenantIDs.insert(id, for: token, at: version)
-        return id
+    /// - Throws: likewise.
+    package func knownAccess(_ credentials: Credentials) throws(ChatError) -> Access? {
+        guard let grant = try authenticator.known(credentials) else { return nil }
+        return Access(grant, service: self)
     }
 
     /// Makes every process forget a principal and end its openings; other processes learn of it over the bus.
     package func revoke(_ principal: Principal) { backend.bus.revoke(principal) }
+}
+
+/// The names of a tenant that was created.
+package struct NewTenant: Sendable {
+    package let token: Tenant.Token
+    package let publicID: Tenant.PublicID
 }
 
 /// A chat by its public names.

@@ -22,6 +22,7 @@ struct Query: ~Copyable {
         case integer(Int64)
         case text(String)
         case blob([UInt8])
+        case null
     }
 
     /// - Parameter sql: with `?` where `rebind` puts its arguments, in order.
@@ -57,6 +58,9 @@ struct Query: ~Copyable {
     /// Runs to the end, for what it changes.
     func run() throws { while try next() {} }
 
+    func isNull(_ column: CInt) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+
+    /// 0 for NULL.
     func integer(_ column: CInt) -> Int64 { sqlite3_column_int64(handle, column) }
 
     func text(_ column: CInt) -> String { String(decoding: bytes(column), as: UTF8.self) }
@@ -85,6 +89,7 @@ struct Query: ~Copyable {
                         sqlite3_bind_text(handle, index, $0.baseAddress, CInt($0.count), transient)
                     }
                 }
+            case .null: sqlite3_bind_null(handle, index)
             case .blob(let bytes): sqlite3_bind_blob(handle, index, bytes, CInt(bytes.count), transient)
             }
         guard code == SQLITE_OK else { throw Self.failure(code, handle) }

@@ -24,6 +24,7 @@ extension Backend {
     ) {
         self.init(
             tenants: store,
+            keys: store,
             chats: store,
             messages: store,
             local: store,

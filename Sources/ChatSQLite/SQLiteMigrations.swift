@@ -11,6 +11,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0004SearchTimes.identifier, migrate: Migration0004SearchTimes.migrate)
         migrator.registerMigration(
             Migration0005SearchGenerations.identifier, migrate: Migration0005SearchGenerations.migrate)
+        migrator.registerMigration(Migration0006Access.identifier, migrate: Migration0006Access.migrate)
         return migrator
     }
 }

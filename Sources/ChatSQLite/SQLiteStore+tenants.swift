@@ -2,27 +2,63 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: TenantStore {
-    package func id(of token: Tenant.Token) async throws -> Tenant.ID? {
+    package func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
         try read(.applicationID) { db in
-            let query = try Query(db, "SELECT id FROM applications WHERE token = ?", .text(token.text))
-            return try query.next() ? Tenant.ID(query.integer(0)) : nil
+            let column = if case .token = name { "token" } else { "public_id" }
+            let query = try Query(
+                db, "SELECT id, token, path_token FROM applications WHERE \(column) = ?", .text(name.text))
+            guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
+            return Tenant.Identity(
+                id: Tenant.ID(query.integer(0)), token: token, pathToken: Tenant.PathToken(stored: query.integer(2)))
         }
+    }
+
+    private static let columns =
+        "id, token, public_id, path_token, name, chats_count, messages_count, created_at"
+
+    /// - Parameter row: of `columns`.
+    private static func tenant(_ row: borrowing Query) -> Tenant? {
+        guard let token = Tenant.Token(row.text(1)), let publicID = Tenant.PublicID(row.text(2)) else { return nil }
+        return Tenant(
+            id: Tenant.ID(row.integer(0)),
+            token: token,
+            publicID: publicID,
+            pathToken: Tenant.PathToken(stored: row.integer(3)),
+            name: row.text(4),
+            chatsCount: row.integer(5),
+            messagesCount: row.integer(6),
+            createdAt: Timestamp(microseconds: row.integer(7))
+        )
     }
 
     package func tenant(_ id: Tenant.ID) async throws -> Tenant? {
         try read(.application) { db in
             let query = try Query(
-                db, "SELECT token, name, chats_count, messages_count, created_at FROM applications WHERE id = ?",
-                .integer(id.rawValue))
-            guard try query.next(), let token = Tenant.Token(query.text(0)) else { return nil }
-            return Tenant(
-                id: id,
-                token: token,
-                name: query.text(1),
-                chatsCount: query.integer(2),
-                messagesCount: query.integer(3),
-                createdAt: Timestamp(microseconds: query.integer(4))
-            )
+                db, "SELECT \(Self.columns) FROM applications WHERE id = ?", .integer(id.rawValue))
+            return try query.next() ? Self.tenant(query) : nil
+        }
+    }
+
+    package func tenants(
+        after publicID: Tenant.PublicID?, limit: Int
+    ) async throws -> (tenants: [Tenant], hasMore: Bool)? {
+        try read(.applications) { db in
+            var start: Int64 = 0
+            if let publicID {
+                let query = try Query(
+                    db, "SELECT id FROM applications WHERE public_id = ?", .text(publicID.text))
+                guard try query.next() else { return nil }
+                start = query.integer(0)
+            }
+            let query = try Query(
+                db, "SELECT \(Self.columns) FROM applications WHERE id > ? ORDER BY id LIMIT ?",
+                .integer(start), .integer(Int64(limit) + 1))
+            var tenants: [Tenant] = []
+            for _ in 0..<limit {
+                guard try query.next() else { return (tenants, false) }
+                if let tenant = Self.tenant(query) { tenants.append(tenant) }
+            }
+            return (tenants, try query.next())
         }
     }
 
@@ -42,19 +78,34 @@ extension SQLiteStore: TenantLog {
         try write { db in
             try batch.map { change in
                 switch change {
-                case .create(let name, let token):
+                case .create(let name, let token, let publicID, let pathToken):
                     try Query(
-                        db, "INSERT INTO applications (name, token, created_at, updated_at) VALUES (?, ?, ?, ?)",
-                        .text(name), .text(token.text), .integer(now.microseconds), .integer(now.microseconds)
+                        db,
+                        """
+                        INSERT INTO applications (name, token, public_id, path_token, created_at, updated_at)
+                        VALUES (?, ?, ?, ?, ?, ?)
+                        """,
+                        .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
+                        .integer(now.microseconds), .integer(now.microseconds)
                     ).run()
-                case .rename(let id, _, let name):
+                    return .success(())
+                case .update(let id, _, let name, let pathToken):
                     try Query(
-                        db, "UPDATE applications SET name = ?, updated_at = ? WHERE id = ?",
-                        .text(name), .integer(now.microseconds), .integer(id.rawValue)
+                        db,
+                        """
+                        UPDATE applications SET name = IFNULL(?, name), path_token = IFNULL(?, path_token), updated_at = ?
+                        WHERE id = ?
+                        """,
+                        name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
+                        .integer(now.microseconds), .integer(id.rawValue)
                     ).run()
-                    guard db.changesCount == 1 else { return .failure(.notFound) }
+                    return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+                case .addKey(let key, _): return try Self.add(key, at: now, db)
+                case .revokeKey(let key, let tenant): return try Self.revoke(key, of: tenant, at: now, db)
+                case .useKeys(let uses):
+                    try Self.note(uses, db)
+                    return .success(())
                 }
-                return .success(())
             }
         }
     }

@@ -15,6 +15,11 @@ package enum SHA256 {
     /// - Returns: 32 bytes.
     package static func hash(_ bytes: some Collection<UInt8>) -> [UInt8] { function.hash(bytes) }
 
+    /// The same for a caller that hashes at each request, to whom a generic call into another module would cost much.
+    ///
+    /// - Returns: 32 bytes.
+    package static func hash(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { function.hash(bytes) }
+
     /// - Returns: 32 bytes.
     package static func hmac(_ bytes: some Collection<UInt8>, key: SecretKey) -> [UInt8] {
         function.hmac(bytes, key: key.bytes)
@@ -36,8 +41,13 @@ private struct HashFunction: @unchecked Sendable {
     }
 
     func hash(_ bytes: some Collection<UInt8>) -> [UInt8] {
-        let bytes = Array(bytes)
-        return output { digest, length in EVP_Digest(bytes, bytes.count, digest, length, method, nil) == 1 }
+        Array(bytes).withUnsafeBytes { hash($0) }
+    }
+
+    func hash(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        output { digest, length in
+            EVP_Digest(bytes.baseAddress, bytes.count, digest, length, method, nil) == 1
+        }
     }
 
     func hmac(_ bytes: some Collection<UInt8>, key: [UInt8]) -> [UInt8] {

@@ -12,9 +12,14 @@ package struct SecretKey: Equatable, Sendable, CustomStringConvertible, CustomRe
     package static func random() -> SecretKey { SecretKey((0..<32).map { _ in .random(in: 0...255) }) }
 
     package static func == (left: SecretKey, right: SecretKey) -> Bool {
-        left.bytes.count == right.bytes.count && CRYPTO_memcmp(left.bytes, right.bytes, left.bytes.count) == 0
+        areEqualInConstantTime(left.bytes, right.bytes)
     }
 
     package var description: String { "a key of \(bytes.count) bytes" }
     package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// Compares in a time that depends on the lengths only.
+package func areEqualInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+    left.count == right.count && CRYPTO_memcmp(left, right, left.count) == 0
 }

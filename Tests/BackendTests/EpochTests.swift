@@ -35,7 +35,7 @@ import Testing
     ])
     func aReadIsDoneAgain(_ read: Read) async throws {
         try await run { service, servers, token in
-            let chat = try await service.access(Credentials(pathToken: token[...])).tenant.chat("1")
+            let chat = try await service.access(Credentials(application: token[...])).tenant.chat("1")
             #expect(try await chat.message("1").body == "mine")
             servers.moveAtNextRead()
             #expect(try await read.run(chat) == ["mine"])
@@ -44,7 +44,7 @@ import Testing
 
     @Test func streamsAreEnded() async throws {
         try await run { service, servers, token in
-            let chat = try await service.access(Credentials(pathToken: token[...])).tenant.chat("1")
+            let chat = try await service.access(Credentials(application: token[...])).tenant.chat("1")
             let behind = try await chat.subscribe(after: Cursor(0))
             servers.moveAtNextRead()
             await #expect(throws: StreamEnd.goingAway) { try await behind.next() }
@@ -59,7 +59,7 @@ import Testing
         try await TestBackend.run(.sqlite) { first in
             try await TestBackend.run(.sqlite) { second in
                 let (mine, name) = (first.token, "mine")
-                _ = try await first.backend.tenantLog.apply([.rename(first.tenant, name: name)], at: TestBackend.time)
+                _ = try await first.backend.tenantLog.apply([.update(first.tenant, name: name)], at: TestBackend.time)
                 try await Self.fill(first.backend, first.tenant, ["mine"])
                 try await Self.fill(second.backend, second.tenant, ["theirs", "theirs"])
                 _ = try await second.backend.tenantLog.apply([.create(name: name, token: mine)], at: TestBackend.time)
@@ -113,7 +113,12 @@ private final class TwoServers: TenantStore, ChatStore, MessageStore {
         return epoch.load(ordering: .relaxed) == 0 ? first : second
     }
 
-    func id(of token: Tenant.Token) async throws -> Tenant.ID? { try await server.tenants.id(of: token) }
+    func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
+        try await server.tenants.identity(of: name)
+    }
+    func tenants(after id: Tenant.PublicID?, limit: Int) async throws -> (tenants: [Tenant], hasMore: Bool)? {
+        try await server.tenants.tenants(after: id, limit: limit)
+    }
     func tenant(_ id: Tenant.ID) async throws -> Tenant? { try await server.tenants.tenant(id) }
     func messageCount(of id: Tenant.ID) async throws -> Int64? { try await server.tenants.messageCount(of: id) }
     func id(of number: Chat.Number, in tenant: Tenant.ID) async throws -> Chat.ID? {

@@ -14,7 +14,7 @@ import Testing
             let other = Tenant.Token.random()
             let results = try await test.backend.tenantLog.apply(
                 [
-                    .rename(test.tenant, name: "Ω’s"), .rename(Tenant.ID(987_654), name: "x"),
+                    .update(test.tenant, name: "Ω’s"), .update(Tenant.ID(987_654), name: "x"),
                     .create(name: "b", token: other),
                 ],
                 at: TestBackend.time)
@@ -24,7 +24,7 @@ import Testing
             #expect(try await test.backend.tenants.id(of: other) != nil)
             // Repeating it changes nothing and is not an error.
             let again = try await test.backend.tenantLog.apply(
-                [.rename(test.tenant, name: "Ω’s")], at: TestBackend.time)
+                [.update(test.tenant, name: "Ω’s")], at: TestBackend.time)
             #expect(throws: Never.self) { try again[0].get() }
         }
     }

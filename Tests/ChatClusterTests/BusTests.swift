@@ -46,8 +46,8 @@ import Testing
             var openings: [Opening] = []
             let ended = Mutex<[Int]>([])
             for index in 0..<2 {
-                tokens.append(try await services[0].createTenant(name: "a"))
-                let access = try await services[1].access(Credentials(pathToken: tokens[index].text[...]))
+                tokens.append(try await services[0].createTenant(name: "a").token)
+                let access = try await services[1].access(Credentials(application: tokens[index].text[...]))
                 openings.append(try await access.open())
                 openings[index].whenRevoked { ended.withLock { $0.append(index) } }
             }

@@ -73,16 +73,17 @@ import Testing
         let (mariadb, redis) = (try await MariaDBServer.start(), try await RedisServer.start())
         var configuration = try await TestCluster.configuration(mysql: mariadb.url(), redis: redis.url())
         configuration.migrates = true
+        configuration.accessInterval = .seconds(3600)
         let backend = try await Backend.cluster(configuration, logger: TestCluster.logger)
         let service = ChatService(backend: backend, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(services: service.services, logger: TestCluster.logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
-            let token = try await service.createTenant(name: "a")
+            let token = try await service.createTenant(name: "a").token
             var chats: [ChatScope] = []
             for _ in 0..<4 {
-                let tenant = try await service.access(Credentials(pathToken: token.text[...])).tenant
+                let tenant = try await service.access(Credentials(application: token.text[...])).tenant
                 chats.append(try await tenant.chat("\(tenant.createChat().number.rawValue)"))
             }
             let failure: (any Error)?
@@ -118,8 +119,10 @@ import Testing
         try await run { place, chats in
             func sendEach() async throws {
                 for _ in 0..<40 {
-                    let tenant = try await place.service.access(Credentials(pathToken: chats[0].tenant.token.text[...]))
-                        .tenant
+                    let tenant = try await place.service.access(
+                        Credentials(application: chats[0].tenant.token.text[...])
+                    )
+                    .tenant
                     _ = try await tenant.chat("1").send(MessageContent(body: "hello"))
                 }
             }

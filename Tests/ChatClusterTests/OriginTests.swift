@@ -33,7 +33,7 @@ import Testing
             #expect(chats[0] == .failure(.notFound))
             #expect(try chats[1].get().number.rawValue == 2)
             let renames = try await test.store.apply(
-                [.rename(test.tenant, token: token, name: "right"), .rename(test.tenant, token: .random(), name: "w")],
+                [.update(test.tenant, token: token, name: "right"), .update(test.tenant, token: .random(), name: "w")],
                 at: TestCluster.time)
             #expect((try? renames[0].get()) != nil && (try? renames[1].get()) == nil)
             #expect(try await test.store.tenant(test.tenant)?.name == "right")

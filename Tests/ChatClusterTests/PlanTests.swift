@@ -226,7 +226,44 @@ import Testing
                 _ = try await store.append([NewChat(tenant: test.tenant)], at: TestCluster.time)
             }
             try await place.check("rename", rows: 4) {
-                _ = try await store.apply([.rename(test.tenant, name: UUID().uuidString)], at: TestCluster.time)
+                _ = try await store.apply([.update(test.tenant, name: UUID().uuidString)], at: TestCluster.time)
+            }
+            func newKey() -> ApplicationKey {
+                let shown = AccessKey.random(.application)
+                return ApplicationKey(
+                    id: shown.id, tenant: test.tenant, name: "k", digest: shown.digest, scopes: .read,
+                    createdAt: TestCluster.time, expiresAt: nil)
+            }
+            try await place.check("add a key", rows: 12) {
+                _ = try await store.apply([.addKey(newKey())], at: TestCluster.time)
+            }
+            let key = newKey()
+            _ = try await store.apply([.addKey(key)], at: TestCluster.time)
+            // Many others'.
+            try await test.sql(
+                """
+                INSERT INTO application_keys (id, application_id, name, digest, scopes, created_at)
+                SELECT LPAD(seq, 12, '0'), 1000 + seq, 'k', REPEAT('x', 32), 1, NOW(6) FROM seq_1_to_5000
+                """)
+            try await test.sql(
+                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR, seq, 1, NULL FROM seq_1_to_5000")
+            try await test.sql("ANALYZE TABLE application_keys, access_changes")
+            try await place.check("use a key", rows: 4) {
+                _ = try await store.apply([.useKeys([key.id: TestCluster.time])], at: TestCluster.time)
+            }
+            try await place.check("revoke a key", rows: 8) {
+                _ = try await store.apply([.revokeKey(key.id, of: test.tenant)], at: TestCluster.time)
+            }
+            try await place.check("a key", rows: 4) { _ = try await store.key(key.id) }
+            try await place.check("keys", rows: 6) { _ = try await store.keys(of: test.tenant) }
+            let publicID = try #require(try await store.tenant(test.tenant)).publicID
+            try await place.check("by public id", rows: 4) {
+                _ = try await store.identity(of: .publicID(publicID))
+            }
+            try await place.check("changes of access", rows: 20) {
+                _ = try await store.read { connection in
+                    try AccessChanges.principals(since: LogChanges.now(connection) - AccessChanges.overlap, connection)
+                }
             }
             try await place.check("advance", rows: 1500) {
                 try await test.sql(

@@ -29,7 +29,7 @@ import Testing
             }
             // A connection counts, with a subscription or without.
             let idle = try await server.connect(revoked)
-            #expect(server.service.openings.principals == 2)
+            #expect(server.service.authenticator.openings.principals.count == 2)
 
             server.service.revoke(.pathToken(try token(revoked)))
             let close = try await streams[0].next()
@@ -42,7 +42,9 @@ import Testing
                 #expect(try await socket.next() == nil)
             }
             #expect(server.metric("luciq_websocket_closed_total{code=\"4401\"}") == 2)
-            try await eventually("nothing of it is left") { server.service.openings.principals == 1 }
+            try await eventually("nothing of it is left") {
+                server.service.authenticator.openings.principals.count == 1
+            }
 
             #expect(try await server.client.post(kept + "/messages", json: #"{"body":"hi"}"#).status == 201)
             #expect(try await streams[1].next()?.type == "message")
@@ -67,22 +69,24 @@ import Testing
     @Test func whoIsRevokedMeanwhileIsLookedUpAnewBeforeItOpens() async throws {
         try await TestServer.run { server in
             let token = try token(await server.client.makeChat())
-            let access = try await server.service.access(Credentials(pathToken: token.text[...]))
+            let access = try await server.service.access(Credentials(application: token.text[...]))
             server.service.revoke(.pathToken(token))
             try await server.store.pool.write { try $0.execute(sql: "UPDATE applications SET token = 'another'") }
             await #expect(throws: ChatError.notFound) { try await access.open() }
-            #expect(server.service.openings.principals == 0)
+            #expect(server.service.authenticator.openings.principals.count == 0)
         }
     }
 
     @Test func scopesAskWhatTheirAccessMayDo() async throws {
         try await TestServer.run { server in
             let token = try token(await server.client.makeChat())
-            let full = try await server.service.access(Credentials(pathToken: token.text[...]))
+            let full = try await server.service.access(Credentials(application: token.text[...]))
             func tenant(_ abilities: Abilities) -> TenantScope {
                 Access(
-                    full.principal, to: full.tenantID, token, epoch: full.epoch, abilities: abilities,
-                    service: server.service
+                    Grant(
+                        principal: full.principal, name: .token(token),
+                        tenant: Tenant.Identity(id: full.tenantID, token: token, pathToken: .credential),
+                        abilities: abilities, epoch: full.epoch), service: server.service
                 ).tenant
             }
             let reader = tenant(.read)
@@ -90,9 +94,10 @@ import Testing
             #expect(try await chat.messages(Page()).items.isEmpty)
             await #expect(throws: ChatError.notAllowed) { try await chat.send(MessageContent(body: "hi")) }
             await #expect(throws: ChatError.notAllowed) { try await reader.createChat() }
-            await #expect(throws: ChatError.notAllowed) { try await tenant([.read, .write]).rename(to: "b") }
+            await #expect(throws: ChatError.notAllowed) { try await tenant([.read, .write]).update(name: "b") }
             await #expect(throws: ChatError.notAllowed) { try await tenant([.write, .admin]).details() }
-            await #expect(throws: ChatError.notAllowed) { try await tenant([.write, .admin]).chat("1") }
+            await #expect(throws: ChatError.notAllowed) { try await tenant([.write, .admin]).chat("1").details() }
+            await #expect(throws: ChatError.notAllowed) { try await tenant([.read, .write, .members]).keys() }
             #expect(
                 try await tenant([.read, .write]).chat("1").send(MessageContent(body: "hi")).number == Message.Number(1)
             )

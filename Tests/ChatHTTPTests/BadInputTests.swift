@@ -159,7 +159,7 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
                 #expect(try await server.client.get(path).status == 404, "\(path)")
             }
             for (method, path, allow) in [
-                ("DELETE", "/applications", "POST"), ("GET", "/applications", "POST"),
+                ("DELETE", "/applications", "POST, GET, HEAD"), ("PUT", "/applications", "POST, GET, HEAD"),
                 ("DELETE", chat, "GET, HEAD"), ("PROPFIND", chat, "GET, HEAD"), ("TRACE", "/livez", "GET, HEAD"),
                 ("OPTIONS", chat + "/messages", "POST, GET, HEAD"), ("PUT", chat + "/messages/search", "GET, HEAD"),
                 ("POST", String(chat.dropLast(8)), "GET, PATCH, PUT, HEAD"),

@@ -30,6 +30,9 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     /// The headers without which it cannot succeed.
     var headers: [String: String] {
+        if pattern == "/applications", !isWrite {
+            return ["Authorization": "Bearer \(TestServer.adminKey.text)"]
+        }
         guard isSocket, method == "GET" else { return [:] }
         return [
             "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
@@ -39,8 +42,9 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     /// The body that it takes.
     var json: String? {
-        guard isWrite else { return nil }
+        guard isWrite, method != "DELETE" else { return nil }
         return switch last {
+        case "keys": #"{"name":"new","scopes":["read"]}"#
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
         default: #"{"name":"new"}"#
@@ -49,7 +53,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     func path(_ place: Place, query: String? = nil) -> String {
         let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
-            .replacing("{message_number}", with: place.message)
+            .replacing("{message_number}", with: place.message).replacing("{key_id}", with: place.key)
         let queries = [last == "search" ? "q=x" : nil, query].compactMap(\.self)
         return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
     }
@@ -60,6 +64,8 @@ struct Place: Sendable {
     var token: String
     var chat = "1"
     var message = "1"
+    /// The id of a key.
+    var key = "000000000000"
 }
 
 extension TestServer {
@@ -80,7 +86,15 @@ extension TestServer {
         let chat = try await store.append([NewChat(tenant: tenant)], at: now)[0].get()
         _ = try await store.append([NewMessage(tenant: tenant, chat: try #require(chat.id), body: "x")], at: now)[0]
             .get()
-        return Place(token: token.text)
+        let key = AccessKey.random(.application)
+        _ = try await store.apply(
+            [
+                .addKey(
+                    ApplicationKey(
+                        id: key.id, tenant: tenant, name: "k", digest: key.digest, scopes: .read, createdAt: now,
+                        expiresAt: nil))
+            ], at: now)
+        return Place(token: token.text, key: key.id.text)
     }
 
     /// The tenant of the place.

@@ -12,6 +12,7 @@ struct FaultyBackend: Sendable {
     var backend: Backend {
         var backend = inner
         backend.tenants = self
+        backend.keys = self
         backend.chats = self
         backend.messages = self
         backend.local = self
@@ -38,14 +39,26 @@ struct FaultyBackend: Sendable {
 }
 
 extension FaultyBackend: TenantStore {
-    func id(of token: Tenant.Token) async throws -> Tenant.ID? {
-        try await read(.applicationID) { try await $0.tenants.id(of: token) }
+    func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
+        try await read(.applicationID) { try await $0.tenants.identity(of: name) }
+    }
+    func tenants(after id: Tenant.PublicID?, limit: Int) async throws -> (tenants: [Tenant], hasMore: Bool)? {
+        try await read(.applications) { try await $0.tenants.tenants(after: id, limit: limit) }
     }
     func tenant(_ id: Tenant.ID) async throws -> Tenant? {
         try await read(.application) { try await $0.tenants.tenant(id) }
     }
     func messageCount(of id: Tenant.ID) async throws -> Int64? {
         try await read(.applicationMessageCount) { try await $0.tenants.messageCount(of: id) }
+    }
+}
+
+extension FaultyBackend: KeyStore {
+    func key(_ id: AccessKey.ID) async throws -> ApplicationKey? {
+        try await read(.accessKey) { try await $0.keys.key(id) }
+    }
+    func keys(of tenant: Tenant.ID) async throws -> [ApplicationKey] {
+        try await read(.accessKeys) { try await $0.keys.keys(of: tenant) }
     }
 }
 

@@ -1,3 +1,4 @@
+import ChatCore
 import ChatHTTP
 import Foundation
 import HTTPTypes
@@ -40,9 +41,12 @@ import Yams
             for operation in document.operations {
                 let chat = try await server.client.makeChat()
                 _ = try await server.client.post(chat + "/messages", json: #"{"body":"hello world, hi"}"#)
+                let key = try await server.client.post(
+                    server.application(chat) + "/keys", json: #"{"name":"k","scopes":["read"]}"#)
                 let token = chat.split(separator: "/")[1]
                 let path = operation.path.replacing("{token}", with: token).replacing("{chat_number}", with: "1")
                     .replacing("{message_number}", with: "1")
+                    .replacing("{key_id}", with: key.json["id"] as? String ?? "")
                 let query = operation.path.hasSuffix("/search") ? "?q=h" : ""
                 let answer =
                     if let example = operation.requestExample {
@@ -50,8 +54,9 @@ import Yams
                             operation.method, path + query,
                             json: String(decoding: try JSONSerialization.data(withJSONObject: example), as: UTF8.self))
                     } else {
-                        try await server.client.send(operation.method, path + query)
+                        try await server.client.send(operation.method, path + query, headers: operation.headers)
                     }
+                #expect(answer.status < 300 || operation.path.hasSuffix("/socket"), "\(operation.path)")
                 try document.expect(answer, isPromisedBy: operation)
             }
         }
@@ -63,8 +68,31 @@ import Yams
             let nobody = String(repeating: "0", count: 32)
             for operation in document.operations where operation.path.contains("{token}") {
                 let path = operation.path.replacing("{token}", with: nobody).replacing("{chat_number}", with: "1")
-                    .replacing("{message_number}", with: "1")
+                    .replacing("{message_number}", with: "1").replacing("{key_id}", with: "000000000000")
                 try document.expect(try await server.client.send(operation.method, path), isPromisedBy: operation)
+                // Without a key, with a wrong one, with one of a scope that opens nothing yet, and with two.
+                let known = path.replacing(nobody, with: Tenant.PublicID.random().text)
+                let wrong = AccessKey.random(.application).text
+                for headers in [[:], ["Authorization": "Bearer \(wrong)"], ["Authorization": "Bearer x"]] {
+                    let answer = try await server.client.send(operation.method, known, headers: headers)
+                    #expect(answer.status == 401, "\(operation.path)")
+                    try document.expect(answer, isPromisedBy: operation)
+                }
+                let chat = try await server.client.makeChat()
+                let key =
+                    try await server.client.post(
+                        server.application(chat) + "/keys", json: #"{"name":"k","scopes":["members"]}"#
+                    ).json["key"] as? String ?? ""
+                let own = path.replacing(nobody, with: chat.split(separator: "/")[1])
+                let forbidden = try await server.client.send(
+                    operation.method, own, headers: ["Authorization": "Bearer \(key)"])
+                #expect(forbidden.status == 403, "\(operation.path)")
+                try document.expect(forbidden, isPromisedBy: operation)
+                let other = try await server.client.makeApplication("other").split(separator: "/")[1]
+                let ambiguous = try await server.client.send(
+                    operation.method, path.replacing(nobody, with: other), headers: ["Authorization": "Bearer \(key)"])
+                #expect(ambiguous.status == 400 && ambiguous.code == "ambiguous_credentials", "\(operation.path)")
+                try document.expect(ambiguous, isPromisedBy: operation)
             }
             let chat = try await server.client.makeChat()
             for operation in document.operations where operation.requestExample != nil {
@@ -90,6 +118,11 @@ struct OpenAPIDocument: @unchecked Sendable {
         let method: String
         let path: String
         let requestExample: Any?
+        /// What it needs beside the path.
+        var headers: [String: String] {
+            let needsServerKey = method == "GET" && path == "/applications"
+            return needsServerKey ? ["Authorization": "Bearer \(TestServer.adminKey.text)"] : [:]
+        }
         /// Whether the path also ends with `.json`.
         let hasJSONSuffix: Bool
         /// By status, the media type object; empty where the answer is no JSON.

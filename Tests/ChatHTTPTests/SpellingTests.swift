@@ -65,7 +65,8 @@ import Testing
                 let query = path.firstIndex(of: "?") ?? path.endIndex
                 let named = path[..<query] + ".json" + path[query...]
                 let answer = try await server.client.send(
-                    endpoint.method, String(named), headers: ["Content-Type": "application/json"],
+                    endpoint.method, String(named),
+                    headers: endpoint.headers.merging(["Content-Type": "application/json"]) { $1 },
                     body: endpoint.json.map { Array($0.utf8) })
                 let isAPI =
                     endpoint.pattern.hasPrefix("/applications") && !endpoint.isSocket

@@ -20,7 +20,12 @@ import Testing
         Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
         Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
         Endpoint(method: "GET", path: "/messages/search?q=secret"), Endpoint(method: "GET", path: "/socket"),
+        Endpoint(method: "POST", path: "/keys", json: #"{"name":"x","scopes":["read"]}"#),
+        Endpoint(method: "GET", path: "/keys"), Endpoint(method: "GET", path: "/keys/\(key)"),
+        Endpoint(method: "DELETE", path: "/keys/\(key)"),
     ])
+
+    private static let key = "000000000000"
 
     static let inChat = withSuffix([
         Endpoint(method: "GET", path: "/chats/2"), Endpoint(method: "GET", path: "/chats/2/message_count"),
@@ -101,6 +106,7 @@ import Testing
                     "/chats/2", with: "/chats/{chat_number}"
                 )
                 .replacing("/messages/1", with: "/messages/{message_number}")
+                .replacing(Self.key, with: "{key_id}")
                 return "\(endpoint.method) /applications/{token}\(path)"
             }
             let routes = server.routes.filter { $0.path.contains("{token}") }.map { "\($0.method) \($0.path)" }

@@ -25,6 +25,9 @@ struct TestServer: Sendable {
 
     static var options: HTTPOptions { HTTPOptions() }
 
+    /// The server's own key. Without it everything works as on a server that has none.
+    static let adminKey = AccessKey.random(.admin)
+
     /// With a deadline that even a slow machine meets, for tests that are not about deadlines.
     static var limits: CommitLimits {
         var limits = CommitLimits()
@@ -38,6 +41,7 @@ struct TestServer: Sendable {
         options: HTTPOptions = HTTPOptions(),
         searchDeadline: Duration = .seconds(60),
         streams: StreamLimits = StreamLimits(),
+        policy: AccessPolicy = AccessPolicy(adminKeys: [adminKey], isOpen: true),
         extraRoutes: (@Sendable (Routes) -> Void)? = nil,
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
@@ -51,7 +55,7 @@ struct TestServer: Sendable {
         let faulty = FaultyBackend(
             inner: Backend(store, file: file, logger: logger), observer: store.observer)
         let service = ChatService(
-            backend: faulty.backend, limits: limits, streams: streams, logger: logger, metrics: metrics)
+            backend: faulty.backend, limits: limits, streams: streams, policy: policy, logger: logger, metrics: metrics)
         var options = options
         options.port = 0
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
@@ -101,7 +105,7 @@ struct TestServer: Sendable {
     /// Every row of every table, past the server.
     func contents() throws -> [String] {
         try store.pool.read { db in
-            try ["applications", "chats", "messages", "idempotency_keys"].flatMap { table in
+            try ["applications", "chats", "messages", "idempotency_keys", "application_keys"].flatMap { table in
                 try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }
             }
         }

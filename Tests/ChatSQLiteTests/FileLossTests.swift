@@ -70,7 +70,7 @@ import Testing
         let writes: [() async throws -> Void] = [
             { _ = try await store.append([message], at: TestStore.time) },
             { _ = try await store.append([NewChat(tenant: tenant)], at: TestStore.time) },
-            { _ = try await store.apply([.rename(tenant, name: "other")], at: TestStore.time) },
+            { _ = try await store.apply([.update(tenant, name: "other")], at: TestStore.time) },
             { try store.probe() },
             { _ = try await store.count(in: chat) },
             { _ = try await store.search(SearchQuery(SearchText("x")), in: chat, page: Page()) },

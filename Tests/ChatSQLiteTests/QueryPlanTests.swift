@@ -16,7 +16,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 53, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 63, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -40,13 +40,25 @@ import Testing
     private func runEverything(_ test: TestStore) async throws {
         let store = test.store
         let key = try IdempotencyKey("k", content: "x".utf8)
-        _ = try await store.apply([.rename(test.tenant, name: "renamed")], at: TestStore.time)
+        _ = try await store.apply([.update(test.tenant, name: "renamed")], at: TestStore.time)
         for _ in 0..<2 { _ = try await store.append([NewChat(tenant: test.tenant, key: key)], at: TestStore.time) }
         let chat = try #require(try await store.id(of: Chat.Number(1), in: test.tenant))
         let message = NewMessage(tenant: test.tenant, chat: chat, body: "x", key: key)
         for _ in 0..<2 { _ = try await store.append([message], at: TestStore.time) }
         try await test.send(["x", "y", "z"], to: chat)
 
+        let shown = AccessKey.random(.application)
+        let stored = ApplicationKey(
+            id: shown.id, tenant: test.tenant, name: "k", digest: shown.digest, scopes: .read,
+            createdAt: TestStore.time,
+            expiresAt: nil)
+        _ = try await store.apply(
+            [.addKey(stored), .useKeys([shown.id: TestStore.time]), .revokeKey(shown.id, of: test.tenant)],
+            at: TestStore.time)
+        _ = try await store.key(shown.id)
+        _ = try await store.keys(of: test.tenant)
+        let publicID = try #require(try await store.tenant(test.tenant)).publicID
+        _ = try await store.tenants(after: publicID, limit: 10)
         _ = try await store.id(of: test.token)
         _ = try await store.tenant(test.tenant)
         _ = try await store.messageCount(of: test.tenant)

@@ -82,23 +82,35 @@ import Testing
         let folder = try TemporaryFolder()
         let path = folder.file("test.sqlite")
         let queue = try DatabaseQueue(path: path)
-        try SQLiteMigrations.migrator.migrate(queue)
-        try await queue.write {
-            try $0.execute(sql: "INSERT INTO applications VALUES (7, 'old', 'token', 0, 0, 0, 1, 1)")
+        try SQLiteMigrations.migrator.migrate(queue, upTo: "0004-search-times")
+        let tokens = (0..<3).map { _ in Tenant.Token.random() }
+        try await queue.write { db in
+            for (index, token) in tokens.enumerated() {
+                try db.execute(
+                    sql: "INSERT INTO applications VALUES (?, 'old', ?, 0, 0, 0, 1, 1)",
+                    arguments: [index + 7, token.text])
+            }
         }
         try queue.close()
         chmod(path, 0o644)
-        #expect(try await SQLiteKeeper(path: path).status().applications == 1)
+        #expect(try await SQLiteKeeper(path: path).status().applications == 3)
+        var ids: [[Tenant.PublicID]] = []
         for _ in 0..<2 {
             _ = try await SQLiteKeeper(path: path).migrate()
             #expect(try FileOwner(path: path) == .luciq)
+            let (store, file) = try SQLiteStore.openExclusively(path: path)
+            ids.append(try #require(try await store.tenants(after: nil, limit: 10)).tenants.map(\.publicID))
+            for token in tokens { #expect(try await store.identity(of: .token(token))?.pathToken == .credential) }
+            try withExtendedLifetime(file) { try store.close() }
         }
+        // Each has an id of its own, and keeps it.
+        #expect(Set(ids[0]).count == 3 && ids[0] == ids[1])
         #expect(try mode(path) == 0o600)
         // An operator has changed it on purpose.
         chmod(path, 0o640)
         _ = try await SQLiteKeeper(path: path).migrate()
         #expect(try mode(path) == 0o640)
-        #expect(try await SQLiteKeeper(path: path).status().applications == 1)
+        #expect(try await SQLiteKeeper(path: path).status().applications == 3)
     }
 
     @Test(arguments: ["", "PRAGMA application_id = 77", "PRAGMA journal_mode = WAL"])

@@ -182,8 +182,8 @@ struct EngineSearchTests {
                 """)
         }
         try await EngineStage.run(kind, url: stub.url) { stage in
-            let token = try await stage.service.createTenant(name: "other")
-            let other = try await stage.service.access(Credentials(pathToken: token.text[...])).tenant
+            let token = try await stage.service.createTenant(name: "other").token
+            let other = try await stage.service.access(Credentials(application: token.text[...])).tenant
             let (own, foreign) = (try await stage.makeChat(), try await stage.makeChat(in: other.id))
             try await stage.send(["my secret"], to: own)
             try await stage.send(["their secret"], to: foreign, in: other.id)

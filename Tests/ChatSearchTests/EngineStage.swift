@@ -63,8 +63,8 @@ struct EngineStage: Sendable {
             tasks.addTask { try await group.run() }
             let result: Result<Void, any Error>
             do {
-                let token = try await service.createTenant(name: "test")
-                let scope = try await service.access(Credentials(pathToken: token.text[...])).tenant
+                let token = try await service.createTenant(name: "test").token
+                let scope = try await service.access(Credentials(application: token.text[...])).tenant
                 try await body(
                     EngineStage(
                         backend: backend, engine: engine, url: address, tenant: scope.id, service: service,

@@ -3,7 +3,7 @@ import ChatCore
 /// A channel's payload before it is sealed.
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
-/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`.
+/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id.
 enum BusPayload {
     private static let version: Int64 = 1
 
@@ -14,6 +14,9 @@ enum BusPayload {
             json.member("kind", "revoked")
             switch principal {
             case .pathToken(let token): json.member("path_token", token.text)
+            case .applicationKey(let id): json.member("key", id.text)
+            // It is in the servers' settings: nobody can revoke it over the bus, and this names nothing.
+            case .admin: break
             }
         }
         return json.bytes
@@ -21,20 +24,21 @@ enum BusPayload {
 
     /// - Returns: the revoked principal; nil for a payload of another version.
     static func revoked(_ json: [UInt8]) -> Principal? {
-        var (version, kind, token): (Int64?, String?, Tenant.Token?)
+        var (version, kind, principal): (Int64?, String?, Principal?)
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
                 switch name {
                 case "version": version = Int64(try reader.number())
                 case "kind": kind = try reader.string()
-                case "path_token": token = Tenant.Token(try reader.string())
+                case "path_token": principal = Tenant.Token(try reader.string()).map { .pathToken($0) }
+                case "key": principal = AccessKey.ID(try reader.string()).map { .applicationKey($0) }
                 default: try reader.value()
                 }
             }
         }
         guard isWhole != nil, version == Self.version, kind == "revoked" else { return nil }
-        return token.map { .pathToken($0) }
+        return principal
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {

@@ -94,6 +94,9 @@ final class RedisBus: MessageBus, Service {
         }
     }
 
+    /// Tells this process alone.
+    func tell(_ event: BusEvent) { local.tell(event) }
+
     func revoke(_ principal: Principal) {
         local.revoke(principal)
         // Principals belong to the deployment, not to a server.

@@ -20,6 +20,8 @@ package final class Openings: Sendable {
         for opening in openings { opening.revoke() }
     }
 
+    func has(_ principal: Principal) -> Bool { open.withLock { $0[principal] != nil } }
+
     fileprivate func remove(_ opening: ObjectIdentifier, of principal: Principal) {
         open.withLock { open in
             open[principal]?[opening] = nil
@@ -27,8 +29,8 @@ package final class Openings: Sendable {
         }
     }
 
-    /// The number of principals with openings.
-    var principals: Int { open.withLock(\.count) }
+    /// The principals with openings.
+    var principals: [Principal] { open.withLock { Array($0.keys) } }
 }
 
 /// An open stream or connection of a principal.

@@ -77,9 +77,20 @@ package struct AppendedChat: Equatable, Sendable {
 
 /// A change to the table of tenants.
 package enum TenantChange: Sendable {
-    case create(name: String, token: Tenant.Token)
+    case create(
+        name: String, token: Tenant.Token, publicID: Tenant.PublicID = .random(),
+        pathToken: Tenant.PathToken = .credential)
+    /// Changes what is not nil.
+    ///
     /// - Parameter token: the tenant's; nil: the id is taken as it is.
-    case rename(Tenant.ID, token: Tenant.Token? = nil, name: String)
+    case update(
+        Tenant.ID, token: Tenant.Token? = nil, name: String? = nil, pathToken: Tenant.PathToken? = nil)
+    /// - Parameter token: likewise.
+    case addKey(ApplicationKey, token: Tenant.Token? = nil)
+    /// Changes nothing if it is revoked already.
+    case revokeKey(AccessKey.ID, of: Tenant.ID)
+    /// Sets when keys were last used, at most once a minute for each; ignores keys that are gone.
+    case useKeys([AccessKey.ID: Timestamp])
 }
 
 extension ChatChange {
@@ -129,8 +140,9 @@ extension NewChat: CommitEntry {
 extension TenantChange: CommitEntry {
     package var lane: Int64? {
         switch self {
-        case .create: nil
-        case .rename(let id, _, _): id.rawValue
+        case .create, .useKeys: nil
+        case .update(let id, _, _, _), .revokeKey(_, let id): id.rawValue
+        case .addKey(let key, _): key.tenant.rawValue
         }
     }
 
@@ -138,7 +150,11 @@ extension TenantChange: CommitEntry {
 
     package var bytes: Int {
         switch self {
-        case .create(let name, _), .rename(_, _, let name): name.utf8.count
+        case .create(let name, _, _, _): name.utf8.count
+        case .update(_, _, let name, _): name?.utf8.count ?? 0
+        case .addKey(let key, _): key.name.utf8.count
+        case .revokeKey: 0
+        case .useKeys(let uses): uses.count * 32
         }
     }
 

@@ -2,5 +2,5 @@
 package typealias ChatWriter = GroupCommit<ChatChange, ChatChange.Outcome>
 /// The group commit of new chats.
 package typealias NewChatWriter = GroupCommit<NewChat, AppendedChat>
-/// The group commit of tenants' creation and renaming.
+/// The group commit of changes to tenants and their keys.
 package typealias TenantWriter = GroupCommit<TenantChange, Void>

@@ -3,6 +3,7 @@ package import ServiceLifecycle
 /// The storage backend: one value, made by one factory for each technology.
 package struct Backend: Sendable {
     package var tenants: any TenantStore
+    package var keys: any KeyStore
     package var chats: any ChatStore
     package var messages: any MessageStore
     /// Nil where reading means asking a server.
@@ -38,6 +39,7 @@ package struct Backend: Sendable {
 
     package init(
         tenants: any TenantStore,
+        keys: any KeyStore,
         chats: any ChatStore,
         messages: any MessageStore,
         local: (any LocalReads)? = nil,
@@ -59,6 +61,7 @@ package struct Backend: Sendable {
         close: @escaping @Sendable () throws -> Void
     ) {
         self.tenants = tenants
+        self.keys = keys
         self.chats = chats
         self.messages = messages
         self.local = local

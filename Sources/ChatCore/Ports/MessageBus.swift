@@ -22,6 +22,9 @@ package enum BusEvent: Sendable {
     case committed(Chat.ID, [Message])
     /// A principal was revoked: forget it, and end its openings.
     case revoked(Principal)
+    /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is
+    /// refused. Nil: about any of them.
+    case changed(Principal?)
     /// Messages and revocations may have been missed; from now on the bus is connected again.
     case gap
 }

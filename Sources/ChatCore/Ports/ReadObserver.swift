@@ -6,7 +6,9 @@ package struct ReadObserver: Sendable {
     /// The kinds of reads: the metric's label.
     package enum Operation: String, CaseIterable, Sendable {
         case applicationID = "application_id"
-        case application
+        case application, applications
+        case accessKey = "access_key"
+        case accessKeys = "access_keys"
         case applicationMessageCount = "application_message_count"
         case chatID = "chat_id"
         case chat, chats

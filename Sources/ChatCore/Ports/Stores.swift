@@ -2,11 +2,30 @@
 ///
 /// All methods of all stores throw `ChatError.unavailable` when the store cannot answer.
 package protocol TenantStore: Sendable {
-    /// The id behind a token. Immutable, so callers may keep it.
-    func id(of token: Tenant.Token) async throws -> Tenant.ID?
+    /// The tenant behind a name. Its id and token never change; `MessageBus` tells of a change of the rest.
+    func identity(of name: Tenant.Name) async throws -> Tenant.Identity?
+    /// Gives the tenant a public id if it has none: servers of earlier versions make rows without one.
     func tenant(_ id: Tenant.ID) async throws -> Tenant?
+    /// All tenants in the order of their row ids, after one of them. Costs O(limit). Gives out public ids likewise.
+    ///
+    /// - Returns: at most `limit`, and whether there are more; nil if there is no tenant `after`.
+    func tenants(after: Tenant.PublicID?, limit: Int) async throws -> (tenants: [Tenant], hasMore: Bool)?
     /// Exact: includes every message whose create was answered.
     func messageCount(of id: Tenant.ID) async throws -> Int64?
+}
+
+extension TenantStore {
+    /// The id behind a token.
+    package func id(of token: Tenant.Token) async throws -> Tenant.ID? {
+        try await identity(of: .token(token))?.id
+    }
+}
+
+/// Reads the keys of applications. `TenantLog` changes them.
+package protocol KeyStore: Sendable {
+    func key(_ id: AccessKey.ID) async throws -> ApplicationKey?
+    /// The keys of a tenant, the oldest first: at most `ApplicationKey.most`, and some revoked ones.
+    func keys(of tenant: Tenant.ID) async throws -> [ApplicationKey]
 }
 
 /// Reads chats, always through the tenant that owns them.
@@ -83,9 +102,10 @@ package protocol NewChatLog: Sendable {
     ) async throws -> [Result<AppendedChat, ChatError>]
 }
 
-/// Creates and renames tenants, one batch at a time, in one durable transaction each.
+/// Changes tenants and their keys, one batch at a time, in one durable transaction each.
 package protocol TenantLog: Sendable {
-    /// - Returns: one result for each change, in the order of the batch; `.notFound` if the tenant does not exist.
+    /// - Returns: one result for each change, in the order of the batch; `.notFound` if the tenant or the key does not
+    ///   exist, `.invalid` for a key past `ApplicationKey.most`.
     /// - Throws: if the whole batch failed; then nothing of it is stored.
     func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration

@@ -12,6 +12,8 @@ package struct Tenant: Equatable, Sendable {
 
     package let id: ID
     package let token: Token
+    package let publicID: PublicID
+    package let pathToken: PathToken
     package let name: String
     /// Exact in the embedded backend; up to a minute behind in the cluster.
     package let chatsCount: Int64
@@ -22,6 +24,8 @@ package struct Tenant: Equatable, Sendable {
     package init(
         id: ID,
         token: Token,
+        publicID: PublicID,
+        pathToken: PathToken,
         name: String,
         chatsCount: Int64,
         messagesCount: Int64,
@@ -29,6 +33,8 @@ package struct Tenant: Equatable, Sendable {
     ) {
         self.id = id
         self.token = token
+        self.publicID = publicID
+        self.pathToken = pathToken
         self.name = name
         self.chatsCount = chatsCount
         self.messagesCount = messagesCount

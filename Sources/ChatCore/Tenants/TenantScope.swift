@@ -4,6 +4,8 @@ package struct TenantScope: Sendable {
 
     package var id: Tenant.ID { access.tenantID }
     package var token: Tenant.Token { access.token }
+    /// What the request's path calls the tenant, and answers call it too: the token is a secret to who does not use it.
+    package var name: Tenant.Name { access.name }
     var epoch: UInt64 { access.epoch }
     var service: ChatService { access.service }
 
@@ -11,6 +13,11 @@ package struct TenantScope: Sendable {
     /// Then the result is dropped, the principal is looked up again, and the read is repeated.
     func read<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
         try access.require(.read)
+        return try await lookUp(body)
+    }
+
+    /// The same for what the principal needs for any other permission.
+    private func lookUp<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
         var scope = self
         while true {
             let result: Swift.Result<Result, any Error>
@@ -28,11 +35,79 @@ package struct TenantScope: Sendable {
         }
     }
 
+    /// Changes the name and what the token is worth, as far as they are not nil.
+    ///
+    /// - Returns: the name from now on.
     /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name; what `GroupCommit.submit` throws.
-    package func rename(to name: String) async throws {
+    package func update(name: String? = nil, pathToken: Tenant.PathToken? = nil) async throws -> String {
+        try access.require(.admin)
+        if let name { try Text.checkName(name) }
+        try await service.tenantWriter.submit(.update(id, token: token, name: name, pathToken: pathToken))
+        switch pathToken {
+        case .identifier, .off: service.revoke(.pathToken(token))
+        // Other processes notice within seconds, and no stream ends.
+        case .credential: await service.authenticator.review(.pathToken(token))
+        case nil: break
+        }
+        if let name { return name }
+        guard let tenant = try await service.backend.tenants.tenant(id) else { throw ChatError.notFound }
+        return tenant.name
+    }
+
+    /// Makes a key; durable when this returns.
+    ///
+    /// - Returns: the key, which nobody can see again, and what is stored of it.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name, no scope, a time that is past, or too many keys; what
+    ///   `GroupCommit.submit` throws.
+    package func createKey(
+        name: String, scopes: Abilities, expiresAt: Timestamp? = nil
+    ) async throws -> (shown: AccessKey, stored: ApplicationKey) {
         try access.require(.admin)
         try Text.checkName(name)
-        try await service.tenantWriter.submit(.rename(id, token: token, name: name))
+        let now = service.clock.now()
+        var errors: [String] = []
+        if scopes.isEmpty { errors.append("Scopes can't be blank") }
+        if let expiresAt, expiresAt <= now { errors.append("Expires_at must be in the future") }
+        guard errors.isEmpty else { throw ChatError.invalid(errors) }
+        let shown = AccessKey.random(.application)
+        let stored = ApplicationKey(
+            id: shown.id, tenant: id, name: name, digest: shown.digest, scopes: scopes, createdAt: now,
+            expiresAt: expiresAt)
+        try await service.tenantWriter.submit(.addKey(stored, token: token))
+        return (shown, stored)
+    }
+
+    /// The tenant's keys, the oldest first.
+    ///
+    /// - Throws: `ChatError.notAllowed`.
+    package func keys() async throws -> [ApplicationKey] {
+        try access.require(.admin)
+        return try await lookUp { try await service.backend.keys.keys(of: $0.id) }
+    }
+
+    /// - Throws: `ChatError.notAllowed`; `.notFound` when this tenant has no such key.
+    package func key(_ text: Substring) async throws -> ApplicationKey {
+        try access.require(.admin)
+        guard let id = AccessKey.ID(text) else { throw ChatError.notFound }
+        return try await lookUp { scope in
+            guard let key = try await service.backend.keys.key(id), key.tenant == scope.id else {
+                throw ChatError.notFound
+            }
+            return key
+        }
+    }
+
+    /// Revokes a key: when this returns, it is revoked in the store and in this process. The others learn of it over the
+    /// bus or, without it, within seconds.
+    ///
+    /// - Returns: the key as it is now; the same if it was revoked before.
+    /// - Throws: the errors of `key(_:)`; what `GroupCommit.submit` throws.
+    package func revokeKey(_ text: Substring) async throws -> ApplicationKey {
+        let key = try await key(text)
+        guard key.revokedAt == nil else { return key }
+        try await service.tenantWriter.submit(.revokeKey(key.id, of: id))
+        service.revoke(.applicationKey(key.id))
+        return try await self.key(text)
     }
 
     /// Exact as soon as a create is answered.
@@ -98,7 +173,7 @@ package struct TenantScope: Sendable {
     /// - Throws: `ChatError.notFound` when this tenant has none, or `number` is not a number.
     package func chat(_ number: Substring) async throws -> ChatScope {
         guard let number = Chat.Number(digits: number) else { throw ChatError.notFound }
-        return try await read { try await $0.chat(number) }
+        return try await lookUp { try await $0.chat(number) }
     }
 
     /// The chat with that number; nil if its id is not cached.

@@ -45,14 +45,14 @@ final class API: Sendable {
         self.log = (logger.handler as? any RequestLog) ?? LoggedRequests(logger: logger)
         // Browsers compare it byte for byte with the spelling that they use.
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
-        let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search"
+        let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, WWW-Authenticate"
         corsAnswer =
             "\r\nVary: Origin\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
         var preflight = Response(status: .noContent)
         preflight.add(
             "Access-Control-Allow-Headers",
-            "accept, content-type, origin, idempotency-key, x-request-id, last-event-id")
-        preflight.add("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, HEAD, OPTIONS")
+            "accept, authorization, content-type, origin, idempotency-key, x-request-id, last-event-id")
+        preflight.add("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, DELETE, HEAD, OPTIONS")
         self.preflight = preflight
     }
 

@@ -85,7 +85,7 @@ package final class Call: Sendable {
     }
 }
 
-/// The values of `{token}`, `{chat_number}` and `{message_number}` in a path; empty, which no look-up accepts, if the
+/// The values of `{token}`, `{chat_number}` or `{key_id}`, and `{message_number}` in a path; empty, which no look-up accepts, if the
 /// route lacks the parameter.
 struct PathParameters: Sendable {
     private let path: String
@@ -99,6 +99,7 @@ struct PathParameters: Sendable {
 
     var token: Substring { value(first) }
     var chatNumber: Substring { value(second) }
+    var keyID: Substring { value(second) }
     var messageNumber: Substring { value(third) }
 
     /// - Parameter value: where the next one is.
@@ -118,5 +119,5 @@ struct PathParameters: Sendable {
     }
 
     /// In the order of the path.
-    static let names = ["{token}", "{chat_number}", "{message_number}"]
+    static let names = [["{token}"], ["{chat_number}", "{key_id}"], ["{message_number}"]]
 }

@@ -45,6 +45,21 @@ extension Page {
         return (limit, cursor)
     }
 
+    /// Reads `limit` and `after` for all applications.
+    ///
+    /// - Throws: likewise.
+    static func applications(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: Tenant.PublicID?) {
+        var errors: [String] = []
+        let limit = limit(query, &errors)
+        var after: Tenant.PublicID?
+        if let value = query["after"] {
+            after = value.flatMap { Tenant.PublicID($0) }
+            if after == nil { errors.append("After must be the id of an application") }
+        }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return (limit, after)
+    }
+
     private init(_ query: QueryItems, _ errors: inout [String]) {
         self.init(limit: Self.limit(query, &errors))
         if let value = query["after"] {

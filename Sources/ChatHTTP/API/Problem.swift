@@ -18,6 +18,8 @@ package struct Problem: Error, Sendable {
     package var allow: [HTTPRequest.Method] = []
     /// The `Link` header: where to go on.
     var link: String?
+    /// For 401: the `WWW-Authenticate` header (RFC 6750, 3).
+    var challenge: String?
     /// For 426: the protocol that this path speaks.
     package var upgrade: String?
     /// Whether the connection must close after this answer, because what follows cannot be parsed or is not accepted.
@@ -88,6 +90,15 @@ extension Problem {
         case .notAllowed:
             self.init(
                 status: .forbidden, code: error.code, detail: "These credentials do not allow this.")
+        case .unauthorized(let refusal):
+            self.init(status: .unauthorized, code: error.code, detail: refusal.detail)
+            // RFC 6750, 3.1: no error for who has shown nothing.
+            challenge = refusal == .required ? "Bearer" : "Bearer error=\"invalid_token\""
+        case .ambiguousCredentials:
+            self.init(
+                status: .badRequest, code: error.code,
+                detail: "The credentials disagree: send one Authorization header, with a key of the path's application."
+            )
         case .invalid(let errors):
             self.init(
                 status: .unprocessableContent, code: error.code, detail: errors.joined(separator: "; ") + ".",
@@ -150,6 +161,7 @@ extension Problem {
         var response = Response(status: status, contentType: mediaType, body: document(requestID: requestID))
         response.add("Retry-After", retryAfter.map { String($0) })
         response.add("Link", link)
+        response.add("WWW-Authenticate", challenge)
         if !allow.isEmpty { response.add("Allow", allow.map(\.rawValue).joined(separator: ", ")) }
         if let upgrade {
             response.add("Upgrade", upgrade)
@@ -157,5 +169,16 @@ extension Problem {
         }
         response.closesConnection = closesConnection
         return response
+    }
+}
+
+extension Refusal {
+    fileprivate var detail: String {
+        switch self {
+        case .required: "This needs a key: send it as Authorization: Bearer lq_…."
+        case .invalid: "The key in Authorization is not valid."
+        case .expired: "The key in Authorization has expired."
+        case .revoked: "The key in Authorization was revoked."
+        }
     }
 }

@@ -114,7 +114,8 @@ package final class Routes: @unchecked Sendable {
     ) {
         let parts = path.split(separator: "/")
         let names = parts.filter { $0.hasPrefix("{") }
-        precondition(zip(names, PathParameters.names).allSatisfy { $0 == $1 }, "parameters stand in one order")
+        precondition(
+            zip(names, PathParameters.names).allSatisfy { $1.contains(String($0)) }, "parameters stand in one order")
         let node = parts.reduce(root) { $0.child($1) }
         let route = Route(method: method, path: isJSON ? path + Route.jsonSuffix : path)
         let entry = Entry(route, takesBody: takesBody, endpoint: endpoint)

@@ -1,22 +1,36 @@
 import ChatCore
 
 /// Identifies the caller, the application and the chat of a request for all routes, before it calls their endpoints. It
-/// finds cached ids on the event loop; a task looks up the others.
+/// finds what is cached on the event loop; a task looks up the rest.
 struct Scopes {
     let service: ChatService
 
-    /// An endpoint for a path with an application's token.
-    func tenant(_ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult) -> Endpoint {
+    /// An endpoint for a path with an application's name.
+    ///
+    /// - Parameter needs: what the caller must be allowed, one of these; checked before anything else is looked up.
+    func tenant(
+        _ needs: Abilities, _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
+    ) -> Endpoint {
         { [service] call in
-            let credentials = Credentials(pathToken: call.parameters.token)
-            if let access = service.knownAccess(credentials) { return try endpoint(call, access.tenant) }
-            return .task { try await endpoint(call, service.access(credentials).tenant).response() }
+            let credentials = Credentials(
+                application: call.parameters.token, authorization: call.request.authorization)
+            if let access = try service.knownAccess(credentials) {
+                try access.require(needs)
+                return try endpoint(call, access.tenant)
+            }
+            return .task {
+                let access = try await service.access(credentials)
+                try access.require(needs)
+                return try await endpoint(call, access.tenant).response()
+            }
         }
     }
 
-    /// An endpoint for a path with a token and a chat's number.
-    func chat(_ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult) -> Endpoint {
-        tenant { call, tenant in
+    /// An endpoint for a path with an application's name and a chat's number.
+    func chat(
+        _ needs: Abilities, _ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult
+    ) -> Endpoint {
+        tenant(needs) { call, tenant in
             if let chat = tenant.knownChat(call.parameters.chatNumber) { return try endpoint(call, chat) }
             return .task { try await endpoint(call, tenant.chat(call.parameters.chatNumber)).response() }
         }

@@ -30,7 +30,7 @@ package struct AllowedHosts: Sendable {
     /// Whether there is nothing to look at.
     var allowsAny: Bool { if case .any = rule { true } else { false } }
 
-    private static func isLoopback(_ host: String) -> Bool {
+    package static func isLoopback(_ host: String) -> Bool {
         host.hasPrefix("127.") || ["::1", "[::1]", "localhost"].contains(host.lowercased())
     }
 

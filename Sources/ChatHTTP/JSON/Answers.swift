@@ -2,25 +2,76 @@ import ChatCore
 
 // The API's answers. Never rename or drop a member, nor change its type.
 
-struct ApplicationAnswer: JSONWritable {
+extension Tenant.Name {
+    /// What identifies an application in an answer: the name that the request's path has. Who shows a key need not have
+    /// the token, which may open more than the key does.
+    fileprivate func write(to json: inout JSONWriter) {
+        switch self {
+        case .token(let token): json.member("token", token.text)
+        case .publicID(let id): json.member("id", id.text)
+        }
+    }
+}
+
+/// A created application, with both of its names.
+struct NewApplicationAnswer: JSONWritable {
     let name: String
-    let token: Tenant.Token
+    let tenant: NewTenant
 
     func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("name", name)
-            json.member("token", token.text)
+            json.member("token", tenant.token.text)
+            json.member("id", tenant.publicID.text)
+        }
+    }
+}
+
+struct ApplicationAnswer: JSONWritable {
+    let name: String
+    let id: Tenant.Name
+    /// If the request has set it.
+    let pathToken: Tenant.PathToken?
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("name", name)
+            id.write(to: &json)
+            if let pathToken { json.member("path_token", pathToken.name) }
         }
     }
 }
 
 struct ApplicationDetailsAnswer: JSONWritable {
     let tenant: Tenant
+    let id: Tenant.Name
+    /// Whether the request shows a key: without one the answer is what it always was.
+    let isForKey: Bool
 
     func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("name", tenant.name)
-            json.member("token", tenant.token.text)
+            id.write(to: &json)
+            if isForKey {
+                if case .token = id { json.member("id", tenant.publicID.text) }
+                json.member("path_token", tenant.pathToken.name)
+            }
+            json.member("chats_count", tenant.chatsCount)
+            json.member("messages_count", tenant.messagesCount)
+            json.member("created_at", tenant.createdAt)
+        }
+    }
+}
+
+/// One of all applications.
+struct ApplicationItem: JSONWritable {
+    let tenant: Tenant
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("id", tenant.publicID.text)
+            json.member("name", tenant.name)
+            json.member("path_token", tenant.pathToken.name)
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
             json.member("created_at", tenant.createdAt)
@@ -29,13 +80,49 @@ struct ApplicationDetailsAnswer: JSONWritable {
 }
 
 struct ApplicationCountAnswer: JSONWritable {
-    let token: Tenant.Token
+    let id: Tenant.Name
     let count: Int64
 
     func write(to json: inout JSONWriter) {
         json.object { json in
-            json.member("application_token", token.text)
+            switch id {
+            case .token(let token): json.member("application_token", token.text)
+            case .publicID(let id): json.member("application_id", id.text)
+            }
             json.member("messages_count", count)
+        }
+    }
+}
+
+/// A key that was made: the only answer that has all of it.
+struct NewKeyAnswer: JSONWritable {
+    let shown: AccessKey
+    let stored: ApplicationKey
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("id", stored.id.text)
+            json.member("key", shown.text)
+            json.member("name", stored.name)
+            json.member("scopes", stored.scopes.names)
+            json.member("created_at", stored.createdAt)
+            json.member("expires_at", stored.expiresAt?.rfc3339)
+        }
+    }
+}
+
+struct KeyAnswer: JSONWritable {
+    let key: ApplicationKey
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("id", key.id.text)
+            json.member("name", key.name)
+            json.member("scopes", key.scopes.names)
+            json.member("created_at", key.createdAt)
+            json.member("expires_at", key.expiresAt?.rfc3339)
+            json.member("last_used_at", key.lastUsedAt?.rfc3339)
+            json.member("revoked_at", key.revokedAt?.rfc3339)
         }
     }
 }

@@ -1,7 +1,7 @@
 import ChatCore
 import NIOCore
 
-/// The single text parameter of a request: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, or the same as a form. The
+/// A text parameter of a request: `{"message":{"body":"hi"}}` or `{"body":"hi"}`, or the same as a form. The
 /// nested one wins.
 ///
 /// Other types are converted as in Rails: a number to its text, `true` to `1`, `false` to `0`; an array, an object or
@@ -19,13 +19,18 @@ package struct TextParameter: Sendable {
 
     /// - Throws: a `Problem` (400) for anything but one JSON object, or a form, that has the parameter.
     package func read(_ body: RequestBody) throws -> String {
-        let text =
-            switch body {
-            case .json(let json): try read(json: json)
-            case .form(let form): try read(form: form)
-            }
-        guard let text else { throw Problem.missingParameter(name) }
+        guard let text = try find(body) else { throw Problem.missingParameter(name) }
         return text
+    }
+
+    /// The same for one that need not be there.
+    ///
+    /// - Returns: nil if the body does not have it.
+    func find(_ body: RequestBody) throws -> String? {
+        switch body {
+        case .json(let json): try read(json: json)
+        case .form(let form): try read(form: form)
+        }
     }
 
     private func read(form: ByteBuffer) throws -> String? {

@@ -11,7 +11,7 @@ struct SocketController {
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/socket", scopes.tenant(connect))
+        routes.on(.get, "/applications/{token}/socket", scopes.tenant([.read, .write], connect))
     }
 
     /// Refuses with a problem, before the connection leaves HTTP.

@@ -8,7 +8,7 @@ struct StreamController {
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(stream))
+        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(.read, stream))
     }
 
     /// Refuses with a problem, before the stream begins.

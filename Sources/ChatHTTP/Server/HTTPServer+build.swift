@@ -45,6 +45,7 @@ package func buildServer(
     let routes = Routes()
     let scopes = Scopes(service: service)
     ApplicationsController(service: service, scopes: scopes).add(to: routes)
+    KeysController(scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)

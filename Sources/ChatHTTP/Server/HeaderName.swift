@@ -1,12 +1,14 @@
 /// The request header fields that the server reads. It checks the syntax of all others and ignores them.
 package enum HeaderName: UInt8, CaseIterable, Sendable {
-    case accept, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID, origin, requestID
+    case accept, authorization, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID,
+        origin, requestID
     case secWebSocketKey, secWebSocketVersion, transferEncoding, upgrade
 
     /// In lower case.
     var text: StaticString {
         switch self {
         case .accept: "accept"
+        case .authorization: "authorization"
         case .connection: "connection"
         case .contentLength: "content-length"
         case .contentType: "content-type"

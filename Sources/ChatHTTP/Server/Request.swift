@@ -127,6 +127,12 @@ package struct RequestHeaders: Sendable {
         return withBytes(of: field) { bytes in bytes.prefix { $0 != UInt8(ascii: ";") }.trimmed.isName(type) }
     }
 
+    /// Calls `body` with the bytes of the field's only value; nil if there is none, or more than one.
+    func withOnlyValue<Result>(of name: HeaderName, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
+        guard count(of: name) == 1, let field = fields.first(where: { $0.name == name }) else { return nil }
+        return withBytes(of: field, body)
+    }
+
     private func text(of field: Field) -> String { withBytes(of: field) { String(decoding: $0, as: UTF8.self) } }
 
     private func withBytes<Result>(of field: Field, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {

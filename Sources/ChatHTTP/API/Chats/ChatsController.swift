@@ -6,10 +6,10 @@ struct ChatsController {
     let scopes: Scopes
 
     func add(to routes: Routes) {
-        routes.onJSON(.post, "/applications/{token}/chats", takesBody: true, scopes.tenant(create))
-        routes.onJSON(.get, "/applications/{token}/chats", scopes.tenant(list))
-        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", scopes.chat(show))
-        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", scopes.chat(messageCount))
+        routes.onJSON(.post, "/applications/{token}/chats", takesBody: true, scopes.tenant(.write, create))
+        routes.onJSON(.get, "/applications/{token}/chats", scopes.tenant(.read, list))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", scopes.chat(.read, show))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", scopes.chat(.read, messageCount))
     }
 
     @Sendable private func create(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
@@ -25,7 +25,7 @@ struct ChatsController {
         return .task {
             let chat = try await tenant.createChat(key: key)
             var response = Response.created(
-                at: "/applications/\(tenant.token.text)/chats/\(chat.number.rawValue)",
+                at: "\(tenant.path)/chats/\(chat.number.rawValue)",
                 ChatCreatedAnswer(number: chat.number))
             if chat.isReplay { response.add("Idempotent-Replayed", "true") }
             return response
@@ -37,7 +37,7 @@ struct ChatsController {
         return .task {
             let chats = try await tenant.chats(page)
             var response = Response(json: chats.items.map(ChatItem.init))
-            let path = "/applications/\(tenant.token.text)/chats"
+            let path = "\(tenant.path)/chats"
             response.add("Link", chats.links(path: path, page: page, number: \.number.rawValue))
             return response
         }
@@ -54,5 +54,5 @@ struct ChatsController {
 
 extension ChatScope {
     /// The chat's path in the API.
-    var path: String { "/applications/\(tenant.token.text)/chats/\(number.rawValue)" }
+    var path: String { "\(tenant.path)/chats/\(number.rawValue)" }
 }

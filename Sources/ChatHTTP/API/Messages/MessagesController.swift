@@ -12,9 +12,9 @@ struct MessagesController {
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}/messages"
-        routes.onJSON(.post, path, takesBody: true, scopes.chat(create))
-        routes.onJSON(.get, path, scopes.chat(list))
-        routes.onJSON(.get, path + "/{message_number}", scopes.chat(show))
+        routes.onJSON(.post, path, takesBody: true, scopes.chat(.write, create))
+        routes.onJSON(.get, path, scopes.chat(.read, list))
+        routes.onJSON(.get, path + "/{message_number}", scopes.chat(.read, show))
     }
 
     @Sendable private func create(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {

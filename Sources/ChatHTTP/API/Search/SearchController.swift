@@ -7,8 +7,8 @@ struct SearchController {
     let budget: ByteBudget
 
     func add(to routes: Routes) {
-        routes.onJSON(.get, "/applications/{token}/messages/search", scopes.tenant(searchAll))
-        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/messages/search", scopes.chat(search))
+        routes.onJSON(.get, "/applications/{token}/messages/search", scopes.tenant(.read, searchAll))
+        routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/messages/search", scopes.chat(.read, search))
     }
 
     @Sendable private func search(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
@@ -51,7 +51,7 @@ struct SearchController {
                 try await tenant.search(search.query, page, after: cursor, from: call.client)
             }
             let link = found.next.map { next in
-                "</applications/\(tenant.token.text)/messages/search?after=\(next)&limit=\(limit)\(search.inLinks)>; "
+                "<\(tenant.path)/messages/search?after=\(next)&limit=\(limit)\(search.inLinks)>; "
                     + "rel=\"next\""
             }
             if found.hits.isEmpty, let link {

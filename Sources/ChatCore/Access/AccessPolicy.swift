@@ -1,0 +1,17 @@
+/// Who may make applications: the server's own keys, and whether anyone may.
+package struct AccessPolicy: Sendable {
+    private let admins: [AccessKey.ID: AccessKey.Digest]
+    /// Whether anyone may create applications.
+    package let isOpen: Bool
+
+    package init(adminKeys: [AccessKey], isOpen: Bool) {
+        admins = Dictionary(adminKeys.map { ($0.id, $0.digest) }) { first, _ in first }
+        self.isOpen = isOpen
+    }
+
+    /// No key, and anyone may create applications.
+    package static let open = AccessPolicy(adminKeys: [], isOpen: true)
+
+    /// Whether the key is one of the server's own.
+    func admits(_ key: AccessKey) -> Bool { admins[key.id].map { $0 == key.digest } ?? false }
+}

@@ -1,0 +1,37 @@
+import Logging
+import ServiceLifecycle
+
+/// Stores when keys were used, and ends what was opened with keys that have expired since.
+struct AccessUpkeep: Service {
+    static let interval = Duration.seconds(5)
+
+    let authenticator: Authenticator
+    let writer: TenantWriter
+    let time: Timekeeper
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            // Cancelled: end.
+            while (try? await time.sleep(time.now() + Self.interval)) != nil, !Task.isCancelled {
+                await authenticator.endExpired()
+                await storeUses()
+            }
+        }
+        // The writers end after this service.
+        await storeUses()
+    }
+
+    private func storeUses() async {
+        while true {
+            let uses = authenticator.usage.take()
+            if uses.isEmpty { return }
+            do {
+                try await writer.submit(.useKeys(uses))
+            } catch {
+                // Only information, and the next use is noted again: not worth keeping.
+                return logger.warning("Last uses of keys not stored", metadata: ["error": ChatError.forLog(error)])
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+import Synchronization
+
+/// A principal's permission in a tenant.
+struct Grant: Sendable {
+    let principal: Principal
+    let name: Tenant.Name
+    let tenant: Tenant.Identity
+    let abilities: Abilities
+    /// `Backend.epoch` when the tenant was looked up.
+    let epoch: UInt64
+}
+
+/// Finds the principal behind a request's credentials, and what it may do.
+///
+/// Tenants and keys are looked up once and then kept, so most requests need no store. `MessageBus` tells of changes: then
+/// they are forgotten, and what a principal has open ends if the principal is refused from now on.
+///
+/// The order of the checks decides what a stranger learns. Credentials come first: with wrong ones, every path gets the
+/// same 401. Then the application: one that does not exist and one that the key does not belong to are the same 404.
+final class Authenticator: Sendable {
+    /// What was proven of an `Authorization`.
+    private enum Proof {
+        case none
+        case admin(AccessKey.ID)
+        case key(ApplicationKey)
+    }
+
+    let openings = Openings()
+    let usage = KeyUsage()
+    private let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
+    private let keys: ImmutableCache<AccessKey.ID, KnownKey>
+    private let backend: Backend
+    private let policy: AccessPolicy
+    private let clock: WallClock
+
+    init(backend: Backend, policy: AccessPolicy, clock: WallClock) {
+        self.backend = backend
+        self.policy = policy
+        self.clock = clock
+        self.tenants = ImmutableCache(capacity: 16_384, epoch: backend.epoch)
+        self.keys = ImmutableCache(capacity: 16_384, epoch: backend.epoch)
+    }
+
+    /// The grant for credentials, where nothing has to be looked up.
+    ///
+    /// - Returns: nil where it has.
+    /// - Throws: the errors of `find`.
+    func known(_ credentials: Credentials) throws(ChatError) -> Grant? {
+        let epoch = backend.epoch()
+        guard let proof = try knownProof(credentials.authorization) else { return nil }
+        let name = try name(credentials.application, proof)
+        guard let tenant = tenants[name] else { return nil }
+        return try grant(proof, name, tenant, epoch)
+    }
+
+    /// The grant for credentials.
+    ///
+    /// - Throws: `ChatError.unauthorized`, `.ambiguousCredentials`; `.notFound` for an application that is not there, or
+    ///   that the credentials do not open.
+    func find(_ credentials: Credentials) async throws -> Grant {
+        // Read the epoch first: if it rises meanwhile, the result only counts as older than it is.
+        let epoch = backend.epoch()
+        let proof = try await proof(credentials.authorization)
+        let name = try name(credentials.application, proof)
+        return try grant(proof, name, await tenant(name), epoch)
+    }
+
+    /// The grant of a principal that was found before, as of now.
+    ///
+    /// - Throws: likewise.
+    func renew(_ principal: Principal, _ name: Tenant.Name) async throws -> Grant {
+        let epoch = backend.epoch()
+        let proof: Proof =
+            switch principal {
+            case .admin(let id): .admin(id)
+            case .applicationKey(let id): .key(try checked(await key(id)))
+            case .pathToken: .none
+            }
+        return try grant(proof, name, await tenant(name), epoch)
+    }
+
+    /// The server's own key in an `Authorization`.
+    ///
+    /// - Returns: nil if it shows something else that is valid, or nothing.
+    /// - Throws: `ChatError.unauthorized`, `.ambiguousCredentials`.
+    func admin(_ authorization: Authorization) async throws -> Principal? {
+        if case .admin(let id) = try await proof(authorization) { .admin(id) } else { nil }
+    }
+
+    /// A principal was revoked: from now on it is looked up again, and what it has open ends.
+    func revoke(_ principal: Principal) {
+        // First, so that later openings look the principal up again.
+        forget(principal)
+        openings.revoke(principal)
+    }
+
+    /// Something about a principal may have changed: what it has open ends if it is refused from now on. Without an
+    /// answer of the store, it stays.
+    func review(_ principal: Principal) async {
+        forget(principal)
+        guard openings.has(principal) else { return }
+        do {
+            switch principal {
+            case .admin: break
+            case .applicationKey(let id): _ = try checked(await key(id))
+            case .pathToken(let token):
+                guard try await tenant(.token(token)).pathToken == .credential else {
+                    throw ChatError.unauthorized(.required)
+                }
+            }
+        } catch {
+            switch error as? ChatError {
+            case .unauthorized, .notFound: openings.revoke(principal)
+            default: break
+            }
+        }
+    }
+
+    /// The same for all that have something open.
+    func reviewAll() async {
+        forgetAll()
+        for principal in openings.principals { await review(principal) }
+    }
+
+    /// Ends what was opened with keys that have expired since.
+    func endExpired() async {
+        for case .applicationKey(let id) in openings.principals {
+            guard let known = keys[id] else {
+                await review(.applicationKey(id))
+                continue
+            }
+            if known.key.state(at: clock.now()) != .active { openings.revoke(.applicationKey(id)) }
+        }
+    }
+
+    func forgetAll() {
+        tenants.forgetAll()
+        keys.forgetAll()
+    }
+
+    private func forget(_ principal: Principal) {
+        switch principal {
+        case .admin: break
+        case .applicationKey(let id): keys.forget(id)
+        case .pathToken(let token): tenants.forget(.token(token))
+        }
+    }
+
+    // MARK: The checks
+
+    /// - Returns: nil if the key must be looked up.
+    private func knownProof(_ authorization: Authorization) throws(ChatError) -> Proof? {
+        switch authorization {
+        case .none: return Proof.none
+        case .invalid: throw .unauthorized(.invalid)
+        case .several: throw .ambiguousCredentials
+        case .key(let key):
+            switch key.kind {
+            case .admin:
+                guard policy.admits(key) else { throw .unauthorized(.invalid) }
+                return .admin(key.id)
+            case .webhook: throw .unauthorized(.invalid)
+            case .application: return try keys[key.id].map { known throws(ChatError) in try proof(key, known) }
+            }
+        }
+    }
+
+    private func proof(_ authorization: Authorization) async throws -> Proof {
+        if let proof = try knownProof(authorization) { return proof }
+        guard case .key(let key) = authorization else { return .none }
+        return try proof(key, await self.key(key.id))
+    }
+
+    private func proof(_ shown: AccessKey, _ known: KnownKey) throws(ChatError) -> Proof {
+        // The secret first: only who has it learns more.
+        guard shown.digest == known.key.digest else { throw .unauthorized(.invalid) }
+        return .key(try checked(known))
+    }
+
+    /// The key, if it is in force.
+    private func checked(_ known: KnownKey) throws(ChatError) -> ApplicationKey {
+        let now = clock.now()
+        switch known.key.state(at: now) {
+        case .active: break
+        case .expired: throw .unauthorized(.expired)
+        case .revoked: throw .unauthorized(.revoked)
+        }
+        if known.use(at: now) { usage.note(known.key.id, at: now) }
+        return known.key
+    }
+
+    private func name(_ text: Substring, _ proof: Proof) throws(ChatError) -> Tenant.Name {
+        guard let name = Tenant.Name(text) else { throw .notFound }
+        // Without a look-up, so that it does not tell whether there is such an application.
+        if case (.none, .publicID) = (proof, name) { throw .unauthorized(.required) }
+        return name
+    }
+
+    private func grant(
+        _ proof: Proof, _ name: Tenant.Name, _ tenant: Tenant.Identity, _ epoch: UInt64
+    ) throws(ChatError) -> Grant {
+        let pathToken: Tenant.PathToken? = if case .token = name { tenant.pathToken } else { nil }
+        if pathToken == .off { throw .notFound }
+        let (principal, abilities): (Principal, Abilities)
+        switch proof {
+        case .none:
+            guard pathToken == .credential else { throw .unauthorized(.required) }
+            (principal, abilities) = (.pathToken(tenant.token), .all)
+        case .admin(let id): (principal, abilities) = (.admin(id), .all)
+        case .key(let key):
+            // A token that is a credential of another application contradicts the key. Else the application looks the
+            // same as none.
+            guard key.tenant == tenant.id else {
+                throw pathToken == .credential ? .ambiguousCredentials : .notFound
+            }
+            (principal, abilities) = (.applicationKey(key.id), key.scopes)
+        }
+        return Grant(principal: principal, name: name, tenant: tenant, abilities: abilities, epoch: epoch)
+    }
+
+    // MARK: The look-ups
+
+    private func tenant(_ name: Tenant.Name) async throws -> Tenant.Identity {
+        if let tenant = tenants[name] { return tenant }
+        let version = tenants.version
+        guard let tenant = try await backend.tenants.identity(of: name) else { throw ChatError.notFound }
+        tenants.insert(tenant, for: name, at: version)
+        return tenant
+    }
+
+    private func key(_ id: AccessKey.ID) async throws -> KnownKey {
+        if let key = keys[id] { return key }
+        let version = keys.version
+        guard let key = try await backend.keys.key(id) else { throw ChatError.unauthorized(.invalid) }
+        let known = KnownKey(key)
+        keys.insert(known, for: id, at: version)
+        return known
+    }
+}

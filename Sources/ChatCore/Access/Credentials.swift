@@ -1,0 +1,40 @@
+/// The credentials of a request.
+package struct Credentials: Sendable {
+    /// The path's part at the place of the application: its token or its public id.
+    package let application: Substring
+    package let authorization: Authorization
+
+    package init(application: Substring, authorization: Authorization = .none) {
+        self.application = application
+        self.authorization = authorization
+    }
+}
+
+/// What a request's `Authorization` shows.
+package enum Authorization: Sendable {
+    /// Nothing, or a scheme of somebody else's.
+    case none
+    case key(AccessKey)
+    /// Something that is not a key of ours.
+    case invalid
+    /// More than one.
+    case several
+}
+
+/// Why credentials were refused. `code` is part of the API, like `ChatError.code`.
+package enum Refusal: Equatable, Sendable {
+    /// There are none.
+    case required
+    case invalid
+    case expired
+    case revoked
+
+    package var code: String {
+        switch self {
+        case .required: "credentials_required"
+        case .invalid: "token_invalid"
+        case .expired: "token_expired"
+        case .revoked: "token_revoked"
+        }
+    }
+}

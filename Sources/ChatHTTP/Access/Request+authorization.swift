@@ -1,0 +1,17 @@
+import ChatCore
+
+extension Request {
+    /// What `Authorization` shows. Other schemes than `Bearer` (RFC 6750, 2.1) are somebody else's, such as a proxy's, and
+    /// ignored as ever; a bearer's token that is not ours is refused, so that nobody takes a request with a mistyped key
+    /// for one with less rights than it has.
+    var authorization: Authorization {
+        guard headers.has(.authorization) else { return .none }
+        return headers.withOnlyValue(of: .authorization) { value in
+            let scheme = value.prefix { $0 != UInt8(ascii: " ") }
+            guard scheme.isName("bearer") else { return .none }
+            // One space: a key has a fixed length, so nothing else is looked at.
+            let token = UnsafeRawBufferPointer(rebasing: value[scheme.endIndex...].dropFirst())
+            return AccessKey(token).map { .key($0) } ?? .invalid
+        } ?? .several
+    }
+}

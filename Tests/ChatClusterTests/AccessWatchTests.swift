@@ -1,0 +1,163 @@
+import Metrics
+import MySQLClient
+import ServiceLifecycle
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ChatCluster
+@testable import ChatCore
+
+/// Changes of access reach the other processes without Redis, by the table `access_changes`; and databases of before.
+@Suite(.timeLimit(.minutes(3))) struct AccessWatchTests {
+    /// Two processes on one database, as `luciq serve` runs them.
+    private func run(
+        redis: [String], interval: Duration = .milliseconds(100),
+        _ body: @Sendable ([ChatService], ClusterConfiguration) async throws -> Void
+    ) async throws {
+        let mysql = try await SharedServers.freshDatabase()
+        var services: [ChatService] = []
+        var configuration = try await TestCluster.configuration(mysql: mysql, redis: redis[0])
+        for url in redis {
+            configuration = try await TestCluster.configuration(mysql: mysql, redis: url)
+            configuration.migrates = true
+            configuration.accessInterval = interval
+            let backend = try await Backend.cluster(configuration, logger: TestCluster.logger)
+            services.append(
+                ChatService(backend: backend, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance))
+        }
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(services: services.flatMap(\.services), logger: TestCluster.logger)
+        )
+        try await withThrowingTaskGroup(of: Void.self) { [services, configuration] tasks in
+            tasks.addTask { try await group.run() }
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(services, configuration)) } catch { result = .failure(error) }
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            try result.get()
+        }
+    }
+
+    /// A key and the token, known to the second process and open there, are revoked on the first.
+    private func expectRevocations(_ services: [ChatService], during outage: () async throws -> Void) async throws {
+        let new = try await services[0].createTenant(name: "a")
+        let byToken = Credentials(application: new.token.text[...])
+        let owner = try await services[0].access(byToken).tenant
+        let (revoked, kept) = (
+            try await owner.createKey(name: "a", scopes: .all).shown,
+            try await owner.createKey(name: "b", scopes: .all).shown
+        )
+        func credentials(_ key: AccessKey) -> Credentials {
+            Credentials(application: new.publicID.text[...], authorization: .key(key))
+        }
+        let ended = Mutex<[String]>([])
+        var openings: [Opening] = []
+        for (name, shown) in [("revoked", credentials(revoked)), ("kept", credentials(kept)), ("token", byToken)] {
+            let opening = try await services[1].access(shown).open()
+            opening.whenRevoked { ended.withLock { $0.append(name) } }
+            openings.append(opening)
+        }
+        try await outage()
+        _ = try await owner.revokeKey(revoked.id.text[...])
+        try await eventually("the key ends") { ended.withLock(\.self) == ["revoked"] }
+        await #expect(throws: ChatError.unauthorized(.revoked)) { try await services[1].access(credentials(revoked)) }
+        _ = try await owner.update(pathToken: .identifier)
+        try await eventually("the token ends") { ended.withLock(\.self) == ["revoked", "token"] }
+        await #expect(throws: ChatError.unauthorized(.required)) { try await services[1].access(byToken) }
+        // Rows are read again for a while: nothing else ends by that.
+        let again = try await services[1].access(credentials(kept)).open()
+        again.whenRevoked { ended.withLock { $0.append("again") } }
+        await services[1].authenticator.reviewAll()
+        #expect(ended.withLock(\.self) == ["revoked", "token"])
+        withExtendedLifetime((openings, again)) {}
+    }
+
+    @Test func withoutRedis() async throws {
+        try await run(redis: [TestDatabase.deadRedis, TestDatabase.deadRedis]) { services, _ in
+            try await expectRevocations(services) {}
+        }
+    }
+
+    /// With the interval of the product. Redis loses all that it has and its connections, and does not come back.
+    @Test func whenRedisIsWiped() async throws {
+        let redis = try await RedisServer.start()
+        try await run(redis: [redis.url(), redis.url()], interval: .seconds(4)) { services, _ in
+            try await expectRevocations(services) {
+                _ = try await redis.cli("FLUSHALL")
+                await redis.stop()
+            }
+        }
+    }
+
+    /// A publisher without Redis publishes nothing; the other process, which has it, cannot know.
+    @Test func fromAProcessWithoutRedis() async throws {
+        let redis = try await RedisServer.start()
+        try await run(redis: [TestDatabase.deadRedis, redis.url()]) { services, _ in
+            try await expectRevocations(services) {}
+        }
+    }
+
+    /// Applications of servers of before, which do not know the column.
+    @Test func applicationsOfBeforeGetPublicIDs() async throws {
+        let configuration = try await TestCluster.configuration()
+        let keeper = MySQLKeeper(configuration, logger: TestCluster.logger)
+        _ = try await keeper.migrate()
+        @Sendable func insert(_ count: Int) async throws {
+            try await TestDatabase.perform(configuration) { connection in
+                for _ in 0..<count {
+                    try connection.execute(
+                        "INSERT INTO applications (name, token, created_at, updated_at) VALUES ('a', ?, NOW(6), NOW(6))",
+                        [.text(Tenant.Token.random().text)])
+                }
+            }
+        }
+        func distinct() async throws -> [Int64] {
+            try await TestDatabase.integers(
+                configuration,
+                "SELECT COUNT(DISTINCT public_id) FROM applications UNION ALL SELECT COUNT(*) FROM applications")
+        }
+        try await insert(250)
+        #expect(try await distinct() == [0, 250])
+        #expect(try await keeper.migrate() == [])
+        #expect(try await distinct() == [250, 250])
+        // Later ones get theirs when they are shown.
+        try await insert(3)
+        let store = try await MySQLStore(configuration, logger: TestCluster.logger)
+        try await store.run { store in
+            let all = try #require(try await store.tenants(after: nil, limit: 1000))
+            #expect(all.tenants.count == 253 && Set(all.tenants.map(\.publicID)).count == 253 && !all.hasMore)
+            #expect(try await store.tenants(after: nil, limit: 1000)?.tenants == all.tenants)
+            let last = try #require(all.tenants.last)
+            #expect(try await store.tenant(last.id) == last)
+        }
+        #expect(try await distinct() == [253, 253])
+        // A Rails application beside us does not show the new columns.
+        let columns = try await TestDatabase.integers(
+            configuration, "SELECT COUNT(*) FROM (SELECT * FROM applications LIMIT 1) AS a WHERE a.id > 0")
+        #expect(columns == [1])
+        await #expect(throws: MySQLError.self) {
+            try await TestDatabase.perform(configuration) { connection in
+                try connection.rows("SELECT public_id FROM (SELECT * FROM applications) AS a") { $0.text(0) }
+            }
+        }
+    }
+
+    @Test func theTableIsBounded() async throws {
+        try await TestCluster.run { test in
+            try await test.sql(
+                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 2 DAY, seq, 1, NULL FROM seq_1_to_150")
+            func count() async throws -> Int64? {
+                try await test.sql("SELECT COUNT(*) FROM access_changes").first?.first
+            }
+            for expected in [51, 2, 3] as [Int64] {
+                _ = try await test.store.apply([.update(test.tenant, pathToken: .off)], at: TestCluster.time)
+                #expect(try await count() == expected)
+            }
+            // More than one read takes: whoever reads them looks up everything.
+            try await test.sql("INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), seq, 1, NULL FROM seq_1_to_1000")
+            let principals = try await test.store.read { try AccessChanges.principals(since: 0, $0) }
+            #expect(principals == nil)
+        }
+    }
+}
