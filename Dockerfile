@@ -26,6 +26,7 @@ COPY --from=builder /luciq /usr/local/bin/luciq
 USER luciq
 # Without DATABASE_URL the data is in data/luciq.sqlite under this folder: mount a volume there.
 WORKDIR /data
+# On this address a server starts only with LUCIQ_ADMIN_KEY, or with OPEN_APPLICATIONS=true (docs/access.md).
 ENV HOST=0.0.0.0 PORT=3000
 EXPOSE 3000
 # Bash's own TCP, so that the image needs no curl. It asks OPS_PORT if that is set. It also works for a worker, whose

@@ -12,11 +12,11 @@ enum ArgumentSecrets {
         }
     }
 
-    /// - Returns: the range of the secret: user and password of a URL, or a whole token.
+    /// - Returns: the range of the secret: user and password of a URL, or a whole token or key.
     static func secret<Bytes: BidirectionalCollection<UInt8>>(in argument: Bytes) -> Range<Bytes.Index> {
         let none = argument.startIndex..<argument.startIndex
         let text = String(decoding: argument, as: UTF8.self)
-        if Tenant.Token(text) != nil { return argument.startIndex..<argument.endIndex }
+        if Tenant.Token(text) != nil || AccessKey(text) != nil { return argument.startIndex..<argument.endIndex }
         guard let scheme = argument.firstRange(of: "://".utf8), let end = argument.lastIndex(of: UInt8(ascii: "@")),
             scheme.upperBound <= end
         else { return none }

@@ -39,7 +39,7 @@ struct Send: AsyncParsableCommand {
         Interrupt.install()
         StandardOutput.ignoreBrokenPipes()
         do {
-            try await ChatClient.with(target.address, silence: .seconds(15)) { server in
+            try await ChatClient.with(target, silence: .seconds(15)) { server in
                 if let text { try await send(text, to: server) } else { try await sendInput(to: server) }
             }
         } catch StandardOutput.Failure.error(let reason) {

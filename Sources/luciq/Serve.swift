@@ -46,7 +46,8 @@ struct Serve: AsyncParsableCommand {
             EngineSearch($0, backend.generations, logger: logger, metrics: metrics)
         }
         let service = ChatService(
-            backend: backend, limits: plan.limits, engine: search, logger: logger, metrics: metrics)
+            backend: backend, limits: plan.limits, policy: plan.policy, engine: search, logger: logger,
+            metrics: metrics)
         let server = buildServer(
             service: service,
             options: plan.options,
@@ -95,11 +96,14 @@ struct Serve: AsyncParsableCommand {
         return [OpsListener(server: server, options: ops)]
     }
 
+    private static let keyHeader = " -H \"Authorization: Bearer $LUCIQ_ADMIN_KEY\""
+
     private struct Plan {
         var options: HTTPOptions
         let ops: HTTPOptions?
         let certificate: CertificateFiles.Loaded?
         let limits: CommitLimits
+        let policy: AccessPolicy
         let location: StoreLocation
         let engine: ElasticsearchEngine?
         let shutdownTimeout: Duration
@@ -113,11 +117,13 @@ struct Serve: AsyncParsableCommand {
                 file: database.config)
             let format = try settings.logFormat()
             let level = try settings.logLevel()
+            let options = try settings.httpOptions()
             return Plan(
-                options: try settings.httpOptions(),
+                options: options,
                 ops: try settings.opsOptions(),
                 certificate: try settings.certificateFiles()?.load(),
                 limits: try settings.commitLimits(),
+                policy: try settings.accessPolicy(listeningOn: options.host),
                 location: try location(settings),
                 engine: try settings.engine(),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),
@@ -147,7 +153,8 @@ struct Serve: AsyncParsableCommand {
               Luciq Chat is running: \(url)
               The data is in \(plan.location)
 
-              Try: curl -s -X POST \(url)/applications -H 'Content-Type: application/json' -d '{"name":"My product"}'
+              Try: curl -s -X POST \(url)/applications\(plan.policy.isOpen ? "" : Self.keyHeader) \
+            -H 'Content-Type: application/json' -d '{"name":"My product"}'
 
               Ctrl-C stops it.
 

@@ -37,7 +37,7 @@ struct Tail: AsyncParsableCommand {
         StandardOutput.ignoreBrokenPipes()
         StandardOutput.endWithItsReader()
         do {
-            try await ChatClient.with(target.address, silence: .seconds(silence)) { server in
+            try await ChatClient.with(target, silence: .seconds(silence)) { server in
                 try await follow(server, from: Following(after: start ?? nil))
             }
         } catch StandardOutput.Failure.closed {

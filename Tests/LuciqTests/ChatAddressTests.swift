@@ -17,9 +17,9 @@ import Testing
     ])
     func goodAddresses(_ url: String, _ host: String, _ port: Int, _ authority: String, _ prefix: String) throws {
         let address = try ChatAddress(url: url, token: Self.token, chat: "7")
-        #expect(address.host == host && address.port == port && address.authority == authority)
-        #expect(address.isSecure == url.lowercased().hasPrefix("https"))
-        #expect(address.base + "/" == url + "/" || url.hasPrefix(address.base + "/"))
+        #expect(address.server.host == host && address.server.port == port && address.server.authority == authority)
+        #expect(address.server.isSecure == url.lowercased().hasPrefix("https"))
+        #expect(address.server.base + "/" == url + "/" || url.hasPrefix(address.server.base + "/"))
         let path = "\(prefix)/applications/\(Self.token)/chats/7"
         #expect(address.messages == path + "/messages")
         #expect(address.stream(after: "41") == path + "/stream?after=41")
@@ -37,7 +37,7 @@ import Testing
         ("http://x", token, "9223372036854775808", "CHAT"),
     ])
     func badAddresses(_ url: String, _ token: String, _ chat: String, _ words: String) {
-        do throws(ChatAddress.Invalid) {
+        do throws(ServerAddress.Invalid) {
             _ = try ChatAddress(url: url, token: token, chat: chat)
             Issue.record("it is taken")
         } catch {

@@ -1,3 +1,4 @@
+import ChatCore
 import Foundation
 import GRDB
 import TestSupport
@@ -6,6 +7,9 @@ import Testing
 @testable import luciq
 
 @Suite(.timeLimit(.minutes(5))) struct CommandTests {
+    private static let wrongKey: String = AccessKey.random(.application).text
+    private static let tooManyKeys: String = (0..<17).map { _ in AccessKey.random(.admin).text }.joined(separator: ",")
+
     @Test(arguments: [
         (["serve"], ["PORT": "abc"], "PORT (environment) must be a number from 0 to 65535."),
         (["serve"], ["PORT": "65536"], "PORT (environment) must be a number from 0 to 65535."),
@@ -23,10 +27,28 @@ import Testing
         (["serve"], ["DATABASE_URL": "mysql://u:p@h:x/db"], "DATABASE_URL: "),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1"], "DATABASE_URL must end with the database's name"),
         (["serve"], ["DATABASE_URL": "mysql://u:p@127.0.0.1/db", "REDIS_URL": "http://x"], "REDIS_URL: "),
-        (["serve"], ["HOST": "no.such.host.invalid"], "HOST must be an address or a name of this machine"),
+        (
+            ["serve", "--open-applications", "true"], ["HOST": "no.such.host.invalid"],
+            "HOST must be an address or a name of this machine"
+        ),
         (
             ["serve", "--config", "nowhere.json"], [:],
             "Cannot read the settings in nowhere.json: No such file or directory."
+        ),
+        (
+            ["serve"], ["HOST": "0.0.0.0"],
+            "On 0.0.0.0 anyone who reaches this server could make applications. Set LUCIQ_ADMIN_KEY"
+        ),
+        (["serve"], ["OPEN_APPLICATIONS": "false"], "With OPEN_APPLICATIONS=false nobody could make an application:"),
+        (["serve"], ["OPEN_APPLICATIONS": "yes"], "OPEN_APPLICATIONS (environment) must be true or false."),
+        (["serve"], ["LUCIQ_ADMIN_KEY": "s3cret"], "LUCIQ_ADMIN_KEY must be keys that luciq keys admin printed"),
+        (
+            ["serve"], ["LUCIQ_ADMIN_KEY": wrongKey],
+            "LUCIQ_ADMIN_KEY must be keys that luciq"
+        ),
+        (
+            ["serve"], ["LUCIQ_ADMIN_KEY": tooManyKeys],
+            "LUCIQ_ADMIN_KEY must be at most 16 keys"
         ),
         (["serve"], ["SHUTDOWN_TIMEOUT": "0"], "SHUTDOWN_TIMEOUT (environment) must be a number from 1 to 3600."),
         (["verify"], ["DATABASE_URL": "x"], "DATABASE_URL must look like"),
@@ -39,6 +61,8 @@ import Testing
         #expect(result.code == 78)
         #expect(result.errors.hasPrefix("luciq: \(sentence)"), "\(result.errors)")
         #expect(result.errors.split(separator: "\n").count == 1)
+        // No sentence has what was read.
+        if let secret = environment["LUCIQ_ADMIN_KEY"] { #expect(!result.errors.contains(secret)) }
     }
 
     @Test(arguments: [
@@ -58,6 +82,8 @@ import Testing
         (#"{"redis": "redis://127.0.0.1"}"#, "Unknown setting redis in luciq.json, line 1: did you mean redis.url?"),
         (#"{"colour": null}"#, "Unknown setting colour in luciq.json, line 1; docs/configuration.md lists them all."),
         (#"{"a\u001b[2Jb\n": 1}"#, "Unknown setting a␛[2Jb↵ in luciq.json, line 1; docs/configuration.md"),
+        (#"{"open": {"applications": 1}}"#, "OPEN_APPLICATIONS (file luciq.json) must be true or false."),
+        (#"{"open": {"applications": false}}"#, "With OPEN_APPLICATIONS=false nobody could make an application:"),
         (#"{"port": true}"#, "PORT (file luciq.json) must be a number from 0 to 65535."),
         (#"{"port": {}, "host": null}"#, "HOST (file luciq.json) must be"),
         (#"{"port": "8080"}"#, "PORT (file luciq.json) must be a number from 0 to 65535."),
@@ -90,7 +116,7 @@ import Testing
         let listed = docs.matches(of: /\n\| `--[^|]*\| `[A-Z_]+` \| `([a-z._]+)` \|/).map { String($0.1) }
         #expect(listed.count > 30)
         // Secrets have no flag, and so no row.
-        #expect(Set(listed + ["db.password", "elasticsearch.api_key"]) == Setup.keys)
+        #expect(Set(listed + ["db.password", "elasticsearch.api_key", "luciq.admin_key"]) == Setup.keys)
     }
 
     @Test func flagsBeatTheEnvironmentBeatsTheFile() throws {
@@ -147,6 +173,7 @@ import Testing
         add(Setup.allowedHosts, shown: "none")
         add(Setup.elasticsearchURL, shown: "none")
         add(Setup.elasticsearchIndex)
+        add(Setup.openApplications, shown: "none")
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")
@@ -173,8 +200,8 @@ import Testing
 
         #expect(
             try await luciq("db", "migrate").output.contains(
-                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, 0005-search-generations."
-            ))
+                "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
+                    + "0005-search-generations, 0006-access."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -183,7 +210,7 @@ import Testing
         #expect(
             object?["applied"] as? [String] == [
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
-                "0005-search-generations",
+                "0005-search-generations", "0006-access",
             ])
 
         // Nobody answers the question, and no answer means no.

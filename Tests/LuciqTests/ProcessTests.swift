@@ -122,7 +122,8 @@ import Testing
     }
 
     @Test func aStarIsAllAddresses() async throws {
-        let (server, client) = try await LuciqProcess.serve(["--host", "*"], in: folder)
+        let (server, client) = try await LuciqProcess.serve(
+            ["--host", "*", "--open-applications", "true"], in: folder)
         // Over IPv4; where there is IPv6, this is a socket of that.
         #expect(try await client.get("/livez").status == 200)
         server.signal(SIGKILL)

@@ -19,7 +19,7 @@ import Testing
 
     private func words(_ words: [String], token: String? = nil) throws -> [String] {
         let target = try ClientTarget(words, url: nil, environment: token.map { ["LUCIQ_TOKEN": $0] } ?? [:])
-        return [target.address.token.text, String(target.address.chat)] + target.rest
+        return [target.address.application.text, String(target.address.chat)] + target.rest
     }
 
     @Test func theTokenIsFound() throws {
@@ -45,11 +45,11 @@ import Testing
             (["@" + empty, "7"], "", "The token's file \(empty) is empty."),
             (
                 ["@" + wrong, "7"], "",
-                "TOKEN must be the 32 hex digits, in lower case, that the application was given."
+                "TOKEN must be the 32 hex digits, in lower case, that the application was given, or its id."
             ),
             (
                 ["@" + large, "7"], "",
-                "TOKEN must be the 32 hex digits, in lower case, that the application was given."
+                "TOKEN must be the 32 hex digits, in lower case, that the application was given, or its id."
             ),
             (["@/nowhere", "7"], "", "TOKEN cannot be read from /nowhere: No such file or directory."),
             (["7"], "@" + folder.path, "TOKEN cannot be read from \(folder.path): Is a directory."),

@@ -28,10 +28,12 @@ enum Dialect: String, ExpressibleByArgument {
         }
     }
 
-    func request(to target: String, _ body: String?, connection: Int) -> ByteBuffer {
+    /// - Parameter key: shown as `Authorization: Bearer`; nil for none.
+    func request(to target: String, _ body: String?, key: String? = nil, connection: Int) -> ByteBuffer {
         switch self {
         case .http:
-            let head = "\(body == nil ? "GET" : "POST") \(target) HTTP/1.1\r\nHost: localhost\r\n"
+            let shown = key.map { "Authorization: Bearer \($0)\r\n" } ?? ""
+            let head = "\(body == nil ? "GET" : "POST") \(target) HTTP/1.1\r\nHost: localhost\r\n\(shown)"
             guard let body else { return ByteBuffer(string: head + "\r\n") }
             let length = body.utf8.count
             return ByteBuffer(

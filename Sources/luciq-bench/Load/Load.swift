@@ -17,6 +17,7 @@ struct Load: AsyncParsableCommand {
     @Option(help: "The server's port on this machine.") var port: Int
     @Option(help: "A file with one path or NATS subject a line; requests take them in turn.") var targets: String
     @Option(help: "The body to POST or publish. Default for HTTP: send GET requests.") var body: String?
+    @Option(help: "A key to show with each HTTP request.") var key: String?
     @Option(help: "Connections.") var connections = 64
     @Option(help: "Requests a second. Default: each connection sends the next when it has its answer.") var rate: Int?
     @Option(help: "Seconds to measure, after one second of warm-up.") var seconds: Int
@@ -33,7 +34,7 @@ struct Load: AsyncParsableCommand {
         }.get()
         let report = try await eventLoop.flatSubmit {
             for index in 0..<plan.connections {
-                let requests = lines.map { plan.dialect.request(to: $0, plan.body, connection: index) }
+                let requests = lines.map { plan.dialect.request(to: $0, plan.body, key: plan.key, connection: index) }
                 plan.connect(generator.value.makeConnection(plan.dialect, requests, index: index), on: eventLoop)
                     .cascadeFailure(to: generator.value.done)
             }

@@ -9,7 +9,7 @@ extension CallFailure {
     /// The failure of a connection.
     ///
     /// - Parameter wasThere: whether the server has answered before: then an unknown name is temporary, else a mistake.
-    init(losing error: any Error, to address: ChatAddress, wasThere: Bool) {
+    init(losing error: any Error, to address: ServerAddress, wasThere: Bool) {
         switch error {
         case let error as NIOConnectionError where error.connectionErrors.isEmpty:
             self.init(

@@ -1,11 +1,13 @@
 import ArgumentParser
+import ChatCore
 import Foundation
 
 /// The flags of the server and the chat, for every client command.
 struct ClientFlags: ParsableArguments {
     static let tokenHelp = """
-        TOKEN is the application's token, @FILE for one that a file holds, or - for one that is the first line of standard \
-        input. Without it, LUCIQ_TOKEN has the token, or @FILE. CHAT is the chat's number.
+        TOKEN is the application's token or id, @FILE for one that a file holds, or - for one that is the first line of standard \
+        input. Without it, LUCIQ_TOKEN has the token, or @FILE. CHAT is the chat's number. Where a key is needed, LUCIQ_KEY has it, \
+        or @FILE.
         """
 
     /// One list, because the first one is optional.
@@ -25,6 +27,8 @@ struct ClientFlags: ParsableArguments {
 /// The parsed arguments of a client command.
 struct ClientTarget {
     let address: ChatAddress
+    /// From the environment.
+    let key: AccessKey?
     /// The words after TOKEN and CHAT.
     let rest: [String]
 
@@ -53,14 +57,44 @@ struct ClientTarget {
             let hint = variable == nil ? " TOKEN comes before it, or is in LUCIQ_TOKEN." : ""
             throw ExitStatus.usage("CHAT is missing.\(hint)")
         }
-        let server = url ?? environment["LUCIQ_URL"] ?? "http://127.0.0.1:3000"
+        let server = url ?? environment["LUCIQ_URL"] ?? ServerAddress.standard
         do {
             address = try ChatAddress(url: server, token: source.read(), chat: chat)
+            key = try AccessKey.inEnvironment(environment)
             self.rest = Array(rest)
-        } catch let invalid as ChatAddress.Invalid {
+        } catch let invalid as ServerAddress.Invalid {
             throw ExitStatus.usage(invalid.sentence)
         } catch let failure as TokenSource.Failure {
             throw ExitStatus.usage(failure.sentence)
         }
+    }
+}
+
+extension AccessKey {
+    /// The key in `LUCIQ_KEY`, or in the file that it names with an @; else the first one of `LUCIQ_ADMIN_KEY`.
+    ///
+    /// - Returns: nil if neither is set.
+    /// - Throws: an exit code, after printing the problem.
+    static func inEnvironment(_ environment: [String: String]) throws -> AccessKey? {
+        let text: String
+        if let value = environment["LUCIQ_KEY"], !value.isEmpty {
+            let source = TokenSource(value)
+            guard source != .standardInput else {
+                throw ExitStatus.usage("LUCIQ_KEY must be a key, or @ and the name of its file.")
+            }
+            do {
+                text = try source.read()
+            } catch {
+                throw ExitStatus.usage(error.sentence.replacing("TOKEN", with: "LUCIQ_KEY"))
+            }
+        } else if let value = environment["LUCIQ_ADMIN_KEY"], !value.isEmpty {
+            text = value.split(separator: ",").first.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+        } else {
+            return nil
+        }
+        guard let key = AccessKey(text) else {
+            throw ExitStatus.usage("LUCIQ_KEY must be a key, lq_app_… or lq_adm_…, without a mistake in it.")
+        }
+        return key
     }
 }

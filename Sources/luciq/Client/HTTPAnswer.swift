@@ -16,6 +16,16 @@ struct HTTPAnswer {
     }
 
     func failure(of address: ChatAddress) -> CallFailure {
+        let application =
+            switch address.application {
+            case .token(let token): token.description
+            case .publicID(let id): id.text
+            }
+        return failure(at: address.server, missing: "chat \(address.chat) of application \(application)")
+    }
+
+    /// - Parameter missing: what there is not after a 404: `key 0aB…`.
+    func failure(at server: ServerAddress, missing: String) -> CallFailure {
         // A proxy in between may answer in another format.
         let problem =
             contentType.hasPrefix("application/problem+json")
@@ -23,10 +33,11 @@ struct HTTPAnswer {
         let words = problem?.errors?.joined(separator: "; ") ?? problem?.detail
         let said = words.map { $0.printable.asSentence }
         switch status {
-        case 404 where problem?.code == "not_found":
+        case 401 where problem?.code == "credentials_required":
             return CallFailure(
-                sentence: "There is no chat \(address.chat) of application \(address.token) at \(address.base).",
-                outlook: .final)
+                sentence: "\(server.base) needs a key: set LUCIQ_KEY or LUCIQ_ADMIN_KEY.", outlook: .final)
+        case 404 where problem?.code == "not_found":
+            return CallFailure(sentence: "There is no \(missing) at \(server.base).", outlook: .final)
         case 413, 422:
             return CallFailure(sentence: said ?? "The server refuses it (\(status)).", outlook: .refused)
         case 408, 409, 429, 500, 502, 503, 504:
@@ -37,11 +48,11 @@ struct HTTPAnswer {
         case 300..<400:
             let target = location.map { " to \($0.printable)" } ?? ""
             return CallFailure(
-                sentence: "\(address.base) sends us on\(target); give the server's own URL.", outlook: .final)
+                sentence: "\(server.base) sends us on\(target); give the server's own URL.", outlook: .final)
         default:
             let kind = contentType.isEmpty ? "" : " with \(contentType.printable)"
             return CallFailure(
-                sentence: said ?? "There is no Luciq Chat server at \(address.base): it answers \(status)\(kind).",
+                sentence: said ?? "There is no Luciq Chat server at \(server.base): it answers \(status)\(kind).",
                 outlook: .final)
         }
     }

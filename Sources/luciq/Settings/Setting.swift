@@ -48,6 +48,8 @@ enum Setup {
     static let elasticsearchURL = Setting("elasticsearch.url", default: "")
     static let elasticsearchAPIKey = Setting("elasticsearch.api_key", default: "")
     static let elasticsearchIndex = Setting("elasticsearch.index", default: "luciq")
+    static let adminKey = Setting("luciq.admin_key", default: "")
+    static let openApplications = Setting("open.applications", default: "")
     static let queues = Setting("queues", default: "default", flag: "--queue")
     static let concurrency = Setting("concurrency", default: 10)
     static let workerTag = Setting("worker.tag", default: "", flag: "--tag")
@@ -64,9 +66,9 @@ enum Setup {
         dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
         tlsCert.key, tlsKey.key, opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
-        corsOrigin.key,
-        allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key, queues.key,
-        concurrency.key, workerTag.key, workerHost.key, workerPort.key,
+        corsOrigin.key, allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key,
+        adminKey.key, openApplications.key, queues.key, concurrency.key, workerTag.key, workerHost.key,
+        workerPort.key,
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,
     ]
 

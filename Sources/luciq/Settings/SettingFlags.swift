@@ -175,6 +175,13 @@ struct ServeFlags: ParsableArguments {
             """)
     var allowedHosts: String?
 
+    @Option(
+        help: """
+            true: anyone may make applications; false: only LUCIQ_ADMIN_KEY may. If not set, anyone may on a loopback \
+            address without LUCIQ_ADMIN_KEY. Default: none. Environment: OPEN_APPLICATIONS.
+            """)
+    var openApplications: String?
+
     var values: [String: String] {
         [
             Setup.host.variable: host,
@@ -193,6 +200,7 @@ struct ServeFlags: ParsableArguments {
             Setup.maxHeldBytes.variable: maxHeldBytes,
             Setup.corsOrigin.variable: corsOrigin,
             Setup.allowedHosts.variable: allowedHosts,
+            Setup.openApplications.variable: openApplications,
         ].compactMapValues(\.self).merging(process.values) { $1 }
     }
 }

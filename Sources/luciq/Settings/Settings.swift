@@ -53,6 +53,9 @@ struct Settings {
         } ?? setting.defaultValue
     }
 
+    /// Nil if it is not set.
+    func flag(_ setting: Setting<String>) throws -> Bool? { try value(setting, "true or false", \.asFlag) }
+
     /// - Parameter read: returns nil for an invalid value.
     private func value<Value, Result>(
         _ setting: Setting<Value>, _ wanted: String, _ read: (SettingValue) -> Result?

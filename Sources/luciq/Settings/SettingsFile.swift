@@ -57,6 +57,12 @@ struct SettingsFile {
         case UInt8(ascii: "\""): value = .text(try reader.string())
         case UInt8(ascii: "-"), .some(UInt8(ascii: "0")...UInt8(ascii: "9")):
             value = .number(String(try reader.number()))
+        case UInt8(ascii: "t"):
+            try reader.literal("true")
+            value = .flag(true)
+        case UInt8(ascii: "f"):
+            try reader.literal("false")
+            value = .flag(false)
         default:
             try reader.value()
             value = .other
@@ -82,12 +88,13 @@ enum SettingValue {
     case text(String)
     /// The number as written.
     case number(String)
+    case flag(Bool)
     case other
 
     var asText: String? {
         switch self {
         case .word(let text), .text(let text): text
-        case .number, .other: nil
+        case .number, .flag, .other: nil
         }
     }
 
@@ -95,7 +102,16 @@ enum SettingValue {
         switch self {
         case .word(let text): Int(text)
         case .number(let text): Int(text) ?? Double(text).flatMap { Int(exactly: $0) }
-        case .text, .other: nil
+        case .text, .flag, .other: nil
+        }
+    }
+
+    var asFlag: Bool? {
+        switch self {
+        case .flag(let flag): flag
+        case .word("true"), .text("true"): true
+        case .word("false"), .text("false"): false
+        case .word, .text, .number, .other: nil
         }
     }
 }

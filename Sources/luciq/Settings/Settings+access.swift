@@ -1,0 +1,49 @@
+import ChatCore
+import ChatHTTP
+
+extension Settings {
+    /// The most keys in `LUCIQ_ADMIN_KEY`.
+    private static let mostKeys = 16
+
+    /// Who may make applications.
+    ///
+    /// - Parameter host: the address to listen on. On another one than a loopback address, the settings must say it.
+    func accessPolicy(listeningOn host: String) throws -> AccessPolicy {
+        let keys = try adminKeys()
+        if let isOpen = try flag(Setup.openApplications) {
+            guard isOpen || !keys.isEmpty else {
+                throw Invalid(
+                    description: """
+                        With OPEN_APPLICATIONS=false nobody could make an application: set LUCIQ_ADMIN_KEY to a key (luciq \
+                        keys admin prints one).
+                        """)
+            }
+            return AccessPolicy(adminKeys: keys, isOpen: isOpen)
+        }
+        guard !keys.isEmpty || AllowedHosts.isLoopback(host) else {
+            throw Invalid(
+                description: """
+                    On \(host) anyone who reaches this server could make applications. Set LUCIQ_ADMIN_KEY to a key, which \
+                    is then needed (luciq keys admin prints one), or OPEN_APPLICATIONS=true if anyone may.
+                    """)
+        }
+        return AccessPolicy(adminKeys: keys, isOpen: keys.isEmpty)
+    }
+
+    private func adminKeys() throws -> [AccessKey] {
+        let texts = try text(Setup.adminKey).split { $0 == "," || $0 == " " }
+        guard texts.count <= Self.mostKeys else {
+            throw Invalid(description: "LUCIQ_ADMIN_KEY must be at most \(Self.mostKeys) keys, separated by commas.")
+        }
+        return try texts.map { text in
+            guard let key = AccessKey(text), key.kind == .admin else {
+                throw Invalid(
+                    description: """
+                        LUCIQ_ADMIN_KEY must be keys that luciq keys admin printed (lq_adm_…), separated by commas, without \
+                        a mistake in them.
+                        """)
+            }
+            return key
+        }
+    }
+}

@@ -1,0 +1,145 @@
+import ChatCore
+import Foundation
+import TestSupport
+import Testing
+
+/// `luciq apps` and `luciq keys`, against a server of either backend.
+@Suite(.timeLimit(.minutes(5))) struct AccessCommandTests {
+    private let folder: TemporaryFolder
+    private let serverKey = AccessKey.random(.admin).text
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func environment(_ isCluster: Bool) async throws -> [String: String] {
+        var environment = ["LUCIQ_ADMIN_KEY": serverKey]
+        if isCluster {
+            environment["DATABASE_URL"] = try await SharedServers.freshDatabase()
+            environment["REDIS_URL"] = try await SharedServers.freshRedisDatabase()
+        }
+        return environment
+    }
+
+    @Test(arguments: [false, true])
+    func fromAnApplicationToARevokedKey(_ isCluster: Bool) async throws {
+        let (server, client) = try await LuciqProcess.serve(
+            ["--migrate"], in: folder, environment: try await environment(isCluster))
+        func luciq(_ arguments: String..., key: String? = nil) async throws -> (
+            code: Int32, output: String, errors: String
+        ) {
+            var environment = ["LUCIQ_URL": "http://127.0.0.1:\(client.port)", "LUCIQ_ADMIN_KEY": serverKey]
+            environment["LUCIQ_KEY"] = key
+            return try await LuciqProcess.run(arguments, in: folder, environment: environment)
+        }
+        #expect(try await luciq("apps", "list").output == "There are no applications.\n")
+        let created = try await luciq("apps", "create", "Shop").output
+        let id = try #require(created.firstMatch(of: /id:    (app_[0-9A-Za-z]{22})\n/)?.1)
+        let token = try #require(created.firstMatch(of: /token: ([0-9a-f]{32})\n/)?.1)
+        let list = try await luciq("apps", "list").output
+        #expect(list.contains(id) && list.contains("identifier") && !list.contains(token))
+
+        #expect(try await luciq("keys", "list", String(id)).output == "The application has no keys.\n")
+        let key = try await luciq("keys", "create", String(id), "--name", "ci", "-s", "read", "-s", "write").output
+            .trimmingCharacters(in: .newlines)
+        let keyID = String(key.dropFirst(7).prefix(12))
+        #expect(AccessKey(key)?.id.text == keyID)
+        let keys = try await luciq("keys", "list", String(id)).output
+        #expect(keys.contains(keyID) && keys.contains("read write") && !keys.contains(key))
+
+        // A key of the application does what its scopes allow, also for the other commands.
+        #expect(
+            try await luciq("keys", "list", String(id), key: key).errors
+                == "luciq: These credentials do not allow this.\n")
+        let bearer = ["Authorization": "Bearer \(key)"]
+        #expect(try await client.send("POST", "/applications/\(id)/chats", headers: bearer).status == 201)
+        #expect(try await luciq("send", String(id), "1", "hello", key: key).output == "1\n")
+        try key.write(toFile: folder.file("key"), atomically: true, encoding: .utf8)
+        #expect(try await luciq("send", String(token), "1", "hello", key: "@" + folder.file("key")).output == "2\n")
+
+        #expect(
+            try await luciq("apps", "set", String(id), "--path-token", "off").output
+                == "Shop; the token in the path is now: off\n")
+        #expect(try await luciq("send", String(token), "1", "hello", key: key).code == 69)
+
+        #expect(try await luciq("keys", "revoke", String(id), keyID).output == "\(keyID) (ci) is revoked.\n")
+        let refused = try await luciq("send", String(id), "1", "hello", key: key)
+        #expect(refused.code == 69 && refused.errors.contains("The key in Authorization was revoked."))
+        #expect(try await luciq("keys", "list", String(id)).output.contains("revoked 20"))
+        let json = try await luciq("keys", "list", String(id), "--json").output
+        #expect((try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [Any])?.count == 1)
+
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+        // Neither the key nor the secrets are in the log.
+        for secret in [key, serverKey, String(token)] { #expect(!server.errorText.contains(secret)) }
+    }
+
+    @Test func whatGoesWrongIsOneSentence() async throws {
+        let (server, client) = try await LuciqProcess.serve(in: folder, environment: ["LUCIQ_ADMIN_KEY": serverKey])
+        let url = ["LUCIQ_URL": "http://127.0.0.1:\(client.port)"]
+        let id = Tenant.PublicID.random().text
+        for (arguments, environment, code, words) in [
+            (["apps", "list"], [:], 69, "needs a key: set LUCIQ_KEY or LUCIQ_ADMIN_KEY."),
+            (
+                ["apps", "list"], ["LUCIQ_KEY": "x"], 64,
+                "LUCIQ_KEY must be a key, lq_app_… or lq_adm_…, without a mistake in it."
+            ),
+            (
+                ["apps", "list"], ["LUCIQ_KEY": "@nowhere"], 64,
+                "LUCIQ_KEY cannot be read from nowhere: No such file or directory."
+            ),
+            (
+                ["apps", "list"], ["LUCIQ_KEY": AccessKey.random(.admin).text], 69,
+                "The key in Authorization is not valid."
+            ),
+            (
+                ["keys", "list", id], ["LUCIQ_ADMIN_KEY": serverKey + "," + AccessKey.random(.admin).text], 69,
+                "There is no such application at"
+            ),
+            (["keys", "revoke", id, "x"], [:], 64, "KEY must be the 12 characters"),
+            (["apps", "set", id], [:], 64, "There is nothing to change"),
+            (["apps", "create", " "], ["LUCIQ_ADMIN_KEY": serverKey], 65, "Name can't be blank."),
+            (["apps", "list", "--url", "ftp://x"], [:], 64, "The server's URL must look like"),
+            (
+                ["apps", "list", "--url", "http://127.0.0.1:1"], ["LUCIQ_KEY": serverKey], 75,
+                "The server cannot be reached"
+            ),
+        ] as [([String], [String: String], Int32, String)] {
+            let result = try await LuciqProcess.run(arguments, in: folder, environment: url.merging(environment) { $1 })
+            #expect(result.code == code, "\(arguments): \(result.errors)")
+            #expect(
+                result.errors.contains(words) && result.errors.split(separator: "\n").count == 1,
+                "\(arguments): \(result.errors)")
+        }
+        server.signal(SIGKILL)
+        await server.wait()
+    }
+
+    @Test func aNewServerKeyEachTime() async throws {
+        let keys = try await [1, 2].asyncMap { _ in
+            try await LuciqProcess.run(["keys", "admin"], in: folder).output.trimmingCharacters(in: .newlines)
+        }
+        #expect(keys[0] != keys[1])
+        for key in keys { #expect(AccessKey(key)?.kind == .admin) }
+    }
+
+    /// One after the other.
+    @Test func aServerTakesEachOfItsKeys() async throws {
+        let other = AccessKey.random(.admin).text
+        let (server, client) = try await LuciqProcess.serve(
+            in: folder, environment: ["LUCIQ_ADMIN_KEY": "\(serverKey), \(other)"])
+        for (key, status) in [(serverKey, 200), (other, 200), (AccessKey.random(.admin).text, 401)] {
+            let answer = try await client.get("/applications", headers: ["Authorization": "Bearer \(key)"])
+            #expect(answer.status == status)
+        }
+        server.signal(SIGKILL)
+        await server.wait()
+    }
+}
+
+extension Sequence {
+    fileprivate func asyncMap<Result>(_ body: (Element) async throws -> Result) async rethrows -> [Result] {
+        var results: [Result] = []
+        for element in self { results.append(try await body(element)) }
+        return results
+    }
+}
