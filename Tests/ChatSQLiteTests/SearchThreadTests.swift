@@ -19,7 +19,7 @@ import Testing
                 [Self.niceness(), try await test.store.scan(.search) { _ in Self.niceness() }]
             }
             #expect(found == [10, 10])
-            let written = try await Task(executorPreference: test.store.writeThread) { Self.niceness() }.value
+            let written = await Task(executorPreference: test.store.writeThread) { Self.niceness() }.value
             #expect(written == 0)
             #expect(Self.niceness() == 0)
         }
