@@ -88,7 +88,8 @@ import Testing
             "--config", "--database-url", "--redis-url", "--database-pool", "--database-max-age", "--db-host",
             "--db-port",
             "--db-username",
-            "--db-name", "--log-level", "--log-format", "--shutdown-timeout", "--version", "--help",
+            "--db-name", "--elasticsearch-url", "--elasticsearch-index", "--log-level", "--log-format",
+            "--shutdown-timeout", "--version", "--help",
         ]
         let own = [
             "--queue", "--concurrency", "--tag", "--host", "--port", "--sidekiq-format", "--sidekiq-cron-format",
