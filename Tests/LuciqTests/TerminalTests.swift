@@ -9,6 +9,8 @@ import Testing
         let terminal = try PseudoTerminal()
         let server = try LuciqProcess(["serve", "--port", "0"], in: folder, terminal: terminal)
         try await terminal.waitFor("Ctrl-C stops it.")
+        // The log has a queue of its own.
+        try await terminal.waitFor("INFO listening")
         let match = try #require(terminal.text.firstMatch(of: /Luciq Chat is running: http:..127\.0\.0\.1:(\d+)/))
         #expect(terminal.text.contains("The data is in \(folder.path)/data/luciq.sqlite"))
         #expect(terminal.text.contains(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO listening database=.* url=http:/))
