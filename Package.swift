@@ -176,7 +176,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["HTTPClient", nioCore, nioHTTP1, nioPosix], path: "Tests/TestSupport",
             swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
-        .testTarget(name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography"], swiftSettings: settings),
+        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),
         .testTarget(name: "TLSTests", dependencies: ["TLS", nioCore], swiftSettings: settings),
         .testTarget(
             name: "ChatCoreTests",

@@ -84,12 +84,7 @@ package enum AES256GCM {
             // GCM has nothing left to write.
             var rest: [UInt8] = [0]
             var length: Int32 = 0
-            guard EVP_CipherFinal_ex(context, &rest, &length) == 1 else {
-                // TLS on this thread must not take it for an error of its own.
-                ERR_clear_error()
-                return false
-            }
-            return true
+            return EVP_CipherFinal_ex(context, &rest, &length) == 1
         }
 
         borrowing func tag() -> [UInt8] {

@@ -1,4 +1,3 @@
-import COpenSSL
 import Cryptography
 import Testing
 
@@ -67,25 +66,6 @@ import Testing
             altered[index] ^= 1
             #expect(AES256GCM.open(altered, key: key, nonce: nonce, authenticating: context) == nil)
             #expect(AES256GCM.open(box[..<index], key: key, nonce: nonce, authenticating: context) == nil)
-        }
-    }
-
-    /// TLS looks into the thread's queue of errors to learn how a call of its own ended.
-    @Test func whatIsRefusedLeavesNoErrorOnItsThread() throws {
-        ERR_clear_error()
-        let (key, nonce) = (SecretKey(Array(0..<32)), [UInt8](repeating: 0, count: 12))
-        var box = AES256GCM.seal([1], key: key, nonce: nonce, authenticating: [])
-        box[0] ^= 1
-        #expect(AES256GCM.open(box, key: key, nonce: nonce, authenticating: []) == nil)
-        #expect(ERR_peek_error() == 0)
-        // No point, a point of small order, and signatures that do not fit.
-        #expect(Ed25519PublicKey([2] + [UInt8](repeating: 0, count: 31)) == nil)
-        #expect(Ed25519PublicKey([1] + [UInt8](repeating: 0, count: 31)) == nil)
-        #expect(ERR_peek_error() == 0)
-        let publicKey = try #require(Ed25519PublicKey([3] + [UInt8](repeating: 0, count: 31)))
-        for length in [0, 63, 64] {
-            #expect(!publicKey.isSignature([UInt8](repeating: 255, count: length), of: [1]))
-            #expect(ERR_peek_error() == 0)
         }
     }
 
