@@ -120,6 +120,8 @@ let package = Package(
                 .embedInCode("Migrations/20261129000005_create_search_generations.sql"),
                 .embedInCode("Migrations/20261130000001_create_access.sql"),
                 .embedInCode("Migrations/20261130000002_hide_access_columns.sql"),
+                .embedInCode("Migrations/20261202000001_add_sender.sql"),
+                .embedInCode("Migrations/20261202000002_hide_sender.sql"),
             ],
             swiftSettings: settings
         ),

@@ -12,6 +12,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(
             Migration0005SearchGenerations.identifier, migrate: Migration0005SearchGenerations.migrate)
         migrator.registerMigration(Migration0006Access.identifier, migrate: Migration0006Access.migrate)
+        migrator.registerMigration(Migration0008Members.identifier, migrate: Migration0008Members.migrate)
         return migrator
     }
 }

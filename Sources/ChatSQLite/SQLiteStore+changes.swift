@@ -34,7 +34,8 @@ private struct ChangeBatch {
         var numbers = try takeNumbers(wanted)
         var added: [Tenant.ID: Int64] = [:]
 
-        let insert = try Query(db, "INSERT INTO messages (chat_id, number, body, created_at) VALUES (?, ?, ?, ?)")
+        let insert = try Query(
+            db, "INSERT INTO messages (chat_id, number, body, created_at, sender) VALUES (?, ?, ?, ?, ?)")
         for (index, change) in batch.enumerated() where results[index] == nil {
             switch change {
             case .message(let new):
@@ -45,7 +46,8 @@ private struct ChangeBatch {
                 numbers[new.chat] = number + 1
                 added[new.tenant, default: 0] += 1
                 try insert.rebind(
-                    .integer(new.chat.rawValue), .integer(number), .text(new.content.body), .integer(now.microseconds))
+                    .integer(new.chat.rawValue), .integer(number), .text(new.content.body), .integer(now.microseconds),
+                    new.content.sender.map { .text($0.text) } ?? .null)
                 try insert.run()
                 try keys.remember(new.key, in: new.chat.rawValue, number: number)
                 results[index] = .success(

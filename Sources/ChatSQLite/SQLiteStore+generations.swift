@@ -152,7 +152,7 @@ extension SQLiteStore: SearchGenerations {
             let query = try Query(
                 db,
                 """
-                SELECT messages.number, body, messages.created_at, chats.number
+                SELECT messages.number, body, messages.created_at, sender, chats.number
                 FROM chats JOIN messages ON chat_id = chats.id
                 WHERE chats.id = ? AND application_id = ? AND messages.number = ?
                 """)
@@ -163,7 +163,7 @@ extension SQLiteStore: SearchGenerations {
                 guard try query.next() else { continue }
                 hits.append(
                     TenantHit(
-                        chat: place.chat, number: Chat.Number(query.integer(3)), message: MessageRow.message(query)))
+                        chat: place.chat, number: Chat.Number(query.integer(4)), message: MessageRow.message(query)))
             }
             return hits
         }

@@ -180,7 +180,9 @@ extension SQLiteStore {
             try search.count(bytes: SearchWalk.row)
             guard !search.hasPassed(from: Timestamp(microseconds: blocks.integer(3))) else { continue }
             let span = blocks.integer(1)...max(blocks.integer(1), blocks.integer(2))
-            search.take(scanned(span, blocks, from: 5, for: needle).candidates, of: Chat.ID(blocks.integer(0)))
+            try search.take(
+                scanned(span, blocks, from: 5, for: needle).candidates, of: Chat.ID(blocks.integer(0))
+            ) { try messages(at: $0, db) }
             try search.count(bytes: blocks.bytes(7).count)
         }
     }

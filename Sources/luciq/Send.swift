@@ -26,6 +26,9 @@ struct Send: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to try, for each message.", valueName: "seconds"))
     var patience = 60
 
+    @Option(help: ArgumentHelp("The user who says it, by the application's own id.", valueName: "user"))
+    var sender: String?
+
     func run() async throws {
         let target = try client.target()
         let text = target.rest.first
@@ -75,7 +78,7 @@ struct Send: AsyncParsableCommand {
         var delivery = Delivery(text, until: .now + .seconds(patience))
         while true {
             do {
-                let number = try await server.send(delivery.body, key: delivery.key)
+                let number = try await server.send(delivery.body, from: sender, key: delivery.key)
                 return try report(number)
             } catch let failure as CallFailure {
                 let (pause, notice) = try delivery.failed(failure, at: .now, chance: .random(in: 0...1))
@@ -110,9 +113,9 @@ extension Send {
             let argument = arguments[index]
             switch argument {
             case "--": return arguments
-            case "--url", "--patience": index += 1
+            case "--url", "--patience", "--sender": index += 1
             case "--lines", "--help", "-h", "--version": break
-            case _ where argument.hasPrefix("--url=") || argument.hasPrefix("--patience="): break
+            case _ where ["--url=", "--patience=", "--sender="].contains { argument.hasPrefix($0) }: break
             case _ where !argument.hasPrefix("-") || argument == "-":
                 if isFirst, places == 1, TokenSource.isToken(argument) { places = 2 }
                 isFirst = false

@@ -9,8 +9,8 @@ struct Tail: AsyncParsableCommand {
         discussion: """
             \(ClientFlags.tokenHelp)
 
-            A line is the message's number, its time by this machine's clock, and its text; what a terminal would obey \
-            is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
+            A line is the message's number, its time by this machine's clock, its sender if there is one, and its text; \
+            what a terminal would obey is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
 
             A lost connection is made again, and goes on where it was lost: every message comes once, in order. A \
             server that is away is waited for. Ends with 130 on Ctrl-C, with 0 when the reader of its output has had \

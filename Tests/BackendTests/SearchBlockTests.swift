@@ -13,7 +13,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3))) struct SearchBlockTests {
     private static let kinds = BackendKind.allCases
 
-    private static func indexer(
+    static func indexer(
         _ test: TestBackend, _ limits: SearchIndexLimits = SearchIndexLimits(),
         at now: Timestamp = WallClock.system.now()
     ) throws -> SearchIndexer {

@@ -33,6 +33,7 @@ struct JSONWriterTests {
         buffer.writeJSON([MessageJSON(Message(number: .init(7), body: "hi", createdAt: .init(microseconds: 0)))])
         buffer.writeString("!")
         #expect(
-            String(buffer: buffer) == #"data: [{"number":7,"body":"hi","created_at":"1970-01-01T00:00:00.000Z"}]!"#)
+            String(buffer: buffer)
+                == #"data: [{"number":7,"body":"hi","created_at":"1970-01-01T00:00:00.000Z","sender":null}]!"#)
     }
 }

@@ -97,7 +97,7 @@ import Testing
                 blocks: { walk in
                     for (index, block) in blocks.enumerated() where walk.wants(upTo: block.newest) {
                         if index == stop { throw ChatError.searchTimedOut(passed: nil) }
-                        walk.take(block.candidates, of: block.chat)
+                        try walk.take(block.candidates, of: block.chat) { _ in [:] }
                     }
                 },
                 lookUp: { places in

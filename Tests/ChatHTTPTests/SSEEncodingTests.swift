@@ -17,7 +17,7 @@ struct SSEEncodingTests {
     @Test func aMessage() {
         let expected = """
             event: message
-            data: {"number":42,"body":"hi","created_at":"2026-11-22T17:17:44.194Z"}
+            data: {"number":42,"body":"hi","created_at":"2026-11-22T17:17:44.194Z","sender":null}
             id: 42
 
 

@@ -48,7 +48,9 @@ import Testing
             let scene = try await Scene(server, chats: 1)
             let body = "Cafe\u{301} \u{FB01}, café"
             try await scene.send([body], to: 1, at: 60)
-            let hit = "\"number\":1,\"body\":\"\(body)\",\"created_at\":\"1970-01-01T00:01:00.000Z\",\"highlights\":"
+            let hit =
+                "\"number\":1,\"body\":\"\(body)\",\"created_at\":\"1970-01-01T00:01:00.000Z\",\"sender\":null,"
+                + "\"highlights\":"
             let inChat = try await server.client.get(scene.path + "/chats/1/messages/search?q=CAFE")
             #expect(inChat.text == "[{\(hit)[[0,5],[9,13]]}]")
             let everywhere = try await server.client.get(scene.path + "/messages/search.json?q=fi")

@@ -33,7 +33,7 @@ struct WebSocketSessionTests {
     }
 
     private func sending(_ chat: Int64, _ body: String, _ ref: String? = nil) -> SocketSession.Sending {
-        SocketSession.Sending(chat: Chat.Number(chat), content: MessageContent(body: body), ref: ref)
+        SocketSession.Sending(chat: Chat.Number(chat), content: SocketSession.Content(body: body), ref: ref)
     }
 
     private func stored(_ number: Int64, isReplay: Bool = false) -> Result<AppendedMessage, any Error> {

@@ -141,4 +141,10 @@ import Testing
         #expect(message.line == "7  soon␛  a↵b")
         #expect(message.json == json)
     }
+
+    @Test func aLineHasTheSender() {
+        let json = #"{"number":7,"body":"hi","created_at":"soon","sender":"#
+        #expect(ReceivedMessage(json: json + #""a\u001b"}"#)?.line == "7  soon  a␛: hi")
+        #expect(ReceivedMessage(json: json + "null}")?.line == "7  soon  hi")
+    }
 }

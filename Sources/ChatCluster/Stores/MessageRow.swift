@@ -4,14 +4,16 @@ import MySQLClient
 /// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
     /// The columns of every numbered table come first (`NumberedWalk`).
-    static let columns = "\(NumberedWalk.columns), body, created_at"
+    static let columns = "\(NumberedWalk.columns), body, created_at, sender"
 
     /// How many columns that is: what a statement selects after them has this index.
     static let columnCount: Int = columns.split(separator: ",").count
 
     /// - Parameter row: not void.
     static func message(_ row: borrowing MySQLRow) -> Message {
-        Message(number: number(row), body: row.text(2), createdAt: createdAt(row))
+        let sender = row.isNull(4) ? nil : User.ID(stored: row.text(4))
+        return Message(
+            number: number(row), content: MessageContent(body: row.text(2), sender: sender), createdAt: createdAt(row))
     }
 
     static func entry(_ row: borrowing MySQLRow) -> LogEntry {

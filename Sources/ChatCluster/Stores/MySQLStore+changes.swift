@@ -25,13 +25,14 @@ extension MySQLStore: ChatLog {
             for some in rows.statements(within: packet, values: bytes) {
                 try connection.execute(
                     """
-                    INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id)
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id, sender)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
                             .integer(row.place.owner), .integer(row.place.number), .text(content(row).body),
                             .timestamp(now.microseconds), .timestamp(now.microseconds), .integer(id),
+                            content(row).sender.map { .text($0.text) } ?? .null,
                         ]
                     })
             }

@@ -232,7 +232,9 @@ extension MySQLStore {
             }
             for found in blocks {
                 guard search.wants(upTo: Timestamp(microseconds: found.newest)) else { return }
-                search.take(found.block.candidates, of: Chat.ID(found.chat))
+                try search.take(found.block.candidates, of: Chat.ID(found.chat)) {
+                    try Self.messages(at: $0, connection)
+                }
                 try search.count(bytes: SearchBlock.size)
             }
             guard let last = blocks.last, blocks.count == limit else { return }

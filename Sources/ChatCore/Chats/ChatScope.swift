@@ -31,6 +31,19 @@ package struct ChatScope: Sendable {
         }
     }
 
+    /// A message's content, with its sender.
+    ///
+    /// - Parameter sender: the id of a user.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a sender that is no user's id.
+    package func content(_ body: String, sender: String? = nil) throws(ChatError) -> MessageContent {
+        try tenant.access.require(.write)
+        let named = try sender.map { text throws(ChatError) in try User.ID(text, named: "Sender") }
+        switch tenant.access.principal {
+        // The application's own servers: they may say who speaks.
+        case .admin, .applicationKey, .pathToken: return MessageContent(body: body, sender: named)
+        }
+    }
+
     /// Appends a message; durable when this returns.
     ///
     /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad content; what `GroupCommit.submit` throws.

@@ -231,7 +231,7 @@ struct EngineHits {
         let known = Set(places)
         for row in rows {
             guard known.contains(row.place) else { return false }
-            guard query.takes(row.message.createdAt), page.before.map({ row.place < $0 }) ?? true else { continue }
+            guard query.takes(row.message), page.before.map({ row.place < $0 }) ?? true else { continue }
             var body = row.message.body
             guard body.withUTF8({ matcher.matches(UnsafeRawBufferPointer($0)) }) else { continue }
             hits[row.place] = row

@@ -24,8 +24,12 @@ package struct MessageJSON: JSONWritable {
         json.member(form == .answer ? "message_number" : "number", message.number.rawValue)
         json.member("body", message.body)
         switch form {
-        case .exact: json.member("created_at", message.createdAt.microseconds)
-        case .item, .answer: json.member("created_at", message.createdAt)
+        case .exact:
+            json.member("created_at", message.createdAt.microseconds)
+            if let sender = message.content.sender { json.member("sender", sender.text) }
+        case .item, .answer:
+            json.member("created_at", message.createdAt)
+            json.member("sender", message.content.sender?.text)
         }
     }
 }
@@ -40,17 +44,22 @@ extension Message {
     package init(json reader: inout JSONReader) throws {
         var (number, time): (Int64?, Int64?)
         var body: String?
+        // Servers of earlier versions leave it out.
+        var sender: User.ID?
         try reader.object { name, reader in
             switch name {
             case "number": number = Int64(try reader.number())
             case "body": body = try reader.string()
             case "created_at": time = Int64(try reader.number())
+            case "sender": sender = User.ID(try reader.string())
             default: try reader.value()
             }
         }
         guard let number, number > 0, let time, Timestamp.years0To9999.contains(time), let body else {
             throw NotOne()
         }
-        self.init(number: Number(number), body: body, createdAt: Timestamp(microseconds: time))
+        self.init(
+            number: Number(number), content: MessageContent(body: body, sender: sender),
+            createdAt: Timestamp(microseconds: time))
     }
 }

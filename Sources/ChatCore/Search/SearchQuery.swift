@@ -4,11 +4,16 @@ package struct SearchQuery: Sendable {
     /// Only messages created later, and earlier; both exclusive.
     package let after: Timestamp?
     package let before: Timestamp?
+    /// Only messages of this sender. Blocks do not know it: only rows tell.
+    package let sender: User.ID?
 
-    package init(_ text: SearchText, after: Timestamp? = nil, before: Timestamp? = nil) {
+    package init(
+        _ text: SearchText, after: Timestamp? = nil, before: Timestamp? = nil, sender: User.ID? = nil
+    ) {
         self.text = text
         self.after = after
         self.before = before
+        self.sender = sender
     }
 
     /// What to search blocks for; nil if only rows can tell, because the text folds to nothing, or to so much more than
@@ -20,6 +25,11 @@ package struct SearchQuery: Sendable {
 
     /// Of the longest text, 255 characters of 4 bytes, if none folds to several.
     private static let longestNeedle = 1020
+
+    /// Whether it takes a message, if its text matches.
+    package func takes(_ message: Message) -> Bool {
+        takes(message.createdAt) && (sender == nil || sender == message.content.sender)
+    }
 
     package func takes(_ time: Timestamp) -> Bool {
         after.map { time > $0 } ?? true && before.map { time < $0 } ?? true

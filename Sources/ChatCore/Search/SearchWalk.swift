@@ -71,7 +71,7 @@ package struct SearchWalk {
     func takes(_ time: Timestamp) -> Bool { query.takes(time) }
 
     private mutating func take(_ message: Message, _ body: UnsafeRawBufferPointer) {
-        guard query.takes(message.createdAt) else { return }
+        guard query.takes(message) else { return }
         found.append(message)
         bytes += body.lengthInJSON
     }

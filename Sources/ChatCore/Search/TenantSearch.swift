@@ -156,17 +156,39 @@ package struct TenantSearchWalk {
         if matcher.matches(body) {
             let message = message()
             let place = SearchPlace(createdAt: message.createdAt, chat: chat, number: message.number)
-            if mayBeOnPage(place) { insert(Hit(place: place, message: message)) }
+            if mayBeOnPage(place), query.takes(message) { insert(Hit(place: place, message: message)) }
         }
         try count(bytes: body.count + SearchWalk.row)
     }
 
     /// Takes the candidates of a block.
-    package mutating func take(_ candidates: [SearchCandidate], of chat: Chat.ID) {
-        for candidate in candidates.reversed() {
-            let place = SearchPlace(
-                createdAt: candidate.createdAt, chat: chat, number: Message.Number(candidate.number))
-            if mayBeOnPage(place), !mistaken.contains(place) { insert(Hit(place: place, message: nil)) }
+    ///
+    /// Their rows are read at the end, as far as they are on the page; or now, if it is not only their text that decides:
+    /// then most of them may be no hits.
+    ///
+    /// - Parameter lookUp: as in `run`.
+    /// - Throws: likewise.
+    package mutating func take(
+        _ candidates: [SearchCandidate], of chat: Chat.ID,
+        _ lookUp: ([SearchPlace]) throws -> [SearchPlace: Message]
+    ) throws {
+        let places = candidates.reversed().map { candidate in
+            SearchPlace(createdAt: candidate.createdAt, chat: chat, number: Message.Number(candidate.number))
+        }
+        guard query.sender != nil else {
+            for place in places where mayBeOnPage(place) && !mistaken.contains(place) {
+                insert(Hit(place: place, message: nil))
+            }
+            return
+        }
+        for some in places.filter(mayBeOnPage).chunks(of: Self.rowsAtOnce) {
+            let rows = try lookUp(Array(some))
+            for place in some {
+                if let message = rows[place], matches(message), mayBeOnPage(place) {
+                    insert(Hit(place: place, message: message))
+                }
+                try count(bytes: (rows[place]?.body.utf8.count ?? 0) + SearchWalk.row)
+            }
         }
     }
 
@@ -239,7 +261,7 @@ package struct TenantSearchWalk {
 
     private mutating func matches(_ message: Message) -> Bool {
         var body = message.body
-        return body.withUTF8 { matcher.matches(UnsafeRawBufferPointer($0)) }
+        return query.takes(message) && body.withUTF8 { matcher.matches(UnsafeRawBufferPointer($0)) }
     }
 
     /// The page's hits, newest first, whether there are more, and `TenantHits.stoppedAt`.

@@ -20,6 +20,20 @@ package enum User {
             self.text = text
         }
 
+        /// - Parameter name: of the parameter, as a sentence begins.
+        /// - Throws: `ChatError.invalid` if the text breaks a rule.
+        init(_ text: String, named name: String) throws(ChatError) {
+            guard let id = ID(text) else {
+                throw .invalid([
+                    "\(name) must be the id of a user: 1 to 128 bytes without control characters, and not me, . or .."
+                ])
+            }
+            self = id
+        }
+
+        /// A text that was an id before.
+        package init(stored text: String) { self.text = text }
+
         package static func == (left: ID, right: ID) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
 
         package func hash(into hasher: inout Hasher) {

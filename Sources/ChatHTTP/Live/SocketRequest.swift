@@ -8,7 +8,7 @@ struct SocketRequest: Equatable {
         /// Without a cursor the subscription starts at the next message.
         case subscribe(Chat.Number, after: Cursor?)
         case unsubscribe(Chat.Number)
-        case send(Chat.Number, MessageContent, key: String?)
+        case send(Chat.Number, SocketSession.Content, key: String?)
     }
 
     let command: Command
@@ -36,7 +36,7 @@ struct SocketRequest: Equatable {
             command = .subscribe(chat, after: after)
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
-            command = .send(chat, MessageContent(body: body), key: members.key)
+            command = .send(chat, SocketSession.Content(body: body, sender: members.sender), key: members.key)
         default:
             command = .unsubscribe(chat)
         }
@@ -51,6 +51,7 @@ struct SocketRequest: Equatable {
         var chat: String?
         var after: String?
         var body: String?
+        var sender: String?
         var ref: String?
         var key: String?
         /// A sentence for each member with a wrong type or length.
@@ -75,6 +76,7 @@ struct SocketRequest: Equatable {
             case "chat": chat = try integer("Chat", &reader)
             case "after": after = try optionalString("After", &reader)
             case "body": body = try string("Body", &reader)
+            case "sender": sender = try optionalString("Sender", &reader)
             case "ref":
                 ref = try optionalString("Ref", &reader)
                 if (ref?.utf8.count ?? 0) > SocketRequest.longestRef {

@@ -13,9 +13,18 @@ struct SocketSession {
         fileprivate let value: UInt64
     }
 
+    /// What a request says in a message, before anything is checked.
+    struct Content: Equatable, Sendable {
+        let body: String
+        var sender: String?
+
+        /// In bytes.
+        var size: Int { body.utf8.count + (sender?.utf8.count ?? 0) }
+    }
+
     struct Sending: Equatable, Sendable {
         let chat: Chat.Number
-        let content: MessageContent
+        let content: Content
         let ref: String?
         /// The idempotency key.
         var key: String?

@@ -23,8 +23,10 @@ extension SocketSession.Sending {
     /// Stores the message, and reports the outcome.
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
+            let chat = try await tenant.chat("\(chat.rawValue)")
+            let content = try chat.content(content.body, sender: content.sender)
             let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
-            outlet.finished(self, .success(try await tenant.chat("\(chat.rawValue)").send(content, key: key)))
+            outlet.finished(self, .success(try await chat.send(content, key: key)))
         } catch {
             outlet.finished(self, .failure(error))
         }

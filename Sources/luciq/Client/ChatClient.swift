@@ -23,8 +23,8 @@ final class ChatClient {
     /// Stores a message, once for all calls with the same key.
     ///
     /// - Returns: its number.
-    func send(_ body: String, key: String) async throws(CallFailure) -> Int64 {
-        guard let json = try? JSONEncoder().encode(["body": body]) else {
+    func send(_ body: String, from sender: String?, key: String) async throws(CallFailure) -> Int64 {
+        guard let json = try? JSONEncoder().encode(NewMessage(body: body, sender: sender)) else {
             throw CallFailure(sentence: "The text cannot be written as JSON.", outlook: .refused)
         }
         let headers: HTTPHeaders = [
@@ -60,6 +60,12 @@ final class ChatClient {
                 throw CallFailure(losing: error, to: address, wasThere: true)
             }
         }
+    }
+
+    private struct NewMessage: Encodable {
+        let body: String
+        /// Left out if nil.
+        let sender: String?
     }
 
     private struct Created: Decodable { let message_number: Int64 }

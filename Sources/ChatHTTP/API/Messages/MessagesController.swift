@@ -5,8 +5,6 @@ struct MessagesController {
     let scopes: Scopes
     let budget: ByteBudget
 
-    private static let body = TextParameter(wrapper: "message", name: "body")
-
     /// The limit of a page's bodies, in bytes, to read it on the event loop: larger ones would delay other connections.
     private static let shortPage = 64 << 10
 
@@ -18,7 +16,8 @@ struct MessagesController {
     }
 
     @Sendable private func create(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        let content = MessageContent(body: try Self.body.read(call.request.typedBody()))
+        let sent = try MessageParameters(call.request.typedBody())
+        let content = try chat.content(sent.body, sender: sent.sender)
         let key = try call.request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
         return .later { reply in
             chat.send(content, key: key, on: call.eventLoop) { result in

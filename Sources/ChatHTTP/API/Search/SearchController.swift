@@ -91,8 +91,17 @@ private struct SearchParameters {
             links += "&\(name)=\(value.percentEncoded)"
             return time
         }
-        query = SearchQuery(
-            text, after: time("after_time", "After_time"), before: time("before_time", "Before_time"))
+        let (after, before) = (time("after_time", "After_time"), time("before_time", "Before_time"))
+        var sender: User.ID?
+        if let value = items["from"] {
+            sender = value.flatMap { User.ID($0) }
+            if let sender {
+                links += "&from=\(sender.text.percentEncoded)"
+            } else {
+                errors.append("From must be the id of a user")
+            }
+        }
+        query = SearchQuery(text, after: after, before: before, sender: sender)
         inLinks = links
         guard errors.isEmpty else { throw .invalid(errors) }
     }
