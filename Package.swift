@@ -122,6 +122,8 @@ let package = Package(
                 .embedInCode("Migrations/20261130000002_hide_access_columns.sql"),
                 .embedInCode("Migrations/20261202000001_add_sender.sql"),
                 .embedInCode("Migrations/20261202000002_hide_sender.sql"),
+                .embedInCode("Migrations/20261203000001_add_lifecycle.sql"),
+                .embedInCode("Migrations/20261203000002_hide_lifecycle_columns.sql"),
             ],
             swiftSettings: settings
         ),

@@ -26,6 +26,7 @@ extension Backend {
         return Backend(
             tenants: store,
             keys: store,
+            audits: store,
             chats: store,
             messages: store,
             tenantLog: store,

@@ -95,8 +95,9 @@ package struct MySQLKeeper: StoreKeeper {
                 try schema.checkMayMigrate(location)
                 for table in [
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "application_keys", "access_changes", "log_changes", "log_cursors", "search_blocks", "search_heads",
-                    "search_generations", "messages", "chats", "applications", "schema_migrations",
+                    "application_keys", "access_changes", "audit", "removals", "log_changes", "log_cursors",
+                    "search_blocks", "search_heads", "search_generations", "messages", "chats", "applications",
+                    "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }

@@ -8,6 +8,8 @@ package enum ChatError: Error, Equatable, Sendable {
     case notFound
     /// The principal lacks the permission.
     case notAllowed
+    /// The application is suspended, for everyone but the server's own keys.
+    case suspended
     /// The request shows no credentials, or none that are accepted.
     case unauthorized(Refusal)
     /// The request shows credentials that disagree.
@@ -42,6 +44,7 @@ package enum ChatError: Error, Equatable, Sendable {
         switch self {
         case .notFound: "not_found"
         case .notAllowed: "insufficient_scope"
+        case .suspended: "application_suspended"
         case .unauthorized(let refusal): refusal.code
         case .ambiguousCredentials: "ambiguous_credentials"
         case .invalid: "invalid"
@@ -59,7 +62,7 @@ package enum ChatError: Error, Equatable, Sendable {
     /// Whether a retry of the same request may succeed.
     package var mayRetry: Bool {
         switch self {
-        case .notFound, .notAllowed, .unauthorized, .ambiguousCredentials, .invalid, .keyReused: false
+        case .notFound, .notAllowed, .suspended, .unauthorized, .ambiguousCredentials, .invalid, .keyReused: false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
         }
     }

@@ -18,11 +18,14 @@ package final class ChatService: Sendable {
     let authenticator: Authenticator
     private let accessUpkeep: AccessUpkeep
     private let policy: AccessPolicy
+    /// How long after the request an application is deleted.
+    let deletionDelay: Duration
 
     /// - Parameters:
     ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
     ///   - policy: who may create applications.
+    ///   - deletionDelay: how long after the request an application is deleted; until then it can be resumed.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
     package init(
@@ -30,6 +33,7 @@ package final class ChatService: Sendable {
         limits: CommitLimits = CommitLimits(),
         streams: StreamLimits = StreamLimits(),
         policy: AccessPolicy = .open,
+        deletionDelay: Duration = .seconds(30 * 86_400),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         engine: EngineSearch? = nil,
@@ -38,6 +42,7 @@ package final class ChatService: Sendable {
     ) {
         self.backend = backend
         self.policy = policy
+        self.deletionDelay = deletionDelay
         self.clock = clock
         let authenticator = Authenticator(backend: backend, policy: policy, clock: clock)
         self.authenticator = authenticator
@@ -66,6 +71,7 @@ package final class ChatService: Sendable {
                 Task.detached {
                     if let principal { await authenticator.review(principal) } else { await authenticator.reviewAll() }
                 }
+            case .tenantChanged(let id): Task.detached { await authenticator.review(id) }
             case .gap: authenticator.forgetAll()
             case .committed: break
             }
@@ -90,13 +96,18 @@ package final class ChatService: Sendable {
     ///
     /// - Throws: `ChatError.unauthorized`, `.notAllowed`, `.ambiguousCredentials`; `.invalid` for a bad name; what
     ///   `GroupCommit.submit` throws.
-    package func createTenant(name: String, by authorization: Authorization = .none) async throws -> NewTenant {
-        let isAdmin = try await isAdmin(authorization)
+    package func createTenant(
+        name: String, by authorization: Authorization = .none, source: RequestSource? = nil
+    ) async throws -> NewTenant {
+        let creator = try await creator(authorization)
         try Text.checkName(name)
         let new = NewTenant(token: .random(), publicID: .random())
         try await tenantWriter.submit(
-            .create(
-                name: name, token: new.token, publicID: new.publicID, pathToken: isAdmin ? .identifier : .credential))
+            .audited(
+                .create(
+                    name: name, token: new.token, publicID: new.publicID,
+                    pathToken: creator == nil ? .credential : .identifier),
+                AuditRecord(.createApplication, by: creator, source: source)))
         return new
     }
 
@@ -107,12 +118,14 @@ package final class ChatService: Sendable {
         if case .none = authorization, !policy.isOpen { throw .unauthorized(.required) }
     }
 
-    /// - Throws: `ChatError.unauthorized`, `.notAllowed`, unless it is, or anyone may create tenants.
-    private func isAdmin(_ authorization: Authorization) async throws -> Bool {
+    /// The server's own key that creates a tenant; nil for anyone, where anyone may.
+    ///
+    /// - Throws: `ChatError.unauthorized`, `.notAllowed`.
+    private func creator(_ authorization: Authorization) async throws -> Principal? {
         try checkMayCreateTenant(authorization)
-        if try await authenticator.admin(authorization) != nil { return true }
+        if let admin = try await authenticator.admin(authorization) { return admin }
         guard policy.isOpen else { throw ChatError.notAllowed }
-        return false
+        return nil
     }
 
     /// The scope of the server's own key.

@@ -62,6 +62,15 @@ final class ImmutableCache<Key: Hashable & Sendable, Value: Sendable>: Sendable 
         }
     }
 
+    /// Forgets all facts that meet the condition, and any that is being looked up. Costs a look at each.
+    func forget(where condition: (Value) -> Bool) {
+        generations.withLock { generations in
+            generations.version.forgotten += 1
+            generations.young = generations.young.filter { !condition($0.value) }
+            generations.old = generations.old.filter { !condition($0.value) }
+        }
+    }
+
     func forgetAll() {
         generations.withLock { generations in
             var version = generations.version

@@ -25,6 +25,7 @@ extension Backend {
         self.init(
             tenants: store,
             keys: store,
+            audits: store,
             chats: store,
             messages: store,
             local: store,

@@ -13,6 +13,7 @@ package enum SQLiteMigrations {
             Migration0005SearchGenerations.identifier, migrate: Migration0005SearchGenerations.migrate)
         migrator.registerMigration(Migration0006Access.identifier, migrate: Migration0006Access.migrate)
         migrator.registerMigration(Migration0008Members.identifier, migrate: Migration0008Members.migrate)
+        migrator.registerMigration(Migration0009Lifecycle.identifier, migrate: Migration0009Lifecycle.migrate)
         return migrator
     }
 }

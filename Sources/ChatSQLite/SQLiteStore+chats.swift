@@ -69,7 +69,11 @@ extension SQLiteStore: NewChatLog {
                 }
                 guard let number = try Self.nextNumber(in: new.tenant, now, db) else { return .failure(.notFound) }
                 try Query(
-                    db, "INSERT INTO chats (application_id, number, created_at, updated_at) VALUES (?, ?, ?, ?)",
+                    db,
+                    """
+                    INSERT INTO chats (id, application_id, number, created_at, updated_at)
+                    VALUES (\(Self.nextID(in: "chats")), ?, ?, ?, ?)
+                    """,
                     .integer(new.tenant.rawValue), .integer(number),
                     .integer(now.microseconds), .integer(now.microseconds)
                 ).run()

@@ -4,17 +4,33 @@ import GRDB
 extension SQLiteStore: TenantStore {
     package func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
         try read(.applicationID) { db in
-            let column = if case .token = name { "token" } else { "public_id" }
-            let query = try Query(
-                db, "SELECT id, token, path_token FROM applications WHERE \(column) = ?", .text(name.text))
-            guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
-            return Tenant.Identity(
-                id: Tenant.ID(query.integer(0)), token: token, pathToken: Tenant.PathToken(stored: query.integer(2)))
+            if case .publicID = name { return try Self.identity("public_id", name, db) }
+            return try Self.identity("token", name, db) ?? Self.identity("old_token", name, db)
         }
     }
 
+    private static func identity(
+        _ column: String, _ name: Tenant.Name, _ db: some StatementSource
+    ) throws -> Tenant.Identity? {
+        let query = try Query(
+            db,
+            """
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until FROM applications
+            WHERE \(column) = ? AND removed_at IS NULL
+            """, .text(name.text))
+        guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
+        let isOld = column == "old_token"
+        return Tenant.Identity(
+            id: Tenant.ID(query.integer(0)), token: token, pathToken: Tenant.PathToken(stored: query.integer(2)),
+            isSuspended: !query.isNull(3),
+            deprecation: isOld
+                ? Tenant.Deprecation(
+                    since: Timestamp(microseconds: query.integer(4)), until: Timestamp(microseconds: query.integer(5)))
+                : nil)
+    }
+
     private static let columns =
-        "id, token, public_id, path_token, name, chats_count, messages_count, created_at"
+        "id, token, public_id, path_token, name, chats_count, messages_count, created_at, suspended_at, delete_at"
 
     /// - Parameter row: of `columns`.
     private static func tenant(_ row: borrowing Query) -> Tenant? {
@@ -27,14 +43,17 @@ extension SQLiteStore: TenantStore {
             name: row.text(4),
             chatsCount: row.integer(5),
             messagesCount: row.integer(6),
-            createdAt: Timestamp(microseconds: row.integer(7))
+            createdAt: Timestamp(microseconds: row.integer(7)),
+            suspendedAt: row.isNull(8) ? nil : Timestamp(microseconds: row.integer(8)),
+            deletesAt: row.isNull(9) ? nil : Timestamp(microseconds: row.integer(9))
         )
     }
 
     package func tenant(_ id: Tenant.ID) async throws -> Tenant? {
         try read(.application) { db in
             let query = try Query(
-                db, "SELECT \(Self.columns) FROM applications WHERE id = ?", .integer(id.rawValue))
+                db, "SELECT \(Self.columns) FROM applications WHERE id = ? AND removed_at IS NULL",
+                .integer(id.rawValue))
             return try query.next() ? Self.tenant(query) : nil
         }
     }
@@ -51,7 +70,8 @@ extension SQLiteStore: TenantStore {
                 start = query.integer(0)
             }
             let query = try Query(
-                db, "SELECT \(Self.columns) FROM applications WHERE id > ? ORDER BY id LIMIT ?",
+                db,
+                "SELECT \(Self.columns) FROM applications WHERE id > ? AND removed_at IS NULL ORDER BY id LIMIT ?",
                 .integer(start), .integer(Int64(limit) + 1))
             var tenants: [Tenant] = []
             for _ in 0..<limit {
@@ -75,38 +95,85 @@ extension SQLiteStore: TenantLog {
     package func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<Void, ChatError>] {
-        try write { db in
-            try batch.map { change in
-                switch change {
-                case .create(let name, let token, let publicID, let pathToken):
-                    try Query(
-                        db,
-                        """
-                        INSERT INTO applications (name, token, public_id, path_token, created_at, updated_at)
-                        VALUES (?, ?, ?, ?, ?, ?)
-                        """,
-                        .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
-                        .integer(now.microseconds), .integer(now.microseconds)
-                    ).run()
-                    return .success(())
-                case .update(let id, _, let name, let pathToken):
-                    try Query(
-                        db,
-                        """
-                        UPDATE applications SET name = IFNULL(?, name), path_token = IFNULL(?, path_token), updated_at = ?
-                        WHERE id = ?
-                        """,
-                        name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
-                        .integer(now.microseconds), .integer(id.rawValue)
-                    ).run()
-                    return db.changesCount == 1 ? .success(()) : .failure(.notFound)
-                case .addKey(let key, _): return try Self.add(key, at: now, db)
-                case .revokeKey(let key, let tenant): return try Self.revoke(key, of: tenant, at: now, db)
-                case .useKeys(let uses):
-                    try Self.note(uses, db)
-                    return .success(())
-                }
+        try write { db in try batch.map { try Self.apply($0, at: now, db) } }
+    }
+
+    private static func apply(
+        _ change: TenantChange, at now: Timestamp, _ db: Database
+    ) throws -> Result<Void, ChatError> {
+        switch change {
+        case .create(let name, let token, let publicID, let pathToken):
+            try Query(
+                db,
+                """
+                INSERT INTO applications (id, name, token, public_id, path_token, created_at, updated_at)
+                VALUES (\(nextID(in: "applications")), ?, ?, ?, ?, ?, ?)
+                """,
+                .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
+                .integer(now.microseconds), .integer(now.microseconds)
+            ).run()
+            return .success(())
+        case .update(let id, _, let name, let pathToken):
+            try Query(
+                db,
+                """
+                UPDATE applications SET name = IFNULL(?, name), path_token = IFNULL(?, path_token), updated_at = ?
+                WHERE id = ? AND removed_at IS NULL
+                """,
+                name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
+                .integer(now.microseconds), .integer(id.rawValue)
+            ).run()
+            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        case .addKey(let key, _): return try Self.add(key, at: now, db)
+        case .revokeKey(let key, let tenant): return try Self.revoke(key, of: tenant, at: now, db)
+        case .useKeys(let uses):
+            try Self.note(uses, db)
+            return .success(())
+        case .rotate(let id, _, let new, let oldUntil):
+            try Query(
+                db,
+                """
+                UPDATE applications
+                SET old_token = token, old_token_until = ?, rotated_at = ?, token = ?, updated_at = ?
+                WHERE id = ? AND removed_at IS NULL
+                """,
+                .integer(oldUntil.microseconds), .integer(now.microseconds), .text(new.text),
+                .integer(now.microseconds), .integer(id.rawValue)
+            ).run()
+            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        case .suspend(let id, _, let deletesAt):
+            try Query(
+                db,
+                """
+                UPDATE applications SET suspended_at = IFNULL(suspended_at, ?), delete_at = IFNULL(delete_at, ?)
+                WHERE id = ? AND removed_at IS NULL
+                """,
+                .integer(now.microseconds), deletesAt.map { .integer($0.microseconds) } ?? .null,
+                .integer(id.rawValue)
+            ).run()
+            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        case .resume(let id, _):
+            try Query(
+                db,
+                "UPDATE applications SET suspended_at = NULL, delete_at = NULL WHERE id = ? AND removed_at IS NULL",
+                .integer(id.rawValue)
+            ).run()
+            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        case .audited(let change, let record):
+            let result = try apply(change, at: now, db)
+            if case .success = result {
+                // A change without a lane makes the tenant.
+                let tenant = change.lane ?? db.lastInsertedRowID
+                try write(record, of: Tenant.ID(tenant), at: now, db)
             }
+            return result
         }
+    }
+
+    /// The next id of a table: above all that it has, and all that were deleted with an application.
+    static func nextID(in table: String) -> String {
+        """
+        max((SELECT ifnull(max(id), 0) FROM \(table)), (SELECT id FROM id_floors WHERE name = '\(table)')) + 1
+        """
     }
 }

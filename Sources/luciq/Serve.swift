@@ -46,8 +46,8 @@ struct Serve: AsyncParsableCommand {
             EngineSearch($0, backend.generations, logger: logger, metrics: metrics)
         }
         let service = ChatService(
-            backend: backend, limits: plan.limits, policy: plan.policy, engine: search, logger: logger,
-            metrics: metrics)
+            backend: backend, limits: plan.limits, policy: plan.policy, deletionDelay: plan.deletionDelay,
+            engine: search, logger: logger, metrics: metrics)
         let server = buildServer(
             service: service,
             options: plan.options,
@@ -104,6 +104,7 @@ struct Serve: AsyncParsableCommand {
         let certificate: CertificateFiles.Loaded?
         let limits: CommitLimits
         let policy: AccessPolicy
+        let deletionDelay: Duration
         let location: StoreLocation
         let engine: ElasticsearchEngine?
         let shutdownTimeout: Duration
@@ -124,6 +125,7 @@ struct Serve: AsyncParsableCommand {
                 certificate: try settings.certificateFiles()?.load(),
                 limits: try settings.commitLimits(),
                 policy: try settings.accessPolicy(listeningOn: options.host),
+                deletionDelay: try settings.deletionDelay(),
                 location: try location(settings),
                 engine: try settings.engine(),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),

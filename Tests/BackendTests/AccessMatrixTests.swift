@@ -235,6 +235,17 @@ private final class MatrixWalk: Sendable {
             endpoint, name, chat: chat, key: key ?? application.victim.text,
             authorization: shown.map { "Bearer \($0.text)" })
         expect(answer, expected, "\(endpoint) as \(principal) at \(place ?? "its own name"), chat \(chat)")
+        if expected == "yes" { try await undo(endpoint, application) }
+    }
+
+    /// What would change the answers to the next requests.
+    private func undo(_ endpoint: String, _ application: AccessServer.Application) async throws {
+        switch endpoint {
+        case "DELETE /applications/{token}", "POST /applications/{token}/suspension":
+            _ = try await application.scope.resume()
+        case "POST /applications/{token}/rotate": try await server.takeBack(application.new.token, of: application)
+        default: break
+        }
     }
 
     /// The same with anything behind `Bearer`.

@@ -1,10 +1,11 @@
-import ChatCore
 import ChatHTTP
 import Foundation
 import Logging
 import ServiceLifecycle
 import TestSupport
 import Testing
+
+@testable import ChatCore
 
 /// The product's own HTTP server on either backend.
 struct AccessServer: Sendable {
@@ -76,6 +77,15 @@ struct AccessServer: Sendable {
         _ = try await chat.send(MessageContent(body: "x"))
         let victim = try await scope.createKey(name: "victim", scopes: .read).stored.id
         return Application(new: new, scope: scope, victim: victim)
+    }
+
+    /// Makes a token the only one again.
+    func takeBack(_ token: Tenant.Token, of application: Application) async throws {
+        for new in [.random(), token] {
+            _ = try await test.backend.tenantLog.apply(
+                [.rotate(application.scope.id, to: new, oldUntil: TestBackend.time)], at: TestBackend.time)
+        }
+        service.authenticator.forgetAll()
     }
 
     struct Application: Sendable {

@@ -10,6 +10,8 @@ import Testing
 
 /// Changes of access reach the other processes without Redis, by the table `access_changes`; and databases of before.
 @Suite(.timeLimit(.minutes(3))) struct AccessWatchTests {
+    private static let serverKey = AccessKey.random(.admin)
+
     /// Two processes on one database, as `luciq serve` runs them.
     private func run(
         redis: [String], interval: Duration = .milliseconds(100),
@@ -24,7 +26,9 @@ import Testing
             configuration.accessInterval = interval
             let backend = try await Backend.cluster(configuration, logger: TestCluster.logger)
             services.append(
-                ChatService(backend: backend, logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance))
+                ChatService(
+                    backend: backend, policy: AccessPolicy(adminKeys: [Self.serverKey], isOpen: true),
+                    logger: TestCluster.logger, metrics: NOOPMetricsHandler.instance))
         }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(services: services.flatMap(\.services), logger: TestCluster.logger)
@@ -65,11 +69,30 @@ import Testing
         _ = try await owner.update(pathToken: .identifier)
         try await eventually("the token ends") { ended.withLock(\.self) == ["revoked", "token"] }
         await #expect(throws: ChatError.unauthorized(.required)) { try await services[1].access(byToken) }
+        // The kept key's application is suspended, and its token replaced.
+        let admin = try await services[0].access(
+            Credentials(application: new.publicID.text[...], authorization: .key(Self.serverKey))
+        ).tenant
+        _ = try await admin.suspend()
+        try await eventually("the key ends") { ended.withLock(\.self) == ["revoked", "token", "kept"] }
+        await #expect(throws: ChatError.suspended) { try await services[1].access(credentials(kept)) }
+        _ = try await admin.resume()
+        try await eventually("it is back") { (try? await services[1].access(credentials(kept))) != nil }
+        _ = try await admin.update(pathToken: .credential)
+        try await eventually("the token is back") { (try? await services[1].access(byToken)) != nil }
+        let old = try await services[1].access(byToken).open()
+        old.whenRevoked { ended.withLock { $0.append("old") } }
+        let current = try await admin.rotate(overlap: 0).token
+        try await eventually("the old token ends") { ended.withLock(\.self) == ["revoked", "token", "kept", "old"] }
+        await #expect(throws: ChatError.notFound) { try await services[1].access(byToken) }
+        #expect(
+            try await services[1].access(Credentials(application: current.text[...])).principal == .pathToken(current))
+        withExtendedLifetime(old) {}
         // Rows are read again for a while: nothing else ends by that.
         let again = try await services[1].access(credentials(kept)).open()
         again.whenRevoked { ended.withLock { $0.append("again") } }
         await services[1].authenticator.reviewAll()
-        #expect(ended.withLock(\.self) == ["revoked", "token"])
+        #expect(ended.withLock(\.self) == ["revoked", "token", "kept", "old"])
         withExtendedLifetime((openings, again)) {}
     }
 
@@ -156,8 +179,8 @@ import Testing
             }
             // More than one read takes: whoever reads them looks up everything.
             try await test.sql("INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), seq, 1, NULL FROM seq_1_to_1000")
-            let principals = try await test.store.read { try AccessChanges.principals(since: 0, $0) }
-            #expect(principals == nil)
+            let changed = try await test.store.read { try AccessChanges.since(0, $0) }
+            #expect(changed == nil)
         }
     }
 }

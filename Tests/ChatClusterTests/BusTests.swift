@@ -9,6 +9,20 @@ import Testing
 
 /// The readers of one process get what another stores.
 @Suite(.timeLimit(.minutes(3))) struct BusTests {
+    /// The revoked principal of a payload; nil if it is something else.
+    private static func revoked(_ payload: [UInt8]) -> Principal? {
+        if case .revoked(let principal) = BusPayload.accessEvent(payload) { principal } else { nil }
+    }
+
+    @Test func changesOfApplicationsHaveAPayload() {
+        let payload = BusPayload.encode(changed: Tenant.ID(42))
+        guard case .tenantChanged(Tenant.ID(42)) = BusPayload.accessEvent(payload) else {
+            Issue.record("\(String(decoding: payload, as: UTF8.self))")
+            return
+        }
+        #expect(Self.revoked(payload) == nil)
+    }
+
     @Test(arguments: [
         "", "hi", "\"quoted\" \\ and / \u{0}", "a\tb\nc\rd\u{8}\u{C}\u{1F}\u{7F}", "é 日本 🤷🏽‍♀️ \u{2028}", "</script>",
         String(repeating: "\u{1}", count: 65_535),
@@ -24,13 +38,13 @@ import Testing
     @Test func aRevocationOfAnotherVersionIsNone() {
         let principal = Principal.pathToken(.random())
         let payload = BusPayload.encode(revoked: principal)
-        #expect(BusPayload.revoked(payload) == principal)
+        #expect(Self.revoked(payload) == principal)
         let text = String(decoding: payload, as: UTF8.self)
-        #expect(BusPayload.revoked(Array(text.replacing("}", with: ",\"new\":1}").utf8)) == principal)
+        #expect(Self.revoked(Array(text.replacing("}", with: ",\"new\":1}").utf8)) == principal)
         for (old, new) in [
             ("\"version\":1", "\"version\":2"), ("revoked", "renamed"), ("path_token", "user"), ("}", ""),
         ] {
-            #expect(BusPayload.revoked(Array(text.replacing(old, with: new).utf8)) == nil)
+            #expect(Self.revoked(Array(text.replacing(old, with: new).utf8)) == nil)
         }
     }
 

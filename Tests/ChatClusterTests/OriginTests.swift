@@ -37,6 +37,21 @@ import Testing
                 at: TestCluster.time)
             #expect((try? renames[0].get()) != nil && (try? renames[1].get()) == nil)
             #expect(try await test.store.tenant(test.tenant)?.name == "right")
+
+            // A process need not know of a rotation yet. It does of one before.
+            let other = NewChat(tenant: test.tenant, origin: Origin(token: .random(), epoch: 7))
+            for (count, isKnown) in [(1, true), (2, false)] {
+                let new = Tenant.Token.random()
+                try await test.store.apply(
+                    [.rotate(test.tenant, to: new, oldUntil: TestCluster.time)], at: TestCluster.time)[0].get()
+                let sent = try await test.store.append([message(token, 1), message(new, 1)], at: TestCluster.time)
+                #expect(sent.map { (try? $0.get()) != nil } == [isKnown, true], "\(count)")
+                let made = try await test.store.append([chat(token), chat(new), other], at: TestCluster.time)
+                #expect(made.map { (try? $0.get()) != nil } == [isKnown, true, false], "\(count)")
+                let renamed = try await test.store.apply(
+                    [.update(test.tenant, token: token, name: "x")], at: TestCluster.time)
+                #expect(((try? renamed[0].get()) != nil) == isKnown, "\(count)")
+            }
         }
     }
 

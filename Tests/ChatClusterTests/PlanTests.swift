@@ -260,9 +260,39 @@ import Testing
             try await place.check("by public id", rows: 4) {
                 _ = try await store.identity(of: .publicID(publicID))
             }
+            try await test.sql(
+                """
+                INSERT INTO applications (name, token, public_id, old_token, delete_at, created_at, updated_at)
+                SELECT 'a', LPAD(seq, 32, '0'), CONCAT('app_', LPAD(seq, 22, '0')), LPAD(seq, 32, 'a'),
+                    NOW(6) + INTERVAL 1 DAY, NOW(6), NOW(6)
+                FROM seq_1_to_5000
+                """)
+            try await test.sql(
+                """
+                INSERT INTO audit (application, created_at, principal, action, nonce)
+                SELECT '\(publicID.text)', NOW(6), 'anyone', 'x', seq FROM seq_1_to_5000
+                """)
+            try await test.sql("ANALYZE TABLE applications, audit")
+            try await place.check("unknown token", rows: 4) { _ = try await store.identity(of: .token(.random())) }
+            for change in [
+                TenantChange.rotate(test.tenant, to: .random(), oldUntil: TestCluster.time), .suspend(test.tenant),
+                .resume(test.tenant),
+            ] {
+                try await place.check("\(change)", rows: 20) {
+                    _ = try await store.apply(
+                        [.audited(change, AuditRecord(.updateApplication, by: nil))], at: TestCluster.time)
+                }
+            }
+            let token = try #require(try await store.tenant(test.tenant)).token
+            _ = try await store.apply(
+                [.rotate(test.tenant, to: .random(), oldUntil: TestCluster.time)], at: TestCluster.time)
+            try await place.check("old token", rows: 4) { _ = try await store.identity(of: .token(token)) }
+            for page in [Page(limit: 5), Page(limit: 5, before: 3000), Page(limit: 5, after: 3000)] {
+                try await place.check("audit", rows: 12) { _ = try await store.audit(of: publicID, page: page) }
+            }
             try await place.check("changes of access", rows: 20) {
                 _ = try await store.read { connection in
-                    try AccessChanges.principals(since: LogChanges.now(connection) - AccessChanges.overlap, connection)
+                    try AccessChanges.since(LogChanges.now(connection) - AccessChanges.overlap, connection)
                 }
             }
             try await place.check("advance", rows: 1500) {

@@ -120,7 +120,9 @@ struct OpenAPIDocument: @unchecked Sendable {
         let requestExample: Any?
         /// What it needs beside the path.
         var headers: [String: String] {
-            let needsServerKey = method == "GET" && path == "/applications"
+            let needsServerKey =
+                method == "GET" && path == "/applications" || method == "DELETE" && path == "/applications/{token}"
+                || path.hasSuffix("/suspension")
             return needsServerKey ? ["Authorization": "Bearer \(TestServer.adminKey.text)"] : [:]
         }
         /// Whether the path also ends with `.json`.

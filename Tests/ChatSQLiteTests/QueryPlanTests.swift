@@ -16,7 +16,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 63, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 74, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -58,6 +58,14 @@ import Testing
         _ = try await store.key(shown.id)
         _ = try await store.keys(of: test.tenant)
         let publicID = try #require(try await store.tenant(test.tenant)).publicID
+        let record = AuditRecord(.updateApplication, by: nil)
+        _ = try await store.apply(
+            [
+                .audited(.rotate(test.tenant, to: .random(), oldUntil: TestStore.time), record),
+                .audited(.suspend(test.tenant), record), .audited(.resume(test.tenant), record),
+            ], at: TestStore.time)
+        for page in [Page(after: 1), Page(before: 9)] { _ = try await store.audit(of: publicID, page: page) }
+        _ = try await store.identity(of: .publicID(publicID))
         _ = try await store.tenants(after: publicID, limit: 10)
         _ = try await store.id(of: test.token)
         _ = try await store.tenant(test.tenant)

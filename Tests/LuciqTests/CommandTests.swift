@@ -174,6 +174,7 @@ import Testing
         add(Setup.elasticsearchURL, shown: "none")
         add(Setup.elasticsearchIndex)
         add(Setup.openApplications, shown: "none")
+        add(Setup.deleteAfterDays)
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")

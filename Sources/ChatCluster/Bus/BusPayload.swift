@@ -3,7 +3,8 @@ import ChatCore
 /// A channel's payload before it is sealed.
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
-/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id.
+/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id; or
+/// `{"version":1,"kind":"changed","application":42}`. A server that does not know a kind looks everything up again.
 enum BusPayload {
     private static let version: Int64 = 1
 
@@ -22,9 +23,19 @@ enum BusPayload {
         return json.bytes
     }
 
-    /// - Returns: the revoked principal; nil for a payload of another version.
-    static func revoked(_ json: [UInt8]) -> Principal? {
-        var (version, kind, principal): (Int64?, String?, Principal?)
+    static func encode(changed tenant: Tenant.ID) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("version", version)
+            json.member("kind", "changed")
+            json.member("application", tenant.rawValue)
+        }
+        return json.bytes
+    }
+
+    /// - Returns: nil for a payload of another version.
+    static func accessEvent(_ json: [UInt8]) -> BusEvent? {
+        var (version, kind, principal, tenant): (Int64?, String?, Principal?, Int64?)
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
@@ -33,12 +44,17 @@ enum BusPayload {
                 case "kind": kind = try reader.string()
                 case "path_token": principal = Tenant.Token(try reader.string()).map { .pathToken($0) }
                 case "key": principal = AccessKey.ID(try reader.string()).map { .applicationKey($0) }
+                case "application": tenant = Int64(try reader.number())
                 default: try reader.value()
                 }
             }
         }
-        guard isWhole != nil, version == Self.version, kind == "revoked" else { return nil }
-        return principal
+        guard isWhole != nil, version == Self.version else { return nil }
+        switch kind {
+        case "revoked": return principal.map { .revoked($0) }
+        case "changed": return tenant.map { .tenantChanged(Tenant.ID($0)) }
+        default: return nil
+        }
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {

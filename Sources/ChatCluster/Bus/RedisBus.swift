@@ -41,7 +41,7 @@ final class RedisBus: MessageBus, Service {
             onMessage: { channel, payload in
                 if channel == channels.access {
                     guard let plain = seal.open(payload, from: channel) else { return stranger.spoke(on: channel) }
-                    return local.tell(BusPayload.revoked(plain).map(BusEvent.revoked) ?? .gap)
+                    return local.tell(BusPayload.accessEvent(plain) ?? .gap)
                 }
                 guard let chat = channels.chat(of: channel) else { return }
                 // Readers notice a dropped message as a gap, and find it in the database.
@@ -99,9 +99,18 @@ final class RedisBus: MessageBus, Service {
 
     func revoke(_ principal: Principal) {
         local.revoke(principal)
-        // Principals belong to the deployment, not to a server.
+        postAccess(BusPayload.encode(revoked: principal))
+    }
+
+    func change(_ tenant: Tenant.ID) {
+        local.change(tenant)
+        postAccess(BusPayload.encode(changed: tenant))
+    }
+
+    private func postAccess(_ payload: [UInt8]) {
+        // Principals belong to the deployment, not to a server. An application is only looked up again.
         var command = RedisCommand("PUBLISH", channels.access)
-        command.append(seal.seal(BusPayload.encode(revoked: principal), for: channels.access))
+        command.append(seal.seal(payload, for: channels.access))
         post([command])
     }
 

@@ -32,6 +32,8 @@ struct Migration: Sendable {
         Migration("20261130000002", PackageResources._0261130000002_hide_access_columns_sql, isOptional: true),
         Migration("20261202000001", PackageResources._0261202000001_add_sender_sql),
         Migration("20261202000002", PackageResources._0261202000002_hide_sender_sql, isOptional: true),
+        Migration("20261203000001", PackageResources._0261203000001_add_lifecycle_sql),
+        Migration("20261203000002", PackageResources._0261203000002_hide_lifecycle_columns_sql, isOptional: true),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

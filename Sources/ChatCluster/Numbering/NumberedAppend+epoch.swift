@@ -40,8 +40,9 @@ extension NumberedAppend {
 
 /// The tokens and numbers by which clients name owners.
 struct OwnerNames: Sendable {
-    struct Name: Equatable, Sendable {
-        let token: String
+    struct Name: Sendable {
+        /// The one of now, and the one of before: a process may not know yet that a token was replaced.
+        let tokens: [String]
         /// 0 for an application.
         let number: Int64
     }
@@ -50,7 +51,8 @@ struct OwnerNames: Sendable {
 
     func has(_ entry: some NumberedEntry) -> Bool {
         guard let origin = entry.origin else { return true }
-        return names[entry.owner] == Name(token: origin.token.text, number: origin.chat?.rawValue ?? 0)
+        guard let name = names[entry.owner] else { return false }
+        return name.number == origin.chat?.rawValue ?? 0 && name.tokens.contains(origin.token.text)
     }
 }
 
@@ -75,7 +77,8 @@ extension NumberedLog {
                 table.naming + " WHERE owners.id IN (\(some.map { _ in "?" }.joined(separator: ", ")))",
                 some.map { .integer($0) }
             ) { row in
-                found.names[row.integer(0)] = OwnerNames.Name(token: row.text(1), number: row.integer(2))
+                found.names[row.integer(0)] = OwnerNames.Name(
+                    tokens: [row.text(1), row.text(3)], number: row.integer(2))
                 return true
             }
         }
@@ -84,15 +87,15 @@ extension NumberedLog {
 }
 
 extension NumberedTable {
-    /// A query for an owner's id, its application's token and its own number.
+    /// A query for an owner's id, its application's token, its own number, and the application's token of before.
     fileprivate var naming: String {
         switch scope {
         case .chat:
             """
-            SELECT owners.id, applications.token, owners.number FROM chats AS owners
+            SELECT owners.id, applications.token, owners.number, applications.old_token FROM chats AS owners
             JOIN applications ON applications.id = owners.application_id
             """
-        case .application: "SELECT owners.id, owners.token, 0 FROM applications AS owners"
+        case .application: "SELECT owners.id, owners.token, 0, owners.old_token FROM applications AS owners"
         }
     }
 }

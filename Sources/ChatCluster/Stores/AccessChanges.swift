@@ -30,30 +30,31 @@ enum AccessChanges {
             [.integer(.random(in: .min ... .max)), .integer(tenant.rawValue), key.map { .text($0.text) } ?? .null])
     }
 
-    /// The principals with changes from a time on.
+    /// What was changed from a time on.
+    struct Changed {
+        var principals: Set<Principal> = []
+        var tenants: Set<Tenant.ID> = []
+    }
+
+    /// The changes from a time on.
     ///
     /// - Returns: nil if there are too many.
-    static func principals(
-        since time: Int64, _ connection: isolated MySQLConnection
-    ) throws -> Set<Principal>? {
+    static func since(_ time: Int64, _ connection: isolated MySQLConnection) throws -> Changed? {
         var rows = 0
-        var principals: Set<Principal> = []
+        var changed = Changed()
         try connection.query(
-            """
-            SELECT access_changes.key_id, applications.token FROM access_changes
-            JOIN applications ON applications.id = access_changes.application_id
-            WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)
-            """, [.timestamp(time)]
+            "SELECT key_id, application_id FROM access_changes WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)",
+            [.timestamp(time)]
         ) { row in
             rows += 1
             if let key = AccessKey.ID(row.text(0)) {
-                principals.insert(.applicationKey(key))
-            } else if let token = Tenant.Token(row.text(1)) {
-                principals.insert(.pathToken(token))
+                changed.principals.insert(.applicationKey(key))
+            } else {
+                changed.tenants.insert(Tenant.ID(row.integer(1)))
             }
             return true
         }
-        return rows < most ? principals : nil
+        return rows < most ? changed : nil
     }
 }
 
@@ -90,11 +91,12 @@ struct AccessWatch: Service {
         let (now, changed) = try await store.read { connection in
             let now = try LogChanges.now(connection)
             let since = (known ?? now) - AccessChanges.overlap
-            if let known, now - known > AccessChanges.kept { return (now, nil as Set<Principal>?) }
-            return (now, try AccessChanges.principals(since: since, connection))
+            if let known, now - known > AccessChanges.kept { return (now, nil as AccessChanges.Changed?) }
+            return (now, try AccessChanges.since(since, connection))
         }
         if let changed {
-            for principal in changed { store.bus.tell(.changed(principal)) }
+            for principal in changed.principals { store.bus.tell(.changed(principal)) }
+            for tenant in changed.tenants { store.bus.tell(.tenantChanged(tenant)) }
         } else {
             store.bus.tell(.changed(nil))
         }

@@ -4,23 +4,38 @@ import MySQLClient
 extension MySQLStore: TenantStore {
     func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
         try await read(.applicationID) { connection in
-            let column = if case .token = name { "token" } else { "public_id" }
-            return try connection.first(
-                "SELECT id, token, path_token FROM applications WHERE \(column) = ?", [.text(name.text)]
-            ) { row in
-                Tenant.Token(row.text(1)).map { token in
-                    Tenant.Identity(
-                        id: Tenant.ID(row.integer(0)), token: token, pathToken: Tenant.PathToken(stored: row.integer(2))
-                    )
-                }
-            } ?? nil
+            if case .publicID = name { return try Self.identity("public_id", name, connection) }
+            return try Self.identity("token", name, connection) ?? Self.identity("old_token", name, connection)
         }
+    }
+
+    private static func identity(
+        _ column: String, _ name: Tenant.Name, _ connection: isolated MySQLConnection
+    ) throws -> Tenant.Identity? {
+        let isOld = column == "old_token"
+        return try connection.first(
+            """
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until FROM applications
+            WHERE \(column) = ? AND removed_at IS NULL
+            """, [.text(name.text)]
+        ) { row in
+            Tenant.Token(row.text(1)).map { token in
+                Tenant.Identity(
+                    id: Tenant.ID(row.integer(0)), token: token, pathToken: Tenant.PathToken(stored: row.integer(2)),
+                    isSuspended: !row.isNull(3),
+                    deprecation: isOld
+                        ? Tenant.Deprecation(
+                            since: Timestamp(microseconds: row.timestamp(4)),
+                            until: Timestamp(microseconds: row.timestamp(5)))
+                        : nil)
+            }
+        } ?? nil
     }
 
     func tenant(_ id: Tenant.ID) async throws -> Tenant? {
         try await named(limit: 1) { store in
             try await store.read(.application) { connection in
-                try TenantRow.read("WHERE id = ?", [.integer(id.rawValue)], connection)
+                try TenantRow.read("WHERE id = ? AND removed_at IS NULL", [.integer(id.rawValue)], connection)
             }
         }.tenants.first
     }
@@ -36,7 +51,8 @@ extension MySQLStore: TenantStore {
         return try await named(limit: limit) { [start] store in
             try await store.read(.applications) { connection in
                 try TenantRow.read(
-                    "WHERE id > ? ORDER BY id LIMIT ?", [.integer(start), .integer(Int64(limit) + 1)], connection)
+                    "WHERE id > ? AND removed_at IS NULL ORDER BY id LIMIT ?",
+                    [.integer(start), .integer(Int64(limit) + 1)], connection)
             }
         }
     }
@@ -99,78 +115,135 @@ extension MySQLStore: TenantLog {
     private static func apply(
         _ batch: [TenantChange], at now: Timestamp, _ connection: isolated MySQLConnection
     ) throws -> [Result<Void, ChatError>] {
-        try batch.map { change in
-            switch change {
-            case .create(let name, let token, let publicID, let pathToken):
-                try connection.execute(
-                    """
-                    INSERT INTO applications (name, token, public_id, path_token, created_at, updated_at)
-                    VALUES (?, ?, ?, ?, ?, ?)
-                    """,
-                    [
-                        .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
-                        .timestamp(now.microseconds), .timestamp(now.microseconds),
-                    ])
-                return .success(())
-            case .update(let id, let token, let name, let pathToken):
-                guard try lock(id, token, connection) else { return .failure(.notFound) }
-                try connection.execute(
-                    """
-                    UPDATE applications SET name = IFNULL(?, name), path_token = IFNULL(?, path_token), updated_at = ?
-                    WHERE id = ?
-                    """,
-                    [
-                        name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
-                        .timestamp(now.microseconds), .integer(id.rawValue),
-                    ])
-                if pathToken != nil { try AccessChanges.record(nil, of: id, connection) }
-                return .success(())
-            case .addKey(let key, let token):
-                // The application's lock makes the count exact.
-                guard try lock(key.tenant, token, connection) else { return .failure(.notFound) }
-                return try KeyTable.add(key, at: now, connection)
-            case .revokeKey(let key, let tenant):
-                return try KeyTable.revoke(key, of: tenant, at: now, connection)
-            case .useKeys(let uses):
-                try KeyTable.note(uses, connection)
-                return .success(())
+        try batch.map { try apply($0, at: now, connection) }
+    }
+
+    private static func apply(
+        _ change: TenantChange, at now: Timestamp, _ connection: isolated MySQLConnection
+    ) throws -> Result<Void, ChatError> {
+        switch change {
+        case .create(let name, let token, let publicID, let pathToken):
+            try connection.execute(
+                """
+                INSERT INTO applications (name, token, public_id, path_token, created_at, updated_at)
+                VALUES (?, ?, ?, ?, ?, ?)
+                """,
+                [
+                    .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
+                    .timestamp(now.microseconds), .timestamp(now.microseconds),
+                ])
+            return .success(())
+        case .update(let id, let token, let name, let pathToken):
+            guard try lock(id, token, connection) else { return .failure(.notFound) }
+            try connection.execute(
+                """
+                UPDATE applications SET name = IFNULL(?, name), path_token = IFNULL(?, path_token), updated_at = ?
+                WHERE id = ?
+                """,
+                [
+                    name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
+                    .timestamp(now.microseconds), .integer(id.rawValue),
+                ])
+            if pathToken != nil { try AccessChanges.record(nil, of: id, connection) }
+            return .success(())
+        case .addKey(let key, let token):
+            // The application's lock makes the count exact.
+            guard try lock(key.tenant, token, connection) else { return .failure(.notFound) }
+            return try KeyTable.add(key, at: now, connection)
+        case .revokeKey(let key, let tenant):
+            return try KeyTable.revoke(key, of: tenant, at: now, connection)
+        case .useKeys(let uses):
+            try KeyTable.note(uses, connection)
+            return .success(())
+        case .rotate(let id, let token, let new, let oldUntil):
+            guard try lock(id, token, connection) else { return .failure(.notFound) }
+            // Assigned from left to right. A repeated transaction finds the new token, and changes nothing.
+            try connection.execute(
+                """
+                UPDATE applications
+                SET old_token = token, old_token_until = ?, rotated_at = ?, updated_at = ?, token = ?
+                WHERE id = ? AND token <> ?
+                """,
+                [
+                    .timestamp(oldUntil.microseconds), .timestamp(now.microseconds), .timestamp(now.microseconds),
+                    .text(new.text), .integer(id.rawValue), .text(new.text),
+                ])
+            try AccessChanges.record(nil, of: id, connection)
+            return .success(())
+        case .suspend(let id, let token, let deletesAt):
+            guard try lock(id, token, connection) else { return .failure(.notFound) }
+            try connection.execute(
+                """
+                UPDATE applications SET suspended_at = IFNULL(suspended_at, ?), delete_at = IFNULL(delete_at, ?)
+                WHERE id = ?
+                """,
+                [
+                    .timestamp(now.microseconds), deletesAt.map { .timestamp($0.microseconds) } ?? .null,
+                    .integer(id.rawValue),
+                ])
+            try AccessChanges.record(nil, of: id, connection)
+            return .success(())
+        case .resume(let id, let token):
+            guard try lock(id, token, connection) else { return .failure(.notFound) }
+            try connection.execute(
+                "UPDATE applications SET suspended_at = NULL, delete_at = NULL WHERE id = ?",
+                [.integer(id.rawValue)])
+            try AccessChanges.record(nil, of: id, connection)
+            return .success(())
+        case .audited(let change, let record):
+            if let tenant = change.lane, try !lock(Tenant.ID(tenant), nil, connection) {
+                return .failure(.notFound)
             }
+            let result = try apply(change, at: now, connection)
+            guard case .success = result else { return result }
+            if case .create(_, _, let publicID, _) = change {
+                try AuditTable.write(record, ofNew: publicID, at: now, connection)
+            } else if let tenant = change.lane {
+                try AuditTable.write(record, of: Tenant.ID(tenant), at: now, connection)
+            }
+            return result
         }
     }
 
     /// Locks the tenant's row.
     ///
     /// - Returns: false if there is none, or not with that token: on another server, the id may belong to another tenant.
+    ///   The token of before is as good: this process may not know yet that it was replaced.
     private static func lock(
         _ id: Tenant.ID, _ token: Tenant.Token?, _ connection: isolated MySQLConnection
     ) throws -> Bool {
         let stored = try connection.first(
-            "SELECT token FROM applications WHERE id = ? FOR UPDATE", [.integer(id.rawValue)]
-        ) { $0.text(0) }
-        return stored != nil && (token == nil || token?.text == stored)
+            "SELECT token, old_token FROM applications WHERE id = ? AND removed_at IS NULL FOR UPDATE",
+            [.integer(id.rawValue)]
+        ) { [$0.text(0), $0.text(1)] }
+        guard let stored else { return false }
+        return token.map { stored.contains($0.text) } ?? true
     }
 
     /// The outcomes of a batch that was committed without a confirmation.
     private func outcomes(of batch: [TenantChange]) async throws -> [Result<Void, ChatError>] {
         var outcomes: [Result<Void, ChatError>] = []
-        for change in batch {
-            switch change {
-            case .update(let id, _, _, _):
-                let isThere = try await read { connection in
-                    try connection.first("SELECT 1 FROM applications WHERE id = ?", [.integer(id.rawValue)]) {
-                        $0.integer(0)
-                    }
-                }
-                outcomes.append(isThere == nil ? .failure(.notFound) : .success(()))
-            case .addKey(let new, _):
-                // Its application was there, and it was not one too many.
-                outcomes.append(try await key(new.id) == nil ? .failure(.outcomeUnknown) : .success(()))
-            case .revokeKey(let id, let tenant):
-                outcomes.append(try await key(id)?.tenant == tenant ? .success(()) : .failure(.notFound))
-            case .create, .useKeys: outcomes.append(.success(()))
-            }
-        }
+        for change in batch { outcomes.append(try await outcome(of: change)) }
         return outcomes
+    }
+
+    private func outcome(of change: TenantChange) async throws -> Result<Void, ChatError> {
+        switch change {
+        case .update(let id, _, _, _), .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _):
+            let isThere = try await read { connection in
+                try connection.first(
+                    "SELECT 1 FROM applications WHERE id = ? AND removed_at IS NULL", [.integer(id.rawValue)]
+                ) { $0.integer(0) }
+            }
+            return isThere == nil ? .failure(.notFound) : .success(())
+        case .addKey(let new, _):
+            // Its application was there, and it was not one too many.
+            return try await key(new.id) == nil ? .failure(.outcomeUnknown) : .success(())
+        case .revokeKey(let id, let tenant):
+            return try await key(id)?.tenant == tenant ? .success(()) : .failure(.notFound)
+        case .create, .useKeys: return .success(())
+        case .audited(let change, _): return try await outcome(of: change)
+        }
     }
 }
 
@@ -182,6 +255,8 @@ private struct TenantRow {
     private let pathToken: Tenant.PathToken
     private let name: String
     private let createdAt: Timestamp
+    private let suspendedAt: Timestamp?
+    private let deletesAt: Timestamp?
     private var chats: Int64 = 0
     private var messages: Int64 = 0
 
@@ -192,6 +267,8 @@ private struct TenantRow {
         pathToken = Tenant.PathToken(stored: row.integer(3))
         name = row.text(4)
         createdAt = Timestamp(microseconds: row.timestamp(5))
+        suspendedAt = row.isNull(6) ? nil : Timestamp(microseconds: row.timestamp(6))
+        deletesAt = row.isNull(7) ? nil : Timestamp(microseconds: row.timestamp(7))
     }
 
     /// - Parameter rest: of the statement; in the order of the ids.
@@ -199,7 +276,9 @@ private struct TenantRow {
         _ rest: String, _ parameters: [MySQLValue], _ connection: isolated MySQLConnection
     ) throws -> [TenantRow] {
         var rows = try connection.rows(
-            "SELECT id, token, public_id, path_token, name, created_at FROM applications \(rest)", parameters
+            """
+            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at FROM applications \(rest)
+            """, parameters
         ) { row in TenantRow(row) }
         guard let first = rows.first, let last = rows.last else { return [] }
         // An application's counts are the sum of its stripes; those of a page lie side by side.
@@ -234,7 +313,9 @@ private struct TenantRow {
             name: name,
             chatsCount: chats,
             messagesCount: messages,
-            createdAt: createdAt
+            createdAt: createdAt,
+            suspendedAt: suspendedAt,
+            deletesAt: deletesAt
         )
     }
 }

@@ -6,6 +6,10 @@ package struct Access: Sendable {
     package let name: Tenant.Name
     let tenantID: Tenant.ID
     let token: Tenant.Token
+    /// If `name` is the token of before.
+    package let deprecation: Tenant.Deprecation?
+    /// Where the request came from, for the audit.
+    package var source: RequestSource?
     /// `Backend.epoch` when the id was looked up.
     let epoch: UInt64
     let service: ChatService
@@ -16,6 +20,7 @@ package struct Access: Sendable {
         self.name = grant.name
         self.tenantID = grant.tenant.id
         self.token = grant.tenant.token
+        self.deprecation = grant.tenant.deprecation
         self.epoch = grant.epoch
         self.abilities = grant.abilities
         self.service = service
@@ -43,7 +48,7 @@ package struct Access: Sendable {
     ///
     /// - Throws: the errors of `ChatService.access`.
     package func open() async throws -> Opening {
-        let opening = service.authenticator.openings.add(principal)
+        let opening = service.authenticator.openings.add(principal, name, of: tenantID)
         // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
         return opening

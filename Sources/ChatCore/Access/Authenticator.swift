@@ -98,21 +98,34 @@ final class Authenticator: Sendable {
     /// answer of the store, it stays.
     func review(_ principal: Principal) async {
         forget(principal)
-        guard openings.has(principal) else { return }
-        do {
-            switch principal {
-            case .admin: break
-            case .applicationKey(let id): _ = try checked(await key(id))
-            case .pathToken(let token):
-                guard try await tenant(.token(token)).pathToken == .credential else {
-                    throw ChatError.unauthorized(.required)
+        await review(openings.all { $0.principal == principal })
+    }
+
+    /// The same for everyone who has something open in a tenant.
+    func review(_ tenant: Tenant.ID) async {
+        forget(tenant)
+        await review(openings.all { $0.tenant == tenant })
+    }
+
+    private func review(_ open: [Opening]) async {
+        for opening in open {
+            do {
+                _ = try await renew(opening.principal, opening.name)
+            } catch {
+                switch error as? ChatError {
+                case .unauthorized, .notFound, .suspended: opening.revoke()
+                default: break
                 }
             }
-        } catch {
-            switch error as? ChatError {
-            case .unauthorized, .notFound: openings.revoke(principal)
-            default: break
-            }
+        }
+    }
+
+    /// Ends what everyone but the server's own keys has open in a tenant, and looks it up again from now on.
+    func end(_ tenant: Tenant.ID) {
+        forget(tenant)
+        for opening in openings.all(where: { $0.tenant == tenant }) {
+            if case .admin = opening.principal { continue }
+            opening.revoke()
         }
     }
 
@@ -122,8 +135,9 @@ final class Authenticator: Sendable {
         for principal in openings.principals { await review(principal) }
     }
 
-    /// Ends what was opened with keys that have expired since.
+    /// Ends what was opened with keys that have expired since, and under tokens that have ended.
     func endExpired() async {
+        await endOldTokens()
         for case .applicationKey(let id) in openings.principals {
             guard let known = keys[id] else {
                 await review(.applicationKey(id))
@@ -133,10 +147,25 @@ final class Authenticator: Sendable {
         }
     }
 
+    private func endOldTokens() async {
+        let open = openings.all { opening in if case .token = opening.name { true } else { false } }
+        var unknown: [Opening] = []
+        for opening in open {
+            guard let tenant = tenants[opening.name] else {
+                unknown.append(opening)
+                continue
+            }
+            if let end = tenant.deprecation?.until, end <= clock.now() { opening.revoke() }
+        }
+        await review(unknown)
+    }
+
     func forgetAll() {
         tenants.forgetAll()
         keys.forgetAll()
     }
+
+    private func forget(_ tenant: Tenant.ID) { tenants.forget { $0.id == tenant } }
 
     private func forget(_ principal: Principal) {
         switch principal {
@@ -199,22 +228,26 @@ final class Authenticator: Sendable {
     private func grant(
         _ proof: Proof, _ name: Tenant.Name, _ tenant: Tenant.Identity, _ epoch: UInt64
     ) throws(ChatError) -> Grant {
-        let pathToken: Tenant.PathToken? = if case .token = name { tenant.pathToken } else { nil }
+        var pathToken: Tenant.PathToken?
+        var token = tenant.token
+        if case .token(let shown) = name { (pathToken, token) = (tenant.pathToken, shown) }
         if pathToken == .off { throw .notFound }
+        if let end = tenant.deprecation?.until, end <= clock.now() { throw .notFound }
         let (principal, abilities): (Principal, Abilities)
         switch proof {
         case .none:
             guard pathToken == .credential else { throw .unauthorized(.required) }
-            (principal, abilities) = (.pathToken(tenant.token), .all)
-        case .admin(let id): (principal, abilities) = (.admin(id), .all)
+            (principal, abilities) = (.pathToken(token), .all)
+        case .admin(let id): (principal, abilities) = (.admin(id), [.all, .server])
         case .key(let key):
             // A token that is a credential of another application contradicts the key. Else the application looks the
             // same as none.
             guard key.tenant == tenant.id else {
                 throw pathToken == .credential ? .ambiguousCredentials : .notFound
             }
-            (principal, abilities) = (.applicationKey(key.id), key.scopes)
+            (principal, abilities) = (.applicationKey(key.id), key.scopes.intersection(.all))
         }
+        if tenant.isSuspended, !abilities.contains(.server) { throw .suspended }
         return Grant(principal: principal, name: name, tenant: tenant, abilities: abilities, epoch: epoch)
     }
 

@@ -20,4 +20,15 @@ package struct ClientAddress: Hashable, Sendable {
         default: (high, low) = (.max, .max)
         }
     }
+
+    /// `192.0.2.7`, or `2001:db8:0:1::/64`; nil if it is not known.
+    package var text: String? {
+        switch (high, low) {
+        case (.max, .max): nil
+        case (0, 0...0xFFFF_FFFF):
+            [24, 16, 8, 0].map { String(low >> UInt64($0) & 0xFF) }.joined(separator: ".")
+        default:
+            [48, 32, 16, 0].map { String(high >> UInt64($0) & 0xFFFF, radix: 16) }.joined(separator: ":") + "::/64"
+        }
+    }
 }

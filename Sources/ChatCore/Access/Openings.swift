@@ -7,8 +7,10 @@ package final class Openings: Sendable {
     private let open = Mutex<[Principal: [ObjectIdentifier: Reference]]>([:])
 
     /// - Returns: an opening that counts until it is released.
-    func add(_ principal: Principal) -> Opening {
-        let opening = Opening(principal, in: self)
+    ///
+    /// - Parameter name: what the request's path called the tenant.
+    func add(_ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID) -> Opening {
+        let opening = Opening(principal, name, of: tenant, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
@@ -20,13 +22,18 @@ package final class Openings: Sendable {
         for opening in openings { opening.revoke() }
     }
 
-    func has(_ principal: Principal) -> Bool { open.withLock { $0[principal] != nil } }
-
     fileprivate func remove(_ opening: ObjectIdentifier, of principal: Principal) {
         open.withLock { open in
             open[principal]?[opening] = nil
             if open[principal]?.isEmpty == true { open[principal] = nil }
         }
+    }
+
+    /// The openings that meet a condition. Costs a look at each.
+    func all(where condition: (Opening) -> Bool) -> [Opening] {
+        // Conditions and the end of an opening must not come under the lock.
+        let all = open.withLock { open in open.values.flatMap { $0.values.compactMap(\.opening) } }
+        return all.filter(condition)
     }
 
     /// The principals with openings.
@@ -40,12 +47,16 @@ package final class Opening: Sendable {
         var end: (@Sendable () -> Void)?
     }
 
-    private let principal: Principal
+    let principal: Principal
+    let name: Tenant.Name
+    let tenant: Tenant.ID
     private let openings: Openings
     private let state = Mutex(State())
 
-    fileprivate init(_ principal: Principal, in openings: Openings) {
+    fileprivate init(_ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, in openings: Openings) {
         self.principal = principal
+        self.name = name
+        self.tenant = tenant
         self.openings = openings
     }
 
@@ -60,7 +71,7 @@ package final class Opening: Sendable {
         if isRevoked { end() }
     }
 
-    fileprivate func revoke() {
+    func revoke() {
         let end = state.withLock { state in
             defer { state = State(isRevoked: true) }
             return state.end

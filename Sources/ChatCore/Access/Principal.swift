@@ -22,6 +22,8 @@ package struct Abilities: OptionSet, Sendable {
     /// Change who is in a chat.
     package static let members = Abilities(rawValue: 8)
     package static let all: Abilities = [.read, .write, .members, .admin]
+    /// Suspend, resume and delete the application. The server's own keys have it, and no scope gives it.
+    package static let server = Abilities(rawValue: 128)
 
     private static let named: [(name: String, ability: Abilities)] = [
         ("read", .read), ("write", .write), ("members", .members), ("admin", .admin),

@@ -91,6 +91,16 @@ package enum TenantChange: Sendable {
     case revokeKey(AccessKey.ID, of: Tenant.ID)
     /// Sets when keys were last used, at most once a minute for each; ignores keys that are gone.
     case useKeys([AccessKey.ID: Timestamp])
+    /// Replaces the token. The one of now becomes the old one, and the old one of before names nothing any more.
+    ///
+    /// - Parameter token: likewise.
+    case rotate(Tenant.ID, token: Tenant.Token? = nil, to: Tenant.Token, oldUntil: Timestamp)
+    /// Suspends the tenant and, with a time, has it deleted then. Moments that are set already stay.
+    case suspend(Tenant.ID, token: Tenant.Token? = nil, deletesAt: Timestamp? = nil)
+    /// Ends the suspension, and takes the deletion back.
+    case resume(Tenant.ID, token: Tenant.Token? = nil)
+    /// A change of one tenant, and its row in the audit if it succeeds.
+    indirect case audited(TenantChange, AuditRecord)
 }
 
 extension ChatChange {
@@ -143,6 +153,8 @@ extension TenantChange: CommitEntry {
         case .create, .useKeys: nil
         case .update(let id, _, _, _), .revokeKey(_, let id): id.rawValue
         case .addKey(let key, _): key.tenant.rawValue
+        case .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _): id.rawValue
+        case .audited(let change, _): change.lane
         }
     }
 
@@ -153,8 +165,9 @@ extension TenantChange: CommitEntry {
         case .create(let name, _, _, _): name.utf8.count
         case .update(_, _, let name, _): name?.utf8.count ?? 0
         case .addKey(let key, _): key.name.utf8.count
-        case .revokeKey: 0
+        case .revokeKey, .rotate, .suspend, .resume: 0
         case .useKeys(let uses): uses.count * 32
+        case .audited(let change, let record): change.bytes + 256 + (record.source?.requestID.utf8.count ?? 0)
         }
     }
 

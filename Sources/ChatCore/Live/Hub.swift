@@ -131,7 +131,7 @@ package final class Hub: Service {
         case .committed(let chat, let messages):
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
-        case .revoked, .changed: break
+        case .revoked, .changed, .tenantChanged: break
         case .gap: Task.detached { await self.lookAtAll() }
         }
     }

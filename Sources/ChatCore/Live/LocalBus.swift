@@ -39,6 +39,8 @@ package final class LocalBus: MessageBus {
 
     package func revoke(_ principal: Principal) { tell(.revoked(principal)) }
 
+    package func change(_ tenant: Tenant.ID) { tell(.tenantChanged(tenant)) }
+
     /// Forwards an event of another bus.
     package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
 }

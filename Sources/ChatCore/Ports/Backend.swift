@@ -4,6 +4,7 @@ package import ServiceLifecycle
 package struct Backend: Sendable {
     package var tenants: any TenantStore
     package var keys: any KeyStore
+    package var audits: any AuditStore
     package var chats: any ChatStore
     package var messages: any MessageStore
     /// Nil where reading means asking a server.
@@ -40,6 +41,7 @@ package struct Backend: Sendable {
     package init(
         tenants: any TenantStore,
         keys: any KeyStore,
+        audits: any AuditStore,
         chats: any ChatStore,
         messages: any MessageStore,
         local: (any LocalReads)? = nil,
@@ -62,6 +64,7 @@ package struct Backend: Sendable {
     ) {
         self.tenants = tenants
         self.keys = keys
+        self.audits = audits
         self.chats = chats
         self.messages = messages
         self.local = local

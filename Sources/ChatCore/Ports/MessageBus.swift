@@ -15,6 +15,8 @@ package protocol MessageBus: Sendable {
     /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
     /// later.
     func revoke(_ principal: Principal)
+    /// Tells every process that a tenant was changed, this one before it returns.
+    func change(_ tenant: Tenant.ID)
 }
 
 package enum BusEvent: Sendable {
@@ -25,6 +27,8 @@ package enum BusEvent: Sendable {
     /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is
     /// refused. Nil: about any of them.
     case changed(Principal?)
+    /// The same for all principals of a tenant: it was suspended, or its token or what that is worth was changed.
+    case tenantChanged(Tenant.ID)
     /// Messages and revocations may have been missed; from now on the bus is connected again.
     case gap
 }

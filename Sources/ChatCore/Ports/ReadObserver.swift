@@ -9,6 +9,7 @@ package struct ReadObserver: Sendable {
         case application, applications
         case accessKey = "access_key"
         case accessKeys = "access_keys"
+        case audit
         case applicationMessageCount = "application_message_count"
         case chatID = "chat_id"
         case chat, chats

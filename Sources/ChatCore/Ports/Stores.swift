@@ -2,7 +2,9 @@
 ///
 /// All methods of all stores throw `ChatError.unavailable` when the store cannot answer.
 package protocol TenantStore: Sendable {
-    /// The tenant behind a name. Its id and token never change; `MessageBus` tells of a change of the rest.
+    /// The tenant behind a name: its public id, its token, or the token before that, also when that has ended
+    /// (`Identity.deprecation`). Nil from the beginning of its deletion on, for all methods. The id never changes;
+    /// `MessageBus` tells of a change of the rest.
     func identity(of name: Tenant.Name) async throws -> Tenant.Identity?
     /// Gives the tenant a public id if it has none: servers of earlier versions make rows without one.
     func tenant(_ id: Tenant.ID) async throws -> Tenant?
@@ -26,6 +28,12 @@ package protocol KeyStore: Sendable {
     func key(_ id: AccessKey.ID) async throws -> ApplicationKey?
     /// The keys of a tenant, the oldest first: at most `ApplicationKey.most`, and some revoked ones.
     func keys(of tenant: Tenant.ID) async throws -> [ApplicationKey]
+}
+
+/// Reads the audit of applications. `TenantChange.audited` writes it.
+package protocol AuditStore: Sendable {
+    /// The rows of an application, by their ids; also of one that was deleted. Costs O(page).
+    func audit(of id: Tenant.PublicID, page: Page) async throws -> PageOf<AuditEntry>
 }
 
 /// Reads chats, always through the tenant that owns them.

@@ -80,13 +80,34 @@ extension Tenant {
     /// What a look-up by a name finds.
     package struct Identity: Equatable, Sendable {
         package let id: ID
+        /// The token of now.
         package let token: Token
         package let pathToken: PathToken
+        package let isSuspended: Bool
+        /// If the name is the token of before; also when that has ended.
+        package let deprecation: Deprecation?
 
-        package init(id: ID, token: Token, pathToken: PathToken) {
+        package init(
+            id: ID, token: Token, pathToken: PathToken, isSuspended: Bool = false, deprecation: Deprecation? = nil
+        ) {
             self.id = id
             self.token = token
             self.pathToken = pathToken
+            self.isSuspended = isSuspended
+            self.deprecation = deprecation
+        }
+    }
+
+    /// A token that has been replaced (`TenantScope.rotate`).
+    package struct Deprecation: Equatable, Sendable {
+        /// When it was replaced.
+        package let since: Timestamp
+        /// It names nothing from then on.
+        package let until: Timestamp
+
+        package init(since: Timestamp, until: Timestamp) {
+            self.since = since
+            self.until = until
         }
     }
 }

@@ -20,6 +20,10 @@ package struct Tenant: Equatable, Sendable {
     /// Exact in the embedded backend; up to a minute behind in the cluster.
     package let messagesCount: Int64
     package let createdAt: Timestamp
+    /// Nil unless it is suspended.
+    package var suspendedAt: Timestamp?
+    /// When its deletion begins; nil unless it was asked for.
+    package var deletesAt: Timestamp?
 
     package init(
         id: ID,
@@ -29,7 +33,9 @@ package struct Tenant: Equatable, Sendable {
         name: String,
         chatsCount: Int64,
         messagesCount: Int64,
-        createdAt: Timestamp
+        createdAt: Timestamp,
+        suspendedAt: Timestamp? = nil,
+        deletesAt: Timestamp? = nil
     ) {
         self.id = id
         self.token = token
@@ -39,5 +45,7 @@ package struct Tenant: Equatable, Sendable {
         self.chatsCount = chatsCount
         self.messagesCount = messagesCount
         self.createdAt = createdAt
+        self.suspendedAt = suspendedAt
+        self.deletesAt = deletesAt
     }
 }

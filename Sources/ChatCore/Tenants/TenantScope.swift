@@ -42,11 +42,16 @@ package struct TenantScope: Sendable {
     package func update(name: String? = nil, pathToken: Tenant.PathToken? = nil) async throws -> String {
         try access.require(.admin)
         if let name { try Text.checkName(name) }
-        try await service.tenantWriter.submit(.update(id, token: token, name: name, pathToken: pathToken))
+        let members = [name.map { _ in "name" }, pathToken.map { "path_token=\($0.name)" }]
+        try await submit(
+            .update(id, token: token, name: name, pathToken: pathToken), .updateApplication,
+            target: members.compactMap(\.self).joined(separator: ","))
         switch pathToken {
-        case .identifier, .off: service.revoke(.pathToken(token))
+        case .identifier, .off:
+            service.revoke(.pathToken(token))
+            await changed()
         // Other processes notice within seconds, and no stream ends.
-        case .credential: await service.authenticator.review(.pathToken(token))
+        case .credential: await service.authenticator.review(id)
         case nil: break
         }
         if let name { return name }
@@ -73,7 +78,7 @@ package struct TenantScope: Sendable {
         let stored = ApplicationKey(
             id: shown.id, tenant: id, name: name, digest: shown.digest, scopes: scopes, createdAt: now,
             expiresAt: expiresAt)
-        try await service.tenantWriter.submit(.addKey(stored, token: token))
+        try await submit(.addKey(stored, token: token), .createKey, target: shown.id.text)
         return (shown, stored)
     }
 
@@ -105,7 +110,7 @@ package struct TenantScope: Sendable {
     package func revokeKey(_ text: Substring) async throws -> ApplicationKey {
         let key = try await key(text)
         guard key.revokedAt == nil else { return key }
-        try await service.tenantWriter.submit(.revokeKey(key.id, of: id))
+        try await submit(.revokeKey(key.id, of: id), .revokeKey, target: key.id.text)
         service.revoke(.applicationKey(key.id))
         return try await self.key(text)
     }

@@ -45,7 +45,9 @@ final class API: Sendable {
         self.log = (logger.handler as? any RequestLog) ?? LoggedRequests(logger: logger)
         // Browsers compare it byte for byte with the spelling that they use.
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
-        let exposed = "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, WWW-Authenticate"
+        let exposed =
+            "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, WWW-Authenticate, "
+            + "Deprecation, Sunset"
         corsAnswer =
             "\r\nVary: Origin\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
         var preflight = Response(status: .noContent)

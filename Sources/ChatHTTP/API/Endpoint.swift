@@ -1,6 +1,7 @@
 import ChatCore
 import HTTPTypes
 import NIOCore
+import Synchronization
 
 /// How an endpoint answers.
 package enum EndpointResult: Sendable {
@@ -33,6 +34,7 @@ package final class Call: Sendable {
     /// The connection's event loop.
     let eventLoop: any EventLoop
     private let connection: NIOLoopBound<HTTPConnection>
+    private let deprecation = Mutex<Tenant.Deprecation?>(nil)
 
     /// Must be called on the event loop.
     init(
@@ -53,6 +55,19 @@ package final class Call: Sendable {
     }
 
     var isHead: Bool { request.method == .head }
+
+    /// For the audit.
+    var source: RequestSource { RequestSource(requestID: requestID.description, address: client.text) }
+
+    /// The answer will say that the path's token has been replaced.
+    func say(_ deprecation: Tenant.Deprecation) { self.deprecation.withLock { $0 = deprecation } }
+
+    /// That, as lines of the answer's head: `Deprecation` (RFC 9745) and `Sunset` (RFC 8594).
+    var deprecationLines: String {
+        guard let deprecation = deprecation.withLock(\.self) else { return "" }
+        let sunset = DateHeader.text(secondsSince1970: max(0, deprecation.until.microseconds / 1_000_000))
+        return "\r\nDeprecation: @\(deprecation.since.microseconds / 1_000_000)\r\nSunset: \(sunset)"
+    }
 
     /// Calls `body` once if the client closes the connection or its sending side before the answer. Until the server
     /// writes, it cannot tell a client that only closed its sending side from one that has left.

@@ -15,15 +15,23 @@ struct Scopes {
             let credentials = Credentials(
                 application: call.parameters.token, authorization: call.request.authorization)
             if let access = try service.knownAccess(credentials) {
-                try access.require(needs)
-                return try endpoint(call, access.tenant)
+                return try endpoint(call, Self.tenant(access, needs, call))
             }
             return .task {
                 let access = try await service.access(credentials)
-                try access.require(needs)
-                return try await endpoint(call, access.tenant).response()
+                return try await endpoint(call, Self.tenant(access, needs, call)).response()
             }
         }
+    }
+
+    private static func tenant(_ access: Access, _ needs: Abilities, _ call: Call) throws(ChatError) -> TenantScope {
+        if let deprecation = access.deprecation { call.say(deprecation) }
+        try access.require(needs)
+        // What only reads or writes messages leaves nothing in the audit.
+        guard needs.isDisjoint(with: [.read, .write]) else { return access.tenant }
+        var access = access
+        access.source = call.source
+        return access.tenant
     }
 
     /// An endpoint for a path with an application's name and a chat's number.

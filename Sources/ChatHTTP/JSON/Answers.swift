@@ -75,6 +75,8 @@ struct ApplicationItem: JSONWritable {
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
             json.member("created_at", tenant.createdAt)
+            json.member("suspended_at", tenant.suspendedAt?.rfc3339)
+            json.member("deletes_at", tenant.deletesAt?.rfc3339)
         }
     }
 }

@@ -26,7 +26,8 @@ extension HTTPConnection {
         write(
             response, isHead: call.isHead,
             Response.Form(
-                requestID: call.requestID, date: loop.date.value, cors: server.api.corsLines(for: request),
+                requestID: call.requestID, date: loop.date.value,
+                cors: server.api.corsLines(for: request) + call.deprecationLines,
                 isHTTP10: request.isHTTP10, isLast: isLast), context)
         if request.method != .head, let departure = response.departure {
             return depart(departure, isChunked: !request.isHTTP10, context)

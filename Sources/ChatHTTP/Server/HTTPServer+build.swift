@@ -46,6 +46,7 @@ package func buildServer(
     let scopes = Scopes(service: service)
     ApplicationsController(service: service, scopes: scopes).add(to: routes)
     KeysController(scopes: scopes).add(to: routes)
+    LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)

@@ -66,7 +66,7 @@ extension Response {
         let requestID: RequestID
         /// The value of `Date`.
         let date: String
-        /// The CORS headers for this request, as lines.
+        /// The CORS headers for this request, and those of an old token in its path, as lines.
         let cors: String
         let isHTTP10: Bool
         /// Whether the head says that no other answer follows.

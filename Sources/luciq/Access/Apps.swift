@@ -5,18 +5,27 @@ import NIOHTTP1
 struct Apps: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apps",
-        abstract: "List, make and change applications.",
+        abstract: "List, make, change and delete applications.",
         discussion: AccessFlags.keyHelp,
-        subcommands: [List.self, Create.self, Set.self]
+        subcommands: [
+            List.self, Create.self, Set.self, Rotate.self, Suspend.self, Resume.self, Delete.self, Audit.self,
+        ]
     )
 
-    private struct Application: Codable {
+    struct Application: Codable {
         let id: String
         let name: String
         let path_token: String
         let chats_count: Int64
         let messages_count: Int64
         let created_at: String
+        let suspended_at: String?
+        let deletes_at: String?
+
+        var state: String {
+            if let deletes_at { return "suspended, and deleted at \(deletes_at)" }
+            return suspended_at.map { "suspended since \($0)" } ?? "active"
+        }
     }
 
     struct List: AsyncParsableCommand {
@@ -37,11 +46,11 @@ struct Apps: AsyncParsableCommand {
                 } while page.count == 500
                 if flags.json { return try printJSON(all) }
                 guard !all.isEmpty else { return print("There are no applications.") }
-                var table = Table("ID", "NAME", "PATH TOKEN", "CHATS", "MESSAGES", "CREATED")
+                var table = Table("ID", "NAME", "PATH TOKEN", "CHATS", "MESSAGES", "CREATED", "STATE")
                 for application in all {
                     table.add(
                         application.id, application.name, application.path_token, "\(application.chats_count)",
-                        "\(application.messages_count)", application.created_at)
+                        "\(application.messages_count)", application.created_at, application.state)
                 }
                 print(table.text())
             }

@@ -50,6 +50,7 @@ enum Setup {
     static let elasticsearchIndex = Setting("elasticsearch.index", default: "luciq")
     static let adminKey = Setting("luciq.admin_key", default: "")
     static let openApplications = Setting("open.applications", default: "")
+    static let deleteAfterDays = Setting("delete.after_days", default: 30)
     static let queues = Setting("queues", default: "default", flag: "--queue")
     static let concurrency = Setting("concurrency", default: 10)
     static let workerTag = Setting("worker.tag", default: "", flag: "--tag")
@@ -67,7 +68,8 @@ enum Setup {
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
         tlsCert.key, tlsKey.key, opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
         corsOrigin.key, allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key,
-        adminKey.key, openApplications.key, queues.key, concurrency.key, workerTag.key, workerHost.key,
+        adminKey.key, openApplications.key, deleteAfterDays.key, queues.key, concurrency.key, workerTag.key,
+        workerHost.key,
         workerPort.key,
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,
     ]

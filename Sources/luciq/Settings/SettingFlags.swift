@@ -182,6 +182,12 @@ struct ServeFlags: ParsableArguments {
             """)
     var openApplications: String?
 
+    @Option(
+        help:
+            "Days from the request to delete an application until it is deleted. Default: 30. Environment: DELETE_AFTER_DAYS."
+    )
+    var deleteAfterDays: String?
+
     var values: [String: String] {
         [
             Setup.host.variable: host,
@@ -201,6 +207,7 @@ struct ServeFlags: ParsableArguments {
             Setup.corsOrigin.variable: corsOrigin,
             Setup.allowedHosts.variable: allowedHosts,
             Setup.openApplications.variable: openApplications,
+            Setup.deleteAfterDays.variable: deleteAfterDays,
         ].compactMapValues(\.self).merging(process.values) { $1 }
     }
 }

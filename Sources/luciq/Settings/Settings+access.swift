@@ -30,6 +30,11 @@ extension Settings {
         return AccessPolicy(adminKeys: keys, isOpen: keys.isEmpty)
     }
 
+    /// How long after the request an application is deleted.
+    func deletionDelay() throws -> Duration {
+        .seconds(try number(Setup.deleteAfterDays, in: 0...3650) * 86_400)
+    }
+
     private func adminKeys() throws -> [AccessKey] {
         let texts = try text(Setup.adminKey).split { $0 == "," || $0 == " " }
         guard texts.count <= Self.mostKeys else {

@@ -22,7 +22,7 @@ struct ApplicationsController {
         try service.checkMayCreateTenant(authorization)
         let name = try Self.name.read(call.request.typedBody())
         return .task { [service] in
-            let tenant = try await service.createTenant(name: name, by: authorization)
+            let tenant = try await service.createTenant(name: name, by: authorization, source: call.source)
             return .created(
                 at: "/applications/\(tenant.token.text)", NewApplicationAnswer(name: name, tenant: tenant))
         }
