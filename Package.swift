@@ -27,7 +27,9 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioHPACK = Target.Dependency.product(name: "NIOHPACK", package: "swift-nio-http2")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -45,6 +47,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -135,7 +138,8 @@ let package = Package(
             name: "ChatHTTP",
             dependencies: [
                 "ChatCore", "Cryptography", "TLS",
-                dequeModule, httpTypes, logging, metrics, nioCore, nioPosix, nioWebSocket, serviceLifecycle,
+                dequeModule, httpTypes, logging, metrics, nioCore, nioHPACK, nioHTTP2, nioPosix, nioWebSocket,
+                serviceLifecycle,
             ],
             resources: [
                 .embedInCode("Resources/docs.html"),
@@ -235,7 +239,7 @@ let package = Package(
         .testTarget(
             name: "ChatHTTPTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport",
+                "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "TestSupport", "TLS",
                 grdb, httpTypes, logging, nioCore, nioEmbedded, nioHTTP1, nioWebSocket, serviceLifecycle, yams,
             ],
             swiftSettings: settings

@@ -96,6 +96,14 @@ final class TLSEngine {
         return SSL_get_error(connection, result) == SSL_ERROR_WANT_READ ? .waits : .failed(refusal())
     }
 
+    /// The protocol above TLS that both ends agreed on in the handshake (ALPN, RFC 7301); nil if there was no such offer.
+    var applicationProtocol: String? {
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        SSL_get0_alpn_selected(connection, &name, &length)
+        return name.map { String(decoding: UnsafeBufferPointer(start: $0, count: Int(length)), as: UTF8.self) }
+    }
+
     /// Reads data of at most one record.
     func read(_ allocator: ByteBufferAllocator) -> Reading {
         // Data is shorter than its record.

@@ -15,6 +15,12 @@ package final class TLSHandler: ChannelDuplexHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
+    /// Fired by a server's end after the handshake, if the client offered protocols: the one that both speak.
+    package enum ApplicationProtocol: String, Sendable {
+        case http1 = "http/1.1"
+        case http2 = "h2"
+    }
+
     private enum State {
         case agreeing
         case open
@@ -168,6 +174,9 @@ package final class TLSHandler: ChannelDuplexHandler {
         case .done:
             state = .open
             agreed?.succeed()
+            if isServer, let name = engine.applicationProtocol.flatMap(ApplicationProtocol.init) {
+                context.fireUserInboundEventTriggered(name)
+            }
             while state == .open, let (bytes, promise) = unsent.popFirst() { encrypt(bytes, promise, context) }
             context.flush()
         case .waits: context.read()

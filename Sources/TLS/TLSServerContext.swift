@@ -80,7 +80,7 @@ package final class TLSServerContext: @unchecked Sendable {
 private enum ApplicationProtocols {
     /// Each with its length before it.
     nonisolated(unsafe) private static let list: UnsafeBufferPointer<UInt8> = {
-        let names = ["http/1.1"].flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+        let names = ["h2", "http/1.1"].flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         let list = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: names.count)
         _ = list.initialize(fromContentsOf: names)
         return UnsafeBufferPointer(list)

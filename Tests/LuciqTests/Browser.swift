@@ -40,7 +40,8 @@ final class Browser: Sendable {
         let mutex = Mutex(State())
     }
 
-    init() throws {
+    /// - Parameter options: for its command line.
+    init(_ options: [String] = []) throws {
         folder = try TemporaryFolder()
         let paths = ["COMMANDS": folder.file("commands"), "ANSWERS": folder.file("answers")]
         for path in paths.values { mkfifo(path, 0o600) }
@@ -58,8 +59,9 @@ final class Browser: Sendable {
                 "--disable-component-update", "--no-first-run", "--no-proxy-server", "--lang=en-US",
                 // No window is in front, and Chromium must not slow them down for that.
                 "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
-                "--disable-backgrounding-occluded-windows", "about:blank",
-            ], log: folder.file("log"), environment: paths.merging(["HOME": folder.path]) { $1 })
+                "--disable-backgrounding-occluded-windows",
+            ] + options + ["about:blank"], log: folder.file("log"),
+            environment: paths.merging(["HOME": folder.path]) { $1 })
         let (answers, state) = (answers, state)
         Thread.detachNewThread { Self.read(answers, state) }
     }

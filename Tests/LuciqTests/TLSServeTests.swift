@@ -22,6 +22,7 @@ import Testing
         #expect(second.contains("Server Temp Key: ECDH, prime256v1"))
         #expect(try await server.openssl("-tls1_3", "-groups", "ffdhe2048").contains("alert handshake failure"))
         #expect(try await server.openssl("-alpn", "h3,http/1.1").contains("ALPN protocol: http/1.1"))
+        #expect(try await server.openssl("-alpn", "http/1.1,h2").contains("ALPN protocol: h2"))
         #expect(try await server.openssl("-alpn", "h3").contains("alert no application protocol"))
         let counted = try await server.metric(#"luciq_http_connections_refused_total{code="tls_failed"}"#)
         #expect(counted == 4)

@@ -22,7 +22,7 @@ package enum EndpointResult: Sendable {
 /// task on any thread after a look-up.
 package typealias Endpoint = @Sendable (Call) throws -> EndpointResult
 
-/// A request with its connection, for endpoints.
+/// A request with the connection or stream that carries it, for endpoints.
 package final class Call: Sendable {
     package let request: Request
     let destination: API.Destination
@@ -33,12 +33,12 @@ package final class Call: Sendable {
     let client: ClientAddress
     /// The connection's event loop.
     let eventLoop: any EventLoop
-    private let connection: NIOLoopBound<HTTPConnection>
+    private let carrier: NIOLoopBound<any RequestCarrier>
     private let deprecation = Mutex<Tenant.Deprecation?>(nil)
 
     /// Must be called on the event loop.
     init(
-        _ request: Request, to destination: API.Destination, client: ClientAddress, connection: HTTPConnection,
+        _ request: Request, to destination: API.Destination, client: ClientAddress, carrier: any RequestCarrier,
         eventLoop: any EventLoop
     ) {
         self.request = request
@@ -46,7 +46,7 @@ package final class Call: Sendable {
         self.requestID = RequestID(of: request.headers)
         self.client = client
         self.eventLoop = eventLoop
-        self.connection = NIOLoopBound(connection, eventLoop: eventLoop)
+        self.carrier = NIOLoopBound(carrier, eventLoop: eventLoop)
     }
 
     /// The values of the route's parameters in the path.
@@ -73,9 +73,9 @@ package final class Call: Sendable {
     /// writes, it cannot tell a client that only closed its sending side from one that has left.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         if eventLoop.inEventLoop {
-            connection.value.whenClientLeaves(body)
+            carrier.value.whenClientLeaves(body)
         } else {
-            eventLoop.execute { self.connection.value.whenClientLeaves(body) }
+            eventLoop.execute { self.carrier.value.whenClientLeaves(body) }
         }
     }
 

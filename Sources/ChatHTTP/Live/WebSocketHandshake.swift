@@ -22,7 +22,7 @@ enum WebSocketHandshake {
 extension Problem {
     static let upgradeRequired = Problem(
         status: .upgradeRequired, code: "upgrade_required",
-        detail: "This is a WebSocket endpoint: connect with version 13 of the protocol.",
+        detail: "This is a WebSocket endpoint: connect with version 13 of the protocol, over HTTP/1.1.",
         upgrade: "websocket")
     static func badHandshake(_ detail: String) -> Problem {
         Problem(status: .badRequest, code: "bad_handshake", detail: detail)

@@ -50,9 +50,21 @@ final class ConnectionSlots: Sendable {
         var slots: [ObjectIdentifier: Slot] = [:]
         var byAddress: [ClientAddress: Int] = [:]
         var spares = 0
+        /// Streams of HTTP/2 beside the first of their connections.
+        var beside = 0
+        /// Streams of events and WebSockets, and the connections that are nothing else.
         var streams = 0
+        var streamConnections = 0
         var isFull = false
         var isQuiescing = false
+
+        /// What counts towards the limit.
+        var taken: Int { slots.count - spares + beside }
+
+        mutating func give(_ address: ClientAddress) {
+            let own = byAddress[address, default: 1] - 1
+            byAddress[address] = own > 0 ? own : nil
+        }
     }
 
     /// The limit of open connections, spares included.
@@ -87,7 +99,7 @@ final class ConnectionSlots: Sendable {
             let own = state.byAddress[address] ?? 0
             var leaving: [Slot] = []
             var isSpare = false
-            if state.slots.count - state.spares >= bound {
+            if state.taken >= bound {
                 setFull(true, &state)
                 leaving = longestIdle(of: nil, &state)
                 isSpare = leaving.isEmpty
@@ -108,15 +120,16 @@ final class ConnectionSlots: Sendable {
     func leave(_ slot: Slot) {
         state.withLock { state in
             guard state.slots.removeValue(forKey: ObjectIdentifier(slot)) != nil else { return }
-            if slot.isStream.load(ordering: .relaxed) { state.streams -= 1 }
+            if slot.isStream.load(ordering: .relaxed) {
+                state.streams -= 1
+                state.streamConnections -= 1
+            }
             if slot.isSpare {
                 state.spares -= 1
             } else {
-                let own = state.byAddress[slot.address, default: 1] - 1
-                state.byAddress[slot.address] = own > 0 ? own : nil
+                state.give(slot.address)
             }
-            // Well below the limit, so that connections that come and go at the limit do not log each time.
-            if state.slots.count < bound - bound / 10 { setFull(false, &state) }
+            endFull(&state)
         }
     }
 
@@ -127,10 +140,57 @@ final class ConnectionSlots: Sendable {
         state.withLock { state in
             guard !slot.isSpare, state.streams < streamBound else { return false }
             state.streams += 1
+            state.streamConnections += 1
             slot.isStream.store(true, ordering: .relaxed)
             return true
         }
     }
+
+    /// Counts a stream of HTTP/2 as a connection. The first of a connection has the connection's own slot.
+    ///
+    /// - Returns: false if there is no room, and no idle connection that makes some.
+    func enterStream(of slot: Slot) -> Bool {
+        let leaving = state.withLock { state -> [Slot]? in
+            guard !slot.isSpare else { return nil }
+            var leaving: [Slot] = []
+            if state.taken >= bound {
+                setFull(true, &state)
+                leaving = longestIdle(of: nil, &state)
+                if leaving.isEmpty { return nil }
+            } else if state.byAddress[slot.address] ?? 0 >= share {
+                leaving = longestIdle(of: slot.address, &state)
+                if leaving.isEmpty { return nil }
+            }
+            state.beside += 1
+            state.byAddress[slot.address, default: 0] += 1
+            return leaving
+        }
+        for slot in leaving ?? [] { slot.channel.pipeline.fireUserInboundEventTriggered(MakeRoom()) }
+        return leaving != nil
+    }
+
+    /// A stream has ended that `enterStream` counted.
+    func leaveStream(_ address: ClientAddress) {
+        state.withLock { state in
+            state.beside -= 1
+            state.give(address)
+            endFull(&state)
+        }
+    }
+
+    /// Counts a stream of events over HTTP/2.
+    ///
+    /// - Returns: false at the limit.
+    func beginsStream() -> Bool {
+        state.withLock { state in
+            guard state.streams < streamBound else { return false }
+            state.streams += 1
+            return true
+        }
+    }
+
+    /// It has ended.
+    func endsStream() { state.withLock { $0.streams -= 1 } }
 
     /// Whether the server shuts down.
     var isQuiescing: Bool { state.withLock(\.isQuiescing) }
@@ -145,7 +205,7 @@ final class ConnectionSlots: Sendable {
         for slot in slots { slot.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         let end = ContinuousClock.now.advanced(by: ConnectionState.linger * 2)
         while !Task.isCancelled {
-            let (open, streams) = state.withLock { ($0.slots.count, $0.streams) }
+            let (open, streams) = state.withLock { ($0.slots.count, $0.streamConnections) }
             if open == streams, streams == 0 || ContinuousClock.now >= end { return }
             try? await Task.sleep(for: .milliseconds(5))  // Returns early when cancelled.
         }
@@ -166,6 +226,11 @@ final class ConnectionSlots: Sendable {
 
     private func idleSpares(_ state: inout State) -> [Slot] {
         state.slots.values.filter { $0.isSpare && $0.idle != nil }
+    }
+
+    /// Well below the limit, so that connections that come and go at the limit do not log each time.
+    private func endFull(_ state: inout State) {
+        if state.slots.count + state.beside < bound - bound / 10 { setFull(false, &state) }
     }
 
     private func setFull(_ isFull: Bool, _ state: inout State) {

@@ -23,12 +23,7 @@ extension HTTPConnection {
         server.api.observe(call, response.status)
         let request = call.request
         let isLast = state.isLastAnswer || response.closesConnection
-        write(
-            response, isHead: call.isHead,
-            Response.Form(
-                requestID: call.requestID, date: loop.date.value,
-                cors: server.api.corsLines(for: request) + call.deprecationLines,
-                isHTTP10: request.isHTTP10, isLast: isLast), context)
+        write(response, isHead: call.isHead, form(for: call, isLast: isLast), context)
         if request.method != .head, let departure = response.departure {
             return depart(departure, isChunked: !request.isHTTP10, context)
         }

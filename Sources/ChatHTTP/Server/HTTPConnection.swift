@@ -4,12 +4,13 @@ import Metrics
 import NIOCore
 import TLS
 
-/// One HTTP/1 connection: reads requests, calls their endpoints and writes the answers, all on its event loop. It
-/// closes slow clients, answers malformed HTTP, and hands over to streams and WebSockets. `ConnectionState` decides.
+/// One connection. Over HTTP/1 it reads requests, calls their endpoints and writes the answers, all on its event loop. It
+/// closes slow clients, answers malformed HTTP, and hands over to streams, WebSockets and HTTP/2. `ConnectionState`
+/// decides.
 ///
 /// It parses requests in the socket's buffers. If the answer is available at once, it writes it in the same call: such
 /// a request takes no task and no other thread.
-final class HTTPConnection: ChannelDuplexHandler {
+final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -137,6 +138,7 @@ final class HTTPConnection: ChannelDuplexHandler {
             if state.isIdle { endQuietly(context) }
             // Do not wait for the rest of that body.
             if case .discardingBody = state.phase { linger(context) }
+        case let agreed as TLSHandler.ApplicationProtocol where agreed == .http2: return becomeHTTP2(context)
         case is ConnectionSlots.MakeRoom:
             if state.isIdle, inbound.readableBytes == 0 { endQuietly(context) }
         default: break
@@ -156,9 +158,13 @@ final class HTTPConnection: ChannelDuplexHandler {
         }
     }
 
-    /// Calls `body` when the client closes the connection or its sending side; at once if it has done so.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {
         if hasLeft { body() } else { onLeaving = body }
+    }
+
+    /// Ends the sending side after HTTP/2, and gives the client the time to read why.
+    func lingerAfterHTTP2() {
+        if let context, state.hasDeparted, context.channel.isActive { linger(context) }
     }
 
     private func leave() {
@@ -302,48 +308,17 @@ final class HTTPConnection: ChannelDuplexHandler {
     }
 
     private func begin(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) -> Call {
-        let call = Call(request, to: destination, client: client, connection: self, eventLoop: context.eventLoop)
+        let call = Call(request, to: destination, client: client, carrier: self, eventLoop: context.eventLoop)
         self.call = call
         return call
     }
 
     private func answer(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) {
         let call = begin(request, destination, context)
-        switch server.api.answer(call) {
-        case .failure(let error): finish(.failure(error), context)
-        case .success(.now(let response)): finish(.success(response), context)
-        case .success(.later(let start)): start(reply(to: call, context))
-        case .success(.task(let body)): run(body, reply(to: call, context))
-        case .success(.wait(let body)): run(body, reply(to: call, context), on: loop.executor)
-        }
+        if let result = answer(call) { finish(result, context) }
     }
 
-    private func run(
-        _ body: @escaping @Sendable () async throws -> Response, _ reply: @escaping EndpointResult.Reply,
-        on executor: LoopExecutor? = nil
-    ) {
-        Task(executorPreference: executor) {
-            let result: Result<Response, any Error>
-            do { result = .success(try await body()) } catch { result = .failure(error) }
-            reply(result)
-        }
-    }
-
-    /// Returns a function that hands an answer to this connection, from any thread.
-    private func reply(to call: Call, _ context: ChannelHandlerContext) -> EndpointResult.Reply {
-        let eventLoop = context.eventLoop
-        let connection = NIOLoopBound(self, eventLoop: eventLoop)
-        return { result in
-            if eventLoop.inEventLoop {
-                connection.value.hasAnswer(result, to: call)
-            } else {
-                eventLoop.execute { connection.value.hasAnswer(result, to: call) }
-            }
-        }
-    }
-
-    /// Takes an answer that was not available at once.
-    private func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {
+    func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {
         // The connection has closed, or the request has its answer already.
         guard let context, self.call === call else { return }
         finish(result, context)

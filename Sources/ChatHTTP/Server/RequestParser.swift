@@ -18,7 +18,7 @@ import NIOCore
 /// twice, however slowly the client sends.
 struct RequestParser {
     /// The limit of header fields in a head: each takes memory in addition to its bytes.
-    private static let mostFields = 1000
+    static let mostFields = 1000
     /// In bytes. Input without a blank by then is not a request.
     private static let longestMethod = 32
 
@@ -207,7 +207,12 @@ struct RequestParser {
 }
 
 /// The registered methods, and others in common use. A line with any other word is not a request.
-private enum KnownMethods {
+enum KnownMethods {
+    static func method(_ name: String) -> HTTPRequest.Method? {
+        var name = name
+        return name.withUTF8 { method(UnsafeRawBufferPointer($0)) }
+    }
+
     static func method(_ bytes: UnsafeRawBufferPointer) -> HTTPRequest.Method? {
         // Compare bytes: as a string, U+212A (the Kelvin sign) equals K.
         for method in all where bytes.elementsEqual(method.rawValue.utf8) { return method }
@@ -244,7 +249,7 @@ extension ByteBuffer {
 }
 
 extension Problem {
-    fileprivate static let malformedHost = Problem(
+    static let malformedHost = Problem(
         status: .badRequest, code: "malformed_request", detail: "The Host header must be a host and an optional port.",
         closesConnection: true)
     fileprivate static let codedHTTP10 = Problem(

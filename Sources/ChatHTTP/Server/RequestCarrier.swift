@@ -1,0 +1,61 @@
+import NIOCore
+
+/// What carries a request: a connection of HTTP/1, or a stream of HTTP/2. It belongs to its event loop.
+protocol RequestCarrier: AnyObject {
+    var server: HTTPServer.Shared { get }
+    var loop: LoopState { get }
+
+    /// Calls `body` when the client leaves, or sends no more; at once if it has done so.
+    func whenClientLeaves(_ body: @escaping @Sendable () -> Void)
+
+    /// Takes an answer that was not available at once.
+    func hasAnswer(_ result: Result<Response, any Error>, to call: Call)
+}
+
+extension RequestCarrier {
+    /// Calls the request's endpoint.
+    ///
+    /// - Returns: the answer if it is available at once; nil if `hasAnswer` will get it.
+    func answer(_ call: Call) -> Result<Response, any Error>? {
+        switch server.api.answer(call) {
+        case .failure(let error): return .failure(error)
+        case .success(.now(let response)): return .success(response)
+        case .success(.later(let start)): start(reply(to: call))
+        case .success(.task(let body)): run(body, reply(to: call))
+        case .success(.wait(let body)): run(body, reply(to: call), on: loop.executor)
+        }
+        return nil
+    }
+
+    /// What the head of an answer has of its request.
+    func form(for call: Call, isLast: Bool) -> Response.Form {
+        Response.Form(
+            requestID: call.requestID, date: loop.date.value,
+            cors: server.api.corsLines(for: call.request) + call.deprecationLines, isHTTP10: call.request.isHTTP10,
+            isLast: isLast)
+    }
+
+    private func run(
+        _ body: @escaping @Sendable () async throws -> Response, _ reply: @escaping EndpointResult.Reply,
+        on executor: LoopExecutor? = nil
+    ) {
+        Task(executorPreference: executor) {
+            let result: Result<Response, any Error>
+            do { result = .success(try await body()) } catch { result = .failure(error) }
+            reply(result)
+        }
+    }
+
+    /// Returns a function that hands an answer to this carrier, from any thread.
+    private func reply(to call: Call) -> EndpointResult.Reply {
+        let eventLoop = call.eventLoop
+        let carrier = NIOLoopBound<any RequestCarrier>(self, eventLoop: eventLoop)
+        return { result in
+            if eventLoop.inEventLoop {
+                carrier.value.hasAnswer(result, to: call)
+            } else {
+                eventLoop.execute { carrier.value.hasAnswer(result, to: call) }
+            }
+        }
+    }
+}
