@@ -123,6 +123,8 @@ let package = Package(
                 .embedInCode("Migrations/20261129000005_create_search_generations.sql"),
                 .embedInCode("Migrations/20261130000001_create_access.sql"),
                 .embedInCode("Migrations/20261130000002_hide_access_columns.sql"),
+                .embedInCode("Migrations/20261201000001_create_users.sql"),
+                .embedInCode("Migrations/20261201000002_hide_user_columns.sql"),
                 .embedInCode("Migrations/20261202000001_add_sender.sql"),
                 .embedInCode("Migrations/20261202000002_hide_sender.sql"),
                 .embedInCode("Migrations/20261203000001_add_lifecycle.sql"),
@@ -193,7 +195,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ChatSQLiteTests",
-            dependencies: ["ChatCore", "ChatSQLite", "TestSupport", grdb, grdbSQLite, logging],
+            dependencies: ["ChatCore", "ChatSQLite", "Cryptography", "TestSupport", grdb, grdbSQLite, logging],
             swiftSettings: settings
         ),
         .testTarget(
@@ -207,7 +209,8 @@ let package = Package(
         .testTarget(
             name: "BackendTests",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatHTTP", "ChatSQLite", "MySQLClient", "RedisClient", "TestSupport",
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatSQLite", "Cryptography", "MySQLClient", "RedisClient",
+                "TestSupport",
                 httpTypes, logging, metrics, serviceLifecycle,
             ],
             swiftSettings: settings

@@ -27,6 +27,7 @@ extension Backend {
             tenants: store,
             keys: store,
             audits: store,
+            users: store,
             chats: store,
             messages: store,
             tenantLog: store,

@@ -12,6 +12,8 @@ package enum ChatError: Error, Equatable, Sendable {
     case suspended
     /// The request shows no credentials, or none that are accepted.
     case unauthorized(Refusal)
+    /// The user of a valid token is blocked.
+    case userBlocked
     /// The request shows credentials that disagree.
     case ambiguousCredentials
     /// The input is invalid; one sentence for each rule, worded as in the Rails application.
@@ -40,12 +42,18 @@ package enum ChatError: Error, Equatable, Sendable {
         "An application has at most \(ApplicationKey.most) keys, with those revoked in the last 30 days"
     ])
 
+    /// The application has `StoredTokenKey.most` keys for user tokens.
+    package static let tooManyTokenKeys = ChatError.invalid([
+        "An application has at most \(StoredTokenKey.most) keys for user tokens that are not revoked"
+    ])
+
     package var code: String {
         switch self {
         case .notFound: "not_found"
         case .notAllowed: "insufficient_scope"
         case .suspended: "application_suspended"
         case .unauthorized(let refusal): refusal.code
+        case .userBlocked: "user_blocked"
         case .ambiguousCredentials: "ambiguous_credentials"
         case .invalid: "invalid"
         case .keyInFlight: "idempotency_key_in_flight"
@@ -62,13 +70,19 @@ package enum ChatError: Error, Equatable, Sendable {
     /// Whether a retry of the same request may succeed.
     package var mayRetry: Bool {
         switch self {
-        case .notFound, .notAllowed, .suspended, .unauthorized, .ambiguousCredentials, .invalid, .keyReused: false
+        case .notFound, .notAllowed, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials, .invalid,
+            .keyReused:
+            false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
         }
     }
 }
 
 extension ChatError {
+    init(_ refusal: UserTokenRefusal) {
+        self = refusal == .blocked ? .userBlocked : .unauthorized(.userToken(refusal))
+    }
+
     /// Wraps a store's error: a driver's own error means nothing to a client.
     init(store error: any Error) { self = error as? ChatError ?? .unavailable(reason: "The store failed") }
 

@@ -44,8 +44,6 @@ package final class ChatService: Sendable {
         self.policy = policy
         self.deletionDelay = deletionDelay
         self.clock = clock
-        let authenticator = Authenticator(backend: backend, policy: policy, clock: clock)
-        self.authenticator = authenticator
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
         var limits = limits
@@ -59,6 +57,8 @@ package final class ChatService: Sendable {
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
+        let authenticator = Authenticator(backend: backend, policy: policy, clock: clock, writer: tenantWriter)
+        self.authenticator = authenticator
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.engine = engine
         self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in chatWriter.isBusy }

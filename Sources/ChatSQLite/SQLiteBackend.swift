@@ -26,6 +26,7 @@ extension Backend {
             tenants: store,
             keys: store,
             audits: store,
+            users: store,
             chats: store,
             messages: store,
             local: store,

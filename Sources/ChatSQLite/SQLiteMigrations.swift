@@ -12,6 +12,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(
             Migration0005SearchGenerations.identifier, migrate: Migration0005SearchGenerations.migrate)
         migrator.registerMigration(Migration0006Access.identifier, migrate: Migration0006Access.migrate)
+        migrator.registerMigration(Migration0007Users.identifier, migrate: Migration0007Users.migrate)
         migrator.registerMigration(Migration0008Members.identifier, migrate: Migration0008Members.migrate)
         migrator.registerMigration(Migration0009Lifecycle.identifier, migrate: Migration0009Lifecycle.migrate)
         return migrator

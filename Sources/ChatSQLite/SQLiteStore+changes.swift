@@ -25,6 +25,12 @@ private struct ChangeBatch {
     func apply(_ batch: [ChatChange]) throws -> [Result<ChatChange.Outcome, ChatError>] {
         let keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         var results = try batch.map { try replay($0, keys) }
+        var authors = AuthorCheck(db)
+        for (index, change) in batch.enumerated() where results[index] == nil {
+            if let refusal = try authors.refusal(of: change.author, in: change.tenant) {
+                results[index] = .failure(refusal)
+            }
+        }
         var wanted: [Chat.ID: Int64] = [:]
         for (change, result) in zip(batch, results) where result == nil {
             switch change {

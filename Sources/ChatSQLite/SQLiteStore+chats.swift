@@ -55,6 +55,7 @@ extension SQLiteStore: NewChatLog {
     ) async throws -> [Result<AppendedChat, ChatError>] {
         try write { db in
             let keys = IdempotencyTable(db: db, scope: .application, now: try keyClock.now(db, wall: now))
+            var authors = AuthorCheck(db)
             let results = try batch.map { new -> Result<AppendedChat, ChatError> in
                 switch try keys.lookUp(new.key, in: new.tenant.rawValue) {
                 case .unseen: break
@@ -67,6 +68,7 @@ extension SQLiteStore: NewChatLog {
                     return .success(
                         AppendedChat(id: Chat.ID(chat.integer(0)), number: Chat.Number(number), isReplay: true))
                 }
+                if let refusal = try authors.refusal(of: new.author, in: new.tenant) { return .failure(refusal) }
                 guard let number = try Self.nextNumber(in: new.tenant, now, db) else { return .failure(.notFound) }
                 try Query(
                     db,

@@ -129,6 +129,10 @@ extension SQLiteStore: TenantLog {
         case .useKeys(let uses):
             try Self.note(uses, db)
             return .success(())
+        case .users(let change, let id, _): return try Self.apply(change, of: id, at: now, db)
+        case .useTokenKeys(let uses):
+            try Self.note(uses, db)
+            return .success(())
         case .rotate(let id, _, let new, let oldUntil):
             try Query(
                 db,

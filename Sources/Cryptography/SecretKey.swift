@@ -5,6 +5,8 @@ package struct SecretKey: Equatable, Sendable, CustomStringConvertible, CustomRe
     let bytes: [UInt8]
 
     package var count: Int { bytes.count }
+    /// For the one answer that shows it, and for the store that keeps it.
+    package var exposedBytes: [UInt8] { bytes }
 
     package init(_ bytes: [UInt8]) { self.bytes = bytes }
 

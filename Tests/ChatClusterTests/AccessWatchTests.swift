@@ -62,7 +62,35 @@ import Testing
             opening.whenRevoked { ended.withLock { $0.append(name) } }
             openings.append(opening)
         }
+        let signing = try await owner.createTokenKey().key
+        guard case .secret(let secret) = signing.material else { throw ChatError.notFound }
+        func user(_ name: String) -> Credentials {
+            let now = WallClock.system.now()
+            let token = UserToken.sign(
+                for: User.ID(name)!, audience: new.publicID.text, issuedAt: now, expiresAt: now.adding(.seconds(600)),
+                keyID: signing.id, secret: secret)
+            return Credentials(application: new.publicID.text[...], authorization: .userToken(token))
+        }
+        for name in ["blocked", "revoked user", "user"] {
+            let opening = try await services[1].access(user(name)).open()
+            opening.whenRevoked { ended.withLock { $0.append(name) } }
+            openings.append(opening)
+        }
         try await outage()
+        _ = try await owner.block(User.ID("blocked")!)
+        try await eventually("a user ends") { ended.withLock(\.self) == ["blocked"] }
+        await #expect(throws: ChatError.userBlocked) { try await services[1].access(user("blocked")) }
+        _ = try await owner.revokeTokens(of: User.ID("revoked user")!)
+        try await eventually("the next ends") { ended.withLock(\.self) == ["blocked", "revoked user"] }
+        await #expect(throws: ChatError.unauthorized(.userToken(.revoked))) {
+            try await services[1].access(user("revoked user"))
+        }
+        _ = try await owner.endTokenKey(signing.id, .revoked)
+        try await eventually("the last ends") { ended.withLock(\.self) == ["blocked", "revoked user", "user"] }
+        await #expect(throws: ChatError.unauthorized(.userToken(.revoked))) {
+            try await services[1].access(user("user"))
+        }
+        ended.withLock { $0 = [] }
         _ = try await owner.revokeKey(revoked.id.text[...])
         try await eventually("the key ends") { ended.withLock(\.self) == ["revoked"] }
         await #expect(throws: ChatError.unauthorized(.revoked)) { try await services[1].access(credentials(revoked)) }
@@ -169,7 +197,8 @@ import Testing
     @Test func theTableIsBounded() async throws {
         try await TestCluster.run { test in
             try await test.sql(
-                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 2 DAY, seq, 1, NULL FROM seq_1_to_150")
+                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 2 DAY, seq, 1, NULL, NULL FROM seq_1_to_150"
+            )
             func count() async throws -> Int64? {
                 try await test.sql("SELECT COUNT(*) FROM access_changes").first?.first
             }
@@ -178,7 +207,8 @@ import Testing
                 #expect(try await count() == expected)
             }
             // More than one read takes: whoever reads them looks up everything.
-            try await test.sql("INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), seq, 1, NULL FROM seq_1_to_1000")
+            try await test.sql(
+                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), seq, 1, NULL, NULL FROM seq_1_to_1000")
             let changed = try await test.store.read { try AccessChanges.since(0, $0) }
             #expect(changed == nil)
         }

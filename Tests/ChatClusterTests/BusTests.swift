@@ -48,6 +48,11 @@ import Testing
         }
     }
 
+    @Test func aUserSurvivesTheBus() throws {
+        let principal = Principal.user(Tenant.ID(7), try #require(User.ID("a \"b\" é")))
+        #expect(Self.revoked(BusPayload.encode(revoked: principal)) == principal)
+    }
+
     @Test func aRevocationReachesEveryProcess() async throws {
         let redis = try await RedisServer.start()
         try await StreamNode.run(redis: [redis.url(), redis.url()]) { nodes, test in

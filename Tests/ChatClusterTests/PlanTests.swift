@@ -246,7 +246,8 @@ import Testing
                 SELECT LPAD(seq, 12, '0'), 1000 + seq, 'k', REPEAT('x', 32), 1, NOW(6) FROM seq_1_to_5000
                 """)
             try await test.sql(
-                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR, seq, 1, NULL FROM seq_1_to_5000")
+                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR, seq, 1, NULL, NULL FROM seq_1_to_5000"
+            )
             try await test.sql("ANALYZE TABLE application_keys, access_changes")
             try await place.check("use a key", rows: 4) {
                 _ = try await store.apply([.useKeys([key.id: TestCluster.time])], at: TestCluster.time)

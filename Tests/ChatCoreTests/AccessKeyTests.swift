@@ -124,15 +124,15 @@ import Testing
         var stored = ApplicationKey(
             id: .random(), tenant: Tenant.ID(1), name: "k", digest: AccessKey.random(.application).digest,
             scopes: .read, createdAt: now, expiresAt: nil)
-        #expect(KnownKey(stored).use(at: now))
+        #expect(KnownKey(stored, lastUsedAt: stored.lastUsedAt).use(at: now))
         stored.lastUsedAt = now
-        let key = KnownKey(stored)
+        let key = KnownKey(stored, lastUsedAt: stored.lastUsedAt)
         #expect(!key.use(at: now) && !key.use(at: now.adding(.seconds(59))))
         #expect(key.use(at: now.adding(.seconds(60))) && !key.use(at: now.adding(.seconds(61))))
     }
 
     @Test func usesAreBounded() {
-        let usage = KeyUsage()
+        let usage = KeyUsage<AccessKey.ID>()
         let now = Timestamp(microseconds: 1)
         for _ in 0..<20_000 { usage.note(.random(), at: now) }
         var taken = 0

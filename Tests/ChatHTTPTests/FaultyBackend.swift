@@ -13,6 +13,7 @@ struct FaultyBackend: Sendable {
         var backend = inner
         backend.tenants = self
         backend.keys = self
+        backend.users = self
         backend.chats = self
         backend.messages = self
         backend.local = self
@@ -59,6 +60,15 @@ extension FaultyBackend: KeyStore {
     }
     func keys(of tenant: Tenant.ID) async throws -> [ApplicationKey] {
         try await read(.accessKeys) { try await $0.keys.keys(of: tenant) }
+    }
+}
+
+extension FaultyBackend: UserStore {
+    func tokenKeys(of tenant: Tenant.ID) async throws -> TokenKeyring? {
+        try await read(.tokenKeys) { try await $0.users.tokenKeys(of: tenant) }
+    }
+    func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User? {
+        try await read(.user) { try await $0.users.user(id, in: tenant) }
     }
 }
 

@@ -1,4 +1,5 @@
 import ChatCore
+import Cryptography
 import GRDB
 import GRDBSQLite
 import TestSupport
@@ -16,7 +17,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 74, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 90, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -57,6 +58,31 @@ import Testing
             at: TestStore.time)
         _ = try await store.key(shown.id)
         _ = try await store.keys(of: test.tenant)
+        let user = try #require(User.ID("u1"))
+        let signing = StoredTokenKey(
+            key: try #require(UserTokenKey(id: .random(), .secret(.random()))), createdAt: TestStore.time)
+        let changes: [UserChange] = [
+            .add(user), .block(user), .unblock(user), .revoke(user, upTo: TestStore.time),
+            .revokeAll(upTo: TestStore.time), .addKey(signing), .endKey(signing.key.id, .revoked),
+        ]
+        _ = try await store.apply(
+            changes.map { .users($0, of: test.tenant) } + [
+                .useTokenKeys([TokenKeyAddress(tenant: test.tenant, key: signing.key.id): TestStore.time])
+            ], at: TestStore.time)
+        for _ in 0..<StoredTokenKey.mostKept {
+            let key = StoredTokenKey(
+                key: try #require(UserTokenKey(id: .random(), .secret(.random()))), createdAt: TestStore.time)
+            _ = try await store.apply(
+                [.users(.addKey(key), of: test.tenant), .users(.endKey(key.key.id, .revoked), of: test.tenant)],
+                at: TestStore.time)
+        }
+        _ = try await store.user(user, in: test.tenant)
+        _ = try await store.tokenKeys(of: test.tenant)
+        let late = TestStore.time.adding(.seconds(60))
+        let byUser = NewMessage(
+            tenant: test.tenant, chat: chat, content: MessageContent(body: "by a user"),
+            author: .user(user, tokenIssuedAt: late))
+        #expect(try await store.append([byUser], at: TestStore.time)[0].get().isReplay == false)
         let publicID = try #require(try await store.tenant(test.tenant)).publicID
         let record = AuditRecord(.updateApplication, by: nil)
         _ = try await store.apply(

@@ -3,7 +3,8 @@ import ChatCore
 /// A channel's payload before it is sealed.
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
-/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id; or
+/// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
+/// or `"application":42,"user":"u1"`; or
 /// `{"version":1,"kind":"changed","application":42}`. A server that does not know a kind looks everything up again.
 enum BusPayload {
     private static let version: Int64 = 1
@@ -16,6 +17,9 @@ enum BusPayload {
             switch principal {
             case .pathToken(let token): json.member("path_token", token.text)
             case .applicationKey(let id): json.member("key", id.text)
+            case .user(let tenant, let user):
+                json.member("application", tenant.rawValue)
+                json.member("user", user.text)
             // It is in the servers' settings: nobody can revoke it over the bus, and this names nothing.
             case .admin: break
             }
@@ -36,6 +40,7 @@ enum BusPayload {
     /// - Returns: nil for a payload of another version.
     static func accessEvent(_ json: [UInt8]) -> BusEvent? {
         var (version, kind, principal, tenant): (Int64?, String?, Principal?, Int64?)
+        var user: User.ID?
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
@@ -45,11 +50,13 @@ enum BusPayload {
                 case "path_token": principal = Tenant.Token(try reader.string()).map { .pathToken($0) }
                 case "key": principal = AccessKey.ID(try reader.string()).map { .applicationKey($0) }
                 case "application": tenant = Int64(try reader.number())
+                case "user": user = User.ID(try reader.string())
                 default: try reader.value()
                 }
             }
         }
         guard isWhole != nil, version == Self.version else { return nil }
+        if let tenant, let user { principal = .user(Tenant.ID(tenant), user) }
         switch kind {
         case "revoked": return principal.map { .revoked($0) }
         case "changed": return tenant.map { .tenantChanged(Tenant.ID($0)) }

@@ -30,6 +30,8 @@ struct Migration: Sendable {
         Migration("20261129000005", PackageResources._0261129000005_create_search_generations_sql),
         Migration("20261130000001", PackageResources._0261130000001_create_access_sql),
         Migration("20261130000002", PackageResources._0261130000002_hide_access_columns_sql, isOptional: true),
+        Migration("20261201000001", PackageResources._0261201000001_create_users_sql),
+        Migration("20261201000002", PackageResources._0261201000002_hide_user_columns_sql, isOptional: true),
         Migration("20261202000001", PackageResources._0261202000001_add_sender_sql),
         Migration("20261202000002", PackageResources._0261202000002_hide_sender_sql, isOptional: true),
         Migration("20261203000001", PackageResources._0261203000001_add_lifecycle_sql),

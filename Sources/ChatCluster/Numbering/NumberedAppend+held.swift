@@ -7,13 +7,13 @@ extension NumberedAppend {
     /// and answers `.held` to the others.
     mutating func storePastHeld() async throws(MySQLError) {
         let (pass, proposed, time) = (HeldPass(self), batch, retry.remaining)
-        let (tried, held, failure) = try await log.run(in: epoch, within: time) { connection in
-            var (batch, held) = (proposed, Set<Int64>())
+        let (tried, held, refused, failure) = try await log.run(in: epoch, within: time) { connection in
+            var (batch, held, refused) = (proposed, Set<Int64>(), [Int: ChatError]())
             do {
-                try connection.withoutLockWaits { try pass.store(&batch, &held, within: time, $0) }
-                return (batch, held, MySQLError?.none)
+                try connection.withoutLockWaits { try pass.store(&batch, &held, &refused, within: time, $0) }
+                return (batch, held, refused, MySQLError?.none)
             } catch let error as MySQLError {
-                return (batch, held, error)
+                return (batch, held, refused, error)
             }
         }
         batch = tried
@@ -23,7 +23,9 @@ extension NumberedAppend {
             batch.settle(entry)
         }
         for owner in held { log.spares.keep(batch.takeBack(from: owner), of: owner) }
-        plan = batch.plan
+        // Refused entries had numbers, which are void now.
+        plan = batch.plan.leavingOut(refused.keys)
+        refuse(refused)
         if !held.isEmpty {
             log.logger.notice(
                 "Rows locked by another transaction: affected writes wait",
@@ -52,14 +54,16 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
         self.insert = append.insert
     }
 
-    /// - Parameter held: gets the skipped owners, also if an error is thrown.
+    /// - Parameters:
+    ///   - held: gets the skipped owners, also if an error is thrown.
+    ///   - refused: gets the entries whose authors may not store them.
     func store(
-        _ batch: inout NumberedBatch, _ held: inout Set<Int64>, within time: Duration,
-        _ connection: isolated MySQLConnection
+        _ batch: inout NumberedBatch, _ held: inout Set<Int64>, _ refused: inout [Int: ChatError],
+        within time: Duration, _ connection: isolated MySQLConnection
     ) throws {
         let deadline = ContinuousClock.now + time
-        var (tried, found) = (batch, held)
-        defer { (batch, held) = (tried, found) }
+        var (tried, found, refusals) = (batch, held, refused)
+        defer { (batch, held, refused) = (tried, found, refusals) }
         let owners = Set(batch.open.map { batch.owners[$0] }).sorted()
         let rows = Dictionary(grouping: batch.plan.rows, by: \.place.owner)
         let voids = Dictionary(grouping: batch.plan.voids, by: \.owner)
@@ -74,16 +78,17 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
                 }
                 try connection.run("SAVEPOINT of_owner")
                 do {
-                    var plan = (rows: rows[owner] ?? [], voids: voids[owner] ?? [])
+                    var plan = NumberedBatch.Plan(rows: rows[owner] ?? [], voids: voids[owner] ?? [])
+                    var numbered = tried
                     if tried.wanted.contains(where: { $0.owner == owner }) {
-                        var numbered = tried
                         try log.takeLocked(&numbered, of: owner, connection)
-                        plan.rows = numbered.plan.rows.filter { $0.place.owner == owner }
-                        try store(plan, tried.id, connection)
-                        tried = numbered
-                    } else {
-                        try store(plan, tried.id, connection)
+                        plan = NumberedBatch.Plan(
+                            rows: numbered.plan.rows.filter { $0.place.owner == owner }, voids: plan.voids)
                     }
+                    let out = try AuthorCheck.refusals(of: plan.rows, in: entries, connection)
+                    try store(plan.leavingOut(out.keys), tried.id, connection)
+                    refusals.merge(out) { $1 }
+                    tried = numbered
                 } catch let cause as MySQLError where cause.kind == .lockTimeout {
                     found.insert(owner)
                     // If the server has rolled back everything, the savepoint is gone: start again without this owner.
@@ -95,7 +100,7 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
 
     /// Stores one owner's rows; with another stripe if the first is held.
     private func store(
-        _ plan: (rows: [NumberedBatch.Row], voids: [OwnedNumber]), _ id: Int64, _ connection: isolated MySQLConnection
+        _ plan: NumberedBatch.Plan, _ id: Int64, _ connection: isolated MySQLConnection
     ) throws {
         try connection.run("SAVEPOINT of_stripe")
         for stripesLeft in (0..<4).reversed() {

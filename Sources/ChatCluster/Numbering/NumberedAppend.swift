@@ -7,6 +7,8 @@ protocol NumberedEntry: Sendable {
     var owner: Int64 { get }
     var key: IdempotencyKey? { get }
     var origin: Origin? { get }
+    var tenant: Tenant.ID { get }
+    var author: Author { get }
 }
 
 /// The outcome of an entry.
@@ -236,6 +238,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
                         try log.takeLocked(&attempt.batch, connection)
                         attempt.plan = attempt.batch.plan
                     }
+                    attempt.refused = try AuthorCheck.refusals(of: attempt.plan.rows, in: entries, connection)
+                    attempt.plan = attempt.plan.leavingOut(attempt.refused.keys)
                     let plan = attempt.plan
                     try insert(plan.rows, plan.voids, attempt.batch.id, drawn, connection)
                     let traces = plan.rows.compactMap { row in
@@ -260,6 +264,8 @@ struct NumberedAppend<Entry: NumberedEntry> {
         }
         (batch, plan, heldStripe) = (tried.batch, tried.plan, tried.heldStripe)
         if !tried.areNumbersSpare { areNumbersSpare = false }
+        // Whatever happened to the others.
+        refuse(tried.refused)
         if let failure = tried.failure { throw failure }
         guard let tooLarge = tried.tooLarge else {
             if let changes = tried.changes { log.changes.see(changes) }
@@ -276,11 +282,21 @@ struct NumberedAppend<Entry: NumberedEntry> {
         try await commit()
     }
 
+    /// Answers entries whose authors may not store them.
+    mutating func refuse(_ refused: [Int: ChatError]) {
+        for (entry, error) in refused {
+            fates[entry] = .refused(error)
+            batch.settle(entry)
+        }
+    }
+
     /// The result of a transaction.
     private struct Attempt: Sendable {
         var batch: NumberedBatch
         var plan: NumberedBatch.Plan
         var areNumbersSpare = true
+        /// Why entries were left out.
+        var refused: [Int: ChatError] = [:]
         var failure: MySQLError?
         var heldStripe: StripeHeld?
         var changes: ChangeRecords.Missing?

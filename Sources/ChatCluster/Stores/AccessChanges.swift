@@ -19,15 +19,21 @@ enum AccessChanges {
 
     /// Call it within the transaction of the change.
     ///
-    /// - Parameter key: nil for the tenant itself.
+    /// - Parameter key: nil, without a user, for the tenant itself.
     static func record(
-        _ key: AccessKey.ID?, of tenant: Tenant.ID, _ connection: isolated MySQLConnection
+        _ key: AccessKey.ID?, user: User.ID? = nil, of tenant: Tenant.ID, _ connection: isolated MySQLConnection
     ) throws {
         try connection.execute(
             "DELETE FROM access_changes WHERE changed_at < UTC_TIMESTAMP(6) - INTERVAL \(keptDays) DAY LIMIT 100")
         try connection.execute(
-            "INSERT INTO access_changes (changed_at, id, application_id, key_id) VALUES (UTC_TIMESTAMP(6), ?, ?, ?)",
-            [.integer(.random(in: .min ... .max)), .integer(tenant.rawValue), key.map { .text($0.text) } ?? .null])
+            """
+            INSERT INTO access_changes (changed_at, id, application_id, key_id, user_id)
+            VALUES (UTC_TIMESTAMP(6), ?, ?, ?, ?)
+            """,
+            [
+                .integer(.random(in: .min ... .max)), .integer(tenant.rawValue), key.map { .text($0.text) } ?? .null,
+                user.map { .user($0) } ?? .null,
+            ])
     }
 
     /// What was changed from a time on.
@@ -43,12 +49,17 @@ enum AccessChanges {
         var rows = 0
         var changed = Changed()
         try connection.query(
-            "SELECT key_id, application_id FROM access_changes WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)",
+            """
+            SELECT key_id, application_id, user_id FROM access_changes
+            WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)
+            """,
             [.timestamp(time)]
         ) { row in
             rows += 1
             if let key = AccessKey.ID(row.text(0)) {
                 changed.principals.insert(.applicationKey(key))
+            } else if let user = User.ID(row.text(2)) {
+                changed.principals.insert(.user(Tenant.ID(row.integer(1)), user))
             } else {
                 changed.tenants.insert(Tenant.ID(row.integer(1)))
             }

@@ -155,6 +155,14 @@ extension MySQLStore: TenantLog {
         case .useKeys(let uses):
             try KeyTable.note(uses, connection)
             return .success(())
+        case .users(let change, let id, let token):
+            // Users come in crowds, and need no count.
+            let isShared = if case .add = change { true } else { false }
+            guard try lock(id, token, isShared: isShared, connection) else { return .failure(.notFound) }
+            return try UserTable.apply(change, of: id, at: now, connection)
+        case .useTokenKeys(let uses):
+            try UserTable.note(uses, connection)
+            return .success(())
         case .rotate(let id, let token, let new, let oldUntil):
             guard try lock(id, token, connection) else { return .failure(.notFound) }
             // Assigned from left to right. A repeated transaction finds the new token, and changes nothing.
@@ -210,10 +218,13 @@ extension MySQLStore: TenantLog {
     /// - Returns: false if there is none, or not with that token: on another server, the id may belong to another tenant.
     ///   The token of before is as good: this process may not know yet that it was replaced.
     private static func lock(
-        _ id: Tenant.ID, _ token: Tenant.Token?, _ connection: isolated MySQLConnection
+        _ id: Tenant.ID, _ token: Tenant.Token?, isShared: Bool = false, _ connection: isolated MySQLConnection
     ) throws -> Bool {
         let stored = try connection.first(
-            "SELECT token, old_token FROM applications WHERE id = ? AND removed_at IS NULL FOR UPDATE",
+            """
+            SELECT token, old_token FROM applications WHERE id = ? AND removed_at IS NULL
+            \(isShared ? "LOCK IN SHARE MODE" : "FOR UPDATE")
+            """,
             [.integer(id.rawValue)]
         ) { [$0.text(0), $0.text(1)] }
         guard let stored else { return false }
@@ -241,7 +252,7 @@ extension MySQLStore: TenantLog {
             return try await key(new.id) == nil ? .failure(.outcomeUnknown) : .success(())
         case .revokeKey(let id, let tenant):
             return try await key(id)?.tenant == tenant ? .success(()) : .failure(.notFound)
-        case .create, .useKeys: return .success(())
+        case .create, .useKeys, .users, .useTokenKeys: return .success(())
         case .audited(let change, _): return try await outcome(of: change)
         }
     }

@@ -13,6 +13,8 @@ package struct Access: Sendable {
     /// `Backend.epoch` when the id was looked up.
     let epoch: UInt64
     let service: ChatService
+    /// The user's token; nil for other principals.
+    package let userToken: UserToken?
     private let abilities: Abilities
 
     init(_ grant: Grant, service: ChatService) {
@@ -22,13 +24,14 @@ package struct Access: Sendable {
         self.token = grant.tenant.token
         self.deprecation = grant.tenant.deprecation
         self.epoch = grant.epoch
+        self.userToken = grant.userToken
         self.abilities = grant.abilities
         self.service = service
     }
 
     package var tenant: TenantScope { TenantScope(access: self) }
 
-    /// Whether the principal is a key, and not the path's token.
+    /// Whether the principal is not the path's token.
     package var showsKey: Bool { if case .pathToken = principal { false } else { true } }
 
     /// - Parameter abilities: one of these is enough.
@@ -37,18 +40,29 @@ package struct Access: Sendable {
         guard !self.abilities.isDisjoint(with: abilities) else { throw .notAllowed }
     }
 
+    /// Refuses users: for what is about the application, and not about what a user may see.
+    ///
+    /// - Throws: `ChatError.notAllowed`.
+    func requireApplication() throws(ChatError) { if userToken != nil { throw .notAllowed } }
+
+    /// Whether the credentials are good for a chat: a user token may name the only ones.
+    func includes(_ chat: Chat.Number) -> Bool { userToken?.includes(chat) ?? true }
+
+    /// Who makes what the principal creates.
+    var author: Author { userToken.map { .user($0.user, tokenIssuedAt: $0.issuedAt) } ?? .application }
+
     /// The same principal's access, looked up again.
     ///
     /// - Throws: the errors of `ChatService.access`.
     func renewed() async throws -> Access {
-        Access(try await service.authenticator.renew(principal, name), service: service)
+        Access(try await service.authenticator.renew(principal, name, userToken), service: service)
     }
 
     /// Something that stays open, and ends when the principal is revoked.
     ///
     /// - Throws: the errors of `ChatService.access`.
     package func open() async throws -> Opening {
-        let opening = service.authenticator.openings.add(principal, name, of: tenantID)
+        let opening = service.authenticator.openings.add(principal, name, of: tenantID, userToken)
         // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
         return opening

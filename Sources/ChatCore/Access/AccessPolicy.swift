@@ -3,10 +3,13 @@ package struct AccessPolicy: Sendable {
     private let admins: [AccessKey.ID: AccessKey.Digest]
     /// Whether anyone may create applications.
     package let isOpen: Bool
+    /// The most time from `iat` to `exp` of a user token.
+    package let tokenMaxLifetime: Duration
 
-    package init(adminKeys: [AccessKey], isOpen: Bool) {
+    package init(adminKeys: [AccessKey], isOpen: Bool, tokenMaxLifetime: Duration = .seconds(86_400)) {
         admins = Dictionary(adminKeys.map { ($0.id, $0.digest) }) { first, _ in first }
         self.isOpen = isOpen
+        self.tokenMaxLifetime = tokenMaxLifetime
     }
 
     /// No key, and anyone may create applications.

@@ -24,10 +24,11 @@ struct AccessUpkeep: Service {
 
     private func storeUses() async {
         while true {
-            let uses = authenticator.usage.take()
-            if uses.isEmpty { return }
+            let (uses, tokenUses) = (authenticator.usage.take(), authenticator.users.usage.take())
+            if uses.isEmpty, tokenUses.isEmpty { return }
             do {
-                try await writer.submit(.useKeys(uses))
+                if !uses.isEmpty { try await writer.submit(.useKeys(uses)) }
+                if !tokenUses.isEmpty { try await writer.submit(.useTokenKeys(tokenUses)) }
             } catch {
                 // Only information, and the next use is noted again: not worth keeping.
                 return logger.warning("Last uses of keys not stored", metadata: ["error": ChatError.forLog(error)])

@@ -8,6 +8,8 @@ struct Grant: Sendable {
     let abilities: Abilities
     /// `Backend.epoch` when the tenant was looked up.
     let epoch: UInt64
+    /// The user's.
+    var userToken: UserToken?
 }
 
 /// Finds the principal behind a request's credentials, and what it may do.
@@ -23,17 +25,23 @@ final class Authenticator: Sendable {
         case none
         case admin(AccessKey.ID)
         case key(ApplicationKey)
+        /// - Parameter tenant: the one that the token names, and whose key has signed it.
+        case user(UserToken, tenant: Tenant.ID)
     }
 
     let openings = Openings()
-    let usage = KeyUsage()
+    let usage = KeyUsage<AccessKey.ID>()
+    let users: UserAuthority
     private let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
-    private let keys: ImmutableCache<AccessKey.ID, KnownKey>
+    private let keys: ImmutableCache<AccessKey.ID, KnownKey<ApplicationKey>>
     private let backend: Backend
     private let policy: AccessPolicy
     private let clock: WallClock
 
-    init(backend: Backend, policy: AccessPolicy, clock: WallClock) {
+    /// - Parameter writer: stores users at their first use.
+    init(backend: Backend, policy: AccessPolicy, clock: WallClock, writer: TenantWriter) {
+        self.users = UserAuthority(
+            backend: backend, maxLifetime: policy.tokenMaxLifetime, clock: clock, writer: writer)
         self.backend = backend
         self.policy = policy
         self.clock = clock
@@ -55,8 +63,8 @@ final class Authenticator: Sendable {
 
     /// The grant for credentials.
     ///
-    /// - Throws: `ChatError.unauthorized`, `.ambiguousCredentials`; `.notFound` for an application that is not there, or
-    ///   that the credentials do not open.
+    /// - Throws: `ChatError.unauthorized`, `.userBlocked`, `.ambiguousCredentials`; `.notFound` for an application that is
+    ///   not there, or that the credentials do not open.
     func find(_ credentials: Credentials) async throws -> Grant {
         // Read the epoch first: if it rises meanwhile, the result only counts as older than it is.
         let epoch = backend.epoch()
@@ -68,14 +76,20 @@ final class Authenticator: Sendable {
     /// The grant of a principal that was found before, as of now.
     ///
     /// - Throws: likewise.
-    func renew(_ principal: Principal, _ name: Tenant.Name) async throws -> Grant {
+    func renew(_ principal: Principal, _ name: Tenant.Name, _ userToken: UserToken?) async throws -> Grant {
         let epoch = backend.epoch()
-        let proof: Proof =
-            switch principal {
-            case .admin(let id): .admin(id)
-            case .applicationKey(let id): .key(try checked(await key(id)))
-            case .pathToken: .none
-            }
+        let proof: Proof
+        switch principal {
+        case .admin(let id): proof = .admin(id)
+        case .applicationKey(let id): proof = .key(try checked(await key(id)))
+        case .pathToken: proof = .none
+        case .user:
+            guard let userToken else { throw ChatError.unauthorized(.required) }
+            // On another server it may have another id.
+            let tenant = try await named(by: userToken)
+            try await users.check(userToken, of: tenant.id)
+            proof = .user(userToken, tenant: tenant.id)
+        }
         return try grant(proof, name, await tenant(name), epoch)
     }
 
@@ -110,10 +124,10 @@ final class Authenticator: Sendable {
     private func review(_ open: [Opening]) async {
         for opening in open {
             do {
-                _ = try await renew(opening.principal, opening.name)
+                _ = try await renew(opening.principal, opening.name, opening.token)
             } catch {
                 switch error as? ChatError {
-                case .unauthorized, .notFound, .suspended: opening.revoke()
+                case .unauthorized, .userBlocked, .notFound, .suspended: opening.revoke()
                 default: break
                 }
             }
@@ -138,6 +152,9 @@ final class Authenticator: Sendable {
     /// Ends what was opened with keys that have expired since, and under tokens that have ended.
     func endExpired() async {
         await endOldTokens()
+        for opening in openings.all(where: { $0.token != nil }) {
+            if let token = opening.token, users.hasEnded(token, of: opening.tenant) { opening.revoke() }
+        }
         for case .applicationKey(let id) in openings.principals {
             guard let known = keys[id] else {
                 await review(.applicationKey(id))
@@ -163,15 +180,20 @@ final class Authenticator: Sendable {
     func forgetAll() {
         tenants.forgetAll()
         keys.forgetAll()
+        users.forgetAll()
     }
 
-    private func forget(_ tenant: Tenant.ID) { tenants.forget { $0.id == tenant } }
+    func forget(_ tenant: Tenant.ID) {
+        tenants.forget { $0.id == tenant }
+        users.forgetKeys(of: tenant)
+    }
 
     private func forget(_ principal: Principal) {
         switch principal {
         case .admin: break
         case .applicationKey(let id): keys.forget(id)
         case .pathToken(let token): tenants.forget(.token(token))
+        case .user(let tenant, let user): users.forget(user, of: tenant)
         }
     }
 
@@ -191,23 +213,50 @@ final class Authenticator: Sendable {
             case .webhook: throw .unauthorized(.invalid)
             case .application: return try keys[key.id].map { known throws(ChatError) in try proof(key, known) }
             }
+        case .userToken(let text):
+            let shown = try users.read(text)
+            guard let tenant = tenants[try Self.name(of: shown.token)],
+                let token = try users.known(shown, of: tenant.id)
+            else { return nil }
+            return .user(token, tenant: tenant.id)
         }
     }
 
     private func proof(_ authorization: Authorization) async throws -> Proof {
         if let proof = try knownProof(authorization) { return proof }
-        guard case .key(let key) = authorization else { return .none }
-        return try proof(key, await self.key(key.id))
+        switch authorization {
+        case .key(let key): return try proof(key, await self.key(key.id))
+        case .userToken(let text):
+            let shown = try users.read(text)
+            let tenant = try await named(by: shown.token)
+            return .user(try await users.find(shown, of: tenant), tenant: tenant.id)
+        case .none, .invalid, .several: return .none
+        }
     }
 
-    private func proof(_ shown: AccessKey, _ known: KnownKey) throws(ChatError) -> Proof {
+    /// What a token calls its application.
+    private static func name(of token: UserToken) throws(ChatError) -> Tenant.Name {
+        guard let id = Tenant.PublicID(token.audience) else { throw .unauthorized(.userToken(.invalid(.audience))) }
+        return .publicID(id)
+    }
+
+    /// The tenant that a token names. Without one nobody has signed the token.
+    private func named(by token: UserToken) async throws -> Tenant.Identity {
+        do {
+            return try await tenant(try Self.name(of: token))
+        } catch ChatError.notFound {
+            throw ChatError.unauthorized(.userToken(.invalid(.audience)))
+        }
+    }
+
+    private func proof(_ shown: AccessKey, _ known: KnownKey<ApplicationKey>) throws(ChatError) -> Proof {
         // The secret first: only who has it learns more.
         guard shown.digest == known.key.digest else { throw .unauthorized(.invalid) }
         return .key(try checked(known))
     }
 
     /// The key, if it is in force.
-    private func checked(_ known: KnownKey) throws(ChatError) -> ApplicationKey {
+    private func checked(_ known: KnownKey<ApplicationKey>) throws(ChatError) -> ApplicationKey {
         let now = clock.now()
         switch known.key.state(at: now) {
         case .active: break
@@ -234,6 +283,7 @@ final class Authenticator: Sendable {
         if pathToken == .off { throw .notFound }
         if let end = tenant.deprecation?.until, end <= clock.now() { throw .notFound }
         let (principal, abilities): (Principal, Abilities)
+        var userToken: UserToken?
         switch proof {
         case .none:
             guard pathToken == .credential else { throw .unauthorized(.required) }
@@ -246,9 +296,15 @@ final class Authenticator: Sendable {
                 throw pathToken == .credential ? .ambiguousCredentials : .notFound
             }
             (principal, abilities) = (.applicationKey(key.id), key.scopes.intersection(.all))
+        case .user(let token, let owner):
+            guard owner == tenant.id else { throw pathToken == .credential ? .ambiguousCredentials : .notFound }
+            // The narrower of the two where the path's token is a credential, too.
+            (principal, abilities) = (.user(tenant.id, token.user), [.read, .write])
+            userToken = token
         }
         if tenant.isSuspended, !abilities.contains(.server) { throw .suspended }
-        return Grant(principal: principal, name: name, tenant: tenant, abilities: abilities, epoch: epoch)
+        return Grant(
+            principal: principal, name: name, tenant: tenant, abilities: abilities, epoch: epoch, userToken: userToken)
     }
 
     // MARK: The look-ups
@@ -261,11 +317,11 @@ final class Authenticator: Sendable {
         return tenant
     }
 
-    private func key(_ id: AccessKey.ID) async throws -> KnownKey {
+    private func key(_ id: AccessKey.ID) async throws -> KnownKey<ApplicationKey> {
         if let key = keys[id] { return key }
         let version = keys.version
         guard let key = try await backend.keys.key(id) else { throw ChatError.unauthorized(.invalid) }
-        let known = KnownKey(key)
+        let known = KnownKey(key, lastUsedAt: key.lastUsedAt)
         keys.insert(known, for: id, at: version)
         return known
     }

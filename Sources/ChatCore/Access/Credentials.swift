@@ -15,6 +15,8 @@ package enum Authorization: Sendable {
     /// Nothing, or a scheme of somebody else's.
     case none
     case key(AccessKey)
+    /// Something with the form of a JWT, of any length.
+    case userToken(String)
     /// Something that is not a key of ours.
     case invalid
     /// More than one.
@@ -28,6 +30,8 @@ package enum Refusal: Equatable, Sendable {
     case invalid
     case expired
     case revoked
+    /// A user token, and why. Never `.blocked`, which is `ChatError.userBlocked`.
+    case userToken(UserTokenRefusal)
 
     package var code: String {
         switch self {
@@ -35,6 +39,7 @@ package enum Refusal: Equatable, Sendable {
         case .invalid: "token_invalid"
         case .expired: "token_expired"
         case .revoked: "token_revoked"
+        case .userToken(let refusal): refusal.code
         }
     }
 }

@@ -1,14 +1,14 @@
 import Synchronization
 
 /// A key that was looked up, and when its last use was noted.
-final class KnownKey: Sendable {
-    let key: ApplicationKey
+final class KnownKey<Key: Sendable>: Sendable {
+    let key: Key
     /// In microseconds since 1970.
     private let notedUse: Atomic<Int64>
 
-    init(_ key: ApplicationKey) {
+    init(_ key: Key, lastUsedAt: Timestamp?) {
         self.key = key
-        self.notedUse = Atomic(key.lastUsedAt?.microseconds ?? 0)
+        self.notedUse = Atomic(lastUsedAt?.microseconds ?? 0)
     }
 
     /// - Returns: whether this use is to be noted: the last noted one is a while ago.
@@ -20,25 +20,25 @@ final class KnownKey: Sendable {
 }
 
 /// The uses of keys that are not stored yet.
-final class KeyUsage: Sendable {
+final class KeyUsage<ID: Hashable & Sendable>: Sendable {
     /// Keys at the same time; the uses of others are not noted.
-    private static let capacity = 16_384
+    private let capacity = 16_384
     /// Keys in one change.
-    private static let batch = 256
+    private let batch = 256
 
-    private let uses = Mutex<[AccessKey.ID: Timestamp]>([:])
+    private let uses = Mutex<[ID: Timestamp]>([:])
 
-    func note(_ id: AccessKey.ID, at now: Timestamp) {
-        uses.withLock { uses in if uses.count < Self.capacity || uses[id] != nil { uses[id] = now } }
+    func note(_ id: ID, at now: Timestamp) {
+        uses.withLock { uses in if uses.count < capacity || uses[id] != nil { uses[id] = now } }
     }
 
     /// Takes some of them; empty if there are none.
-    func take() -> [AccessKey.ID: Timestamp] {
+    func take() -> [ID: Timestamp] {
         uses.withLock { uses in
             var taken = uses
-            if uses.count > Self.batch {
+            if uses.count > batch {
                 taken = [:]
-                for (id, time) in uses.prefix(Self.batch) { taken[id] = time }
+                for (id, time) in uses.prefix(batch) { taken[id] = time }
             }
             for id in taken.keys { uses[id] = nil }
             return taken

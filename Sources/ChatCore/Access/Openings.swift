@@ -8,9 +8,13 @@ package final class Openings: Sendable {
 
     /// - Returns: an opening that counts until it is released.
     ///
-    /// - Parameter name: what the request's path called the tenant.
-    func add(_ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID) -> Opening {
-        let opening = Opening(principal, name, of: tenant, in: self)
+    /// - Parameters:
+    ///   - name: what the request's path called the tenant.
+    ///   - token: a user's.
+    func add(
+        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ token: UserToken? = nil
+    ) -> Opening {
+        let opening = Opening(principal, name, of: tenant, token, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
@@ -50,13 +54,18 @@ package final class Opening: Sendable {
     let principal: Principal
     let name: Tenant.Name
     let tenant: Tenant.ID
+    /// A user's.
+    let token: UserToken?
     private let openings: Openings
     private let state = Mutex(State())
 
-    fileprivate init(_ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, in openings: Openings) {
+    fileprivate init(
+        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ token: UserToken?, in openings: Openings
+    ) {
         self.principal = principal
         self.name = name
         self.tenant = tenant
+        self.token = token
         self.openings = openings
     }
 

@@ -6,6 +6,8 @@ package enum Principal: Hashable, Sendable {
     case applicationKey(AccessKey.ID)
     /// The holder of the application's token.
     case pathToken(Tenant.Token)
+    /// The bearer of a user token of the application.
+    case user(Tenant.ID, User.ID)
 }
 
 /// What a principal may do in its application: the scopes of its key.

@@ -41,6 +41,10 @@ package struct ChatScope: Sendable {
         switch tenant.access.principal {
         // The application's own servers: they may say who speaks.
         case .admin, .applicationKey, .pathToken: return MessageContent(body: body, sender: named)
+        // Nobody speaks for somebody else.
+        case .user(_, let user):
+            guard named == nil || named == user else { throw .notAllowed }
+            return MessageContent(body: body, sender: user)
         }
     }
 
@@ -81,7 +85,7 @@ package struct ChatScope: Sendable {
         return .message(
             NewMessage(
                 tenant: tenant.id, chat: id, content: content, key: key,
-                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch)))
+                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch), author: tenant.access.author))
     }
 
     /// Reads a message without waiting.

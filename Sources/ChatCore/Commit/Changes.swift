@@ -16,15 +16,18 @@ package struct NewMessage: Sendable {
     package let key: IdempotencyKey?
     /// Nil: the ids are taken as they are.
     package let origin: Origin?
+    package let author: Author
 
     package init(
-        tenant: Tenant.ID, chat: Chat.ID, content: MessageContent, key: IdempotencyKey? = nil, origin: Origin? = nil
+        tenant: Tenant.ID, chat: Chat.ID, content: MessageContent, key: IdempotencyKey? = nil, origin: Origin? = nil,
+        author: Author = .application
     ) {
         self.tenant = tenant
         self.chat = chat
         self.content = content
         self.key = key
         self.origin = origin
+        self.author = author
     }
 
     package init(tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil) {
@@ -52,11 +55,15 @@ package struct NewChat: Sendable {
     package let key: IdempotencyKey?
     /// Nil: the id is taken as it is.
     package let origin: Origin?
+    package let author: Author
 
-    package init(tenant: Tenant.ID, key: IdempotencyKey? = nil, origin: Origin? = nil) {
+    package init(
+        tenant: Tenant.ID, key: IdempotencyKey? = nil, origin: Origin? = nil, author: Author = .application
+    ) {
         self.tenant = tenant
         self.key = key
         self.origin = origin
+        self.author = author
     }
 }
 
@@ -101,6 +108,10 @@ package enum TenantChange: Sendable {
     case resume(Tenant.ID, token: Tenant.Token? = nil)
     /// A change of one tenant, and its row in the audit if it succeeds.
     indirect case audited(TenantChange, AuditRecord)
+    /// - Parameter token: likewise.
+    case users(UserChange, of: Tenant.ID, token: Tenant.Token? = nil)
+    /// As `useKeys`, for keys of user tokens.
+    case useTokenKeys([TokenKeyAddress: Timestamp])
 }
 
 extension ChatChange {
@@ -123,6 +134,11 @@ extension ChatChange {
     package var origin: Origin? {
         switch self {
         case .message(let new): new.origin
+        }
+    }
+    package var author: Author {
+        switch self {
+        case .message(let new): new.author
         }
     }
 }
@@ -150,7 +166,8 @@ extension NewChat: CommitEntry {
 extension TenantChange: CommitEntry {
     package var lane: Int64? {
         switch self {
-        case .create, .useKeys: nil
+        case .create, .useKeys, .useTokenKeys: nil
+        case .users(let change, let id, _): change.isOrdered ? id.rawValue : nil
         case .update(let id, _, _, _), .revokeKey(_, let id): id.rawValue
         case .addKey(let key, _): key.tenant.rawValue
         case .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _): id.rawValue
@@ -158,7 +175,9 @@ extension TenantChange: CommitEntry {
         }
     }
 
-    package var share: Int64? { lane }
+    package var share: Int64? {
+        if case .users(_, let id, _) = self { id.rawValue } else { lane }
+    }
 
     package var bytes: Int {
         switch self {
@@ -167,6 +186,8 @@ extension TenantChange: CommitEntry {
         case .addKey(let key, _): key.name.utf8.count
         case .revokeKey, .rotate, .suspend, .resume: 0
         case .useKeys(let uses): uses.count * 32
+        case .useTokenKeys(let uses): uses.count * 64
+        case .users(let change, _, _): change.bytes
         case .audited(let change, let record): change.bytes + 256 + (record.source?.requestID.utf8.count ?? 0)
         }
     }

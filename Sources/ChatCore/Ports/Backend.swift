@@ -5,6 +5,7 @@ package struct Backend: Sendable {
     package var tenants: any TenantStore
     package var keys: any KeyStore
     package var audits: any AuditStore
+    package var users: any UserStore
     package var chats: any ChatStore
     package var messages: any MessageStore
     /// Nil where reading means asking a server.
@@ -42,6 +43,7 @@ package struct Backend: Sendable {
         tenants: any TenantStore,
         keys: any KeyStore,
         audits: any AuditStore,
+        users: any UserStore,
         chats: any ChatStore,
         messages: any MessageStore,
         local: (any LocalReads)? = nil,
@@ -65,6 +67,7 @@ package struct Backend: Sendable {
         self.tenants = tenants
         self.keys = keys
         self.audits = audits
+        self.users = users
         self.chats = chats
         self.messages = messages
         self.local = local

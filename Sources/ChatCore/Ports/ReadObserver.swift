@@ -10,6 +10,8 @@ package struct ReadObserver: Sendable {
         case accessKey = "access_key"
         case accessKeys = "access_keys"
         case audit
+        case tokenKeys = "token_keys"
+        case user
         case applicationMessageCount = "application_message_count"
         case chatID = "chat_id"
         case chat, chats

@@ -36,6 +36,13 @@ package protocol AuditStore: Sendable {
     func audit(of id: Tenant.PublicID, page: Page) async throws -> PageOf<AuditEntry>
 }
 
+/// Reads the users of applications, and the keys of their tokens. `TenantLog` changes them.
+package protocol UserStore: Sendable {
+    /// What the tokens of a tenant's users rest on; nil if the tenant is gone.
+    func tokenKeys(of tenant: Tenant.ID) async throws -> TokenKeyring?
+    func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User?
+}
+
 /// Reads chats, always through the tenant that owns them.
 package protocol ChatStore: Sendable {
     /// The id behind a number. Immutable, so callers may keep it.

@@ -6,6 +6,8 @@ package struct SearchQuery: Sendable {
     package let before: Timestamp?
     /// Only messages of this sender. Blocks do not know it: only rows tell.
     package let sender: User.ID?
+    /// Across a tenant: only in these chats; nil for all.
+    package var chats: Set<Chat.ID>?
 
     package init(
         _ text: SearchText, after: Timestamp? = nil, before: Timestamp? = nil, sender: User.ID? = nil

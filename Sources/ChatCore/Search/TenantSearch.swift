@@ -195,6 +195,7 @@ package struct TenantSearchWalk {
     /// Most matches of a frequent text are older than a full page.
     private func mayBeOnPage(_ place: SearchPlace) -> Bool {
         if isFull, let last = hits.last, place < last.place { return false }
+        if let chats = query.chats, !chats.contains(place.chat) { return false }
         return query.takes(place.createdAt) && page.before.map { place < $0 } ?? true
     }
 

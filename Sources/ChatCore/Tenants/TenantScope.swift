@@ -17,7 +17,7 @@ package struct TenantScope: Sendable {
     }
 
     /// The same for what the principal needs for any other permission.
-    private func lookUp<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
+    func lookUp<Result>(_ body: (TenantScope) async throws -> Result) async throws -> Result {
         var scope = self
         while true {
             let result: Swift.Result<Result, any Error>
@@ -29,7 +29,8 @@ package struct TenantScope: Sendable {
 
     /// - Throws: `ChatError.notFound` if it is gone.
     package func details() async throws -> Tenant {
-        try await read { scope in
+        try access.requireApplication()
+        return try await read { scope in
             guard let tenant = try await service.backend.tenants.tenant(scope.id) else { throw ChatError.notFound }
             return tenant
         }
@@ -117,7 +118,8 @@ package struct TenantScope: Sendable {
 
     /// Exact as soon as a create is answered.
     package func messageCount() async throws -> Int64 {
-        try await read { scope in
+        try access.requireApplication()
+        return try await read { scope in
             guard let count = try await service.backend.tenants.messageCount(of: scope.id) else {
                 throw ChatError.notFound
             }
@@ -130,8 +132,10 @@ package struct TenantScope: Sendable {
     /// - Throws: `ChatError.notAllowed`; what `GroupCommit.submit` throws.
     package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
         try access.require(.write)
+        // A token for some chats only makes no other.
+        if access.userToken?.chats != nil { throw ChatError.notAllowed }
         let chat = try await service.newChatWriter.submit(
-            NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch)))
+            NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch), author: access.author))
         if let chatID = chat.id {
             service.chatIDs.insert(
                 chatID, for: ChatAddress(tenant: id, number: chat.number), at: .init(epoch: epoch))
@@ -140,7 +144,31 @@ package struct TenantScope: Sendable {
     }
 
     package func chats(_ page: Page) async throws -> PageOf<Chat> {
-        try await read { try await service.backend.chats.chats(in: $0.id, page: page) }
+        try await read { scope in
+            guard let numbers = access.userToken?.chats else {
+                return try await service.backend.chats.chats(in: scope.id, page: page)
+            }
+            return try await scope.chats(page, of: numbers)
+        }
+    }
+
+    /// A page of these chats alone. Costs O(page).
+    ///
+    /// - Parameter numbers: ascending.
+    private func chats(_ page: Page, of numbers: [Chat.Number]) async throws -> PageOf<Chat> {
+        let wanted = numbers.filter { $0.rawValue > page.lowerBound && $0.rawValue < page.upperBound }
+        var walked: [Chat] = []
+        for number in page.walksUp ? wanted : wanted.reversed() where walked.count <= page.limit {
+            if let chat = try await service.backend.chats.chat(number, in: id) { walked.append(chat) }
+        }
+        var isPreceded = false
+        if let start = page.walksUp ? page.after : page.before {
+            let passed = numbers.filter { page.walksUp ? $0.rawValue <= start : $0.rawValue >= start }
+            for number in page.walksUp ? passed.reversed() : passed where !isPreceded {
+                isPreceded = try await idOfChat(number) != nil
+            }
+        }
+        return PageOf(walked: walked, page: page, isPrecededBy: isPreceded)
     }
 
     /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
@@ -152,14 +180,20 @@ package struct TenantScope: Sendable {
         _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil, from client: ClientAddress
     ) async throws -> (found: TenantHits, highlights: [[Range<Int>]]) {
         try await read { scope in
-            var page = page
+            var (page, query) = (page, query)
             if let cursor { page.before = try await scope.place(of: cursor) }
-            if let found = try await service.engine?.search(query, in: scope.id, page: page, from: client) {
+            if let numbers = access.userToken?.chats {
+                query.chats = []
+                for number in numbers { if let id = try await scope.idOfChat(number) { query.chats?.insert(id) } }
+            }
+            if query.chats == nil,
+                let found = try await service.engine?.search(query, in: scope.id, page: page, from: client)
+            {
                 return found
             }
-            return try await service.scans.pass(scope.id, from: client) { [page] in
+            return try await service.scans.pass(scope.id, from: client) { [page, query] in
                 var found = try await service.backend.messages.search(query, in: scope.id, page: page)
-                found.fellBack = service.engine != nil
+                found.fellBack = service.engine != nil && query.chats == nil
                 return (found, try SearchHighlights(query.text).ranges(in: found.hits.map(\.message.body)))
             }
         }
@@ -184,7 +218,8 @@ package struct TenantScope: Sendable {
     /// The chat with that number; nil if its id is not cached.
     package func knownChat(_ number: Substring) -> ChatScope? {
         guard let number = Chat.Number(digits: number),
-            let id = service.chatIDs[ChatAddress(tenant: id, number: number)], service.backend.epoch() == epoch
+            access.includes(number), let id = service.chatIDs[ChatAddress(tenant: id, number: number)],
+            service.backend.epoch() == epoch
         else { return nil }
         return ChatScope(id: id, number: number, tenant: self)
     }
@@ -203,10 +238,15 @@ package struct TenantScope: Sendable {
 
     /// The chat with that number, without checking the epoch: for `read`.
     func chat(_ number: Chat.Number) async throws -> ChatScope {
-        let address = ChatAddress(tenant: id, number: number)
-        if let id = service.chatIDs[address] { return ChatScope(id: id, number: number, tenant: self) }
-        guard let id = try await service.backend.chats.id(of: number, in: id) else { throw ChatError.notFound }
-        service.chatIDs.insert(id, for: address, at: .init(epoch: epoch))
+        guard access.includes(number), let id = try await idOfChat(number) else { throw ChatError.notFound }
         return ChatScope(id: id, number: number, tenant: self)
+    }
+
+    private func idOfChat(_ number: Chat.Number) async throws -> Chat.ID? {
+        let address = ChatAddress(tenant: id, number: number)
+        if let id = service.chatIDs[address] { return id }
+        guard let id = try await service.backend.chats.id(of: number, in: id) else { return nil }
+        service.chatIDs.insert(id, for: address, at: .init(epoch: epoch))
+        return id
     }
 }

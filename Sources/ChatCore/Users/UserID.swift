@@ -1,5 +1,6 @@
-/// A person of an application, as the application knows them.
-package enum User {
+/// A person of an application, as the application knows them. It is there from the first use of a token of theirs, or
+/// since somebody stored it.
+package struct User: Equatable, Sendable {
     /// The application's own name for a user (`sub` of a token): 1 to 128 bytes of UTF-8. It stands in paths, logs and
     /// pages, so it is not `.`, `..` or `me`, and has no control characters, line separators or controls of text
     /// direction.
@@ -41,6 +42,38 @@ package enum User {
             text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
         }
     }
+
+    package let id: ID
+    package var name: String?
+    /// A JSON object, as it was sent.
+    package var metadata: String?
+    package let createdAt: Timestamp
+    package var blockedAt: Timestamp?
+    /// `UserStanding.validAfter`, of the user alone.
+    package var validAfter: Timestamp?
+
+    package init(
+        id: ID, name: String? = nil, metadata: String? = nil, createdAt: Timestamp, blockedAt: Timestamp? = nil,
+        validAfter: Timestamp? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.blockedAt = blockedAt
+        self.validAfter = validAfter
+    }
+
+    /// - Parameter validAfter: of all users of the application.
+    package func standing(_ validAfter: Timestamp?) -> UserStanding {
+        UserStanding(
+            isBlocked: blockedAt != nil,
+            validAfter: self.validAfter.map { own in validAfter.map { max($0, own) } ?? own } ?? validAfter)
+    }
+}
+
+extension User.ID: CustomStringConvertible {
+    package var description: String { text }
 }
 
 extension Unicode.Scalar {

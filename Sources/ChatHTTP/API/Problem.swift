@@ -96,6 +96,8 @@ extension Problem {
             self.init(status: .unauthorized, code: error.code, detail: refusal.detail)
             // RFC 6750, 3.1: no error for who has shown nothing.
             challenge = refusal == .required ? "Bearer" : "Bearer error=\"invalid_token\""
+        case .userBlocked:
+            self.init(status: .forbidden, code: error.code, detail: UserTokenRefusal.blocked.sentence)
         case .ambiguousCredentials:
             self.init(
                 status: .badRequest, code: error.code,
@@ -181,6 +183,7 @@ extension Refusal {
         case .invalid: "The key in Authorization is not valid."
         case .expired: "The key in Authorization has expired."
         case .revoked: "The key in Authorization was revoked."
+        case .userToken(let refusal): refusal.sentence
         }
     }
 }

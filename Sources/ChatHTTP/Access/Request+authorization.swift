@@ -11,7 +11,10 @@ extension Request {
             guard scheme.isName("bearer") else { return .none }
             // One space: a key has a fixed length, so nothing else is looked at.
             let token = UnsafeRawBufferPointer(rebasing: value[scheme.endIndex...].dropFirst())
-            return AccessKey(token).map { .key($0) } ?? .invalid
+            if let key = AccessKey(token) { return .key(key) }
+            // A key has no dots, and a JWT two.
+            guard token.contains(UInt8(ascii: ".")) else { return .invalid }
+            return .userToken(String(decoding: token, as: UTF8.self))
         } ?? .several
     }
 }

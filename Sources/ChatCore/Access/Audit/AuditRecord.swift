@@ -43,6 +43,15 @@ package enum AuditAction: String, Sendable {
     case removeApplication = "application.remove"
     case createKey = "key.create"
     case revokeKey = "key.revoke"
+    case createTokenKey = "jwt_key.create"
+    case updateTokenKey = "jwt_key.update"
+    case revokeTokenKey = "jwt_key.revoke"
+    case blockUser = "user.block"
+    case unblockUser = "user.unblock"
+    /// All tokens that the user has by then.
+    case revokeUser = "user.revoke"
+    /// Those of all users.
+    case revokeUsers = "application.revoke"
 }
 
 /// A row of the audit as it is read.
@@ -92,6 +101,7 @@ extension Principal {
         case .admin(let id): "server_key:\(id)"
         case .applicationKey(let id): "application_key:\(id)"
         case .pathToken: "path_token"
+        case .user(_, let user): "user:\(user)"
         }
     }
 }

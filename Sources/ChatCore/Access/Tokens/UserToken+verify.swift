@@ -1,5 +1,6 @@
 // The checks are our own, all of them, in one order (docs/decisions/0030-user-tokens.md): what costs nothing first, and
-// a signature last, so that a token that is refused anyway costs no cryptography. What is said about a user (blocked,
+// a signature last, so that a token that is refused anyway costs no cryptography. The claims come before the key, because
+// `aud` says whose key it is. What is said about a user (blocked,
 // revoked) is told after the signature only: before, anyone could ask.
 extension UserToken {
     /// Checks a token in all that it says itself, and against its key. Ask `check(_:)` for its user.
@@ -12,23 +13,34 @@ extension UserToken {
         _ text: String, for audience: String, at now: Timestamp, maxLifetime: Duration,
         key: (UserTokenKey.ID) -> UserTokenKey?
     ) throws(UserTokenRefusal) -> UserToken {
-        try verify(Parts(text), for: audience, at: now, maxLifetime: maxLifetime, key: key).token
+        try Unproven(Parts(text), maxLifetime: maxLifetime).proven(for: audience, at: now, key: key).token
     }
 
-    static func verify(
-        _ parts: Parts, for audience: String, at now: Timestamp, maxLifetime: Duration,
-        key: (UserTokenKey.ID) -> UserTokenKey?
-    ) throws(UserTokenRefusal) -> (token: UserToken, key: UserTokenKey) {
-        let header = try Header(parts.header)
-        // No default, and no trying of others.
-        guard let key = key(header.keyID) else { throw .invalid(.key) }
-        guard key.algorithm == header.algorithm else { throw .invalid(.algorithm) }
-        let token = try UserToken(claims: parts.claims, keyID: key.id, maxLifetime: maxLifetime)
-        try token.check(key, for: audience, at: now)
-        guard let signature = Base64URL.decode(parts.signature) else { throw .invalid(.form) }
-        guard signature.count == key.algorithm.signatureLength, key.isSignature(signature, of: Array(parts.signed))
-        else { throw .invalid(.signature) }
-        return (token, key)
+    /// What a token says, of whose signature nothing is known: it tells whose keys to look up.
+    struct Unproven: Sendable {
+        private let parts: Parts
+        private let algorithm: UserTokenKey.Algorithm
+        let token: UserToken
+
+        init(_ parts: Parts, maxLifetime: Duration) throws(UserTokenRefusal) {
+            let header = try Header(parts.header)
+            self.parts = parts
+            self.algorithm = header.algorithm
+            self.token = try UserToken(claims: parts.claims, keyID: header.keyID, maxLifetime: maxLifetime)
+        }
+
+        func proven(
+            for audience: String, at now: Timestamp, key: (UserTokenKey.ID) -> UserTokenKey?
+        ) throws(UserTokenRefusal) -> (token: UserToken, key: UserTokenKey) {
+            // No default, and no trying of others.
+            guard let key = key(token.keyID) else { throw .invalid(.key) }
+            guard key.algorithm == algorithm else { throw .invalid(.algorithm) }
+            try token.check(key, for: audience, at: now)
+            guard let signature = Base64URL.decode(parts.signature) else { throw .invalid(.form) }
+            guard signature.count == key.algorithm.signatureLength, key.isSignature(signature, of: Array(parts.signed))
+            else { throw .invalid(.signature) }
+            return (token, key)
+        }
     }
 
     /// Checks what time and people may have changed since it was verified, but for its user.
@@ -43,15 +55,20 @@ extension UserToken {
 
     /// Checks its user. A revocation ends every token that was ever taken before it, also those of a signer whose clock
     /// is ahead: their `iat` was at most `issueLeeway` ahead of ours.
-    package func check(_ standing: UserStanding) throws(UserTokenRefusal) {
-        if let validAfter = standing.validAfter, issuedAt <= validAfter.adding(Self.issueLeeway) { throw .revoked }
-        if standing.isBlocked { throw .blocked }
+    package func check(_ standing: UserStanding) throws(UserTokenRefusal) { try standing.check(issuedAt) }
+}
+
+extension UserStanding {
+    /// - Parameter issuedAt: the token's `iat`.
+    package func check(_ issuedAt: Timestamp) throws(UserTokenRefusal) {
+        if let validAfter, issuedAt <= validAfter.adding(UserToken.issueLeeway) { throw .revoked }
+        if isBlocked { throw .blocked }
     }
 }
 
 extension UserToken {
     /// A token's three parts, as they are written.
-    struct Parts {
+    struct Parts: Sendable {
         let bytes: [UInt8]
         let header: ArraySlice<UInt8>
         let claims: ArraySlice<UInt8>

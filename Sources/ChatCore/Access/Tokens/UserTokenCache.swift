@@ -1,6 +1,15 @@
 import Cryptography
 import Synchronization
 
+/// A token that somebody shows. What it says is not to be believed before `UserTokenCache.verify`.
+struct ShownToken: Sendable {
+    let token: UserToken
+    fileprivate let parts: UserToken.Parts
+    fileprivate let digest: [UInt8]
+    fileprivate let entry: UserTokenCache.Entry?
+    fileprivate let unproven: UserToken.Unproven?
+}
+
 /// Verified tokens, so that a signature is checked once a minute and not with every request.
 ///
 /// Only the signature and what the token says itself are taken from here. Key, times and user are looked at on every
@@ -46,22 +55,38 @@ package final class UserTokenCache: Sendable {
     package func verify(
         _ text: String, for audience: String, at now: Timestamp, by authority: some UserTokenAuthority
     ) throws(UserTokenRefusal) -> UserToken {
-        let parts = try UserToken.Parts(text)
-        let digest = SHA256.hash(parts.bytes)
-        let token: UserToken
-        // Another key may have its id by now.
-        if let entry = entry(digest, at: now), let key = authority.key(entry.key.id), key.material == entry.key.material
-        {
-            try entry.token.check(key, for: audience, at: now)
-            token = entry.token
-        } else {
-            let verified = try UserToken.verify(
-                parts, for: audience, at: now, maxLifetime: maxLifetime, key: authority.key)
-            token = verified.token
-            keep(Entry(token: token, key: verified.key, verifiedAt: now), digest)
-        }
+        let token = try verify(read(text, at: now), for: audience, at: now, key: authority.key)
         try token.check(authority.standing(of: token.user))
         return token
+    }
+
+    /// Reads a token, and checks nothing that needs a key.
+    func read(_ text: String, at now: Timestamp) throws(UserTokenRefusal) -> ShownToken {
+        let parts = try UserToken.Parts(text)
+        let digest = SHA256.hash(parts.bytes)
+        if let entry = entry(digest, at: now) {
+            return ShownToken(token: entry.token, parts: parts, digest: digest, entry: entry, unproven: nil)
+        }
+        let unproven = try UserToken.Unproven(parts, maxLifetime: maxLifetime)
+        return ShownToken(token: unproven.token, parts: parts, digest: digest, entry: nil, unproven: unproven)
+    }
+
+    /// Checks a token in all respects but its user.
+    func verify(
+        _ shown: ShownToken, for audience: String, at now: Timestamp, key: (UserTokenKey.ID) -> UserTokenKey?
+    ) throws(UserTokenRefusal) -> UserToken {
+        // Another key may have its id by now.
+        if let entry = shown.entry, let key = key(entry.key.id), key.material == entry.key.material {
+            try entry.token.check(key, for: audience, at: now)
+            return entry.token
+        }
+        let unproven =
+            if let unproven = shown.unproven { unproven } else {
+                try UserToken.Unproven(shown.parts, maxLifetime: maxLifetime)
+            }
+        let verified = try unproven.proven(for: audience, at: now, key: key)
+        keep(Entry(token: verified.token, key: verified.key, verifiedAt: now), shown.digest)
+        return verified.token
     }
 
     /// A token that was verified at most a minute ago; one of the future was kept before the clock was set back.

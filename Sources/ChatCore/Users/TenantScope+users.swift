@@ -1,0 +1,130 @@
+package import Cryptography
+
+/// The users of a tenant, and the keys of their tokens.
+extension TenantScope {
+    /// Makes a key for user tokens; durable when this returns.
+    ///
+    /// - Parameter publicKey: of a pair that the application has; nil for a new secret, which nobody can see again.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for one too many; what `GroupCommit.submit` throws.
+    package func createTokenKey(_ publicKey: Ed25519PublicKey? = nil) async throws -> StoredTokenKey {
+        try access.require(.admin)
+        let material = publicKey.map { UserTokenKey.Material.publicKey($0) } ?? .secret(.randomText())
+        // A random secret is long enough.
+        let stored = StoredTokenKey(key: UserTokenKey(id: .random(), material)!, createdAt: service.clock.now())
+        try await changeUsers(.addKey(stored), .createTokenKey, target: stored.key.id.text)
+        return stored
+    }
+
+    /// The oldest first, with those that were revoked last.
+    ///
+    /// - Throws: `ChatError.notAllowed`.
+    package func tokenKeys() async throws -> [StoredTokenKey] {
+        try access.require(.admin)
+        return try await lookUp { scope in
+            guard let keyring = try await service.backend.users.tokenKeys(of: scope.id) else {
+                throw ChatError.notFound
+            }
+            return keyring.keys
+        }
+    }
+
+    /// - Throws: `ChatError.notAllowed`, `.notFound`.
+    package func tokenKey(_ id: UserTokenKey.ID) async throws -> StoredTokenKey {
+        guard let key = try await tokenKeys().first(where: { $0.key.id == id }) else { throw ChatError.notFound }
+        return key
+    }
+
+    /// Ends a key's use: when this returns, in the store and in this process. The others learn of it over the bus or,
+    /// without it, within seconds.
+    ///
+    /// - Parameter state: `.retiring` or `.revoked`.
+    /// - Returns: the key as it is now; a revoked one stays so.
+    /// - Throws: `ChatError.notAllowed`, `.notFound`; what `GroupCommit.submit` throws.
+    package func endTokenKey(_ id: UserTokenKey.ID, _ state: UserTokenKey.State) async throws -> StoredTokenKey {
+        try access.require(.admin)
+        try await changeUsers(
+            .endKey(id, state), state == .revoked ? .revokeTokenKey : .updateTokenKey, target: id.text)
+        return try await tokenKey(id)
+    }
+
+    /// - Throws: `ChatError.notAllowed`, `.notFound`.
+    package func user(_ id: User.ID) async throws -> User {
+        if access.userToken?.user != id { try access.require(.members) }
+        return try await lookUp { scope in
+            guard let user = try await service.backend.users.user(id, in: scope.id) else { throw ChatError.notFound }
+            return user
+        }
+    }
+
+    /// Refuses a user from now on, and ends what it has open. A user who is not there yet is stored.
+    ///
+    /// - Returns: the user as it is now.
+    /// - Throws: `ChatError.notAllowed`; what `GroupCommit.submit` throws.
+    package func block(_ id: User.ID) async throws -> User {
+        try access.require(.members)
+        try await changeUser(id, .block(id), .blockUser)
+        return try await user(id)
+    }
+
+    /// - Throws: `ChatError.notAllowed`, `.notFound`; what `GroupCommit.submit` throws.
+    package func unblock(_ id: User.ID) async throws -> User {
+        try access.require(.members)
+        try await changeUser(id, .unblock(id), .unblockUser)
+        return try await user(id)
+    }
+
+    /// Refuses the tokens that a user has by now, and ends what was opened with them.
+    ///
+    /// - Throws: `ChatError.notAllowed`; what `GroupCommit.submit` throws.
+    package func revokeTokens(of id: User.ID) async throws -> User {
+        try access.require(.members)
+        try await changeUser(id, .revoke(id, upTo: service.clock.now().inWholeSeconds), .revokeUser)
+        return try await user(id)
+    }
+
+    /// The same for all users.
+    ///
+    /// - Returns: up to when.
+    /// - Throws: likewise.
+    package func revokeAllTokens() async throws -> Timestamp {
+        try access.require(.members)
+        try await changeUsers(.revokeAll(upTo: service.clock.now().inWholeSeconds), .revokeUsers)
+        return try await lookUp { scope in
+            guard let until = try await service.backend.users.tokenKeys(of: scope.id)?.validAfter else {
+                throw ChatError.notFound
+            }
+            return until
+        }
+    }
+
+    private func changeUser(_ user: User.ID, _ change: UserChange, _ action: AuditAction) async throws {
+        try await submit(.users(change, of: id, token: token), action, target: user.text)
+        if case .unblock = change {
+            await service.authenticator.review(.user(id, user))
+        } else {
+            service.revoke(.user(id, user))
+        }
+    }
+
+    private func changeUsers(
+        _ change: UserChange, _ action: AuditAction, target: String? = nil
+    ) async throws {
+        try await submit(.users(change, of: id, token: token), action, target: target)
+        await changed()
+    }
+}
+
+extension SecretKey {
+    /// 256 bits as 43 characters of base64url, whose bytes are the key: libraries take a secret as text.
+    fileprivate static func randomText() -> SecretKey {
+        SecretKey(Array(Base64URL.encode(SecretKey.random().exposedBytes).utf8))
+    }
+}
+
+extension Timestamp {
+    /// Cut, as `iat` is.
+    fileprivate var inWholeSeconds: Timestamp {
+        let (seconds, _) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        return Timestamp(microseconds: seconds * 1_000_000)
+    }
+}

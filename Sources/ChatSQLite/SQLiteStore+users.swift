@@ -1,0 +1,190 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore: UserStore {
+    package func tokenKeys(of tenant: Tenant.ID) async throws -> TokenKeyring? {
+        try read(.tokenKeys) { db in
+            let application = try Query(
+                db, "SELECT tokens_valid_after FROM applications WHERE id = ?", .integer(tenant.rawValue))
+            guard try application.next() else { return nil }
+            let query = try Query(
+                db,
+                """
+                SELECT id, algorithm, material, created_at, retires_at, revoked_at, last_used_at FROM jwt_keys
+                WHERE application_id = ?
+                """, .integer(tenant.rawValue))
+            var keys: [StoredTokenKey] = []
+            while try query.next() {
+                let state: UserTokenKey.State =
+                    query.isNull(5) ? query.time(4).map { .retiring(until: $0) } ?? .active : .revoked
+                guard let id = UserTokenKey.ID(query.text(0)),
+                    let material = UserTokenKey.Material(storedAlgorithm: query.integer(1), Array(query.bytes(2))),
+                    let key = UserTokenKey(id: id, material, state: state), let createdAt = query.time(3)
+                else { continue }
+                keys.append(
+                    StoredTokenKey(
+                        key: key, createdAt: createdAt, lastUsedAt: query.time(6), revokedAt: query.time(5)))
+            }
+            keys.sort { ($0.createdAt, $0.key.id.text) < ($1.createdAt, $1.key.id.text) }
+            return TokenKeyring(keys: keys, validAfter: application.time(0))
+        }
+    }
+
+    package func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User? {
+        try read(.user) { db in
+            let query = try Query(
+                db,
+                """
+                SELECT name, metadata, created_at, blocked_at, valid_after FROM users
+                WHERE application_id = ? AND id = ?
+                """, .integer(tenant.rawValue), .text(id.text))
+            guard try query.next(), let createdAt = query.time(2) else { return nil }
+            return User(
+                id: id, name: query.isNull(0) ? nil : query.text(0), metadata: query.isNull(1) ? nil : query.text(1),
+                createdAt: createdAt, blockedAt: query.time(3), validAfter: query.time(4))
+        }
+    }
+
+    static func apply(
+        _ change: UserChange, of tenant: Tenant.ID, at now: Timestamp, _ db: Database
+    ) throws -> Result<Void, ChatError> {
+        let id = Query.Value.integer(tenant.rawValue)
+        let time = Query.Value.integer(now.microseconds)
+        guard try Query(db, "SELECT 1 FROM applications WHERE id = ? AND removed_at IS NULL", id).next() else {
+            return .failure(.notFound)
+        }
+        switch change {
+        case .add(let user):
+            try Query(
+                db,
+                "INSERT INTO users (application_id, id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                id, .text(user.text), time
+            ).run()
+        case .block(let user):
+            try Query(
+                db,
+                """
+                INSERT INTO users (application_id, id, created_at, blocked_at) VALUES (?, ?, ?, ?)
+                ON CONFLICT (application_id, id) DO UPDATE SET blocked_at = IFNULL(blocked_at, excluded.blocked_at)
+                """, id, .text(user.text), time, time
+            ).run()
+        case .unblock(let user):
+            try Query(
+                db, "UPDATE users SET blocked_at = NULL WHERE application_id = ? AND id = ?", id, .text(user.text)
+            ).run()
+            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        case .revoke(let user, let end):
+            try Query(
+                db,
+                """
+                INSERT INTO users (application_id, id, created_at, valid_after) VALUES (?, ?, ?, ?)
+                ON CONFLICT (application_id, id) DO UPDATE
+                SET valid_after = MAX(IFNULL(valid_after, 0), excluded.valid_after)
+                """, id, .text(user.text), time, .integer(end.microseconds)
+            ).run()
+        case .revokeAll(let end):
+            try Query(
+                db,
+                "UPDATE applications SET tokens_valid_after = MAX(IFNULL(tokens_valid_after, 0), ?) WHERE id = ?",
+                .integer(end.microseconds), id
+            ).run()
+        case .addKey(let new): return try add(new, id, db)
+        case .endKey(let key, let state):
+            guard
+                try Query(db, "SELECT 1 FROM jwt_keys WHERE application_id = ? AND id = ?", id, .text(key.text)).next()
+            else { return .failure(.notFound) }
+            let (retires, revoked): (Query.Value, Query.Value) =
+                switch state {
+                case .active: (.null, .null)
+                case .retiring(let end): (.integer(end.microseconds), .null)
+                case .revoked: (.null, time)
+                }
+            try Query(
+                db,
+                """
+                UPDATE jwt_keys SET retires_at = ?, revoked_at = ?
+                WHERE application_id = ? AND id = ? AND revoked_at IS NULL
+                """, retires, revoked, id, .text(key.text)
+            ).run()
+        }
+        return .success(())
+    }
+
+    private static func add(
+        _ new: StoredTokenKey, _ id: Query.Value, _ db: Database
+    ) throws -> Result<Void, ChatError> {
+        let kept = try Query(db, "SELECT id, revoked_at FROM jwt_keys WHERE application_id = ?", id)
+        var (count, revoked) = (0, [(id: String, at: Int64)]())
+        while try kept.next() {
+            count += 1
+            if !kept.isNull(1) { revoked.append((kept.text(0), kept.integer(1))) }
+        }
+        guard count - revoked.count < StoredTokenKey.most else { return .failure(.tooManyTokenKeys) }
+        if count >= StoredTokenKey.mostKept, let oldest = revoked.min(by: { $0.at < $1.at }) {
+            try Query(db, "DELETE FROM jwt_keys WHERE application_id = ? AND id = ?", id, .text(oldest.id)).run()
+        }
+        let (algorithm, bytes) = new.key.material.stored
+        try Query(
+            db,
+            "INSERT INTO jwt_keys (application_id, id, algorithm, material, created_at) VALUES (?, ?, ?, ?, ?)",
+            id, .text(new.key.id.text), .integer(algorithm), .blob(bytes), .integer(new.createdAt.microseconds)
+        ).run()
+        return .success(())
+    }
+
+    static func note(_ uses: [TokenKeyAddress: Timestamp], _ db: Database) throws {
+        let update = try Query(
+            db,
+            """
+            UPDATE jwt_keys SET last_used_at = ?
+            WHERE application_id = ? AND id = ? AND IFNULL(last_used_at, 0) <= ?
+            """)
+        for (address, time) in uses {
+            try update.rebind(
+                .integer(time.microseconds), .integer(address.tenant.rawValue), .text(address.key.text),
+                .integer(ApplicationKey.notedBefore(time).microseconds))
+            try update.run()
+        }
+    }
+}
+
+/// Whether the users of a batch may change something, as of its own transaction.
+struct AuthorCheck {
+    private struct Place: Hashable {
+        let tenant: Tenant.ID
+        let author: Author
+    }
+
+    let db: Database
+    private var known: [Place: ChatError?] = [:]
+
+    init(_ db: Database) { self.db = db }
+
+    /// - Returns: why the author's changes are not stored; nil if they are.
+    mutating func refusal(of author: Author, in tenant: Tenant.ID) throws -> ChatError? {
+        guard let user = author.user else { return nil }
+        let place = Place(tenant: tenant, author: author)
+        if let known = known[place] { return known }
+        let query = try Query(
+            db,
+            """
+            SELECT users.blocked_at, users.valid_after, applications.tokens_valid_after FROM users
+            JOIN applications ON applications.id = users.application_id
+            WHERE users.application_id = ? AND users.id = ?
+            """, .integer(tenant.rawValue), .text(user.text))
+        var standing: UserStanding?
+        if try query.next() {
+            standing = UserStanding(
+                isBlocked: !query.isNull(0), validAfter: [query.time(1), query.time(2)].compactMap(\.self).max())
+        }
+        let refusal = author.refusal(standing)
+        known[place] = refusal
+        return refusal
+    }
+}
+
+extension Query {
+    fileprivate func time(_ column: CInt) -> Timestamp? {
+        isNull(column) ? nil : Timestamp(microseconds: integer(column))
+    }
+}
