@@ -183,7 +183,8 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
-            name: "TestSupport", dependencies: ["HTTPClient", nioCore, nioHTTP1, nioPosix], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["HTTPClient", "TLS", nioCore, nioHTTP1, nioPosix],
+            path: "Tests/TestSupport",
             swiftSettings: settings),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"], swiftSettings: settings),

@@ -110,6 +110,40 @@ extension SearchBlockTests {
         }
     }
 
+    /// Whoever leaves ends the search: what the server is at ends at its own time limit, and the connection is used again.
+    @Test func aSearchThatIsCancelledLeavesNothingInTheServer() async throws {
+        let server = try await MariaDBServer.start()
+        try await TestCluster.run(TestCluster.configuration(mysql: server.url())) { test in
+            try await send(["one", "two"], to: test.chat, test)
+            try await indexer(test).walk()
+            #expect(try await found("two", test) == [2])
+            let connections = test.store.scans.open
+            let other = try await MySQLConnection.connect(test.configuration.mysql)
+            try await other.perform { try $0.run("LOCK TABLES search_blocks WRITE") }
+            // It is not this statement itself, nor the one that holds the lock.
+            let running = """
+                SELECT COUNT(*) FROM information_schema.processlist
+                WHERE info LIKE '%search_blocks%' AND info NOT LIKE '%processlist%'
+                """
+            let searches = [
+                Task { _ = try await found("two", test) },
+                Task {
+                    _ = try await test.store.search(
+                        SearchQuery(SearchText("two")), in: test.tenant, page: TenantSearchPage())
+                },
+            ]
+            try await eventually("the server searches") { try await server.sql(running) == "2" }
+            for search in searches { search.cancel() }
+            // Nothing but its limit ends them: the lock is held on.
+            try await eventually("the server has stopped") { try await server.sql(running) == "0" }
+            for search in searches { await #expect(throws: CancellationError.self) { try await search.value } }
+            try await other.perform { try $0.run("UNLOCK TABLES") }
+            await other.close()
+            #expect(try await found("two", test) == [2])
+            #expect(test.store.scans.inUse == 0 && test.store.scans.open <= max(connections, 2))
+        }
+    }
+
     /// Blocks of another version of the fold are not read, and replaced.
     @Test func otherVersionsAreRowsUntilTheyAreReplaced() async throws {
         try await TestCluster.run { test in

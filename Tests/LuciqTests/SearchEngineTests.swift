@@ -119,6 +119,59 @@ import Testing
         _ = try await call(.PUT, "/\(name)", #"{"mappings":{"properties":{"created_at":{"type":"text"}}}}"#)
     }
 
+    /// An engine behind TLS is used if its certificate is signed by a trusted authority, and else gets not one request.
+    @Test func anEngineBehindTLSNeedsATrustedCertificate() async throws {
+        let (engine, tls, folder) = (try await OsmemServer.start(), try await TLSFiles.make(), try TemporaryFolder())
+        let requests = Mutex(0)
+        let secret = Data("luciq:hunter2".utf8).base64EncodedString()
+        let stub = try await StubEngine(before: engine.port, tls: tls) { request in
+            requests.withLock { $0 += 1 }
+            return request.headers.contains("Authorization: Basic \(secret)\r\n") ? .forwarded : .json(401, "")
+        }
+        let url = stub.url.replacing("//", with: "//luciq:hunter2@")
+        func place(trusting authority: String) -> WorkerPlace {
+            WorkerPlace(
+                folder: folder,
+                environment: [
+                    "DATABASE_URL": "sqlite://" + folder.file("test.sqlite"), "ELASTICSEARCH_URL": url,
+                    "SSL_CERT_FILE": authority,
+                ])
+        }
+        let trusting = place(trusting: tls.ca)
+        let (server, client) = try await trusting.serve()
+        let application = try await client.makeApplication()
+        let chat = try #require(await client.send("POST", application + "/chats")["Location"])
+        #expect(try await client.post("\(chat)/messages", json: #"{"body":"needle"}"#).status == 201)
+        func search(_ client: Client) async throws -> Answer {
+            let found = try await client.get("\(application)/messages/search?q=needle")
+            #expect(found.status == 200 && found.list.count == 1, "\(found.text)")
+            return found
+        }
+        try await eventually("the engine answers", within: 60) { try await search(client)["Luciq-Search"] == nil }
+        let status = try await trusting.json("search", "status") as? [String: Any]
+        #expect((status?["engine"] as? [[String: Any]])?.first?["state"] as? String == "live")
+        #expect(try await trusting.luciq("search", "verify").code == 0)
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+
+        let before = requests.withLock(\.self)
+        let wary = place(trusting: tls.otherCA)
+        let (other, otherClient) = try await wary.serve()
+        for _ in 0..<3 { #expect(try await search(otherClient)["Luciq-Search"] == "sql") }
+        let sentence = "The search engine's certificate is not to be trusted."
+        try await eventually("the log says why") {
+            other.errorText.split(separator: "\n").contains {
+                $0.contains("Search engine not fed") && $0.contains(sentence)
+            }
+        }
+        let (code, output, errors) = try await wary.luciq("search", "verify")
+        #expect(code != 0 && (output + errors).contains(sentence), "\(code) \(output) \(errors)")
+        #expect(requests.withLock(\.self) == before)
+        #expect(!(other.errorText + output + errors).contains("hunter2"))
+        other.signal(SIGTERM)
+        #expect(await other.wait().code == 0)
+    }
+
     @Test func aWrongURLIsOneSentence() async throws {
         let folder = try TemporaryFolder()
         for command in [["serve", "--port", "0"], ["search", "status"]] {

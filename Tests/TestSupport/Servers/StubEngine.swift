@@ -3,6 +3,7 @@ import HTTPClient
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import TLS
 
 /// An HTTP server between us and a real engine, or without one: it answers as the test says what a real one does not on
 /// demand.
@@ -30,23 +31,32 @@ package final class StubEngine: Sendable {
     }
 
     package let port: Int
+    private let isSecure: Bool
     private let task: Task<Void, any Error>
     private let behind: HTTPPool?
 
     /// - Parameters:
     ///   - real: the port of a real engine.
+    ///   - tls: its certificate; nil for plain HTTP.
     ///   - reply: called for each request, in several tasks.
-    package init(before real: Int? = nil, _ reply: @escaping @Sendable (Request) async throws -> Reply) async throws {
+    package init(
+        before real: Int? = nil, tls: TLSFiles? = nil, _ reply: @escaping @Sendable (Request) async throws -> Reply
+    ) async throws {
         typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+        let secure = try tls.map { try TLSServerContext(certificate: $0.certificate, key: $0.key) }
         let behind = real.map { HTTPPool(host: "127.0.0.1", port: $0, tls: nil, most: 64) }
         let listener: NIOAsyncChannel<Connection, Never> = try await ServerBootstrap(
             group: MultiThreadedEventLoopGroup.singleton
         )
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
         .bind(host: "127.0.0.1", port: 0) { channel in
-            channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
+            channel.eventLoop.makeCompletedFuture {
+                if let secure { try channel.pipeline.syncOperations.addHandler(TLSHandler(secure)) }
+                return try Connection(wrappingChannelSynchronously: channel)
+            }
         }
         self.behind = behind
+        self.isSecure = secure != nil
         self.port = listener.channel.localAddress?.port ?? 0
         task = Task {
             try await listener.executeThenClose { connections in
@@ -77,7 +87,7 @@ package final class StubEngine: Sendable {
 
     deinit { task.cancel() }
 
-    package var url: String { "http://127.0.0.1:\(port)" }
+    package var url: String { isSecure ? "https://localhost:\(port)" : "http://127.0.0.1:\(port)" }
 
     private static func answer(
         to request: Request, _ reply: Reply, _ behind: HTTPPool?
