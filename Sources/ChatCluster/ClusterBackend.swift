@@ -39,6 +39,7 @@ extension Backend {
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,
+            isWritten: { store.writing.isOn },
             probe: { try await store.probe() },
             notes: { store.notes },
             updateGauges: { connections.update() },
@@ -97,6 +98,7 @@ extension MySQLStore {
             bus: RedisBus(
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
                 server: { watch.data }, post: { redis.post($0) }, logger: logger),
+            writing: WriteSignal(redis, of: deployment),
             observer: observer,
             weaknesses: weaknesses,
             patience: configuration.patience,

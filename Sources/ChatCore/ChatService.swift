@@ -61,7 +61,9 @@ package final class ChatService: Sendable {
         self.authenticator = authenticator
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.engine = engine
-        self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in chatWriter.isBusy }
+        self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in
+            chatWriter.isBusy || backend.isWritten()
+        }
         self.hub = Hub(
             backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics
         ) { event in

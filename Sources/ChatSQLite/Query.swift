@@ -22,6 +22,8 @@ struct Query: ~Copyable {
         case integer(Int64)
         case text(String)
         case blob([UInt8])
+        /// The address of what lives as long as the statement runs, and its type as SQLite compares it.
+        case pointer(UInt, StaticString)
         case null
     }
 
@@ -87,6 +89,14 @@ struct Query: ~Copyable {
                 text.withUTF8 { utf8 in
                     utf8.withMemoryRebound(to: CChar.self) {
                         sqlite3_bind_text(handle, index, $0.baseAddress, CInt($0.count), transient)
+                    }
+                }
+            case .pointer(let value, let type):
+                type.withUTF8Buffer { type in
+                    // SQLite keeps the pointer to the type, which is static.
+                    type.withMemoryRebound(to: CChar.self) {
+                        let value = UnsafeMutableRawPointer(bitPattern: value)
+                        return sqlite3_bind_pointer(handle, index, value, $0.baseAddress, nil)
                     }
                 }
             case .null: sqlite3_bind_null(handle, index)

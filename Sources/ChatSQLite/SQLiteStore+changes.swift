@@ -5,11 +5,12 @@ extension SQLiteStore: ChatLog {
     package func apply(
         _ batch: [ChatChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<ChatChange.Outcome, ChatError>] {
+        // It may have been stored even if this throws.
+        defer { changed.see(batch) }
         let results = try write { db in
             try ChangeBatch(db: db, now: now, keyTime: keyClock.now(db, wall: now)).apply(batch)
         }
         bus.publish(batch, results)
-        changed.see(batch)
         return results
     }
 }

@@ -4,6 +4,8 @@ import GRDB
 extension SQLiteStore: SearchGenerations {
     /// Cursors that one transaction removes, while creates wait.
     private static let removedAtOnce = 1000
+    /// Chats that have changed, for each that the engine may lack messages of: most are fed already.
+    private static let changedPerUnfed = 16
 
     package func generations() async throws -> [SearchGeneration] {
         try read(.searchEngine) { db in
@@ -76,6 +78,7 @@ extension SQLiteStore: SearchGenerations {
         _ = try await changed { db in
             try Query(db, "DELETE FROM search_generations WHERE id = ?", .text(generation.text)).run()
         }
+        changed.forget(generation.reader)
     }
 
     /// One durable transaction.
@@ -109,23 +112,28 @@ extension SQLiteStore: SearchGenerations {
         let deadline = ContinuousClock.now + searchDeadline
         // Not on the connections of searches, which take longer.
         return try read(.searchEngine) { db in
-            guard let live = try Self.live(db) else { return nil }
-            let chats = try Query(
+            guard let live = try Self.live(db),
+                let changed = changed.unseen(by: live.id.reader, in: tenant),
+                changed.count <= Self.changedPerUnfed * limits.chats
+            else { return nil }
+            let place = try Query(
                 db,
                 """
-                SELECT id, chats.number, ifnull(cursors.number, 0), last_message_number
+                SELECT chats.number, ifnull(cursors.number, 0), last_message_number
                 FROM chats LEFT JOIN log_cursors AS cursors ON reader = ? AND chat_id = id
-                WHERE application_id = ? AND last_message_number > ifnull(cursors.number, 0)
-                """, .text(live.id.reader.text), .integer(tenant.rawValue))
+                WHERE id = ? AND application_id = ?
+                """)
             var search = try TenantSearchWalk(query, page: page, until: deadline)
             var numbers: [Chat.ID: Chat.Number] = [:]
             var messages: Int64 = 0
-            while try chats.next() {
-                let (chat, cursor) = (Chat.ID(chats.integer(0)), chats.integer(2))
-                numbers[chat] = Chat.Number(chats.integer(1))
-                messages += chats.integer(3) - cursor
+            for chat in changed {
+                try place.rebind(
+                    .text(live.id.reader.text), .integer(chat.rawValue), .integer(tenant.rawValue))
+                guard try place.next(), place.integer(2) > place.integer(1) else { continue }
+                numbers[chat] = Chat.Number(place.integer(0))
+                messages += place.integer(2) - place.integer(1)
                 guard numbers.count <= limits.chats, messages <= limits.messages else { return nil }
-                let rows = try Self.walk(chat, Page(after: cursor), limit: -1, db)
+                let rows = try Self.walk(chat, Page(after: place.integer(1)), limit: -1, db)
                 while try rows.next() {
                     try search.see(MessageRow.body(rows), in: chat) { MessageRow.message(rows) }
                 }

@@ -1,11 +1,13 @@
 package import ChatCore
 import GRDB
 
-/// Each sweep compares the last numbers of all chats with the reader's cursors, in the file. So creates pay nothing for
-/// readers; a reader in this process learns of new messages from the bus.
+/// A sweep visits the chats that have changed since the last one (`ChangedChats`); a reader's first one here compares the
+/// last numbers of all chats with the reader's cursors, in the file. So creates store nothing for readers.
 extension SQLiteStore: LogReaders {
     /// Chats per page.
     private static let sweptAtOnce = 256
+    /// Changed chats per page.
+    private static let changedAtOnce = 4096
 
     package func cursors(of reader: LogReader.Name, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
         try read(.logReaders) { db in
@@ -33,7 +35,9 @@ extension SQLiteStore: LogReaders {
     package func advance(_ reader: LogReader.Name, _ moves: [LogMove]) async throws {
         for some in moves.chunks(of: Self.movedAtOnce) {
             try await Task(executorPreference: writeThread) {
-                try write { db in for move in some { _ = try Self.advance(reader, move, db) } }
+                let left = try write { db in try some.filter { try !Self.advance(reader, $0, db) } }
+                // Another sweep has moved them, maybe less far: the next one looks at them again.
+                for (chat, tenant) in try await tenants(of: left.map(\.chat)) { changed.see(chat, of: tenant) }
             }.value
         }
     }
@@ -50,10 +54,14 @@ extension SQLiteStore: LogReaders {
         return true
     }
 
-    package func beginSweep(of reader: LogReader.Name) async throws -> LogSweep { LogSweep(of: reader) }
+    package func beginSweep(of reader: LogReader.Name) async throws -> LogSweep { changed.beginSweep(of: reader) }
 
     package func nextChats(of sweep: inout LogSweep) async throws -> [Chat.ID]? {
-        guard let place = sweep.place else { return nil }
+        guard var place = sweep.place else { return nil }
+        if !sweep.isWalk {
+            if let chats = changed.next(of: &sweep, limit: Self.changedAtOnce) { return chats }
+            (sweep.isWalk, place) = (true, 0)
+        }
         let reader = sweep.reader.text
         let chats = try read(.logReaders) { db in
             let query = try Query(
@@ -71,6 +79,5 @@ extension SQLiteStore: LogReaders {
         return chats
     }
 
-    /// Nothing to do: the cursors are enough.
-    package func finish(_ sweep: LogSweep) async throws {}
+    package func finish(_ sweep: LogSweep) async throws { changed.finish(sweep) }
 }

@@ -22,7 +22,7 @@ extension SQLiteStore {
         _ db: Database
     ) throws -> SearchWalk {
         var search = try SearchWalk(query, limit: limit, bound: page.bytes, until: deadline)
-        let needle = search.needle
+        let (needle, filter) = (search.needle, RowFilter(search.looking))
         try search.run(
             page,
             blocks: { numbers in
@@ -31,8 +31,14 @@ extension SQLiteStore {
             rows: { numbers, search in
                 let part = Page(
                     after: numbers.lowerBound - 1, before: numbers.upperBound + 1, order: page.walksUp ? .asc : .desc)
-                let rows = try walk(chat, part, limit: -1, db)
-                while try rows.next(), try search.see(MessageRow.body(rows), { MessageRow.message(rows) }) {}
+                let start = part.walksUp ? part.lowerBound : part.upperBound
+                do {
+                    try filter.run(matching(filter, chat, part, db), after: start) { row in
+                        try search.see(MessageRow.body(row)) { MessageRow.message(row) }
+                    }
+                } catch ChatError.searchTimedOut(passed: nil) {
+                    try search.endTime(passed: filter.last)
+                }
             },
             candidates: { numbers, search in
                 try each(numbers, of: chat, db) { row in
@@ -40,6 +46,18 @@ extension SQLiteStore {
                 }
             })
         return search
+    }
+
+    /// The rows that match.
+    private static func matching(
+        _ filter: RowFilter, _ chat: Chat.ID, _ page: Page, _ db: Database
+    ) throws -> Query {
+        try Query(
+            db,
+            """
+            SELECT \(MessageRow.columns) FROM messages
+            WHERE chat_id = ? AND number > ? AND number < ? AND \(RowFilter.condition) ORDER BY number \(page.walkOrder)
+            """, .integer(chat.rawValue), .integer(page.lowerBound), .integer(page.upperBound), filter.argument)
     }
 
     private static func scanned(
@@ -100,14 +118,15 @@ extension SQLiteStore {
                 rows: { try Self.searchRows(of: tenant, &$0, db) },
                 blocks: { try Self.searchBlocks(of: tenant, &$0, db) },
                 lookUp: { try Self.messages(at: $0, db) })
-            let (found, hasMore, stoppedAt) = search.found
-            let number = try Query(db, "SELECT number FROM chats WHERE id = ?")
-            let hits = try found.compactMap { place, message in
-                try number.rebind(.integer(place.chat.rawValue))
-                guard try number.next() else { return TenantHit?.none }
-                return TenantHit(chat: place.chat, number: Chat.Number(number.integer(0)), message: message)
+            return try search.hits { chats in
+                let number = try Query(db, "SELECT number FROM chats WHERE id = ?")
+                var numbers: [Chat.ID: Chat.Number] = [:]
+                for chat in chats {
+                    try number.rebind(.integer(chat.rawValue))
+                    if try number.next() { numbers[chat] = Chat.Number(number.integer(0)) }
+                }
+                return numbers
             }
-            return TenantHits(hits: hits, hasMore: hasMore, stoppedAt: stoppedAt)
         }
     }
 
@@ -124,6 +143,8 @@ extension SQLiteStore {
 
     /// Searches the rows that are in no block.
     private static func searchRows(of tenant: Tenant.ID, _ search: inout TenantSearchWalk, _ db: Database) throws {
+        guard let first = search.firstChat else { return }
+        let filter = RowFilter(search.looking)
         var covered: [Int64: Int64] = [:]
         if search.needle != nil {
             let spans = try Query(
@@ -137,19 +158,36 @@ extension SQLiteStore {
             }
         }
         let chats = try Query(
-            db, "SELECT id, last_message_number FROM chats WHERE application_id = ?", .integer(tenant.rawValue))
+            db,
+            "SELECT id, last_message_number, number FROM chats WHERE application_id = ? AND number >= ? ORDER BY number",
+            .integer(tenant.rawValue), .integer(first.rawValue))
         while try chats.next() {
-            let (chat, last) = (chats.integer(0), chats.integer(1))
+            let (chat, last, number) = (chats.integer(0), chats.integer(1), Chat.Number(chats.integer(2)))
             let inBlocks = covered[chat] ?? 0
             try search.count(bytes: SearchWalk.row)
-            guard inBlocks < last else { continue }
-            for numbers in inBlocks == 0 ? [1...last] : try holes(chat, upTo: last, db) {
-                let rows = try walk(
-                    Chat.ID(chat), Page(after: numbers.lowerBound - 1, before: numbers.upperBound + 1), limit: -1, db)
-                while try rows.next() {
-                    try search.see(MessageRow.body(rows), in: Chat.ID(chat)) { MessageRow.message(rows) }
+            if inBlocks < last, let left = search.left(of: number) {
+                for numbers in inBlocks == 0 ? [1...last] : try holes(chat, upTo: last, db)
+                where numbers.upperBound >= left.lowerBound {
+                    try searchRows(numbers, of: Chat.ID(chat), number, from: left.lowerBound, &search, filter, db)
                 }
             }
+            search.pass(number)
+        }
+    }
+
+    private static func searchRows(
+        _ numbers: ClosedRange<Int64>, of chat: Chat.ID, _ number: Chat.Number, from first: Int64,
+        _ search: inout TenantSearchWalk, _ filter: RowFilter, _ db: Database
+    ) throws {
+        let part = Page(after: max(numbers.lowerBound, first) - 1, before: numbers.upperBound + 1, order: .asc)
+        do {
+            try filter.run(matching(filter, chat, part, db), after: part.lowerBound) { row in
+                try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
+                return true
+            }
+        } catch ChatError.searchTimedOut {
+            search.pass(number, upTo: filter.last)
+            throw ChatError.searchTimedOut(passed: nil)
         }
     }
 

@@ -92,7 +92,8 @@ extension SQLiteStore: SearchIndex {
 
     package func store(_ block: SearchBlock, at head: SearchHead) async throws -> Bool {
         try await Task(executorPreference: writeThread) {
-            try write { db in
+            // A block that a loss of power takes is made again: creates need not wait for its flush.
+            try write(isFlushed: false) { db in
                 let chat = block.chat.rawValue
                 guard try Self.head(of: block.chat, db) == head else { return false }
                 try Query(

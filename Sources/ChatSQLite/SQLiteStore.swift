@@ -71,6 +71,7 @@ package struct SQLiteStore: Sendable {
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -\(cacheKiB)")
+            RowFilter.register(db.sqliteConnection)
         }
         return configuration
     }
@@ -206,19 +207,38 @@ package struct SQLiteStore: Sendable {
         }
     }
 
-    /// One durable transaction, on this thread: call it from a task that prefers `writeThread`.
+    /// One transaction, on this thread: call it from a task that prefers `writeThread`.
     ///
+    /// - Parameter isFlushed: whether it is durable when this returns; else when the next one that is returns, or not at
+    ///   all.
     /// - Throws: `ChatError.outcomeUnknown` if it was written to a file that the next start may not find.
-    func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
+    func write<Result>(isFlushed: Bool = true, _ body: (Database) throws -> Result) throws -> Result {
         try file?.verify()
         let result: Result
         do {
-            result = try pool.write(body)
+            result = try isFlushed ? pool.write(body) : writeUnflushed(body)
         } catch {
             throw ChatError(driver: error)
         }
         if file?.check() != nil { throw ChatError.outcomeUnknown }
         return result
+    }
+
+    /// In WAL mode, SQLite's `NORMAL` leaves the flush to the next commit that has one, which flushes the log as a whole.
+    private func writeUnflushed<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try pool.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA synchronous = NORMAL")
+            defer {
+                // It only sets a number, and a connection that cannot do that is no use.
+                do { try db.execute(sql: "PRAGMA synchronous = FULL") } catch { preconditionFailure("\(error)") }
+            }
+            var result: Result?
+            try db.inTransaction(.immediate) {
+                result = try body(db)
+                return .commit
+            }
+            return result!
+        }
     }
 
     /// - Throws: `ChatError.unavailable` if the file cannot be read or written, or is not the one that the next start

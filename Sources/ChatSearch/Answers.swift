@@ -19,7 +19,9 @@ struct EngineAnswer {
         switch (status, type) {
         case (404, "index_not_found_exception"), (404, nil): return .missing
         case (401, _), (403, _): return .refused("The search engine refuses the credentials (\(status)).")
-        case (408, _), (429, _), (500..., _):
+        // A proxy has waited for it.
+        case (408, _), (504, _): return .late
+        case (429, _), (500..., _):
             return .unavailable("The search engine cannot do it now (\(Self.shown(status, type))).")
         default: return .refused("The search engine refuses the request (\(Self.shown(status, type))).")
         }

@@ -199,8 +199,9 @@ extension SearchEngineFailure {
         switch error {
         case is HTTPPool.Busy: self = .unavailable("Too many requests are under way.")
         case is HTTPPool.TooLong: self = .unavailable("An answer is too long.")
-        case is HTTPConnection.Silence, is HTTPConnection.NoAnswer, ChannelError.connectTimeout:
-            self = .unavailable("The search engine does not answer in time.")
+        case is HTTPConnection.Silence: self = .late
+        case is HTTPConnection.NoAnswer, ChannelError.connectTimeout:
+            self = .unavailable("The search engine cannot be reached in time.")
         case is CancellationError: self = .unavailable("The request was cancelled.")
         case TLSError.untrusted: self = .refused("The search engine's certificate is not to be trusted.")
         case TLSError.otherHost: self = .refused("The search engine's certificate is another host's.")

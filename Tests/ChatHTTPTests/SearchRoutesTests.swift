@@ -104,6 +104,9 @@ import Testing
         ("q=x&after=5", ["After must be a cursor from the Link header of this search"]),
         ("q=x&after=", ["After must be a cursor from the Link header of this search"]),
         ("q=x&after=%FF", ["After must be a cursor from the Link header of this search"]),
+        ("q=x&order=asc", ["Order must be desc: hits in all chats come newest first"]),
+        ("q=x&order=", ["Order must be desc: hits in all chats come newest first"]),
+        ("q=x&before=9", ["Before is for lists: follow the Link header of this search, or use before_time"]),
         (
             "q=x&limit=x&after=x",
             ["Limit must be a number from 1 to 1000", "After must be a cursor from the Link header of this search"]

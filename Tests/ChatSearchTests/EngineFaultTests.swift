@@ -47,6 +47,7 @@ struct EngineFaultTests {
         (200, "{\"timed_out\":false,\"_shards\":{\"total\":2,\"successful\":1,\"failed\":0},\(hits)}"),
         (200, "{\"timed_out\":false,\(hits)}"), (200, "{\(shards),\(hits)}"), (200, "{}"), (200, "<html>"), (200, ""),
         (429, #"{"error":{"type":"es_rejected_execution_exception"},"status":429}"#), (500, ""), (502, "<html>"),
+        (504, "<html>"),
         (503, #"{"error":{"type":"search_phase_execution_exception"},"status":503}"#),
     ])
     func aPartOfAnAnswerIsNone(_ status: Int, _ json: String) async throws {
@@ -54,7 +55,7 @@ struct EngineFaultTests {
         let failure = await #expect(throws: SearchEngineFailure.self) {
             try await engine(stub).candidates(request(), in: generation)
         }
-        if failure == .incomplete { return }
+        if failure == .incomplete || failure == .late { return }
         guard case .unavailable? = failure else {
             Issue.record("\(String(describing: failure))")
             return
@@ -89,7 +90,7 @@ struct EngineFaultTests {
 
     @Test func aSilentEngineIsNotWaitedFor() async throws {
         let stub = try await StubEngine { _ in .silence }
-        await #expect(throws: SearchEngineFailure.unavailable("The search engine does not answer in time.")) {
+        await #expect(throws: SearchEngineFailure.late) {
             try await engine(stub, timeout: .milliseconds(50)).candidates(request(), in: generation)
         }
     }

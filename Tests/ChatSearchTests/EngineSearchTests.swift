@@ -167,6 +167,50 @@ struct EngineSearchTests {
         #expect(answer.status == 200)
     }
 
+    /// A search that the engine does not answer in time takes it from nobody else; an engine that is not there rests.
+    @Test(arguments: BackendKind.allCases)
+    func aSlowSearchOfOneTenantLeavesTheEngineToOthers(_ kind: BackendKind) async throws {
+        let real = try await OsmemServer.start()
+        let asked = Mutex(0)
+        let isDown = Mutex(false)
+        let stub = try await StubEngine(before: real.port) { request in
+            guard request.target.contains("_search") else { return .forwarded }
+            asked.withLock { $0 += 1 }
+            if isDown.withLock(\.self) { return .json(503, "") }
+            // As a proxy says that the engine does not answer.
+            return request.body.contains("slo") ? .json(504, "") : .forwarded
+        }
+        var limits = EngineSearchLimits()
+        (limits.firstRest, limits.longestRest) = (.seconds(3600), .seconds(7200))
+        try await EngineStage.run(kind, url: stub.url, limits: limits) { stage in
+            let token = try await stage.service.createTenant(name: "other").token
+            let other = try await stage.service.access(Credentials(application: token.text[...])).tenant
+            let chats = [try await stage.makeChat(), try await stage.makeChat(in: other.id)]
+            for (chat, tenant) in zip(chats, [stage.tenant, other.id]) {
+                try await stage.send(["slow needle"], to: chat, in: tenant)
+            }
+            try await stage.feed()
+            func search(_ scope: TenantScope, _ text: String) async throws -> Bool {
+                let found = try await scope.search(
+                    SearchQuery(SearchText(text)), TenantSearchPage(), from: ClientAddress(nil)
+                ).found
+                #expect(found.hits.count == 1)
+                return !found.fellBack
+            }
+            #expect(try await search(stage.scope, "needle"))
+            for _ in 0..<5 {
+                #expect(try await !search(stage.scope, "slow"))
+                #expect(try await search(other, "needle"))
+            }
+            // It was asked once, and not for what is quick either.
+            #expect(try await !search(stage.scope, "needle"))
+            #expect(asked.withLock(\.self) == 7)
+            isDown.withLock { $0 = true }
+            for _ in 0..<3 { #expect(try await !search(other, "needle")) }
+            #expect(asked.withLock(\.self) == 8)
+        }
+    }
+
     /// An engine that answers with what is another tenant's, gone, or not there shows none of it.
     @Test(arguments: BackendKind.allCases)
     func anotherTenantsMessageCannotAppear(_ kind: BackendKind) async throws {

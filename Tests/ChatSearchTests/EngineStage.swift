@@ -34,8 +34,19 @@ struct EngineStage: Sendable {
         return limits
     }
 
+    /// Searches try a failed engine again at once.
+    static var searchLimits: EngineSearchLimits {
+        var limits = EngineSearchLimits()
+        limits.firstRest = .milliseconds(1)
+        limits.longestRest = .milliseconds(1)
+        return limits
+    }
+
     /// - Parameter url: the engine's; nil for the shared one.
-    static func run(_ kind: BackendKind, url: String? = nil, _ body: (EngineStage) async throws -> Void) async throws {
+    static func run(
+        _ kind: BackendKind, url: String? = nil, limits: EngineSearchLimits = searchLimits,
+        _ body: (EngineStage) async throws -> Void
+    ) async throws {
         let folder = try TemporaryFolder()
         let backend: Backend
         switch kind {
@@ -51,9 +62,6 @@ struct EngineStage: Sendable {
         let address: String
         if let url { address = url } else { address = try await SharedServers.engineURL }
         let engine = try engine(at: address)
-        var limits = EngineSearchLimits()
-        limits.firstRest = .milliseconds(1)
-        limits.longestRest = .milliseconds(1)
         let service = ChatService(
             backend: backend, engine: EngineSearch(engine, backend.generations, limits: limits, logger: logger),
             logger: logger, metrics: NOOPMetricsHandler.instance)

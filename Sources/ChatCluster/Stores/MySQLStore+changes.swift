@@ -62,5 +62,6 @@ extension MySQLStore: ChatLog {
             RedisCommand("INCRBY", RedisKey.messagesCount(of: $0.key.rawValue), String($0.value.count))
         }
         redis.post(counts + bus.publish(stored))
+        writing.note(stored.values.reduce(0) { $0 + $1.count })
     }
 }

@@ -6,6 +6,8 @@ extension MySQLStore: SearchGenerations {
     private static let removedAtOnce = 1000
     /// Changes since the last sweep that a search looks through.
     private static let changesLookedAt = 20_000
+    /// Chats that have changed, for each that the engine may lack messages of: most are fed already.
+    private static let changedPerUnfed = 16
     /// Chats per statement.
     private static let chatsAtOnce = 256
 
@@ -112,7 +114,7 @@ extension MySQLStore: SearchGenerations {
     func unfed(
         _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, within limits: UnfedLimits
     ) async throws -> (generation: SearchGeneration, hits: TenantHits)? {
-        let deadline = ContinuousClock.now + SearchWalk.deadline
+        let deadline = ContinuousClock.now + searchDeadline
         return try await snapshot(.searchEngine) { connection in
             let live = try connection.first(
                 "SELECT \(Self.generationColumns) FROM search_generations WHERE state = ? AND fold_version = ?",
@@ -122,13 +124,7 @@ extension MySQLStore: SearchGenerations {
                 let tails = try unfedTails(of: generation.id, in: tenant, within: limits, connection)
             else { return nil }
             var search = try TenantSearchWalk(query, page: page, until: deadline)
-            for tail in tails {
-                var walk = self.walk(tail.chat, Page(after: tail.cursor))
-                try walk.run(limit: .max, connection) { row in
-                    try search.see(MessageRow.body(row), in: tail.chat) { MessageRow.message(row) }
-                    return true
-                }
-            }
+            try read(tails.map { Hole(chat: $0.chat.rawValue, numbers: $0.numbers) }, &search, connection)
             let numbers = Dictionary(tails.map { ($0.chat, $0.number) }, uniquingKeysWith: { $1 })
             let (found, hasMore, _) = search.found
             let hits = found.compactMap { place, message in
@@ -139,7 +135,7 @@ extension MySQLStore: SearchGenerations {
     }
 
     /// What follows the reader's cursor in a chat.
-    private typealias Tail = (chat: Chat.ID, number: Chat.Number, cursor: Int64)
+    private typealias Tail = (chat: Chat.ID, number: Chat.Number, numbers: ClosedRange<Int64>)
 
     /// The chats that have changed since the last finished sweep began and are not read to their end. Whatever was
     /// committed before then is below the cursors (`LogReader.sweep`).
@@ -166,24 +162,28 @@ extension MySQLStore: SearchGenerations {
             """, [.timestamp(start)]
         ) { $0.integer(0) }
         guard let changes, changes < Self.changesLookedAt else { return nil }
+        let mostChanged = Self.changedPerUnfed * limits.chats
+        // The changes first, and each one's chat by its id, whatever the optimizer thinks: it would rather go through all
+        // of the tenant's chats for each change.
         let chats = try connection.rows(
             """
             SELECT chats.id, chats.number, IFNULL(cursors.number, 0), (
                 SELECT number FROM \(NumberedTable.messages.byNumber)
                 WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
             FROM (SELECT DISTINCT scope_id FROM log_changes WHERE changed_at >= ? AND scope = ?) AS changed
-            JOIN chats ON chats.id = changed.scope_id AND chats.application_id = ?
+            STRAIGHT_JOIN chats FORCE INDEX (PRIMARY) ON chats.id = changed.scope_id
             LEFT JOIN log_cursors AS cursors ON cursors.reader = ? AND cursors.chat_id = chats.id
+            WHERE chats.application_id = ? LIMIT \(mostChanged + 1)
             """,
             [
-                .timestamp(start), .integer(IdempotencyTable.Scope.chat.rawValue), .integer(tenant.rawValue), reader,
+                .timestamp(start), .integer(IdempotencyTable.Scope.chat.rawValue), reader, .integer(tenant.rawValue),
             ]
         ) { (chat: $0.integer(0), number: $0.integer(1), cursor: $0.integer(2), last: $0.integer(3)) }
         let tails = chats.filter { $0.last > $0.cursor }
-        guard tails.count <= limits.chats, tails.reduce(0, { $0 + $1.last - $1.cursor }) <= limits.messages else {
-            return nil
-        }
-        return tails.map { (Chat.ID($0.chat), Chat.Number($0.number), $0.cursor) }
+        guard chats.count <= mostChanged, tails.count <= limits.chats,
+            tails.reduce(0, { $0 + $1.last - $1.cursor }) <= limits.messages
+        else { return nil }
+        return tails.map { (Chat.ID($0.chat), Chat.Number($0.number), $0.cursor + 1...$0.last) }
     }
 
     func hits(at places: [SearchPlace], in tenant: Tenant.ID) async throws -> [TenantHit] {

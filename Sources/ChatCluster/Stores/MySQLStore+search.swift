@@ -6,7 +6,7 @@ import MySQLClient
 extension MySQLStore {
     func search(_ query: SearchQuery, in chat: Chat.ID, page: Page) async throws -> PageOf<Message> {
         // The wait for a free connection counts as well.
-        let deadline = ContinuousClock.now + SearchWalk.deadline
+        let deadline = ContinuousClock.now + searchDeadline
         return try await snapshot { connection in
             try SearchWalk.page(page) { try matches(query, chat, $0, limit: $1, deadline, connection) }
         }
@@ -79,128 +79,17 @@ extension MySQLStore {
 }
 
 extension MySQLStore {
-    /// Chats, and holes in their blocks, per statement.
-    private static let chatsAtOnce = 1024
-    private static let holesAtOnce = 64
-    /// A longer hole is walked by itself.
-    private static let shortHole = 256
-    /// Chats that are read as a whole, per statement: several times as fast as holes.
-    private static let wholeAtOnce = 256
-
-    /// Numbers of a chat that no block covers.
-    private struct Hole {
-        let chat: Int64
-        let numbers: ClosedRange<Int64>
-        /// Whether no block covers any of the chat's.
-        let isWhole: Bool
-    }
-
     func search(_ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage) async throws -> TenantHits {
-        let deadline = ContinuousClock.now + SearchWalk.deadline
+        let deadline = ContinuousClock.now + searchDeadline
         return try await snapshot { connection in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
             try search.run(
-                rows: { try searchRows(of: tenant, &$0, connection) },
+                rows: { search in try Self.inTime { try searchRows(of: tenant, &search, connection) } },
                 blocks: { search in
                     try Self.inTime { try searchBlocks(of: tenant, query, &search, connection) }
                 },
                 lookUp: { try Self.messages(at: $0, connection) })
-            let (found, hasMore, stoppedAt) = search.found
-            let numbers = try Self.numbers(of: found.map(\.place.chat.rawValue), connection)
-            let hits = found.compactMap { place, message in
-                numbers[place.chat.rawValue].map { TenantHit(chat: place.chat, number: $0, message: message) }
-            }
-            return TenantHits(hits: hits, hasMore: hasMore, stoppedAt: stoppedAt)
-        }
-    }
-
-    /// Searches the rows that are in no block.
-    private func searchRows(
-        of tenant: Tenant.ID, _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
-    ) throws {
-        var spans: [Int64: [ClosedRange<Int64>]] = [:]
-        if search.needle != nil {
-            try connection.query(
-                "SELECT chat_id, first, last FROM search_blocks WHERE application_id = ? AND fold_version = ?",
-                [.integer(tenant.rawValue), .integer(SearchBlock.version)]
-            ) { row in
-                spans[row.integer(0), default: []].append(row.integer(1)...max(row.integer(1), row.integer(2)))
-                try search.count(bytes: SearchWalk.row)
-                return true
-            }
-        }
-        var number: Int64 = 0
-        while true {
-            let chats = try connection.rows(
-                """
-                SELECT id, number, (
-                    SELECT number FROM \(NumberedTable.messages.byNumber)
-                    WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
-                FROM \(NumberedTable.chats.byNumber) WHERE application_id = ? AND number > ?
-                ORDER BY number LIMIT \(Self.chatsAtOnce)
-                """, [.integer(tenant.rawValue), .integer(number)]
-            ) { (id: $0.integer(0), number: $0.integer(1), last: $0.integer(2)) }
-            try search.count(bytes: chats.count * SearchWalk.row)
-            let holes = chats.flatMap { chat in
-                (spans[chat.id] ?? []).gaps(upTo: chat.last).map {
-                    Hole(chat: chat.id, numbers: $0, isWhole: spans[chat.id] == nil)
-                }
-            }
-            let short = holes.filter { $0.numbers.count <= Self.shortHole }
-            for some in short.filter(\.isWhole).chunks(of: Self.wholeAtOnce) {
-                try read(some.map(\.chat).padded, &search, connection)
-            }
-            for some in short.filter({ !$0.isWhole }).chunks(of: Self.holesAtOnce) {
-                try read(Array(some), &search, connection)
-            }
-            for hole in holes where hole.numbers.count > Self.shortHole { try walk(hole, &search, connection) }
-            guard let last = chats.last, chats.count == Self.chatsAtOnce else { return }
-            number = last.number
-        }
-    }
-
-    private func read(
-        _ chats: [Int64], _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
-    ) throws {
-        try read(
-            where: "chat_id IN (\(chats.map { _ in "?" }.joined(separator: ", ")))", chats.map { .integer($0) },
-            &search, connection)
-    }
-
-    private func read(
-        _ holes: [Hole], _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
-    ) throws {
-        let padded = holes.padded
-        try read(
-            where: padded.map { _ in "(chat_id = ? AND number >= ? AND number <= ?)" }.joined(separator: " OR "),
-            padded.flatMap { [.integer($0.chat), .integer($0.numbers.lowerBound), .integer($0.numbers.upperBound)] },
-            &search, connection)
-    }
-
-    private func read(
-        where condition: String, _ parameters: [MySQLValue], _ search: inout TenantSearchWalk,
-        _ connection: isolated MySQLConnection
-    ) throws {
-        try connection.query(
-            """
-            SELECT \(MessageRow.columns), chat_id FROM \(NumberedTable.messages.byNumber)
-            WHERE batch_id >= 0 AND (\(condition))
-            """, parameters
-        ) { row in
-            let chat = Chat.ID(row.integer(MessageRow.columnCount))
-            try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
-            return true
-        }
-    }
-
-    private func walk(
-        _ hole: Hole, _ search: inout TenantSearchWalk, _ connection: isolated MySQLConnection
-    ) throws {
-        let chat = Chat.ID(hole.chat)
-        var walk = self.walk(chat, Page(after: hole.numbers.lowerBound - 1, before: hole.numbers.upperBound + 1))
-        try walk.run(limit: .max, connection) { row in
-            try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
-            return true
+            return try search.hits { try Self.numbers(of: $0, connection) }
         }
     }
 
@@ -253,32 +142,19 @@ extension MySQLStore {
     }
 
     private static func numbers(
-        of chats: [Int64], _ connection: isolated MySQLConnection
-    ) throws -> [Int64: Chat.Number] {
-        var numbers: [Int64: Chat.Number] = [:]
-        for some in Array(Set(chats)).chunks(of: 256).map(\.padded) {
+        of chats: [Chat.ID], _ connection: isolated MySQLConnection
+    ) throws -> [Chat.ID: Chat.Number] {
+        var numbers: [Chat.ID: Chat.Number] = [:]
+        for some in chats.chunks(of: 256).map(\.padded) {
             try connection.query(
                 "SELECT id, number FROM chats WHERE id IN (\(some.map { _ in "?" }.joined(separator: ", ")))",
-                some.map { .integer($0) }
+                some.map { .integer($0.rawValue) }
             ) { row in
-                numbers[row.integer(0)] = Chat.Number(row.integer(1))
+                numbers[Chat.ID(row.integer(0))] = Chat.Number(row.integer(1))
                 return true
             }
         }
         return numbers
-    }
-}
-
-extension [ClosedRange<Int64>] {
-    /// The numbers from 1 to `last` that none of these spans, which do not overlap, has.
-    fileprivate func gaps(upTo last: Int64) -> [ClosedRange<Int64>] {
-        var (gaps, next): ([ClosedRange<Int64>], Int64) = ([], 1)
-        for span in sorted(by: { $0.lowerBound < $1.lowerBound }) where next <= last {
-            if span.lowerBound > next { gaps.append(next...Swift.min(last, span.lowerBound - 1)) }
-            next = Swift.max(next, span.upperBound + 1)
-        }
-        if next <= last { gaps.append(next...last) }
-        return gaps
     }
 }
 

@@ -21,6 +21,9 @@ struct MySQLStore: Sendable {
     let scout = VoidScout()
     let lookups = MessageLookups()
     let recentChanges = RecentChanges()
+    let writing: WriteSignal
+    /// The time limit of one search.
+    var searchDeadline = SearchWalk.deadline
     /// Measures clients' reads.
     let observer: ReadObserver
     /// Weaknesses found at the start.
@@ -32,7 +35,8 @@ struct MySQLStore: Sendable {
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
-        observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [], patience: Duration, logger: Logger
+        writing: WriteSignal, observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [], patience: Duration,
+        logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -40,6 +44,7 @@ struct MySQLStore: Sendable {
         self.scans = scans
         self.redis = redis
         self.bus = bus
+        self.writing = writing
         self.weaknesses = weaknesses
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(

@@ -156,7 +156,7 @@ package struct ChatScope: Sendable {
         try await read { scope in
             try await tenant.service.scans.pass(scope.tenant.id, from: client) {
                 let found = try await messageStore.search(query, in: scope.id, page: page)
-                return (found, try SearchHighlights(query.text).ranges(in: found.items.map(\.body)))
+                return (found, try SearchHighlights(query.text).ranges(ofHits: found.items))
             }
         }
     }

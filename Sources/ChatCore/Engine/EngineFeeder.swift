@@ -190,7 +190,7 @@ struct EngineFeeder: Sendable {
                     throw SearchEngineFailure.unavailable("It has no capacity for \(left.count) documents.")
                 }
             } catch let failure as SearchEngineFailure {
-                guard case .unavailable = failure, attempt < limits.attempts else { throw failure }
+                guard failure.mayPass, attempt < limits.attempts else { throw failure }
             }
             metrics.retries.increment()
             try await time.sleep(time.now() + backoff.pause())

@@ -19,7 +19,9 @@ package final class EngineSearch: Sendable {
         case unbelieved
         /// The engine does not answer, or refuses.
         case failed
-        /// It failed a moment ago.
+        /// It does not answer this search in time.
+        case slow
+        /// It failed a moment ago, or was too slow for this tenant.
         case resting
         /// The candidates did not match, until the time was up.
         case late
@@ -72,19 +74,19 @@ package final class EngineSearch: Sendable {
         _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, from client: ClientAddress
     ) async throws -> (found: TenantHits, highlights: [[Range<Int>]])? {
         guard let needle = query.needle else { return fallBack(.text) }
-        guard health.withLock({ $0.mayTry(at: time.now()) }) else { return fallBack(.resting) }
+        guard health.withLock({ $0.mayTry(tenant, at: time.now()) }) else { return fallBack(.resting) }
         return try await gate.pass(tenant, from: client) {
             do {
                 switch try await find(query, needle, in: tenant, page: page) {
                 case .success(let found):
-                    let highlights = try SearchHighlights(query.text).ranges(in: found.hits.map(\.message.body))
+                    let highlights = try SearchHighlights(query.text).ranges(ofHits: found.hits.map(\.message))
                     answers.increment()
                     return (found, highlights)
                 case .failure(let reason): return fallBack(reason)
                 }
             } catch let failure as SearchEngineFailure {
-                note(failure)
-                return fallBack(.failed)
+                note(failure, of: tenant)
+                return fallBack(failure == .late ? .slow : .failed)
             } catch ChatError.searchTimedOut {
                 return fallBack(.behind)
             }
@@ -117,7 +119,7 @@ package final class EngineSearch: Sendable {
         while true {
             let answer = try await engine.candidates(request, in: unfed.generation.id)
             guard let marker = answer.marker, marker >= unfed.generation.marker else { return .failure(.unbelieved) }
-            health.withLock { $0.succeed() }
+            health.withLock { $0.succeed(tenant) }
             for places in answer.places.chunks(of: limits.rowsAtOnce) {
                 let rows = try await generations.hits(at: Array(places), in: tenant)
                 guard hits.add(rows, of: places) else { return .failure(.unbelieved) }
@@ -135,10 +137,14 @@ package final class EngineSearch: Sendable {
         }
     }
 
-    private func note(_ failure: SearchEngineFailure) {
-        // A new index is on its way, and the store says when it is there. A slow search is no reason to spare others.
-        if [.missing, .incomplete].contains(failure) { return }
-        let isNew = health.withLock { $0.fail(at: time.now()) }
+    private func note(_ failure: SearchEngineFailure, of tenant: Tenant.ID) {
+        let isNew: Bool
+        switch failure {
+        // A new index is on its way, and the store says when it is there; an answer in part is no reason to rest.
+        case .missing, .incomplete: return
+        case .late: isNew = health.withLock { $0.beLate(tenant, at: time.now()) }
+        case .unavailable, .refused: isNew = health.withLock { $0.fail(at: time.now()) }
+        }
         if isNew {
             logger.warning("Search engine failed: the database answers", metadata: ["error": .string(failure.sentence)])
         }
@@ -162,36 +168,12 @@ package struct EngineSearchLimits: Sendable {
     /// How long a failed engine is not asked, at first and at most.
     package var firstRest = Duration.seconds(1)
     package var longestRest = Duration.seconds(30)
+    /// Tenants in a row whose searches are late, from when on it rests for all.
+    package var lateTenants = 3
+    /// Tenants that rest by themselves.
+    package var restingTenants = 1024
 
     package init() {}
-}
-
-/// Spares searches the wait for an engine that fails: after a failure one search tries it, after longer and longer pauses.
-struct EngineHealth: Sendable {
-    private var backoff: Backoff
-    private var restsUntil: Duration?
-
-    init(_ limits: EngineSearchLimits) {
-        backoff = Backoff(first: limits.firstRest, longest: limits.longestRest)
-    }
-
-    mutating func mayTry(at now: Duration) -> Bool {
-        guard let until = restsUntil else { return true }
-        guard now >= until else { return false }
-        restsUntil = now + backoff.pause()
-        return true
-    }
-
-    mutating func succeed() {
-        restsUntil = nil
-        backoff.reset()
-    }
-
-    /// - Returns: whether it did not rest before.
-    mutating func fail(at now: Duration) -> Bool {
-        defer { restsUntil = restsUntil ?? now + backoff.pause() }
-        return restsUntil == nil
-    }
 }
 
 /// Collects a page from two lists, each newest first: the hits that the engine does not have, and its candidates.

@@ -24,6 +24,8 @@ package struct Backend: Sendable {
     package let batchesInFlight: Int
     /// The executors on which to search, one search at a time on each. Their threads have low priority.
     package let searchExecutors: [any TaskExecutor]
+    /// Whether another process stores messages. Cheap: it is asked after each search.
+    package let isWritten: @Sendable () -> Bool
     /// Answers when the store can be read and is not read-only; throws `ChatError.unavailable` otherwise. Cheap: it is asked
     /// every few seconds. Whether writes succeed is told by the writers' metrics.
     package var probe: @Sendable () async throws -> Void
@@ -57,6 +59,7 @@ package struct Backend: Sendable {
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
         searchExecutors: [any TaskExecutor],
+        isWritten: @escaping @Sendable () -> Bool = { false },
         probe: @escaping @Sendable () async throws -> Void,
         notes: @escaping @Sendable () -> [String] = { [] },
         updateGauges: @escaping @Sendable () -> Void = {},
@@ -81,6 +84,7 @@ package struct Backend: Sendable {
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight
         self.searchExecutors = searchExecutors
+        self.isWritten = isWritten
         self.probe = probe
         self.notes = notes
         self.updateGauges = updateGauges

@@ -39,8 +39,10 @@ package protocol SearchEngine: Sendable {
 
 /// Why the engine did not do it. The sentences are for people, and hold neither a password nor a URL.
 package enum SearchEngineFailure: Error, Equatable, Sendable {
-    /// It is down, slow or overloaded. A retry may succeed.
+    /// It cannot be reached, or has no capacity. A retry may succeed.
     case unavailable(String)
+    /// It did not answer in time, which may be because of the request. A retry may succeed.
+    case late
     /// It answered, and had searched only a part by then. This says something about the search, not about the engine.
     case incomplete
     /// It refuses: the credentials, the permissions, or the request.
@@ -48,9 +50,18 @@ package enum SearchEngineFailure: Error, Equatable, Sendable {
     /// There is no such index.
     case missing
 
+    /// Whether the same request may succeed later.
+    package var mayPass: Bool {
+        switch self {
+        case .unavailable, .late: true
+        case .incomplete, .refused, .missing: false
+        }
+    }
+
     package var sentence: String {
         switch self {
         case .unavailable(let text), .refused(let text): text
+        case .late: "The search engine does not answer in time."
         case .incomplete: "The search engine has searched only a part."
         case .missing: "The index is gone."
         }

@@ -26,7 +26,10 @@ package protocol SearchGenerations: Sendable {
     /// The live generation, and the hits among the messages of a tenant that its reader has not passed. Together with
     /// what an index of that marker holds, these are all hits whose create was answered before the call.
     ///
-    /// - Returns: nil if there is no live generation of this `SearchFold.version`, or more is left than `limits` allow.
+    /// The cost depends on what has changed since the reader's last finished sweep began.
+    ///
+    /// - Returns: nil if there is no live generation of this `SearchFold.version`, more is left than `limits` allow, or the
+    ///   reader has not finished a sweep (in the embedded store: in this process).
     func unfed(
         _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, within limits: UnfedLimits
     ) async throws -> (generation: SearchGeneration, hits: TenantHits)?

@@ -6,6 +6,9 @@ import Synchronization
 /// costs a database's server is bounded by a rest: while messages are being written, a tenant's next turn comes after
 /// three times what its last one took. The queue and the wait in it are bounded, too.
 package final class ScanGate: Sendable {
+    /// Whether this task has a turn: what a search costs must be a part of it.
+    @TaskLocal static var isInTurn = false
+
     private typealias Waiter = CheckedContinuation<ScanLine.Outcome, Never>
 
     private struct State {
@@ -60,7 +63,9 @@ package final class ScanGate: Sendable {
         let executor = state.withLock { $0.idle.removeLast() }
         let start = time.now()
         defer { leave(ticket, tenant, executor, after: time.now() - start) }
-        return try await withTaskExecutorPreference(executor) { try await body() }
+        return try await Self.$isInTurn.withValue(true) {
+            try await withTaskExecutorPreference(executor) { try await body() }
+        }
     }
 
     private func enter(

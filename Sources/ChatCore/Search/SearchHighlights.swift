@@ -11,6 +11,14 @@ package struct SearchHighlights: Sendable {
         needle = text.needle ?? SearchNeedle(Array(text.text.utf8))
     }
 
+    /// The ranges of each hit's body, within the turn of the search.
+    ///
+    /// - Throws: `CancellationError`.
+    func ranges(ofHits messages: [Message]) throws -> [[Range<Int>]] {
+        assert(ScanGate.isInTurn, "the tenant's turn is over")
+        return try ranges(in: messages.map(\.body))
+    }
+
     /// The ranges of each body. A page of bodies takes some milliseconds, and one without ASCII ten times as long.
     ///
     /// - Throws: `CancellationError`.

@@ -1,5 +1,6 @@
 package import Logging
 package import Metrics
+import Scheduling
 import ServiceLifecycle
 
 /// Puts messages into search blocks, in the background: full blocks as chats grow, smaller ones of chats that have become
@@ -7,7 +8,7 @@ import ServiceLifecycle
 /// that have been quiet for longer.
 ///
 /// Any number of processes may run one: a block that another one has stored meanwhile is not stored again. Searches never
-/// wait for it. The blocks hold no number at or above one that may still come (`LogReader.entries`).
+/// wait for it, and it has a thread of low priority, so that creates go first where the processors are busy. The blocks hold no number at or above one that may still come (`LogReader.entries`).
 package struct SearchIndexer: Service {
     private let index: any SearchIndex
     private let messages: any MessageStore
@@ -34,13 +35,15 @@ package struct SearchIndexer: Service {
     }
 
     package func run() async throws {
+        let thread = ThreadExecutor(name: "luciq-indexer", for: .tasks, priority: .low)
+        defer { thread.stop() }
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
-                group.addTask {
+                group.addTask(executorPreference: thread) {
                     var place = WalkPlace()
                     await repeating(each: limits.walkPause) { try await walk(from: &place) }
                 }
-                group.addTask {
+                group.addTask(executorPreference: thread) {
                     var tails = SearchTails(limits: limits)
                     await repeating(each: limits.pause) { try await follow(&tails) }
                 }
@@ -76,7 +79,10 @@ package struct SearchIndexer: Service {
                 let head = heads[chat] ?? SearchHead()
                 let end = last[chat, default: 0]
                 guard let due = tails.due(chat, from: head.indexedTo, to: end, at: time.now()) else { continue }
-                let rest = try await extend(chat, head, isQuiet: due == .rest)
+                let isQuiet = due == .rest
+                // What does not fill another block is read when it does.
+                let full = isQuiet ? 1 : tails.full(of: chat)
+                let rest = try await extend(chat, head, isQuiet: isQuiet, upTo: end, whileLeft: full)
                 tails.see(chat, rest)
             }
         }
@@ -129,12 +135,18 @@ package struct SearchIndexer: Service {
 
     /// Indexes what follows the chat's last block.
     ///
-    /// - Parameter isQuiet: whether to make a block of the rest too.
-    /// - Returns: what is in no block.
+    /// - Parameters:
+    ///   - isQuiet: whether to make a block of the rest too.
+    ///   - end: the chat's last number, as far as is known.
+    ///   - least: so many numbers before that are worth reading on, after a block.
+    /// - Returns: what is in no block, and was read.
     @discardableResult
-    func extend(_ chat: Chat.ID, _ start: SearchHead, isQuiet: Bool) async throws -> Rest {
+    func extend(
+        _ chat: Chat.ID, _ start: SearchHead, isQuiet: Bool, upTo end: Int64 = .max, whileLeft least: Int64 = 1
+    ) async throws -> Rest {
         var head = start
-        guard let tail = try await putFull(chat, after: start.indexedTo, &head) else { return Rest() }
+        let enough = end == .max ? end : end - least + 1
+        guard let tail = try await putFull(chat, after: start.indexedTo, enough: enough, &head) else { return Rest() }
         let rest = Rest(messages: tail.count, bytes: tail.bytes)
         let isOld = tail.newestAt.adding(limits.old) <= clock.now()
         guard isQuiet, tail.count >= (isOld ? leastOld : limits.smallest) else { return rest }
@@ -150,10 +162,12 @@ package struct SearchIndexer: Service {
 
     /// Stores the full blocks of the entries after a number.
     ///
-    /// - Parameter end: the last number.
+    /// - Parameters:
+    ///   - end: the last number.
+    ///   - enough: a block that ends there or above is the last one.
     /// - Returns: what follows the last of them; nil if one was refused.
     private func putFull(
-        _ chat: Chat.ID, after number: Int64, upTo end: Int64 = .max, _ head: inout SearchHead
+        _ chat: Chat.ID, after number: Int64, upTo end: Int64 = .max, enough: Int64 = .max, _ head: inout SearchHead
     ) async throws -> SearchBlockBuilder? {
         var builder = SearchBlockBuilder(chat, after: number)
         // The last entry that was passed, in a block or too long for one.
@@ -166,6 +180,7 @@ package struct SearchIndexer: Service {
                 guard builder.isFull || !isIn else { continue }
                 if builder.last >= builder.first, try await !put(builder, &head) { return nil }
                 builder = SearchBlockBuilder(chat, after: last)
+                if last >= enough { return builder }
             }
         }
         return builder
@@ -303,6 +318,9 @@ struct SearchTails {
         if tails[chat] != nil || tails.count < limits.tails { tails[chat] = tail }
         return nil
     }
+
+    /// So many numbers fill a block of the chat, as far as is known.
+    func full(of chat: Chat.ID) -> Int64 { tails[chat]?.full ?? Int64(limits.smallest) }
 
     /// Estimates from what was read of a tail how many messages fill a block.
     mutating func see(_ chat: Chat.ID, _ rest: SearchIndexer.Rest) {

@@ -84,9 +84,34 @@ package struct SearchWalk {
         do {
             try time.count(bytes: bytes)
         } catch ChatError.searchTimedOut {
-            if found.isEmpty { throw ChatError.searchTimedOut(passed: passed()) }
-            isCutShort = true
+            try endTime(passed: passed())
         }
+    }
+
+    /// The time was up within `looking`.
+    ///
+    /// - Parameter passed: the last number that was searched.
+    /// - Throws: `ChatError.searchTimedOut` if nothing was found.
+    package mutating func endTime(passed: Int64?) throws {
+        if found.isEmpty { throw ChatError.searchTimedOut(passed: passed) }
+        isCutShort = true
+    }
+
+    /// To look at rows where the store does that by itself; it shows the walk those that match.
+    package var looking: SearchRows { SearchRows(matcher: matcher, time: time) }
+}
+
+/// Looks at rows within a store's own walk, within the time of the search.
+package struct SearchRows {
+    var matcher: SearchMatcher
+    var time: SearchTime
+
+    /// Whether a row matches.
+    ///
+    /// - Throws: `ChatError.searchTimedOut` past the deadline, `CancellationError`; before it looks at the row.
+    package mutating func matches(_ body: UnsafeRawBufferPointer) throws -> Bool {
+        try time.count(bytes: body.count + SearchWalk.row)
+        return matcher.matches(body)
     }
 }
 

@@ -21,6 +21,8 @@ package struct TenantSearchPage: Equatable, Sendable {
     package var limit: Int
     /// Only hits before this place: older ones.
     package var before: SearchPlace?
+    /// Where an earlier search of this page stopped.
+    package var progress: TenantSearchProgress?
     /// The most bytes of the messages' bodies, as JSON; at least one hit comes.
     package var bytes: Int
 
@@ -51,6 +53,12 @@ package struct TenantHits: Equatable, Sendable {
     /// The time was up: these are all hits that are newer than this, and the search goes on from here. Nil if the page
     /// is complete.
     package let stoppedAt: Timestamp?
+    /// There are no hits down to this place, and the search goes on from here.
+    package var end: SearchPlace?
+    /// The time was up before anything was known: there are no hits, and the search goes on from here.
+    package var progress: TenantSearchProgress?
+    /// The numbers of the chats of `end` and `progress`.
+    package var chatNumbers: [Chat.ID: Chat.Number] = [:]
     /// Whether the store answered, although there is an engine.
     package var fellBack = false
 
@@ -74,6 +82,7 @@ package struct TenantSearchWalk {
 
     private let query: SearchQuery
     private let page: TenantSearchPage
+    private let start: TenantSearchProgress
     private var time: SearchTime
     private var matcher: SearchMatcher
     /// What to search blocks for; nil if only rows can tell.
@@ -84,11 +93,17 @@ package struct TenantSearchWalk {
     private var bytes = 0
     /// Whether hits were left out, so that only newer ones than the last matter.
     private var isFull = false
+    /// Older hits than this may have been left out; nil if none were.
+    private var end: SearchPlace?
     /// Candidates whose rows do not match.
     private var mistaken: Set<SearchPlace> = []
     /// What is left to search is not newer; nil as long as nothing is known about it.
     private var rest: Timestamp?
     private var isCutShort = false
+    /// How far it has searched rows.
+    private var passed: TenantSearchProgress?
+    /// Where it stopped, if nothing is known of the newest hits: then it has found nothing.
+    package private(set) var progress: TenantSearchProgress?
 
     /// The rows of candidates that are read at once.
     private static let rowsAtOnce = 64
@@ -96,7 +111,11 @@ package struct TenantSearchWalk {
     /// - Throws: `ChatError.searchTimedOut` past the deadline; `CancellationError`.
     package init(_ query: SearchQuery, page: TenantSearchPage, until deadline: ContinuousClock.Instant) throws {
         self.query = query
+        var page = page
+        // What is carried from one request to the next shows whether there are more, too.
+        if page.progress != nil { page.limit = min(page.limit, TenantSearchProgress.most - 1) }
         self.page = page
+        self.start = page.progress ?? TenantSearchProgress(chat: Chat.Number(1), hits: [], isFull: false)
         self.time = try SearchTime(until: deadline)
         self.matcher = SearchMatcher(query.text)
         self.needle = query.needle
@@ -105,26 +124,77 @@ package struct TenantSearchWalk {
     /// Searches a tenant. All closures read one snapshot.
     ///
     /// - Parameters:
-    ///   - rows: shows the walk (`see`) the rows that are in no block.
+    ///   - rows: shows the walk (`see`) the rows that are in no block, those that are `left` of each chat, by the chats'
+    ///     numbers, and says how far it came (`pass`).
     ///   - blocks: shows it the candidates of blocks (`take`), newest blocks first, as long as it wants them.
     ///   - lookUp: the messages at these places, those that are there.
-    /// - Throws: `ChatError.searchTimedOut` if nothing is known about any time by then; what the closures throw.
+    /// - Throws: `ChatError.searchTimedOut` if nothing is known about any time by then, and it is no further than the
+    ///   search before (else see `progress`); what the closures throw.
     package mutating func run(
         rows: (inout TenantSearchWalk) throws -> Void,
         blocks: (inout TenantSearchWalk) throws -> Void,
         lookUp: ([SearchPlace]) throws -> [SearchPlace: Message]
     ) throws {
         repeat {
-            (hits, bytes, isFull, rest) = ([], 0, false, nil)
-            try rows(&self)
+            (hits, bytes, isFull, rest, passed) = ([], 0, false, nil, nil)
+            for place in start.hits where mayBeOnPage(place) && !mistaken.contains(place) {
+                insert(Hit(place: place, message: nil))
+            }
+            isFull = isFull || start.isFull
+            do {
+                if start.chat != nil { try rows(&self) }
+            } catch ChatError.searchTimedOut {
+                return try stop()
+            }
             do {
                 try blocks(&self)
+                end = isFull ? hits.last?.place ?? floor : nil
             } catch ChatError.searchTimedOut {
-                try cutShort()
+                let last = isFull ? hits.last?.place ?? floor : nil
+                if !cutShort() {
+                    passed = Self.allRows
+                    return try stop()
+                }
+                // What was left out for being older than the last is older than all that is left, too.
+                end = hits.last?.place == last ? last : nil
             }
             // A candidate whose row does not match may have kept out an older one that does.
         } while try !readRows(lookUp) && isFull && !isCutShort
     }
+
+    /// Like `SearchWalk.looking`.
+    package var looking: SearchRows { SearchRows(matcher: matcher, time: time) }
+
+    /// What an earlier request has found below was not kept; nil if all was.
+    private var floor: SearchPlace? { start.isFull ? start.hits.last : nil }
+
+    /// Where rows are left to search; nil if there are none.
+    package var firstChat: Chat.Number? { start.chat }
+
+    /// The numbers of a chat whose rows are left to search.
+    package func left(of chat: Chat.Number) -> PartialRangeFrom<Int64>? { start.left(of: chat) }
+
+    /// All rows of chats with lower numbers were seen, and of this one those up to `number`.
+    package mutating func pass(_ chat: Chat.Number, upTo number: Int64 = .max) {
+        passed = TenantSearchProgress(chat: chat, number: number, hits: [], isFull: false)
+    }
+
+    /// Gives up for now, if the next request will be nearer to the end.
+    private mutating func stop() throws {
+        guard let passed, start.precedes(passed) else { throw ChatError.searchTimedOut(passed: nil) }
+        keepHits(passed)
+    }
+
+    /// Leaves what it has found to the next request.
+    private mutating func keepHits(_ passed: TenantSearchProgress) {
+        let most = min(page.limit + 1, TenantSearchProgress.most)
+        progress = TenantSearchProgress(
+            chat: passed.chat, number: passed.number, hits: hits.prefix(most).map(\.place),
+            isFull: isFull || hits.count > most)
+        hits = []
+    }
+
+    private static let allRows = TenantSearchProgress(chat: nil, hits: [], isFull: false)
 
     /// Whether messages of that time and older ones may still be among the hits. Asked for one block after the other, in
     /// the order of these times: what is left is not newer.
@@ -196,6 +266,7 @@ package struct TenantSearchWalk {
     private func mayBeOnPage(_ place: SearchPlace) -> Bool {
         if isFull, let last = hits.last, place < last.place { return false }
         if let chats = query.chats, !chats.contains(place.chat) { return false }
+        if let floor, place < floor { return false }
         return query.takes(place.createdAt) && page.before.map { place < $0 } ?? true
     }
 
@@ -218,16 +289,16 @@ package struct TenantSearchWalk {
     /// - Throws: like `see`.
     package mutating func count(bytes: Int) throws { try time.count(bytes: bytes) }
 
-    /// Keeps the hits that are newer than all that is left to search.
+    /// Keeps the hits that are newer than all that is left to search; if there are none, the others for the next request.
     ///
-    /// - Throws: `ChatError.searchTimedOut` if that cannot be known, or a search from there would be no shorter.
-    private mutating func cutShort() throws {
-        guard let rest, newest.map({ rest < $0 }) ?? true else {
-            throw ChatError.searchTimedOut(passed: nil)
-        }
+    /// - Returns: false if that cannot be known, or a search from there would be no shorter.
+    private mutating func cutShort() -> Bool {
+        guard let rest, newest.map({ rest < $0 }) ?? true else { return false }
+        if let newest = hits.first, newest.place.createdAt <= rest { keepHits(Self.allRows) }
         hits.removeAll { $0.place.createdAt <= rest }
         bytes = hits.reduce(0) { $0 + $1.bytes }
         isCutShort = true
+        return true
     }
 
     /// Reads the rows of the hits of which only blocks are known, as far as the page goes.
@@ -243,7 +314,10 @@ package struct TenantSearchWalk {
                 let rows = try lookUp(places)
                 for place in places {
                     let at = hits.firstIndexNotAbove(place)
-                    if let message = rows[place], matches(message) {
+                    // A place that a client has sent may have any time.
+                    if let message = rows[place], message.createdAt == place.createdAt || !start.hits.contains(place),
+                        matches(message)
+                    {
                         hits[at].message = message
                         bytes += hits[at].bytes
                     } else {
@@ -265,6 +339,23 @@ package struct TenantSearchWalk {
         return query.takes(message) && body.withUTF8 { matcher.matches(UnsafeRawBufferPointer($0)) }
     }
 
+    /// The result.
+    ///
+    /// - Parameter numbers: of chats, without those that are gone.
+    package func hits(_ numbers: ([Chat.ID]) throws -> [Chat.ID: Chat.Number]) rethrows -> TenantHits {
+        let (found, hasMore, stoppedAt) = self.found
+        let places = found.map(\.place) + (progress?.hits ?? []) + (end.map { [$0] } ?? [])
+        let numbers = try numbers(Array(Set(places.map(\.chat))))
+        var hits = TenantHits(
+            hits: found.compactMap { place, message in
+                numbers[place.chat].map { TenantHit(chat: place.chat, number: $0, message: message) }
+            }, hasMore: hasMore || progress != nil, stoppedAt: stoppedAt)
+        hits.progress = progress
+        if found.isEmpty, progress == nil { hits.end = end }
+        hits.chatNumbers = numbers
+        return hits
+    }
+
     /// The page's hits, newest first, whether there are more, and `TenantHits.stoppedAt`.
     package var found: (hits: [(place: SearchPlace, message: Message)], hasMore: Bool, stoppedAt: Timestamp?) {
         var (bytes, kept) = (0, [(place: SearchPlace, message: Message)]())
@@ -274,8 +365,10 @@ package struct TenantSearchWalk {
             if !kept.isEmpty, bytes > page.bytes { break }
             kept.append((hit.place, message))
         }
-        let hasMore = hits.count > kept.count
-        return (kept, hasMore || isCutShort, isCutShort && !hasMore ? rest : nil)
+        if hits.count > kept.count { return (kept, true, nil) }
+        // The others did not match: what was left out for them follows.
+        if end != nil { return (kept, true, nil) }
+        return (kept, isCutShort, isCutShort ? rest : nil)
     }
 }
 

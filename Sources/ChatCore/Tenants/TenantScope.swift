@@ -181,12 +181,16 @@ package struct TenantScope: Sendable {
     ) async throws -> (found: TenantHits, highlights: [[Range<Int>]]) {
         try await read { scope in
             var (page, query) = (page, query)
-            if let cursor { page.before = try await scope.place(of: cursor) }
+            if let cursor {
+                page.before = try await scope.place(of: cursor.createdAt, cursor.chat, cursor.number)
+                page.progress = try await scope.progress(of: cursor)
+            }
             if let numbers = access.userToken?.chats {
                 query.chats = []
                 for number in numbers { if let id = try await scope.idOfChat(number) { query.chats?.insert(id) } }
             }
-            if query.chats == nil,
+            // An engine does not stop on the way, and knows no tokens.
+            if query.chats == nil, page.progress == nil,
                 let found = try await service.engine?.search(query, in: scope.id, page: page, from: client)
             {
                 return found
@@ -194,17 +198,26 @@ package struct TenantScope: Sendable {
             return try await service.scans.pass(scope.id, from: client) { [page, query] in
                 var found = try await service.backend.messages.search(query, in: scope.id, page: page)
                 found.fellBack = service.engine != nil && query.chats == nil
-                return (found, try SearchHighlights(query.text).ranges(in: found.hits.map(\.message.body)))
+                return (found, try SearchHighlights(query.text).ranges(ofHits: found.hits.map(\.message)))
             }
         }
     }
 
-    /// The place of a cursor here. If its chat is not here, the place after every message of a later time, so that no
-    /// hit is missed.
-    private func place(of cursor: SearchCursor) async throws -> SearchPlace {
+    /// A place here. If its chat is not here, the place after every message of a later time, so that no hit is missed.
+    private func place(
+        of time: Timestamp, _ chat: Chat.Number, _ number: Message.Number
+    ) async throws -> SearchPlace {
         var id = Chat.ID(.max)
-        do { id = try await chat(cursor.chat).id } catch ChatError.notFound {}
-        return SearchPlace(createdAt: cursor.createdAt, chat: id, number: cursor.number)
+        do { id = try await self.chat(chat).id } catch ChatError.notFound {}
+        return SearchPlace(createdAt: time, chat: id, number: number)
+    }
+
+    private func progress(of cursor: SearchCursor) async throws -> TenantSearchProgress? {
+        guard let progress = cursor.progress else { return nil }
+        var hits: [SearchPlace] = []
+        for hit in progress.hits { hits.append(try await place(of: hit.createdAt, hit.chat, hit.number)) }
+        return TenantSearchProgress(
+            chat: progress.chat, number: progress.number, hits: hits, isFull: progress.isFull)
     }
 
     /// The chat with that number.

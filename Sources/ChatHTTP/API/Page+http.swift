@@ -41,6 +41,12 @@ extension Page {
             cursor = value.flatMap { SearchCursor($0) }
             if cursor == nil { errors.append("After must be a cursor from the Link header of this search") }
         }
+        if let order = query["order"], order?.utf8.elementsEqual(Order.desc.rawValue.utf8) != true {
+            errors.append("Order must be desc: hits in all chats come newest first")
+        }
+        if query["before"] != nil {
+            errors.append("Before is for lists: follow the Link header of this search, or use before_time")
+        }
         guard errors.isEmpty else { throw .invalid(errors) }
         return (limit, cursor)
     }

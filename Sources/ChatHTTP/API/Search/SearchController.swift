@@ -50,7 +50,7 @@ struct SearchController {
             let (found, highlights) = try await call.whileClientStays {
                 try await tenant.search(search.query, page, after: cursor, from: call.client)
             }
-            let link = found.next.map { next in
+            let link = found.next(after: cursor).map { next in
                 "<\(tenant.path)/messages/search?after=\(next)&limit=\(limit)\(search.inLinks)>; "
                     + "rel=\"next\""
             }
