@@ -251,24 +251,31 @@ class Search(Measuring):
             f"beside {SEARCHERS} searches in a chat of {size:,}": f"/applications/{chat}/chats/1/messages/search?q={absent}",
             f"beside {SEARCHERS} searches in {size // 100:,} chats": f"/applications/{many}/messages/search?q={absent}",
         }
-        with self.server(name) as server:
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(self.server(name))
             _, chats = server.create_chats(CHATS)
             load = self.load("POST", chats, BODY)
             alone = "creates alone"
             cases = {alone: lambda: self.creates(server, load)}
             for case, path in searches.items():
                 cases[case] = lambda path=path: self.creates(server, load, path)
+            if self.options.backend == "cluster":
+                other = stack.enter_context(self.server(name))
+                for case, path in list(searches.items()):
+                    searches[case := f"{case}, on another server"] = path
+                    cases[case] = lambda path=path: self.creates(server, load, path, other)
             runs = self.alternate(cases, turns=True)
         self.add(alone, runs=runs[alone])
         for case in searches:
             self.add(case, median_ratio(runs[case], runs[alone]), "of those alone", at_least=0.9, runs=runs[case])
 
-    def creates(self, server, load, search=None):
-        with self.searching(server, search) if search else contextlib.nullcontext():
-            before, answered = processor_seconds(server.pid), self.answered(server)
+    def creates(self, server, load, search=None, searched=None):
+        searched = searched or server
+        with self.searching(searched, search) if search else contextlib.nullcontext():
+            before, answered = processor_seconds(server.pid), self.answered(searched)
             run = self.wrk(load, server.port, self.options.seconds)
             run["processor_us"] = (processor_seconds(server.pid) - before) * 1e6 / run["requests"]
-            run["searches"] = (self.answered(server) - answered) / self.options.seconds
+            run["searches"] = (self.answered(searched) - answered) / self.options.seconds
         return run
 
     @staticmethod
