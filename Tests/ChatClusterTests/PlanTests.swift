@@ -269,7 +269,7 @@ import Testing
             try await test.sql(
                 """
                 INSERT INTO applications (name, token, public_id, old_token, delete_at, created_at, updated_at)
-                SELECT 'a', LPAD(seq, 32, '0'), CONCAT('app_', LPAD(seq, 22, '0')), LPAD(seq, 32, 'a'),
+                SELECT 'a', LPAD(seq, 32, 'd'), CONCAT('app_', LPAD(seq, 22, 'Z')), LPAD(seq, 32, 'e'),
                     NOW(6) + INTERVAL 1 DAY, NOW(6), NOW(6)
                 FROM seq_1_to_5000
                 """)

@@ -239,7 +239,10 @@ import Testing
                 seen += page.list.compactMap { $0["name"] as? String }
                 #expect(
                     page.list.allSatisfy {
-                        Set($0.keys) == ["id", "name", "path_token", "chats_count", "messages_count", "created_at"]
+                        Set($0.keys) == [
+                            "id", "name", "path_token", "chats_count", "messages_count", "created_at", "suspended_at",
+                            "deletes_at",
+                        ]
                     })
                 next = page.link("next")
             }

@@ -19,6 +19,12 @@ struct Endpoint: Sendable, CustomStringConvertible {
     /// Whether it cannot be answered without the store.
     var needsStore: Bool { pattern.hasPrefix("/applications") || ["/up", "/readyz"].contains(pattern) }
     var isWrite: Bool { method != "GET" && method != "HEAD" }
+    /// Whether only the server's own key may.
+    private var needsServerKey: Bool {
+        pattern == "/applications" && !isWrite || last == "suspension" || method == "DELETE" && last == "{token}"
+    }
+    /// Whether it makes something.
+    var isCreate: Bool { method == "POST" && !["rotate", "suspension"].contains(last) }
     /// Whether it may be sent again with the same key.
     var takesKey: Bool { method == "POST" && ["chats", "messages"].contains(last) }
     /// Whether its success is a WebSocket.
@@ -30,7 +36,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     /// The headers without which it cannot succeed.
     var headers: [String: String] {
-        if pattern == "/applications", !isWrite {
+        if needsServerKey {
             return ["Authorization": "Bearer \(TestServer.adminKey.text)"]
         }
         guard isSocket, method == "GET" else { return [:] }

@@ -211,7 +211,7 @@ import Testing
                 let other = try await server.seed()
                 #expect(try await server.send(search, other).status == 200)
                 for place in [place, other] {
-                    for create in server.endpoints where create.method == "POST" {
+                    for create in server.endpoints where create.isCreate {
                         #expect(try await server.send(create, place).status == 201, "\(create)")
                     }
                 }

@@ -22,7 +22,9 @@ import Testing
         Endpoint(method: "GET", path: "/messages/search?q=secret"), Endpoint(method: "GET", path: "/socket"),
         Endpoint(method: "POST", path: "/keys", json: #"{"name":"x","scopes":["read"]}"#),
         Endpoint(method: "GET", path: "/keys"), Endpoint(method: "GET", path: "/keys/\(key)"),
-        Endpoint(method: "DELETE", path: "/keys/\(key)"),
+        Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
+        Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
+        Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
     ])
 
     private static let key = "000000000000"

@@ -202,7 +202,7 @@ import Testing
         #expect(
             try await luciq("db", "migrate").output.contains(
                 "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
-                    + "0005-search-generations, 0006-access, 0008-members."))
+                    + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -211,7 +211,8 @@ import Testing
         #expect(
             object?["applied"] as? [String] == [
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
-                "0005-search-generations", "0006-access", "0008-members",
+                "0005-search-generations", "0006-access", "0007-users", "0008-members",
+                "0009-lifecycle",
             ])
 
         // Nobody answers the question, and no answer means no.
