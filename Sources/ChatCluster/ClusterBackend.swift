@@ -36,6 +36,7 @@ extension Backend {
             readers: store,
             searchIndex: store,
             generations: store,
+            removals: store,
             bus: store.bus,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,

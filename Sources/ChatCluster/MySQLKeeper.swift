@@ -95,8 +95,9 @@ package struct MySQLKeeper: StoreKeeper {
                 try schema.checkMayMigrate(location)
                 for table in [
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "application_keys", "access_changes", "audit", "removals", "log_changes", "log_cursors",
-                    "search_blocks", "search_heads", "search_generations", "messages", "chats", "applications",
+                    "application_keys", "jwt_keys", "users", "access_changes", "audit", "removals", "log_changes",
+                    "log_cursors", "search_blocks", "search_heads", "search_generations", "messages", "chats",
+                    "applications",
                     "schema_migrations",
                 ] {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
@@ -126,6 +127,21 @@ package struct MySQLKeeper: StoreKeeper {
 
     package func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws {
         try await withStore { try await body(SearchUpkeep($0)) }
+    }
+
+    package func withRemovals(_ body: (any TenantRemovals & SearchGenerations) async throws -> Void) async throws {
+        try await withStore { store in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await store.redis.run() }
+                defer { group.cancelAll() }
+                do {
+                    try await store.redis.waitUntilConnected(timeout: configuration.redis.connectTimeout + .seconds(1))
+                } catch let error as RedisError {
+                    throw StoreProblem("Redis (\(configuration.redis.description)) cannot be asked: \(error).")
+                }
+                try await body(store)
+            }
+        }
     }
 
     /// Opens the store for one task. Without Redis.

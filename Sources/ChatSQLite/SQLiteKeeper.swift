@@ -64,6 +64,12 @@ package struct SQLiteKeeper: StoreKeeper {
         try await body(SearchUpkeep(store))
     }
 
+    package func withRemovals(_ body: (any TenantRemovals & SearchGenerations) async throws -> Void) async throws {
+        let store = try await openToRead()
+        defer { try? store.close() }  // Nothing was written.
+        try await body(store)
+    }
+
     private func openToRead() async throws -> SQLiteStore {
         try checkExists()
         let store = try SQLiteStore(path: path, file: nil)

@@ -48,10 +48,12 @@ extension SQLiteStore: LogReaders {
             db, "SELECT number FROM log_cursors WHERE reader = ? AND chat_id = ?", place[0], place[1])
         guard try (stored.next() ? stored.integer(0) : 0) == move.old else { return false }
         try Query(
-            db, "INSERT OR REPLACE INTO log_cursors (reader, chat_id, number) VALUES (?, ?, ?)", place[0],
-            place[1], .integer(move.new)
+            db,
+            "INSERT OR REPLACE INTO log_cursors (reader, chat_id, number) SELECT ?, id, ? FROM chats WHERE id = ?",
+            place[0], .integer(move.new), place[1]
         ).run()
-        return true
+        // Not if the chat is gone.
+        return db.changesCount == 1
     }
 
     package func beginSweep(of reader: LogReader.Name) async throws -> LogSweep { changed.beginSweep(of: reader) }

@@ -153,6 +153,8 @@ struct SearchAnswer: Decodable {
     }
 }
 
+struct RemovedAnswer: Decodable { let deleted: Int64 }
+
 /// The indexes of an alias.
 typealias AliasAnswer = [String: AliasHolder]
 

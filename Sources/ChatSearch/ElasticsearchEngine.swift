@@ -17,6 +17,8 @@ package struct ElasticsearchEngine: SearchEngine {
 
     private static let searchesAtOnce = 16
     private static let writesAtOnce = 4
+    /// Documents that one request deletes.
+    private static let removedAtOnce = 5000
 
     /// - Throws: `TLSError.unusableFile`.
     package init(_ configuration: EngineConfiguration) throws {
@@ -143,6 +145,28 @@ package struct ElasticsearchEngine: SearchEngine {
             .POST, "/\(name(of: generation))/_search?routing=\(tenant.rawValue)&filter_path=\(SearchAnswer.path)",
             NumbersQuery(chat: chat, after: number, limit: limit))
         return try answer.searched().sorts.compactMap(\.first)
+    }
+
+    package func remove(
+        _ tenant: Tenant.ID, from generation: SearchGeneration.ID
+    ) async throws(SearchEngineFailure) -> Bool {
+        let answer = try await call(
+            .POST,
+            "/\(name(of: generation))/_delete_by_query?routing=\(tenant.rawValue)&max_docs=\(Self.removedAtOnce)"
+                + "&conflicts=proceed&refresh=true&filter_path=deleted,error.type",
+            TenantQuery(tenant: tenant))
+        if answer.status == 404 { return false }
+        guard answer.status == 200 else { throw answer.failure }
+        return try answer.decoded(RemovedAnswer.self).deleted > 0
+    }
+
+    package func tenant(
+        after id: Tenant.ID?, in generation: SearchGeneration.ID
+    ) async throws(SearchEngineFailure) -> Tenant.ID? {
+        let answer = try await call(
+            .POST, "/\(name(of: generation))/_search?filter_path=\(SearchAnswer.path)", NextTenantQuery(after: id))
+        if answer.status == 404 { return nil }
+        return try answer.searched().sorts.first?.first.map { Tenant.ID($0) }
     }
 
     package func count(of generation: SearchGeneration.ID) async throws(SearchEngineFailure) -> Int64 {

@@ -291,6 +291,31 @@ struct NumbersQuery: JSONWritable {
     }
 }
 
+/// All documents of an application.
+struct TenantQuery: JSONWritable {
+    let tenant: Tenant.ID
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in json.member("query", CandidatesQuery.term("application", tenant.rawValue)) }
+    }
+}
+
+/// One document of the application with the next id.
+struct NextTenantQuery: JSONWritable {
+    let after: Tenant.ID?
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("size", 1)
+            json.member("track_total_hits", false)
+            json.member("_source", false)
+            // 0 is the marker's.
+            json.member("query", CandidatesQuery.range("application", "gt", after?.rawValue ?? 0))
+            json.member("sort", Elements([Members { $0.member("application", "asc") }]))
+        }
+    }
+}
+
 /// Moves the alias to one index, at once.
 struct AliasActions: JSONWritable {
     let alias: String

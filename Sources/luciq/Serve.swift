@@ -65,7 +65,7 @@ struct Serve: AsyncParsableCommand {
             // Health is the last to be stopped: it answers while the others drain.
             let services =
                 health(backend, plan, metrics) + [watch].compactMap(\.self) + service.services(around: server)
-                + feed(backend, plan, metrics)
+                + upkeep(backend, plan, metrics)
             try await ProcessSignals.run(
                 services.map { .init(service: $0) }, limit: plan.shutdownTimeout,
                 actions: watch.map { watch in [SIGHUP: { Task { await watch.reload() } }] } ?? [:], logger: logger)
@@ -78,10 +78,13 @@ struct Serve: AsyncParsableCommand {
         logger.info("stopped")
     }
 
-    /// The feed of the search engine. In a cluster the workers feed it.
-    private func feed(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
-        guard let engine = plan.engine, case .sqlite = plan.location else { return [] }
-        return [EngineFeed(engine, EngineSource(backend), logger: plan.logger, metrics: metrics)]
+    /// The deletion of applications, and the feed of the search engine. In a cluster they are the workers'.
+    private func upkeep(_ backend: Backend, _ plan: Plan, _ metrics: PrometheusRegistry) -> [any Service] {
+        guard case .sqlite = plan.location else { return [] }
+        let remover = Remover(
+            backend.removals, generations: backend.generations, engine: plan.engine, logger: plan.logger)
+        guard let engine = plan.engine else { return [remover] }
+        return [remover, EngineFeed(engine, EngineSource(backend), logger: plan.logger, metrics: metrics)]
     }
 
     /// The service of health and metrics with a separate listener.

@@ -70,6 +70,7 @@ struct WorkerCommand: AsyncParsableCommand {
         // They stop in reverse order: health checks work until the worker has stopped.
         let services: [any Service] =
             [redis, ClockWatch(logger: logger)] + jobs.services + feed(jobs, plan, metrics) + [
+                Remover(jobs.removals, generations: jobs.generations, engine: plan.engine, logger: logger),
                 health, OnceConnected(redis: redis, service: worker),
                 OnceConnected(redis: redis, service: scheduler),
             ]

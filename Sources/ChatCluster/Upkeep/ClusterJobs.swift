@@ -15,6 +15,9 @@ package struct ClusterJobs: Sendable {
     package let services: [any Service]
     /// What feeds a search engine.
     package let engineSource: EngineSource
+    /// What the deletion of applications goes by.
+    package let removals: any TenantRemovals
+    package let generations: any SearchGenerations
     /// Like `Backend.probe`.
     package let probe: @Sendable () async throws -> Void
     /// Like `Backend.updateGauges`.
@@ -48,6 +51,8 @@ package struct ClusterJobs: Sendable {
         let store = context.store
         let connections = ConnectionMetrics(store, factory: metrics)
         self.engineSource = EngineSource(store)
+        self.removals = store
+        self.generations = store
         self.updateGauges = { connections.update() }
         self.probe = { try await store.probe() }
         self.warn = { logger in for weakness in store.weaknesses { weakness.log(to: logger) } }

@@ -60,7 +60,8 @@ struct MySQLVerifier {
         while true {
             let page = try await read { [last] connection in
                 try connection.rows(
-                    "SELECT id, token FROM applications WHERE id > ? ORDER BY id LIMIT 500", [.integer(last)]
+                    "SELECT id, token FROM applications WHERE id > ? AND removed_at IS NULL ORDER BY id LIMIT 500",
+                    [.integer(last)]
                 ) { (id: $0.integer(0), token: $0.text(1)) }
             }
             guard let end = page.last else { break }

@@ -16,6 +16,7 @@ package struct Backend: Sendable {
     package var readers: any LogReaders
     package var searchIndex: any SearchIndex
     package var generations: any SearchGenerations
+    package var removals: any TenantRemovals
     /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
     /// The executor on which to call the logs; nil for any.
@@ -55,6 +56,7 @@ package struct Backend: Sendable {
         readers: any LogReaders,
         searchIndex: any SearchIndex,
         generations: any SearchGenerations,
+        removals: any TenantRemovals,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
         batchesInFlight: Int = 1,
@@ -80,6 +82,7 @@ package struct Backend: Sendable {
         self.readers = readers
         self.searchIndex = searchIndex
         self.generations = generations
+        self.removals = removals
         self.bus = bus
         self.writeExecutor = writeExecutor
         self.batchesInFlight = batchesInFlight

@@ -33,6 +33,14 @@ package protocol SearchEngine: Sendable {
     func numbers(
         of chat: Chat.ID, in tenant: Tenant.ID, after number: Int64, limit: Int, _ generation: SearchGeneration.ID
     ) async throws(SearchEngineFailure) -> [Int64]
+    /// Deletes some documents of a tenant; searches do not see them any more.
+    ///
+    /// - Returns: whether there were any.
+    func remove(_ tenant: Tenant.ID, from generation: SearchGeneration.ID) async throws(SearchEngineFailure) -> Bool
+    /// The tenant with the next id of which a search sees documents; nil after the last one.
+    func tenant(
+        after id: Tenant.ID?, in generation: SearchGeneration.ID
+    ) async throws(SearchEngineFailure) -> Tenant.ID?
     /// How many documents a search sees.
     func count(of generation: SearchGeneration.ID) async throws(SearchEngineFailure) -> Int64
 }

@@ -23,6 +23,8 @@ package protocol StoreKeeper: Sendable {
     ///
     /// - Parameter changes: whether `body` changes it; then no server may have an embedded database open.
     func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws
+    /// Opens what deletions go by, to look for what they have left (`RemovalVerifier`). In a cluster with Redis.
+    func withRemovals(_ body: (any TenantRemovals & SearchGenerations) async throws -> Void) async throws
     /// Copies a snapshot of everything into a new file. Servers may be running.
     ///
     /// - Parameter progress: called now and then with pages copied and pages there are.

@@ -23,7 +23,7 @@ struct Apps: AsyncParsableCommand {
         let deletes_at: String?
 
         var state: String {
-            if let deletes_at { return "suspended, and deleted at \(deletes_at)" }
+            if let deletes_at { return "suspended, to be deleted at \(deletes_at)" }
             return suspended_at.map { "suspended since \($0)" } ?? "active"
         }
     }
