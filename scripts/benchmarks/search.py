@@ -177,7 +177,7 @@ class Search(Measuring):
 
     @staticmethod
     def count(server, token):
-        return json.loads(server.call("GET", f"/applications/{token}/chats/1/message_count"))["message_count"]
+        return json.loads(server.call("GET", f"/applications/{token}/chats/1/message_count"))["messages_count"]
 
     def application(self):
         size = self.size(1_000_000)
