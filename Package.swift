@@ -127,6 +127,8 @@ let package = Package(
                 .embedInCode("Migrations/20261201000002_hide_user_columns.sql"),
                 .embedInCode("Migrations/20261202000001_add_sender.sql"),
                 .embedInCode("Migrations/20261202000002_hide_sender.sql"),
+                .embedInCode("Migrations/20261202000003_add_members.sql"),
+                .embedInCode("Migrations/20261202000004_hide_members.sql"),
                 .embedInCode("Migrations/20261203000001_add_lifecycle.sql"),
                 .embedInCode("Migrations/20261203000002_hide_lifecycle_columns.sql"),
             ],

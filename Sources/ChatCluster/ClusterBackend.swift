@@ -29,6 +29,7 @@ extension Backend {
             audits: store,
             users: store,
             chats: store,
+            members: store,
             messages: store,
             tenantLog: store,
             newChatLog: store,

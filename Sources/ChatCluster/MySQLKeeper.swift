@@ -94,6 +94,7 @@ package struct MySQLKeeper: StoreKeeper {
                 let schema = try Schema(connection)
                 try schema.checkMayMigrate(location)
                 for table in [
+                    "chat_members", "member_changes",
                     "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
                     "application_keys", "jwt_keys", "users", "access_changes", "audit", "removals", "log_changes",
                     "log_cursors", "search_blocks", "search_heads", "search_generations", "messages", "chats",

@@ -10,6 +10,8 @@ package enum ChatError: Error, Equatable, Sendable {
     case notAllowed
     /// The application is suspended, for everyone but the server's own keys.
     case suspended
+    /// The user's role in the chat does not allow it.
+    case insufficientRole
     /// The request shows no credentials, or none that are accepted.
     case unauthorized(Refusal)
     /// The user of a valid token is blocked.
@@ -52,6 +54,7 @@ package enum ChatError: Error, Equatable, Sendable {
         case .notFound: "not_found"
         case .notAllowed: "insufficient_scope"
         case .suspended: "application_suspended"
+        case .insufficientRole: "insufficient_role"
         case .unauthorized(let refusal): refusal.code
         case .userBlocked: "user_blocked"
         case .ambiguousCredentials: "ambiguous_credentials"
@@ -70,8 +73,8 @@ package enum ChatError: Error, Equatable, Sendable {
     /// Whether a retry of the same request may succeed.
     package var mayRetry: Bool {
         switch self {
-        case .notFound, .notAllowed, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials, .invalid,
-            .keyReused:
+        case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
+            .invalid, .keyReused:
             false
         case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
         }

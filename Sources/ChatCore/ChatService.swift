@@ -16,6 +16,7 @@ package final class ChatService: Sendable {
     let engine: EngineSearch?
     let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
     let authenticator: Authenticator
+    let memberships: Memberships
     private let accessUpkeep: AccessUpkeep
     private let policy: AccessPolicy
     /// How long after the request an application is deleted.
@@ -44,6 +45,8 @@ package final class ChatService: Sendable {
         self.policy = policy
         self.deletionDelay = deletionDelay
         self.clock = clock
+        let memberships = Memberships(backend: backend)
+        self.memberships = memberships
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
         var limits = limits
@@ -65,16 +68,21 @@ package final class ChatService: Sendable {
             chatWriter.isBusy || backend.isWritten()
         }
         self.hub = Hub(
-            backend: backend, limits: streams, time: time, clock: clock, logger: logger, metrics: metrics
+            backend: backend, memberships: memberships, limits: streams, time: time, clock: clock, logger: logger,
+            metrics: metrics
         ) { event in
             switch event {
             case .revoked(let principal): authenticator.revoke(principal)
             case .changed(let principal):
+                if principal == nil { memberships.forgetAll() }
                 Task.detached {
                     if let principal { await authenticator.review(principal) } else { await authenticator.reviewAll() }
                 }
             case .tenantChanged(let id): Task.detached { await authenticator.review(id) }
-            case .gap: authenticator.forgetAll()
+            case .members(let change): memberships.forget(change)
+            case .gap:
+                authenticator.forgetAll()
+                memberships.forgetAll()
             case .committed: break
             }
         }

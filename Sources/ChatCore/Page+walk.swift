@@ -17,8 +17,14 @@ extension Page {
     /// The page that ends where this one's walk starts; nil if the walk starts at an end of the list.
     package var behind: Page? {
         // There are no rows beyond the largest number or below zero.
-        if walksUp { return after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) } }
-        return before.map { Page(after: max($0, 1) - 1) }
+        var behind: Page?
+        if walksUp {
+            behind = after.map { Page(before: $0 == .max ? nil : $0 + 1, order: .desc) }
+        } else {
+            behind = before.map { Page(after: max($0, 1) - 1) }
+        }
+        behind?.numbers = numbers
+        return behind
     }
 
     /// Two pages, each in number order, that have an item with its neighbours: half of the limit before it; the item,
@@ -27,6 +33,7 @@ extension Page {
         var below = Page(limit: (limit - 1) / 2, before: number.rawValue)
         var above = Page(limit: limit - below.limit, after: number.rawValue - 1)
         (below.bytes, above.bytes) = (bytes / 2, bytes / 2)
+        (below.numbers, above.numbers) = (numbers, numbers)
         return (below, above)
     }
 }

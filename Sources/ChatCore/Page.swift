@@ -16,6 +16,8 @@ package struct Page: Equatable, Sendable {
     /// The most bytes of the messages' bodies, as JSON. A page ends early rather than exceed it, but has at least one
     /// message.
     package var bytes = Page.defaultBytes
+    /// Numbers outside are not there.
+    package var numbers = NumberSpan.all
 
     /// 1000 of the largest messages would be 65 MB, and six times that if every byte needs escaping.
     package static let defaultBytes = 1 << 20
@@ -39,9 +41,9 @@ package struct Page: Equatable, Sendable {
     }
 
     /// Exclusive.
-    package var lowerBound: Int64 { after ?? 0 }
+    package var lowerBound: Int64 { max(after ?? 0, numbers.first - 1) }
     /// Exclusive.
-    package var upperBound: Int64 { before ?? .max }
+    package var upperBound: Int64 { min(before ?? .max, numbers.last == .max ? .max : numbers.last + 1) }
 }
 
 /// One page of a list, in the requested order.
@@ -64,6 +66,13 @@ package struct PageOf<Item: Sendable>: Sendable {
         self.items = walksForward ? Array(kept) : kept.reversed()
         self.hasNext = walksForward ? goesOn : precedes
         self.hasPrevious = walksForward ? precedes : goesOn
+    }
+
+    /// The same page of something else.
+    init(_ items: [Item], as other: PageOf<some Any>) {
+        self.items = items
+        self.hasNext = other.hasNext
+        self.hasPrevious = other.hasPrevious
     }
 
     /// Two pages side by side, each in number order.

@@ -35,8 +35,12 @@ struct Query: ~Copyable {
 
     /// - Parameter sql: with `?` for each of `arguments`, in order.
     init(_ source: some StatementSource, _ sql: String, _ arguments: Value...) throws {
+        try self.init(source, sql, values: arguments)
+    }
+
+    init(_ source: some StatementSource, _ sql: String, values: [Value]) throws {
         let handle = try source.statement(sql)
-        try Self.rebind(arguments, to: handle)
+        try Self.rebind(values, to: handle)
         self.handle = handle
     }
 

@@ -28,6 +28,7 @@ extension Backend {
             audits: store,
             users: store,
             chats: store,
+            members: store,
             messages: store,
             local: store,
             tenantLog: store,

@@ -27,10 +27,12 @@ private struct ChangeBatch {
         let keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         var results = try batch.map { try replay($0, keys) }
         var authors = AuthorCheck(db)
+        var senders = SenderCheck(db)
         for (index, change) in batch.enumerated() where results[index] == nil {
-            if let refusal = try authors.refusal(of: change.author, in: change.tenant) {
-                results[index] = .failure(refusal)
-            }
+            let refusal =
+                try authors.refusal(of: change.author, in: change.tenant)
+                ?? senders.refusal(of: change.author.user, in: change.chat)
+            if let refusal { results[index] = .failure(refusal) }
         }
         var wanted: [Chat.ID: Int64] = [:]
         for (change, result) in zip(batch, results) where result == nil {

@@ -15,7 +15,7 @@ extension SQLiteStore: ChatStore {
         try read(.chat) { db in
             let query = try Query(
                 db,
-                "SELECT number, messages_count, created_at FROM chats WHERE application_id = ? AND number = ?",
+                "SELECT \(Self.chatColumns) FROM chats WHERE application_id = ? AND number = ?",
                 .integer(tenant.rawValue), .integer(number.rawValue))
             return try query.next() ? Self.chat(query) : nil
         }
@@ -26,7 +26,7 @@ extension SQLiteStore: ChatStore {
             let query = try Query(
                 db,
                 """
-                SELECT number, messages_count, created_at FROM chats
+                SELECT \(Self.chatColumns) FROM chats
                 WHERE application_id = ? AND number > ? AND number < ?
                 ORDER BY number \(page.walkOrder) LIMIT ?
                 """,
@@ -40,11 +40,15 @@ extension SQLiteStore: ChatStore {
         }
     }
 
-    private static func chat(_ query: borrowing Query) -> Chat {
+    static let chatColumns = "number, messages_count, chats.created_at, \(ChatSettingsRow.columns)"
+
+    /// - Parameter column: the first of `chatColumns`.
+    static func chat(_ query: borrowing Query, from column: CInt = 0) -> Chat {
         Chat(
-            number: Chat.Number(query.integer(0)),
-            messagesCount: query.integer(1),
-            createdAt: Timestamp(microseconds: query.integer(2))
+            number: Chat.Number(query.integer(column)),
+            messagesCount: query.integer(column + 1),
+            createdAt: Timestamp(microseconds: query.integer(column + 2)),
+            settings: ChatSettingsRow.settings(query, from: column + 3)
         )
     }
 }
@@ -73,13 +77,21 @@ extension SQLiteStore: NewChatLog {
                 try Query(
                     db,
                     """
-                    INSERT INTO chats (id, application_id, number, created_at, updated_at)
-                    VALUES (\(Self.nextID(in: "chats")), ?, ?, ?, ?)
+                    INSERT INTO chats (
+                        id, application_id, number, created_at, updated_at, \(ChatSettingsRow.columns))
+                    VALUES (\(Self.nextID(in: "chats")), ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
-                    .integer(new.tenant.rawValue), .integer(number),
-                    .integer(now.microseconds), .integer(now.microseconds)
+                    values: [
+                        .integer(new.tenant.rawValue), .integer(number), .integer(now.microseconds),
+                        .integer(now.microseconds),
+                    ] + new.settings.values
                 ).run()
                 let id = Chat.ID(db.lastInsertedRowID)
+                if let owner = new.author.user {
+                    try Self.store(
+                        Member(user: owner, role: .owner, numbers: .all, joinedAt: now),
+                        in: ChatPlace(id: id, number: Chat.Number(number), tenant: new.tenant), db)
+                }
                 try keys.remember(new.key, in: new.tenant.rawValue, number: number)
                 return .success(AppendedChat(id: id, number: Chat.Number(number), isReplay: false))
             }

@@ -114,6 +114,7 @@ extension SQLiteStore {
         let deadline = ContinuousClock.now + searchDeadline
         return try await scan(.search) { db in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
+            if let viewer = query.viewer { try Self.admit(to: viewer, in: tenant, &search, db) }
             try search.run(
                 rows: { try Self.searchRows(of: tenant, &$0, db) },
                 blocks: { try Self.searchBlocks(of: tenant, &$0, db) },
@@ -139,6 +140,24 @@ extension SQLiteStore {
             }
         }
         return messages
+    }
+
+    /// Tells a search what is there for its viewer.
+    private static func admit(
+        to viewer: User.ID, in tenant: Tenant.ID, _ search: inout TenantSearchWalk, _ db: Database
+    ) throws {
+        let chats = try Query(
+            db,
+            """
+            SELECT id, access, \(MemberRow.columns) FROM chats LEFT JOIN chat_members ON chat_id = id AND user_id = ?
+            WHERE chats.application_id = ?
+            """, .text(viewer.text), .integer(tenant.rawValue))
+        while try chats.next() {
+            try search.count(bytes: SearchWalk.row)
+            search.admit(
+                Chat.ID(chats.integer(0)), access: Chat.Access(rawValue: chats.integer(1)) ?? .members,
+                member: chats.isNull(2) ? nil : MemberRow.member(chats, from: 2))
+        }
     }
 
     /// Searches the rows that are in no block.

@@ -133,6 +133,8 @@ extension SQLiteStore: TenantLog {
         case .useTokenKeys(let uses):
             try Self.note(uses, db)
             return .success(())
+        case .member(let change): return try Self.apply(change, at: now, db)
+        case .chat(let update): return try Self.apply(update, at: now, db)
         case .rotate(let id, _, let new, let oldUntil):
             try Query(
                 db,

@@ -92,10 +92,46 @@ import Testing
         }
     }
 
+    /// What users may do in a chat, over HTTP, as server-sent events and over a WebSocket.
+    @Test(arguments: BackendKind.allCases)
+    func rolesAreAsInTheTable(_ kind: BackendKind) async throws {
+        try await MembersTests.run(kind) { [matrix] scene in
+            for role in matrix.roles where role != "outsider" { try await scene.set(role, role) }
+            for row in matrix.inAChat {
+                for (role, expected) in zip(matrix.roles, row.answers) {
+                    let caller = scene.caller(role)
+                    let what: Comment = "\(row.name) as \(role)"
+                    let parts = row.name.split(separator: " ")
+                    guard parts[1].hasPrefix("/") else {
+                        let socket = try await caller.socket()
+                        let type = parts[0]
+                        await socket.send("{\"type\":\"\(type)\",\"chat\":1,\"body\":\"x\"}")
+                        let answer = try await socket.next() ?? ""
+                        let done = type == "send" ? "sent" : "subscribed"
+                        #expect(answer.contains("\"\(expected == "yes" ? done : expected ?? "")\""), what)
+                        continue
+                    }
+                    if row.name.contains("{user}") { try await scene.set("u1", "reader") }
+                    let path =
+                        parts[1].replacing("/applications/{token}", with: "").replacing("{chat_number}", with: "1")
+                        .replacing("{message_number}", with: "1").replacing("{user}", with: "u1")
+                        + (row.name.hasSuffix("/search") ? "?q=x" : "")
+                    let json: [Substring: String] = [
+                        "POST": #"{"body":"x"}"#, "PATCH": #"{"name":"x"}"#, "PUT": #"{"role":"reader"}"#,
+                    ]
+                    let answer = try await caller.send(String(parts[0]), String(path), json: json[parts[0]])
+                    #expect((answer.status < 300 ? "yes" : answer.code) == expected, "\(what): \(answer.text)")
+                    let statuses = ["insufficient_role": 403, "not_found": 404]
+                    if let status = expected.flatMap({ statuses[$0] }) { #expect(answer.status == status, what) }
+                }
+            }
+        }
+    }
+
     /// The page of the documentation has the table of the data file.
     @Test func theDocumentationHasTheTable() throws {
         let page = try String(contentsOf: AccessMatrix.docs.appendingPathComponent("access.md"), encoding: .utf8)
-        for table in [matrix.endpointTable, matrix.nameTable] {
+        for table in [matrix.endpointTable, matrix.roleTable, matrix.nameTable] {
             #expect(page.contains(table), "docs/access.md must have:\n\(table)")
         }
     }
@@ -119,6 +155,9 @@ private struct AccessMatrix: Sendable {
     let principals: [String]
     let rows: [Row]
     let otherNames: [Names]
+    /// What users may do in a chat for members, by their roles.
+    let roles: [String]
+    let inAChat: [Names]
 
     static let docs = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs")
 
@@ -135,6 +174,10 @@ private struct AccessMatrix: Sendable {
         otherNames = try #require(root["other_names"] as? [[Any]]).map { row in
             Names(name: try #require(row[0] as? String), answers: row.dropFirst().map { $0 as? String })
         }
+        roles = try #require(root["roles"] as? [String])
+        inAChat = try #require(root["in_a_chat"] as? [[Any]]).map { row in
+            Names(name: try #require(row[0] as? String), answers: row.dropFirst().map { $0 as? String })
+        }
         for count in rows.map(\.answers.count) + otherNames.map(\.answers.count) {
             try #require(count == principals.count)
         }
@@ -146,10 +189,17 @@ private struct AccessMatrix: Sendable {
 
     var nameTable: String { table("the path has", otherNames.map { ($0.name, $0.answers) }) }
 
-    private func table(_ title: String, _ rows: [(name: String, answers: [String?])]) -> String {
+    var roleTable: String {
+        table("endpoint", inAChat.map { ($0.name.contains(" /") ? "`\($0.name)`" : $0.name, $0.answers) }, of: roles)
+    }
+
+    private func table(
+        _ title: String, _ rows: [(name: String, answers: [String?])], of principals: [String]? = nil
+    ) -> String {
+        let principals = principals ?? self.principals
         let words: [String: String] = [
             "yes": "yes", "same": "as above", "credentials_required": "401", "insufficient_scope": "403",
-            "not_found": "404", "ambiguous_credentials": "400",
+            "not_found": "404", "ambiguous_credentials": "400", "insufficient_role": "403",
         ]
         let header =
             "| \(title) | \(principals.joined(separator: " | ")) |\n|---|\(principals.map { _ in "---|" }.joined())"
@@ -231,6 +281,9 @@ private final class MatrixWalk: Sendable {
             if let own = ownKeys[value]?[principal] { shown = own }
         default: break
         }
+        if expected == "yes", endpoint.contains("/members/{user}") {
+            _ = try await application.scope.chat(chat[...]).setMember(User.ID("u1")!, role: .reader)
+        }
         let answer = try await send(
             endpoint, name, chat: chat, key: key ?? application.victim.text,
             authorization: shown.map { "Bearer \($0.text)" })
@@ -282,6 +335,7 @@ private final class MatrixWalk: Sendable {
         let parts = endpoint.split(separator: " ")
         var path = String(parts[1]).replacing("{token}", with: name).replacing("{chat_number}", with: chat)
             .replacing("{message_number}", with: "1").replacing("{key_id}", with: key)
+            .replacing("/members/{user}", with: "/members/u1")
         if path.hasSuffix("/search") { path += "?q=x" }
         var headers: [String: String] = [:]
         headers["Authorization"] = authorization
@@ -296,7 +350,10 @@ private final class MatrixWalk: Sendable {
         }
         let json =
             path.hasSuffix("/messages")
-            ? #"{"body":"x"}"# : path.hasSuffix("/keys") ? #"{"name":"x","scopes":["read"]}"# : #"{"name":"x"}"#
+            ? #"{"body":"x"}"#
+            : path.hasSuffix("/u1")
+                ? #"{"role":"member"}"#
+                : path.hasSuffix("/keys") ? #"{"name":"x","scopes":["read"]}"# : #"{"name":"x"}"#
         return try await server.client.send(String(parts[0]), String(path), json: json, headers: headers)
     }
 }

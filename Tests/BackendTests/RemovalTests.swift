@@ -67,12 +67,15 @@ import Testing
     /// A tenant with rows in every table that belongs to one.
     private func fill(_ test: TestBackend, _ tenant: Tenant.ID, chats: Int = 3) async throws -> [Chat.ID] {
         var made: [Chat.ID] = []
+        var members: [TenantChange] = []
         for number in 1...chats {
             let key = try IdempotencyKey("chat \(number)", content: "x".utf8)
             let chat = try await test.backend.newChatLog.append(
                 [NewChat(tenant: tenant, key: key)], at: TestBackend.time)[0].get()
             let id = try #require(try await test.backend.chats.id(of: chat.number, in: tenant))
             made.append(id)
+            let place = ChatPlace(id: id, number: chat.number, tenant: tenant)
+            members.append(.member(MemberChange(chat: place, user: try #require(User.ID("u1")), role: .member)))
             let messages = try (1...20).map { index in
                 NewMessage(
                     tenant: tenant, chat: id, body: "message \(index)",
@@ -98,7 +101,7 @@ import Testing
                         StoredTokenKey(
                             key: try #require(UserTokenKey(id: .random(), .secret(.random()))),
                             createdAt: TestBackend.time)), of: tenant),
-            ], at: TestBackend.time)
+            ] + members, at: TestBackend.time)
         return made
     }
 

@@ -51,8 +51,10 @@ struct Endpoint: Sendable, CustomStringConvertible {
         guard isWrite, method != "DELETE" else { return nil }
         return switch last {
         case "keys": #"{"name":"new","scopes":["read"]}"#
+        case "{user}" where pattern.contains("/members/"): #"{"role":"member"}"#
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
+        case "{chat_number}": #"{"access":"open"}"#
         default: #"{"name":"new"}"#
         }
     }
@@ -60,6 +62,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
     func path(_ place: Place, query: String? = nil) -> String {
         let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
             .replacing("{message_number}", with: place.message).replacing("{key_id}", with: place.key)
+            .replacing("/members/{user}", with: "/members/\(place.member)")
         let queries = [last == "search" ? "q=x" : nil, query].compactMap(\.self)
         return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
     }
@@ -70,6 +73,8 @@ struct Place: Sendable {
     var token: String
     var chat = "1"
     var message = "1"
+    /// A member of the chat.
+    var member = "u1"
     /// The id of a key.
     var key = "000000000000"
 }
@@ -77,7 +82,8 @@ struct Place: Sendable {
 extension TestServer {
     /// Every route, and HEAD beside each GET; each under one of its names.
     var endpoints: [Endpoint] {
-        routes.filter { !$0.path.hasSuffix(".json") }.flatMap { route in
+        // A user's own chats need a user's token (`MembersTests`).
+        routes.filter { !$0.path.hasSuffix(".json") && !$0.path.hasSuffix("/users/me/chats") }.flatMap { route in
             (route.method == .get ? ["GET", "HEAD"] : [route.method.rawValue])
                 .map { Endpoint(method: $0, pattern: route.path) }
         }
@@ -92,6 +98,9 @@ extension TestServer {
         let chat = try await store.append([NewChat(tenant: tenant)], at: now)[0].get()
         _ = try await store.append([NewMessage(tenant: tenant, chat: try #require(chat.id), body: "x")], at: now)[0]
             .get()
+        let place = ChatPlace(id: try #require(chat.id), number: chat.number, tenant: tenant)
+        _ = try await store.apply(
+            [.member(MemberChange(chat: place, user: User.ID("u1")!, role: .reader))], at: now)
         let key = AccessKey.random(.application)
         _ = try await store.apply(
             [

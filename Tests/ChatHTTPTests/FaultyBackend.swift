@@ -15,6 +15,7 @@ struct FaultyBackend: Sendable {
         backend.keys = self
         backend.users = self
         backend.chats = self
+        backend.members = self
         backend.messages = self
         backend.local = self
         backend.tenantLog = self
@@ -127,6 +128,28 @@ extension FaultyBackend: LocalReads {
     }
     func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>? {
         reads.isOpen ? try inner.local?.messagesNow(in: chat, page: page) : nil
+    }
+}
+
+extension FaultyBackend: MemberStore {
+    func place(of user: User.ID, in chat: Chat.Number, of tenant: Tenant.ID) async throws -> MemberPlace? {
+        try await read(.memberPlace) { try await $0.members.place(of: user, in: chat, of: tenant) }
+    }
+    func member(_ user: User.ID, in chat: Chat.ID) async throws -> Member? {
+        try await read(.member) { try await $0.members.member(user, in: chat) }
+    }
+    func members(of chat: Chat.ID, after user: User.ID?, limit: Int) async throws -> (members: [Member], hasMore: Bool)
+    {
+        try await read(.members) { try await $0.members.members(of: chat, after: user, limit: limit) }
+    }
+    func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
+        try await read(.chats) { try await $0.members.chats(seenBy: user, in: tenant, page: page) }
+    }
+    func chats(of user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<MemberChat> {
+        try await read(.memberChats) { try await $0.members.chats(of: user, in: tenant, page: page) }
+    }
+    func messageCount(of chat: Chat.ID, in numbers: NumberSpan) async throws -> Int64 {
+        try await read(.chatMessageCount) { try await $0.members.messageCount(of: chat, in: numbers) }
     }
 }
 

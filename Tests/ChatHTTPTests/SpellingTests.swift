@@ -8,7 +8,8 @@ import Testing
     @Test func otherSpellingsAreNothing() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
-            for endpoint in server.endpoints where endpoint.pattern != "/" {
+            // Ids of users are percent-encoded, and every text is one.
+            for endpoint in server.endpoints where endpoint.pattern != "/" && !endpoint.pattern.hasSuffix("{user}") {
                 let path = endpoint.path(place)
                 let query = path.firstIndex(of: "?") ?? path.endIndex
                 let (plain, rest) = (path[..<query], path[query...])
@@ -60,7 +61,8 @@ import Testing
     @Test func pathsOfRailsClients() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
-            for endpoint in server.endpoints {
+            // The id of a user may end with .json.
+            for endpoint in server.endpoints where !endpoint.pattern.hasSuffix("{user}") {
                 let path = endpoint.path(place)
                 let query = path.firstIndex(of: "?") ?? path.endIndex
                 let named = path[..<query] + ".json" + path[query...]

@@ -25,6 +25,7 @@ import Testing
         Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
         Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
         Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
+        Endpoint(method: "GET", path: "/users/me/chats"),
     ])
 
     private static let key = "000000000000"
@@ -35,12 +36,16 @@ import Testing
         Endpoint(method: "GET", path: "/chats/2/messages"), Endpoint(method: "GET", path: "/chats/2/messages/1"),
         Endpoint(method: "GET", path: "/chats/2/messages/search?q=secret"),
         Endpoint(method: "GET", path: "/chats/2/stream?after=0"),
+        Endpoint(method: "PATCH", path: "/chats/2", json: #"{"name":"x"}"#),
+        Endpoint(method: "GET", path: "/chats/2/members"), Endpoint(method: "GET", path: "/chats/2/members/u1"),
+        Endpoint(method: "PUT", path: "/chats/2/members/u1", json: #"{"role":"member"}"#),
+        Endpoint(method: "DELETE", path: "/chats/2/members/u1"),
     ])
 
     /// All of them, and those that answer JSON also with `.json` at the path's end.
     private static func withSuffix(_ endpoints: [Endpoint]) -> [Endpoint] {
         endpoints
-            + endpoints.filter { !$0.path.contains(/stream|socket/) }.map { endpoint in
+            + endpoints.filter { !$0.path.contains(/stream|socket|members\/u1/) }.map { endpoint in
                 let (path, query) = (endpoint.path.prefix { $0 != "?" }, endpoint.path.drop { $0 != "?" })
                 return Endpoint(method: endpoint.method, path: "\(path).json\(query)", json: endpoint.json)
             }
@@ -68,6 +73,7 @@ import Testing
             let owner = try await server.client.makeApplication("owner")
             for _ in 1...2 { _ = try await server.client.send("POST", owner + "/chats") }
             _ = try await server.client.post(owner + "/chats/2/messages", json: #"{"body":"secret"}"#)
+            _ = try await server.client.send("PUT", owner + "/chats/2/members/u1", json: #"{"role":"reader"}"#)
             let stranger = try await server.client.makeApplication("stranger")
             _ = try await server.client.send("POST", stranger + "/chats")
 
@@ -108,7 +114,7 @@ import Testing
                     "/chats/2", with: "/chats/{chat_number}"
                 )
                 .replacing("/messages/1", with: "/messages/{message_number}")
-                .replacing(Self.key, with: "{key_id}")
+                .replacing(Self.key, with: "{key_id}").replacing("/members/u1", with: "/members/{user}")
                 return "\(endpoint.method) /applications/{token}\(path)"
             }
             let routes = server.routes.filter { $0.path.contains("{token}") }.map { "\($0.method) \($0.path)" }

@@ -105,7 +105,9 @@ struct TestServer: Sendable {
     /// Every row of every table, past the server.
     func contents() throws -> [String] {
         try store.pool.read { db in
-            try ["applications", "chats", "messages", "idempotency_keys", "application_keys"].flatMap { table in
+            try [
+                "applications", "chats", "messages", "idempotency_keys", "application_keys", "chat_members",
+            ].flatMap { table in
                 try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }
             }
         }

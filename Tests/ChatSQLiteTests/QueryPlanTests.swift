@@ -17,7 +17,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 93, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 106, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -91,6 +91,24 @@ import Testing
             tenant: test.tenant, chat: chat, content: MessageContent(body: "by a user"),
             author: .user(user, tokenIssuedAt: late))
         #expect(try await store.append([byUser], at: TestStore.time)[0].get().isReplay == false)
+        let place = ChatPlace(id: chat, number: Chat.Number(1), tenant: test.tenant)
+        for role in [Member.Role.owner, .member, .banned, nil] {
+            let change = MemberChange(chat: place, user: user, role: role, actor: role == .member ? user : nil)
+            _ = try await store.apply([.member(change)], at: TestStore.time)
+        }
+        let settings = ChatUpdate(chat: place, patch: Chat.Patch(name: "n"))
+        _ = try await store.apply([.chat(settings)], at: TestStore.time)
+        _ = try await store.place(of: user, in: Chat.Number(1), of: test.tenant)
+        _ = try await store.member(user, in: chat)
+        _ = try await store.members(of: chat, after: user, limit: 1)
+        var own = try SearchQuery(SearchText("x"))
+        own.viewer = user
+        _ = try await store.search(own, in: test.tenant, page: TenantSearchPage())
+        _ = try await store.messageCount(of: chat, in: NumberSpan(first: 2, last: 3))
+        for page in [Page(after: 1), Page(before: 9)] {
+            _ = try await store.chats(of: user, in: test.tenant, page: page)
+            _ = try await store.chats(seenBy: user, in: test.tenant, page: page)
+        }
         let publicID = try #require(try await store.tenant(test.tenant)).publicID
         let record = AuditRecord(.updateApplication, by: nil)
         _ = try await store.apply(

@@ -4,8 +4,9 @@ import ChatCore
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
 /// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
-/// or `"application":42,"user":"u1"`; or
-/// `{"version":1,"kind":"changed","application":42}`. A server that does not know a kind looks everything up again.
+/// or `"application":42,"user":"u1"`; `{"version":1,"kind":"changed","application":42}`; or
+/// `{"version":1,"kind":"members","application":42,"chat":7,"chat_number":3,"user":"u1"}`. A server that does not know a
+/// kind looks everything up again.
 enum BusPayload {
     private static let version: Int64 = 1
 
@@ -27,6 +28,19 @@ enum BusPayload {
         return json.bytes
     }
 
+    static func encode(_ change: MembersChanged) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("version", version)
+            json.member("kind", "members")
+            json.member("application", change.tenant.rawValue)
+            json.member("chat", change.chat.rawValue)
+            json.member("chat_number", change.number.rawValue)
+            if let user = change.user { json.member("user", user.text) }
+        }
+        return json.bytes
+    }
+
     static func encode(changed tenant: Tenant.ID) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
@@ -41,6 +55,7 @@ enum BusPayload {
     static func accessEvent(_ json: [UInt8]) -> BusEvent? {
         var (version, kind, principal, tenant): (Int64?, String?, Principal?, Int64?)
         var user: User.ID?
+        var (chat, number): (Chat.ID?, Chat.Number?)
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
@@ -51,6 +66,8 @@ enum BusPayload {
                 case "key": principal = AccessKey.ID(try reader.string()).map { .applicationKey($0) }
                 case "application": tenant = Int64(try reader.number())
                 case "user": user = User.ID(try reader.string())
+                case "chat": chat = Int64(try reader.number()).map { Chat.ID($0) }
+                case "chat_number": number = Int64(try reader.number()).map { Chat.Number($0) }
                 default: try reader.value()
                 }
             }
@@ -60,6 +77,9 @@ enum BusPayload {
         switch kind {
         case "revoked": return principal.map { .revoked($0) }
         case "changed": return tenant.map { .tenantChanged(Tenant.ID($0)) }
+        case "members":
+            guard let tenant, let chat, let number else { return nil }
+            return .members(MembersChanged(tenant: Tenant.ID(tenant), chat: chat, number: number, user: user))
         default: return nil
         }
     }

@@ -107,6 +107,12 @@ final class RedisBus: MessageBus, Service {
         postAccess(BusPayload.encode(changed: tenant))
     }
 
+    func publish(_ change: MembersChanged) {
+        local.publish(change)
+        // Should its ids mean something else at another server, that is looked up again for nothing.
+        postAccess(BusPayload.encode(change))
+    }
+
     private func postAccess(_ payload: [UInt8]) {
         // Principals belong to the deployment, not to a server. An application is only looked up again.
         var command = RedisCommand("PUBLISH", channels.access)

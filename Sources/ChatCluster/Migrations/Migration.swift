@@ -34,6 +34,8 @@ struct Migration: Sendable {
         Migration("20261201000002", PackageResources._0261201000002_hide_user_columns_sql, isOptional: true),
         Migration("20261202000001", PackageResources._0261202000001_add_sender_sql),
         Migration("20261202000002", PackageResources._0261202000002_hide_sender_sql, isOptional: true),
+        Migration("20261202000003", PackageResources._0261202000003_add_members_sql),
+        Migration("20261202000004", PackageResources._0261202000004_hide_members_sql, isOptional: true),
         Migration("20261203000001", PackageResources._0261203000001_add_lifecycle_sql),
         Migration("20261203000002", PackageResources._0261203000002_hide_lifecycle_columns_sql, isOptional: true),
     ]

@@ -48,8 +48,10 @@ enum AuthorCheck {
                 return true
             }
         }
-        var refusals: [Int: ChatError] = [:]
-        for (entry, place) in authored { refusals[entry] = entries[entry].author.refusal(standings[place]) }
+        var refusals = try SenderCheck.refusals(of: rows, in: entries, connection)
+        for (entry, place) in authored {
+            if let refusal = entries[entry].author.refusal(standings[place]) { refusals[entry] = refusal }
+        }
         return refusals
     }
 }

@@ -8,6 +8,8 @@ protocol NumberedEntry: Sendable {
     var key: IdempotencyKey? { get }
     var origin: Origin? { get }
     var tenant: Tenant.ID { get }
+    /// The chat of a message; nil for what is none.
+    var sentTo: Chat.ID? { get }
     var author: Author { get }
 }
 

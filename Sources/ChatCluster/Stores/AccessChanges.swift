@@ -97,17 +97,23 @@ struct AccessWatch: Service {
         }
     }
 
+    private typealias Changes = (access: AccessChanges.Changed, members: Set<MembersChanged>)
+
     /// - Returns: the database's time before the read.
     private func look(since known: Int64?) async throws -> Int64 {
         let (now, changed) = try await store.read { connection in
             let now = try LogChanges.now(connection)
             let since = (known ?? now) - AccessChanges.overlap
-            if let known, now - known > AccessChanges.kept { return (now, nil as AccessChanges.Changed?) }
-            return (now, try AccessChanges.since(since, connection))
+            if let known, now - known > AccessChanges.kept { return (now, nil as Changes?) }
+            guard let access = try AccessChanges.since(since, connection),
+                let members = try MemberChanges.changes(since: since, connection)
+            else { return (now, nil) }
+            return (now, (access, members))
         }
         if let changed {
-            for principal in changed.principals { store.bus.tell(.changed(principal)) }
-            for tenant in changed.tenants { store.bus.tell(.tenantChanged(tenant)) }
+            for principal in changed.access.principals { store.bus.tell(.changed(principal)) }
+            for tenant in changed.access.tenants { store.bus.tell(.tenantChanged(tenant)) }
+            for change in changed.members { store.bus.tell(.members(change)) }
         } else {
             store.bus.tell(.changed(nil))
         }

@@ -4,6 +4,7 @@ import RedisClient
 
 extension ChatChange: NumberedEntry {
     var owner: Int64 { chat.rawValue }
+    var sentTo: Chat.ID? { chat }
 }
 
 extension MySQLStore: ChatLog {

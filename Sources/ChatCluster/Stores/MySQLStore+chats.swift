@@ -3,6 +3,7 @@ import MySQLClient
 
 extension NewChat: NumberedEntry {
     var owner: Int64 { tenant.rawValue }
+    var sentTo: Chat.ID? { nil }
 }
 
 extension MySQLStore: ChatStore {
@@ -25,6 +26,45 @@ extension MySQLStore: ChatStore {
         return row?.chat
     }
 
+    func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
+        let (found, counts, isPreceded) = try await read(.chats) { connection in
+            let found = try Self.chats(seenBy: user, in: tenant, page, limit: page.limit + 1, connection)
+            let counts = try ChatCount.messages(after: found.map(\.chat.counted), connection)
+            let behind = try page.behind.map { try Self.chats(seenBy: user, in: tenant, $0, limit: 1, connection) }
+            return (found, counts, behind?.isEmpty == false)
+        }
+        let chats = found.map { row, numbers in
+            let id = row.counted.owner
+            return SeenChat(id: Chat.ID(id), chat: CountedChat(row, uncounted: counts[id] ?? 0).chat, numbers: numbers)
+        }
+        return PageOf(walked: chats, page: page, isPrecededBy: isPreceded)
+    }
+
+    private static func chats(
+        seenBy user: User.ID, in tenant: Tenant.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection
+    ) throws -> [(chat: UncountedChat, numbers: NumberSpan)] {
+        try connection.rows(
+            """
+            SELECT \(UncountedChat.walkedColumns), \(MemberTable.columns)
+            FROM \(NumberedTable.chats.byNumber)
+            LEFT JOIN chat_members ON chat_id = chats.id AND user_id = ?
+            WHERE chats.application_id = ? AND number > ? AND number < ? AND batch_id >= 0
+            AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
+            AND (removed_at IS NOT NULL OR IFNULL(role, 0) <> \(Member.Role.banned.rawValue))
+            ORDER BY number \(page.walksUp ? "ASC" : "DESC") LIMIT ?
+            """,
+            [
+                .text(user.text), .integer(tenant.rawValue), .integer(max(page.lowerBound, 0)),
+                .integer(min(page.upperBound, NumberedTable.lastNumber + 1)), .integer(Int64(limit)),
+            ]
+        ) { row in
+            let chat = UncountedChat(row)
+            let column = UncountedChat.columnCount
+            let member = row.isNull(column) ? nil : MemberTable.member(row, from: column)
+            return Standing(access: chat.settings.access, member: member).map { (chat, $0.numbers) }
+        }.compactMap(\.self)
+    }
+
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
         let (rows, isPreceded) = try await read(.chats) { connection in
             var rows: [UncountedChat] = []
@@ -45,23 +85,29 @@ extension MySQLStore: ChatStore {
 
 /// A row of a list, before its messages after the counted number are counted.
 private struct UncountedChat: Sendable {
-    static let columns = "\(NumberedWalk.columns), id, created_at, counted_number, void_count"
+    static let columns = "\(NumberedWalk.columns), id, \(rest)"
+    /// Beside another table.
+    static let walkedColumns = "\(NumberedWalk.columns), chats.id, \(rest)"
+    static let columnCount = 10
+    private static let rest = "chats.created_at, counted_number, void_count, \(ChatSettingsRow.columns)"
 
     let number: Int64
     let createdAt: Timestamp
     let counted: OwnedNumber
     let voids: Int64
+    let settings: Chat.Settings
 
     init(_ row: borrowing MySQLRow) {
         self.number = row.integer(0)
         self.createdAt = Timestamp(microseconds: row.timestamp(3))
         self.counted = OwnedNumber(owner: row.integer(2), number: row.integer(4))
         self.voids = row.integer(5)
+        self.settings = ChatSettingsRow.settings(row, from: 6)
     }
 }
 
 private struct CountedChat: Sendable {
-    static let columns = "number, created_at, \(ChatCount.columns)"
+    static let columns = "number, created_at, \(ChatSettingsRow.columns), \(ChatCount.columns)"
 
     let chat: Chat
     let count: ChatCount
@@ -70,15 +116,17 @@ private struct CountedChat: Sendable {
         self.count = ChatCount(
             chat: row.counted.owner, counted: row.counted.number, voids: row.voids, uncounted: uncounted)
         self.chat = Chat(
-            number: Chat.Number(row.number), messagesCount: count.messages, createdAt: row.createdAt)
+            number: Chat.Number(row.number), messagesCount: count.messages, createdAt: row.createdAt,
+            settings: row.settings)
     }
 
     init(_ row: borrowing MySQLRow) {
-        self.count = ChatCount(row, from: 2)
+        self.count = ChatCount(row, from: 2 + ChatSettingsRow.count)
         self.chat = Chat(
             number: Chat.Number(row.integer(0)),
             messagesCount: count.messages,
-            createdAt: Timestamp(microseconds: row.timestamp(1))
+            createdAt: Timestamp(microseconds: row.timestamp(1)),
+            settings: ChatSettingsRow.settings(row, from: 2)
         )
     }
 }
@@ -88,19 +136,25 @@ extension MySQLStore: NewChatLog {
         _ batch: [NewChat], at now: Timestamp, within time: Duration
     ) async throws -> [Result<AppendedChat, ChatError>] {
         var append = NumberedAppend(batch, to: chatLog, at: now, within: time) { rows, voids, id, stripe, connection in
-            let places = rows.map { ($0.place, id) } + voids.map { ($0, BatchID.void) }
-            for some in places.statements(within: connection.facts.maxPacket) {
+            let places = rows.map { ($0.place, id, batch[$0.entry].settings) }
+            let all = places + voids.map { ($0, BatchID.void, Chat.Settings()) }
+            for some in all.statements(within: connection.facts.maxPacket, values: { $0.2.size }) {
                 try connection.execute(
                     """
-                    INSERT INTO chats (application_id, number, created_at, updated_at, batch_id)
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    INSERT INTO chats (application_id, number, created_at, updated_at, batch_id,
+                        \(ChatSettingsRow.insertedColumns))
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
-                    some.flatMap { place, id -> [MySQLValue] in
+                    some.flatMap { place, id, settings -> [MySQLValue] in
                         [
                             .integer(place.owner), .integer(place.number), .timestamp(now.microseconds),
                             .timestamp(now.microseconds), .integer(id),
-                        ]
+                        ] + settings.values
                     })
+            }
+            for row in rows {
+                guard let owner = batch[row.entry].author.user else { continue }
+                try MemberTable.add(owner: owner, of: row.place, at: now, connection)
             }
             try ApplicationCounts(stripe: stripe).add(chats: rows.map(\.place.owner), connection)
         }

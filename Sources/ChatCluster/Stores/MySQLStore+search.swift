@@ -83,6 +83,9 @@ extension MySQLStore {
         let deadline = ContinuousClock.now + searchDeadline
         return try await snapshot { connection in
             var search = try TenantSearchWalk(query, page: page, until: deadline)
+            if let viewer = query.viewer {
+                try Self.inTime { try MemberTable.admit(to: viewer, in: tenant, &search, connection) }
+            }
             try search.run(
                 rows: { search in try Self.inTime { try searchRows(of: tenant, &search, connection) } },
                 blocks: { search in

@@ -163,6 +163,8 @@ extension MySQLStore: TenantLog {
         case .useTokenKeys(let uses):
             try UserTable.note(uses, connection)
             return .success(())
+        case .member(let change): return try MemberTable.apply(change, at: now, connection)
+        case .chat(let update): return try MemberTable.apply(update, at: now, connection)
         case .rotate(let id, let token, let new, let oldUntil):
             guard try lock(id, token, connection) else { return .failure(.notFound) }
             // Assigned from left to right. A repeated transaction finds the new token, and changes nothing.
@@ -252,7 +254,7 @@ extension MySQLStore: TenantLog {
             return try await key(new.id) == nil ? .failure(.outcomeUnknown) : .success(())
         case .revokeKey(let id, let tenant):
             return try await key(id)?.tenant == tenant ? .success(()) : .failure(.notFound)
-        case .create, .useKeys, .users, .useTokenKeys: return .success(())
+        case .create, .useKeys, .users, .useTokenKeys, .member, .chat: return .success(())
         case .audited(let change, _): return try await outcome(of: change)
         }
     }

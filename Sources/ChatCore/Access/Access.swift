@@ -31,6 +31,9 @@ package struct Access: Sendable {
 
     package var tenant: TenantScope { TenantScope(access: self) }
 
+    /// Nil if the principal is no user.
+    package var user: User.ID? { userToken?.user }
+
     /// Whether the principal is not the path's token.
     package var showsKey: Bool { if case .pathToken = principal { false } else { true } }
 

@@ -16,12 +16,14 @@ package struct Chat: Equatable, Sendable {
 
     package let number: Number
     /// Exact in the embedded backend; up to a minute behind in the cluster.
-    package let messagesCount: Int64
+    package var messagesCount: Int64
     package let createdAt: Timestamp
+    package let settings: Settings
 
-    package init(number: Number, messagesCount: Int64, createdAt: Timestamp) {
+    package init(number: Number, messagesCount: Int64, createdAt: Timestamp, settings: Settings = Settings()) {
         self.number = number
         self.messagesCount = messagesCount
         self.createdAt = createdAt
+        self.settings = settings
     }
 }

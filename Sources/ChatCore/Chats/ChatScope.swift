@@ -5,6 +5,8 @@ package struct ChatScope: Sendable {
     package let id: Chat.ID
     package let number: Chat.Number
     package let tenant: TenantScope
+    /// What the user is in the chat; nil if the principal is no user.
+    package var standing: Standing?
 
     private var messageStore: any MessageStore { tenant.service.backend.messages }
 
@@ -16,19 +18,44 @@ package struct ChatScope: Sendable {
     /// - Throws: `ChatError.notFound` if it is gone.
     package func details() async throws -> Chat {
         try await read { scope in
-            guard let chat = try await tenant.service.backend.chats.chat(number, in: scope.tenant.id) else {
-                throw ChatError.notFound
-            }
+            guard let chat = try await scope.storedDetails() else { throw ChatError.notFound }
             return chat
         }
+    }
+
+    /// The chat as it is for the principal.
+    func storedDetails() async throws -> Chat? {
+        var chat = try await tenant.service.backend.chats.chat(number, in: tenant.id)
+        if let numbers = limits {
+            chat?.messagesCount = try await tenant.service.backend.members.messageCount(of: id, in: numbers)
+        }
+        return chat
     }
 
     /// Exact as soon as a create is answered.
     package func messageCount() async throws -> Int64 {
         try await read { scope in
+            if let numbers = scope.limits {
+                return try await tenant.service.backend.members.messageCount(of: scope.id, in: numbers)
+            }
             guard let count = try await messageStore.count(in: scope.id) else { throw ChatError.notFound }
             return count
         }
+    }
+
+    /// The messages that are there for the principal; nil if all are.
+    private var limits: NumberSpan? { standing.flatMap { $0.numbers == .all ? nil : $0.numbers } }
+
+    /// - Throws: `ChatError.notFound` if the message is not there for the principal.
+    private func check(_ number: Message.Number) throws(ChatError) {
+        if let limits, !limits.contains(number.rawValue) { throw .notFound }
+    }
+
+    /// A page of what is there for the principal.
+    private func limited(_ page: Page) -> Page {
+        var page = page
+        page.numbers = limits ?? .all
+        return page
     }
 
     /// A message's content, with its sender.
@@ -43,7 +70,7 @@ package struct ChatScope: Sendable {
         case .admin, .applicationKey, .pathToken: return MessageContent(body: body, sender: named)
         // Nobody speaks for somebody else.
         case .user(_, let user):
-            guard named == nil || named == user else { throw .notAllowed }
+            guard named == nil || named == user else { throw .insufficientRole }
             return MessageContent(body: body, sender: user)
         }
     }
@@ -81,6 +108,7 @@ package struct ChatScope: Sendable {
 
     private func change(_ content: MessageContent, _ key: IdempotencyKey?) throws(ChatError) -> ChatChange {
         try tenant.access.require(.write)
+        try standing?.checkMayWrite()
         try content.check()
         return .message(
             NewMessage(
@@ -94,6 +122,7 @@ package struct ChatScope: Sendable {
     /// - Throws: the errors of `message(_:)`.
     package func messageNow(_ number: Substring) throws -> Message? {
         guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
+        try check(number)
         return try tenant.readNow { try $0.messageNow(number, in: id) }
     }
 
@@ -101,7 +130,8 @@ package struct ChatScope: Sendable {
     ///
     /// - Returns: nil if only `messages(_:around:)` can read it.
     package func messagesNow(_ page: Page, around number: Message.Number? = nil) throws -> PageOf<Message>? {
-        try tenant.readNow { local in
+        let page = limited(page)
+        return try tenant.readNow { local in
             guard let number else { return try local.messagesNow(in: id, page: page) }
             let (below, above) = page.halves(around: number)
             guard let below = try local.messagesNow(in: id, page: below),
@@ -115,6 +145,7 @@ package struct ChatScope: Sendable {
     package func message(_ number: Substring) async throws -> Message {
         guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
         return try await read { scope in
+            try scope.check(number)
             guard let message = try await messageStore.message(number, in: scope.id) else { throw ChatError.notFound }
             return message
         }
@@ -123,6 +154,7 @@ package struct ChatScope: Sendable {
     /// - Parameter number: the page has this message, if there is one, in its middle; `after` and `before` do not count.
     package func messages(_ page: Page, around number: Message.Number? = nil) async throws -> PageOf<Message> {
         try await read { scope in
+            let page = scope.limited(page)
             guard let number else { return try await messageStore.messages(in: scope.id, page: page) }
             let (below, above) = page.halves(around: number)
             return PageOf(
@@ -134,12 +166,21 @@ package struct ChatScope: Sendable {
     /// Starts a live subscription.
     ///
     /// - Parameter cursor: where to start; nil: at the next message.
-    /// - Throws: the errors of `Hub.subscribe`.
+    /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed.
     package func subscribe(after cursor: Cursor? = nil) async throws(ChatError) -> ChatSubscription {
         do {
             let opening = try await tenant.access.open()
             return try await read { scope in
-                try await tenant.service.hub.subscribe(to: scope.id, of: scope.tenant.id, after: cursor, opening)
+                let user = scope.tenant.access.user.map {
+                    Memberships.Key(tenant: scope.tenant.id, chat: number, user: $0)
+                }
+                if let standing = scope.standing, standing.role == nil { throw ChatError.notFound }
+                let start = scope.limits.map { limits in cursor.map { Cursor(max($0.number, limits.first - 1)) } }
+                let subscription = try await tenant.service.hub.subscribe(
+                    to: scope.id, of: scope.tenant.id, after: start ?? cursor, opening, by: user)
+                // Look again: a removal since then has not met the subscription.
+                if user != nil, try await scope.tenant.chat(number).standing?.role == nil { throw ChatError.notFound }
+                return subscription
             }
         } catch {
             throw ChatError(store: error)
@@ -154,7 +195,8 @@ package struct ChatScope: Sendable {
         _ query: SearchQuery, _ page: Page, from client: ClientAddress
     ) async throws -> (page: PageOf<Message>, highlights: [[Range<Int>]]) {
         try await read { scope in
-            try await tenant.service.scans.pass(scope.tenant.id, from: client) {
+            let page = scope.limited(page)
+            return try await tenant.service.scans.pass(scope.tenant.id, from: client) {
                 let found = try await messageStore.search(query, in: scope.id, page: page)
                 return (found, try SearchHighlights(query.text).ranges(ofHits: found.items))
             }

@@ -52,15 +52,19 @@ package struct AppendedMessage: Equatable, Sendable {
 /// A chat to create. The log assigns its number and its time.
 package struct NewChat: Sendable {
     package let tenant: Tenant.ID
+    package let settings: Chat.Settings
     package let key: IdempotencyKey?
     /// Nil: the id is taken as it is.
     package let origin: Origin?
+    /// A user becomes its owner, in the same transaction.
     package let author: Author
 
     package init(
-        tenant: Tenant.ID, key: IdempotencyKey? = nil, origin: Origin? = nil, author: Author = .application
+        tenant: Tenant.ID, settings: Chat.Settings = Chat.Settings(), key: IdempotencyKey? = nil,
+        origin: Origin? = nil, author: Author = .application
     ) {
         self.tenant = tenant
+        self.settings = settings
         self.key = key
         self.origin = origin
         self.author = author
@@ -112,6 +116,8 @@ package enum TenantChange: Sendable {
     case users(UserChange, of: Tenant.ID, token: Tenant.Token? = nil)
     /// As `useKeys`, for keys of user tokens.
     case useTokenKeys([TokenKeyAddress: Timestamp])
+    case member(MemberChange)
+    case chat(ChatUpdate)
 }
 
 extension ChatChange {
@@ -159,7 +165,7 @@ extension ChatChange: CommitEntry {
 extension NewChat: CommitEntry {
     package var lane: Int64? { tenant.rawValue }
     package var share: Int64? { tenant.rawValue }
-    package var bytes: Int { key?.text.utf8.count ?? 0 }
+    package var bytes: Int { (key?.text.utf8.count ?? 0) + settings.size }
     package var claim: CommitClaim? { key.map { CommitClaim(scope: tenant.rawValue, key: $0.text) } }
 }
 
@@ -172,6 +178,8 @@ extension TenantChange: CommitEntry {
         case .addKey(let key, _): key.tenant.rawValue
         case .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _): id.rawValue
         case .audited(let change, _): change.lane
+        case .member(let change): change.chat.tenant.rawValue
+        case .chat(let change): change.chat.tenant.rawValue
         }
     }
 
@@ -189,6 +197,8 @@ extension TenantChange: CommitEntry {
         case .useTokenKeys(let uses): uses.count * 64
         case .users(let change, _, _): change.bytes
         case .audited(let change, let record): change.bytes + 256 + (record.source?.requestID.utf8.count ?? 0)
+        case .member(let change): change.user.text.utf8.count + (change.actor?.text.utf8.count ?? 0)
+        case .chat(let change): change.patch.size
         }
     }
 

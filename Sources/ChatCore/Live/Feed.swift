@@ -17,6 +17,8 @@ final class Feed: Sendable {
         var waiters: [ReaderID: Waiter] = [:]
         /// Waiters to call after the lock is released.
         var woken: [Waiter] = []
+        /// The readers that are users.
+        var users: [ReaderID: Memberships.Key] = [:]
         /// Why each ended reader ended.
         var ends: [ReaderID: StreamEnd] = [:]
         /// Why all readers ended; new ones end likewise.
@@ -99,8 +101,20 @@ final class Feed: Sendable {
     func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
 
     /// - Returns: where the reader starts; nil after the feed has closed.
-    func join(_ id: ReaderID, after cursor: Cursor?) -> Cursor? {
-        state.withLock { $0.end == nil ? $0.feed?.window.join(id, after: cursor?.number) : nil }.map { Cursor($0) }
+    func join(_ id: ReaderID, after cursor: Cursor?, by user: Memberships.Key? = nil) -> Cursor? {
+        state.withLock { state in
+            guard state.end == nil, let start = state.feed?.window.join(id, after: cursor?.number) else { return nil }
+            state.users[id] = user
+            return Cursor(start)
+        }
+    }
+
+    /// The users who read it.
+    var users: Set<Memberships.Key> { state.withLock { Set($0.users.values) } }
+
+    /// Ends all readers of a user.
+    func end(_ user: Memberships.Key, _ reason: StreamEnd) {
+        for id in state.withLock({ state in state.users.filter { $0.value == user }.keys }) { end(id, reason) }
     }
 
     /// Waits for the next messages of a reader.
@@ -162,6 +176,7 @@ final class Feed: Sendable {
         change { state in
             guard state.feed?.window.leave(id) == true else { return }
             state.ends[id] = end
+            state.users[id] = nil
             source.metrics.ended(end)
             state.woken += [state.waiters.removeValue(forKey: id)].compactMap(\.self)
         }
@@ -182,6 +197,7 @@ final class Feed: Sendable {
                 state.ends[id] = end
                 source.metrics.ended(end)
             }
+            state.users = [:]
             state.woken += state.waiters.values
             state.waiters = [:]
         }

@@ -37,15 +37,29 @@ package final class Hub: Service {
 
     let source: StreamSource
     let bus: any MessageBus
+    private let memberships: Memberships
     private let state: Mutex<State>
 
-    /// - Parameter hears: also gets each event of the bus.
-    package init(
+    /// - Parameter hears: also gets each event of the bus, before it acts on it.
+    package convenience init(
         backend: Backend, limits: StreamLimits = StreamLimits(), time: Timekeeper = .continuous,
         clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory,
         hears: @escaping @Sendable (BusEvent) -> Void = { _ in }
     ) {
+        self.init(
+            backend: backend, memberships: Memberships(backend: backend), limits: limits, time: time, clock: clock,
+            logger: logger, metrics: metrics, hears: hears)
+    }
+
+    /// - Parameter hears: also gets each event of the bus, before it acts on it.
+    init(
+        backend: Backend, memberships: Memberships, limits: StreamLimits = StreamLimits(),
+        time: Timekeeper = .continuous,
+        clock: WallClock = .system, logger: Logger, metrics: any MetricsFactory,
+        hears: @escaping @Sendable (BusEvent) -> Void = { _ in }
+    ) {
         self.bus = backend.bus
+        self.memberships = memberships
         self.state = Mutex(State(subscriptions: FairShare(bound: limits.subscriptions)))
         self.source = StreamSource(
             backend: backend, limits: limits, time: time, clock: clock.neverAhead(by: time), logger: logger,
@@ -56,6 +70,13 @@ package final class Hub: Service {
         }
     }
 
+    /// Starts to read a chat, for no user.
+    package func subscribe(
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil
+    ) async throws(ChatError) -> ChatSubscription {
+        try await subscribe(to: chat, of: tenant, after: cursor, opening, by: nil)
+    }
+
     /// Starts to read a chat.
     ///
     /// - Parameters:
@@ -63,15 +84,17 @@ package final class Hub: Service {
     ///   - cursor: where to start, however far back. Messages up to a cursor above the chat's highest number are never
     ///     delivered. Nil: the next message.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
+    ///   - user: whose subscription it is: it ends when the chat is not there for the user any more.
     /// - Throws: `.overloaded` at the limit or the tenant's share of it, `.shuttingDown`, `.unavailable` if the store
     ///   does not answer.
-    package func subscribe(
-        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil
+    func subscribe(
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil,
+        by user: Memberships.Key?
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
-        guard failure == nil, let start = entry.feed.join(id, after: cursor) else {
+        guard failure == nil, let start = entry.feed.join(id, after: cursor, by: user) else {
             release(entry.feed, tenant)
             throw failure ?? .shuttingDown
         }
@@ -100,6 +123,8 @@ package final class Hub: Service {
         source.chatReads.close()
         source.readerReads.close()
     }
+
+    func feed(of chat: Chat.ID) -> Feed? { state.withLock { $0.chats[chat]?.feed } }
 
     /// The chats that have readers.
     var feeds: [Feed] { state.withLock { $0.chats.values.map(\.feed) } }
@@ -131,8 +156,29 @@ package final class Hub: Service {
         case .committed(let chat, let messages):
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
-        case .revoked, .changed, .tenantChanged: break
+        case .revoked, .changed(.some), .tenantChanged: break
+        case .changed(nil): Task.detached { for feed in self.feeds { await self.review(feed) } }
+        case .members(let change): Task.detached { await self.review(change) }
         case .gap: Task.detached { await self.lookAtAll() }
+        }
+    }
+
+    /// Ends the subscriptions of users to whom a chat is not there any more. The change is forgotten by `memberships`.
+    func review(_ change: MembersChanged) async {
+        guard let feed = feed(of: change.chat) else { return }
+        await review(feed) { change.user == nil || change.user == $0 }
+    }
+
+    private func review(_ feed: Feed, _ isAffected: (User.ID) -> Bool = { _ in true }) async {
+        for user in feed.users where isAffected(user.user) {
+            do {
+                if try await memberships.find(user).standing.role == nil { feed.end(user, .notFound) }
+            } catch ChatError.notFound {
+                feed.end(user, .notFound)
+            } catch {
+                // Nobody knows whether it may still read: it comes back, and is looked up again.
+                feed.end(user, .goingAway)
+            }
         }
     }
 

@@ -41,6 +41,8 @@ package final class LocalBus: MessageBus {
 
     package func change(_ tenant: Tenant.ID) { tell(.tenantChanged(tenant)) }
 
+    package func publish(_ change: MembersChanged) { tell(.members(change)) }
+
     /// Forwards an event of another bus.
     package func tell(_ event: BusEvent) { state.withLock(\.listener)(event) }
 }

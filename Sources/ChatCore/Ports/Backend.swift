@@ -7,6 +7,7 @@ package struct Backend: Sendable {
     package var audits: any AuditStore
     package var users: any UserStore
     package var chats: any ChatStore
+    package var members: any MemberStore
     package var messages: any MessageStore
     /// Nil where reading means asking a server.
     package var local: (any LocalReads)?
@@ -48,6 +49,7 @@ package struct Backend: Sendable {
         audits: any AuditStore,
         users: any UserStore,
         chats: any ChatStore,
+        members: any MemberStore,
         messages: any MessageStore,
         local: (any LocalReads)? = nil,
         tenantLog: any TenantLog,
@@ -74,6 +76,7 @@ package struct Backend: Sendable {
         self.audits = audits
         self.users = users
         self.chats = chats
+        self.members = members
         self.messages = messages
         self.local = local
         self.tenantLog = tenantLog

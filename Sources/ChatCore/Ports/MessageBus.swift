@@ -17,6 +17,8 @@ package protocol MessageBus: Sendable {
     func revoke(_ principal: Principal)
     /// Tells every process that a tenant was changed, this one before it returns.
     func change(_ tenant: Tenant.ID)
+    /// Publishes a change of who may see what in a chat, likewise.
+    func publish(_ change: MembersChanged)
 }
 
 package enum BusEvent: Sendable {
@@ -29,6 +31,8 @@ package enum BusEvent: Sendable {
     case changed(Principal?)
     /// The same for all principals of a tenant: it was suspended, or its token or what that is worth was changed.
     case tenantChanged(Tenant.ID)
+    /// Who may see what in a chat was changed, perhaps a while ago.
+    case members(MembersChanged)
     /// Messages and revocations may have been missed; from now on the bus is connected again.
     case gap
 }

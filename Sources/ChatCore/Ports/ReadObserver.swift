@@ -19,6 +19,9 @@ package struct ReadObserver: Sendable {
         case entries
         case lastNumbers = "last_numbers"
         case logReaders = "log_readers"
+        case member, members
+        case memberChats = "member_chats"
+        case memberPlace = "member_place"
         case message, messages, search, tail, probe
         case searchIndex = "search_index"
         case searchEngine = "search_engine"

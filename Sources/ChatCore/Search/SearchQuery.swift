@@ -8,6 +8,8 @@ package struct SearchQuery: Sendable {
     package let sender: User.ID?
     /// Across a tenant: only in these chats; nil for all.
     package var chats: Set<Chat.ID>?
+    /// Across a tenant: only what is there for this user, as the store knows it; nil for all.
+    package var viewer: User.ID?
 
     package init(
         _ text: SearchText, after: Timestamp? = nil, before: Timestamp? = nil, sender: User.ID? = nil

@@ -105,6 +105,9 @@ package struct TenantSearchWalk {
     /// Where it stopped, if nothing is known of the newest hits: then it has found nothing.
     package private(set) var progress: TenantSearchProgress?
 
+    /// What is there for the query's viewer.
+    private var seen: [Chat.ID: NumberSpan] = [:]
+
     /// The rows of candidates that are read at once.
     private static let rowsAtOnce = 64
 
@@ -216,6 +219,13 @@ package struct TenantSearchWalk {
         return min(place, before)
     }
 
+    /// Tells what is there for the query's viewer, who sees nothing else. Call it for each chat before `run`.
+    ///
+    /// - Parameter member: the viewer's row, if there is one.
+    package mutating func admit(_ chat: Chat.ID, access: Chat.Access, member: Member?) {
+        seen[chat] = Standing(access: access, member: member)?.numbers
+    }
+
     /// Searches one message.
     ///
     /// - Parameters:
@@ -267,6 +277,7 @@ package struct TenantSearchWalk {
         if isFull, let last = hits.last, place < last.place { return false }
         if let chats = query.chats, !chats.contains(place.chat) { return false }
         if let floor, place < floor { return false }
+        if query.viewer != nil, seen[place.chat]?.contains(place.number.rawValue) != true { return false }
         return query.takes(place.createdAt) && page.before.map { place < $0 } ?? true
     }
 

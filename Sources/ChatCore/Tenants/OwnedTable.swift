@@ -40,8 +40,10 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("application_keys", .application),
         OwnedTable("jwt_keys", .application),
         OwnedTable("users", .application),
+        OwnedTable("chat_members", .application),
         OwnedTable("application_counts", .application, in: .cluster),
         OwnedTable("access_changes", .application, in: .cluster, isIndexed: false),
+        OwnedTable("member_changes", .application, in: .cluster, isIndexed: false),
         OwnedTable("messages", .chat),
         OwnedTable("chats", .application),
     ]

@@ -127,15 +127,22 @@ package struct TenantScope: Sendable {
         }
     }
 
-    /// Creates the next chat; durable when this returns.
+    /// Creates the next chat; durable when this returns. A user becomes its owner, and it is for members unless the user
+    /// says otherwise.
     ///
-    /// - Throws: `ChatError.notAllowed`; what `GroupCommit.submit` throws.
-    package func createChat(key: IdempotencyKey? = nil) async throws -> AppendedChat {
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name or metadata; what `GroupCommit.submit` throws.
+    package func createChat(
+        _ settings: Chat.Patch = Chat.Patch(), key: IdempotencyKey? = nil
+    ) async throws -> AppendedChat {
         try access.require(.write)
         // A token for some chats only makes no other.
         if access.userToken?.chats != nil { throw ChatError.notAllowed }
+        try settings.check()
+        let defaults = Chat.Settings(access: access.user == nil ? .open : .members)
         let chat = try await service.newChatWriter.submit(
-            NewChat(tenant: id, key: key, origin: Origin(token: token, epoch: epoch), author: access.author))
+            NewChat(
+                tenant: id, settings: defaults.applying(settings), key: key,
+                origin: Origin(token: token, epoch: epoch), author: access.author))
         if let chatID = chat.id {
             service.chatIDs.insert(
                 chatID, for: ChatAddress(tenant: id, number: chat.number), at: .init(epoch: epoch))
@@ -143,12 +150,33 @@ package struct TenantScope: Sendable {
         return chat
     }
 
+    /// What the fingerprint of an idempotency key covers in the application: a key is its user's own.
+    package func fingerprinted(_ content: [UInt8]) -> [UInt8] {
+        content + (access.user.map { [0] + Array($0.text.utf8) } ?? [])
+    }
+
+    /// The chats whose member the user is.
+    ///
+    /// - Throws: `ChatError.notAllowed` if the principal is no user.
+    package func ownChats(_ page: Page) async throws -> PageOf<MemberChat> {
+        guard let user = access.user else { throw ChatError.notAllowed }
+        return try await read { try await service.backend.members.chats(of: user, in: $0.id, page: page) }
+    }
+
+    /// The chats that are there for the principal.
     package func chats(_ page: Page) async throws -> PageOf<Chat> {
         try await read { scope in
-            guard let numbers = access.userToken?.chats else {
+            guard let user = access.user else {
                 return try await service.backend.chats.chats(in: scope.id, page: page)
             }
-            return try await scope.chats(page, of: numbers)
+            if let numbers = access.userToken?.chats { return try await scope.chats(page, of: numbers) }
+            let members = service.backend.members
+            let found = try await members.chats(seenBy: user, in: scope.id, page: page)
+            var chats = found.items.map(\.chat)
+            for (index, seen) in found.items.enumerated() where seen.numbers != .all {
+                chats[index].messagesCount = try await members.messageCount(of: seen.id, in: seen.numbers)
+            }
+            return PageOf(chats, as: found)
         }
     }
 
@@ -156,16 +184,19 @@ package struct TenantScope: Sendable {
     ///
     /// - Parameter numbers: ascending.
     private func chats(_ page: Page, of numbers: [Chat.Number]) async throws -> PageOf<Chat> {
+        func found(_ number: Chat.Number) async throws -> Chat? {
+            do { return try await chat(number).storedDetails() } catch ChatError.notFound { return nil }
+        }
         let wanted = numbers.filter { $0.rawValue > page.lowerBound && $0.rawValue < page.upperBound }
         var walked: [Chat] = []
         for number in page.walksUp ? wanted : wanted.reversed() where walked.count <= page.limit {
-            if let chat = try await service.backend.chats.chat(number, in: id) { walked.append(chat) }
+            if let chat = try await found(number) { walked.append(chat) }
         }
         var isPreceded = false
         if let start = page.walksUp ? page.after : page.before {
             let passed = numbers.filter { page.walksUp ? $0.rawValue <= start : $0.rawValue >= start }
             for number in page.walksUp ? passed.reversed() : passed where !isPreceded {
-                isPreceded = try await idOfChat(number) != nil
+                isPreceded = try await found(number) != nil
             }
         }
         return PageOf(walked: walked, page: page, isPrecededBy: isPreceded)
@@ -189,15 +220,16 @@ package struct TenantScope: Sendable {
                 query.chats = []
                 for number in numbers { if let id = try await scope.idOfChat(number) { query.chats?.insert(id) } }
             }
-            // An engine does not stop on the way, and knows no tokens.
-            if query.chats == nil, page.progress == nil,
+            // An engine does not stop on the way, and knows neither tokens nor members.
+            query.viewer = access.user
+            if query.viewer == nil, page.progress == nil,
                 let found = try await service.engine?.search(query, in: scope.id, page: page, from: client)
             {
                 return found
             }
             return try await service.scans.pass(scope.id, from: client) { [page, query] in
                 var found = try await service.backend.messages.search(query, in: scope.id, page: page)
-                found.fellBack = service.engine != nil && query.chats == nil
+                found.fellBack = service.engine != nil && query.viewer == nil
                 return (found, try SearchHighlights(query.text).ranges(ofHits: found.hits.map(\.message)))
             }
         }
@@ -230,10 +262,16 @@ package struct TenantScope: Sendable {
 
     /// The chat with that number; nil if its id is not cached.
     package func knownChat(_ number: Substring) -> ChatScope? {
-        guard let number = Chat.Number(digits: number),
-            access.includes(number), let id = service.chatIDs[ChatAddress(tenant: id, number: number)],
-            service.backend.epoch() == epoch
-        else { return nil }
+        guard let number = Chat.Number(digits: number), access.includes(number) else { return nil }
+        if let user = access.user {
+            guard let place = service.memberships.known(Memberships.Key(tenant: id, chat: number, user: user)),
+                service.backend.epoch() == epoch
+            else { return nil }
+            return ChatScope(id: place.chat, number: number, tenant: self, standing: place.standing)
+        }
+        guard let id = service.chatIDs[ChatAddress(tenant: id, number: number)], service.backend.epoch() == epoch else {
+            return nil
+        }
         return ChatScope(id: id, number: number, tenant: self)
     }
 
@@ -251,7 +289,12 @@ package struct TenantScope: Sendable {
 
     /// The chat with that number, without checking the epoch: for `read`.
     func chat(_ number: Chat.Number) async throws -> ChatScope {
-        guard access.includes(number), let id = try await idOfChat(number) else { throw ChatError.notFound }
+        guard access.includes(number) else { throw ChatError.notFound }
+        if let user = access.user {
+            let place = try await service.memberships.find(Memberships.Key(tenant: id, chat: number, user: user))
+            return ChatScope(id: place.chat, number: number, tenant: self, standing: place.standing)
+        }
+        guard let id = try await idOfChat(number) else { throw ChatError.notFound }
         return ChatScope(id: id, number: number, tenant: self)
     }
 

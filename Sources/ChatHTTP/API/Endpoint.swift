@@ -116,6 +116,8 @@ struct PathParameters: Sendable {
     var chatNumber: Substring { value(second) }
     var keyID: Substring { value(second) }
     var messageNumber: Substring { value(third) }
+    /// The user of a path to a member of a chat.
+    var member: Substring { value(third) }
 
     /// - Parameter value: where the next one is.
     mutating func append(_ value: Range<Int>) {
@@ -134,5 +136,5 @@ struct PathParameters: Sendable {
     }
 
     /// In the order of the path.
-    static let names = [["{token}"], ["{chat_number}", "{key_id}"], ["{message_number}"]]
+    static let names = [["{token}"], ["{chat_number}", "{key_id}"], ["{message_number}", "{user}"]]
 }

@@ -66,8 +66,33 @@ extension Page {
         return (limit, after)
     }
 
-    private init(_ query: QueryItems, _ errors: inout [String]) {
-        self.init(limit: Self.limit(query, &errors))
+    /// Reads `limit` and `after` for the members of a chat.
+    ///
+    /// - Throws: likewise.
+    static func members(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: User.ID?) {
+        var errors: [String] = []
+        let limit = limit(query, &errors)
+        var after: User.ID?
+        if let value = query["after"] {
+            after = value.flatMap { User.ID($0) }
+            if after == nil { errors.append("After must be the id of a user") }
+        }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return (limit, after)
+    }
+
+    /// Reads the same as a list by number that begins with the newest.
+    ///
+    /// - Throws: likewise.
+    static func newestFirst(_ query: QueryItems) throws(ChatError) -> Page {
+        var errors: [String] = []
+        let page = Page(query, order: .desc, &errors)
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return page
+    }
+
+    private init(_ query: QueryItems, order: Order = .asc, _ errors: inout [String]) {
+        self.init(limit: Self.limit(query, &errors), order: order)
         if let value = query["after"] {
             self.after = value.flatMap { Int64(digits: $0[...]) }
             if after == nil { errors.append("After must be a number from 0 to 9223372036854775807") }

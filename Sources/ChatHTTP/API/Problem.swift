@@ -92,6 +92,9 @@ extension Problem {
                 status: .forbidden, code: error.code, detail: "These credentials do not allow this.")
         case .suspended:
             self.init(status: .forbidden, code: error.code, detail: "This application is suspended.")
+        case .insufficientRole:
+            self.init(
+                status: .forbidden, code: error.code, detail: "The user's role in this chat does not allow this.")
         case .unauthorized(let refusal):
             self.init(status: .unauthorized, code: error.code, detail: refusal.detail)
             // RFC 6750, 3.1: no error for who has shown nothing.

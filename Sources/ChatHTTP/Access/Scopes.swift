@@ -7,26 +7,32 @@ struct Scopes {
 
     /// An endpoint for a path with an application's name.
     ///
-    /// - Parameter needs: what the caller must be allowed, one of these; checked before anything else is looked up.
+    /// - Parameters:
+    ///   - needs: what the caller must be allowed, one of these; checked before anything else is looked up.
+    ///   - orIsUser: whether that does not hold for users, whose roles decide.
     func tenant(
-        _ needs: Abilities, _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
+        _ needs: Abilities, orIsUser: Bool = false,
+        _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) -> Endpoint {
         { [service] call in
             let credentials = Credentials(
                 application: call.parameters.token, authorization: call.request.authorization)
             if let access = try service.knownAccess(credentials) {
-                return try endpoint(call, Self.tenant(access, needs, call))
+                return try endpoint(call, Self.tenant(access, needs, orIsUser: orIsUser, call))
             }
             return .task {
                 let access = try await service.access(credentials)
-                return try await endpoint(call, Self.tenant(access, needs, call)).response()
+                let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
+                return try await endpoint(call, tenant).response()
             }
         }
     }
 
-    private static func tenant(_ access: Access, _ needs: Abilities, _ call: Call) throws(ChatError) -> TenantScope {
+    private static func tenant(
+        _ access: Access, _ needs: Abilities, orIsUser: Bool, _ call: Call
+    ) throws(ChatError) -> TenantScope {
         if let deprecation = access.deprecation { call.say(deprecation) }
-        try access.require(needs)
+        if !orIsUser || access.user == nil { try access.require(needs) }
         // What only reads or writes messages leaves nothing in the audit.
         guard needs.isDisjoint(with: [.read, .write]) else { return access.tenant }
         var access = access
@@ -36,9 +42,10 @@ struct Scopes {
 
     /// An endpoint for a path with an application's name and a chat's number.
     func chat(
-        _ needs: Abilities, _ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult
+        _ needs: Abilities, orIsUser: Bool = false,
+        _ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult
     ) -> Endpoint {
-        tenant(needs) { call, tenant in
+        tenant(needs, orIsUser: orIsUser) { call, tenant in
             if let chat = tenant.knownChat(call.parameters.chatNumber) { return try endpoint(call, chat) }
             return .task { try await endpoint(call, tenant.chat(call.parameters.chatNumber)).response() }
         }

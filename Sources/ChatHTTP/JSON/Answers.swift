@@ -147,6 +147,7 @@ struct ChatAnswer: JSONWritable {
             json.member("chat_number", chat.number.rawValue)
             json.member("messages_count", chat.messagesCount)
             json.member("created_at", chat.createdAt)
+            chat.settings.write(to: &json)
         }
     }
 }
@@ -159,6 +160,56 @@ struct ChatItem: JSONWritable {
             json.member("number", chat.number.rawValue)
             json.member("messages_count", chat.messagesCount)
             json.member("created_at", chat.createdAt)
+            chat.settings.write(to: &json)
+        }
+    }
+}
+
+extension Chat.Settings {
+    /// Writes its members into a chat.
+    fileprivate func write(to json: inout JSONWriter) {
+        json.member("name", name)
+        json.member("metadata", JSONText(metadata ?? "null"))
+        json.member("access", access.name)
+        json.member("history", history.name)
+    }
+}
+
+/// One of a user's own chats.
+struct OwnChatItem: JSONWritable {
+    let chat: MemberChat
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("number", chat.chat.number.rawValue)
+            json.member("created_at", chat.chat.createdAt)
+            chat.chat.settings.write(to: &json)
+            json.member("role", chat.role.name)
+            json.member("joined_at", chat.joinedAt)
+        }
+    }
+}
+
+struct MemberAnswer: JSONWritable {
+    let member: Member
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("user", member.user.text)
+            json.member("role", member.role.name)
+            json.member("from_number", member.numbers.first)
+            json.member("joined_at", member.joinedAt)
+        }
+    }
+}
+
+struct RemovedMemberAnswer: JSONWritable {
+    let user: User.ID
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("user", user.text)
+            json.member("role", String?.none)
         }
     }
 }

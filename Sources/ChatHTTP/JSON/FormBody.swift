@@ -46,13 +46,20 @@ extension String {
     /// Decodes a name or a value of a form or a query string: `+` is a space, `%XX` a byte.
     ///
     /// - Returns: nil if its bytes are not valid UTF-8, or a `%` is not followed by two digits.
-    init?(formEncoded text: some Sequence<UInt8>) {
+    init?(formEncoded text: some Sequence<UInt8>) { self.init(decoding: text, plusIsSpace: true) }
+
+    /// Decodes a part of a path: `%XX` is a byte.
+    ///
+    /// - Returns: likewise.
+    init?(percentEncoded text: Substring) { self.init(decoding: text.utf8, plusIsSpace: false) }
+
+    private init?(decoding text: some Sequence<UInt8>, plusIsSpace: Bool) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.underestimatedCount)
         var iterator = text.makeIterator()
         while let byte = iterator.next() {
             switch byte {
-            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
+            case UInt8(ascii: "+") where plusIsSpace: bytes.append(UInt8(ascii: " "))
             case UInt8(ascii: "%"):
                 guard let high = iterator.next()?.hexValue, let low = iterator.next()?.hexValue else { return nil }
                 bytes.append(high << 4 | low)

@@ -48,6 +48,7 @@ package func buildServer(
     KeysController(scopes: scopes).add(to: routes)
     LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
+    MembersController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)
     StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)

@@ -52,6 +52,8 @@ package enum AuditAction: String, Sendable {
     case revokeUser = "user.revoke"
     /// Those of all users.
     case revokeUsers = "application.revoke"
+    case setMember = "member.set"
+    case removeMember = "member.remove"
 }
 
 /// A row of the audit as it is read.

@@ -9,21 +9,19 @@ struct ChatsController {
         routes.onJSON(.post, "/applications/{token}/chats", takesBody: true, scopes.tenant(.write, create))
         routes.onJSON(.get, "/applications/{token}/chats", scopes.tenant(.read, list))
         routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", scopes.chat(.read, show))
+        routes.onJSON(
+            .patch, "/applications/{token}/chats/{chat_number}", takesBody: true, scopes.chat(.write, update))
         routes.onJSON(.get, "/applications/{token}/chats/{chat_number}/message_count", scopes.chat(.read, messageCount))
     }
 
     @Sendable private func create(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
         let body = try call.request.typedBody()
-        switch body {
-        case .json(let json) where json.readableBytes > 0: try JSONReader.read(json) { _, reader in try reader.value() }
-        case .json: break
-        case .form(let form): try FormBody.read(form) { _, _ in }
-        }
+        let settings = try ChatParameters(body).patch
         let key = try call.request.idempotencyKey().map {
-            try IdempotencyKey($0, content: body.bytes.readableBytesView)
+            try IdempotencyKey($0, content: tenant.fingerprinted(Array(body.bytes.readableBytesView)))
         }
         return .task {
-            let chat = try await tenant.createChat(key: key)
+            let chat = try await tenant.createChat(settings, key: key)
             var response = Response.created(
                 at: "\(tenant.path)/chats/\(chat.number.rawValue)",
                 ChatCreatedAnswer(number: chat.number))
@@ -45,6 +43,11 @@ struct ChatsController {
 
     @Sendable private func show(_ call: Call, _ chat: ChatScope) -> EndpointResult {
         .task { Response(json: ChatAnswer(chat: try await chat.details())) }
+    }
+
+    @Sendable private func update(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let patch = try ChatParameters(call.request.typedBody()).patch
+        return .task { Response(json: ChatAnswer(chat: try await chat.update(patch))) }
     }
 
     @Sendable private func messageCount(_ call: Call, _ chat: ChatScope) -> EndpointResult {

@@ -109,7 +109,7 @@ private struct SearchParameters {
 
 extension String {
     /// The text with all but RFC 3986's unreserved characters as `%XX`.
-    fileprivate var percentEncoded: String {
+    var percentEncoded: String {
         utf8.reduce(into: "") { text, byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

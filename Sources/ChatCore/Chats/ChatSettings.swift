@@ -1,0 +1,89 @@
+extension Chat {
+    /// Who is in a chat. The raw values are stored.
+    package enum Access: Int64, CaseIterable, Sendable {
+        /// Every user of the application reads and writes as a `member`.
+        case open
+        /// Its members alone.
+        case members
+
+        package var name: String { String(describing: self) }
+    }
+
+    /// What a new member sees of a chat. The raw values are stored.
+    package enum History: Int64, CaseIterable, Sendable {
+        case all
+        /// What is said from then on.
+        case sinceJoin
+
+        package var name: String { self == .all ? "all" : "since_join" }
+    }
+
+    package struct Settings: Equatable, Sendable {
+        /// Bytes of `metadata`.
+        package static let mostMetadata = 8 << 10
+
+        package var name: String?
+        /// A JSON object.
+        package var metadata: String?
+        package var access: Access
+        package var history: History
+
+        package init(
+            name: String? = nil, metadata: String? = nil, access: Access = .open, history: History = .all
+        ) {
+            self.name = name
+            self.metadata = metadata
+            self.access = access
+            self.history = history
+        }
+
+        /// As stored; what a newer version may have stored counts as the narrower setting.
+        package init(name: String?, metadata: String?, access: Int64, history: Int64) {
+            self.init(
+                name: name, metadata: metadata, access: Access(rawValue: access) ?? .members,
+                history: History(rawValue: history) ?? .sinceJoin)
+        }
+
+        /// - Throws: `ChatError.invalid` if the metadata become too long.
+        package func applying(_ patch: Patch) throws(ChatError) -> Settings {
+            var new = self
+            if let name = patch.name { new.name = name }
+            if let metadata = patch.metadata {
+                new.metadata = metadata.flatMap { JSONTree.merge($0, into: new.metadata) }
+            }
+            new.access = patch.access ?? new.access
+            new.history = patch.history ?? new.history
+            if let metadata = new.metadata, metadata.utf8.count > Self.mostMetadata {
+                throw .invalid(["Metadata is too long (maximum is \(Self.mostMetadata) bytes)"])
+            }
+            return new
+        }
+
+        /// What waits to be stored, in bytes.
+        package var size: Int { (name?.utf8.count ?? 0) + (metadata?.utf8.count ?? 0) }
+    }
+
+    /// What to change of a chat's settings; nil stays as it is.
+    package struct Patch: Equatable, Sendable {
+        /// `.some(nil)`: none from now on.
+        package var name: String??
+        /// A JSON object, which is merged into the present one (RFC 7396); `.some(nil)`: none from now on.
+        package var metadata: String??
+        package var access: Access?
+        package var history: History?
+
+        package init(
+            name: String?? = nil, metadata: String?? = nil, access: Access? = nil, history: History? = nil
+        ) {
+            self.name = name
+            self.metadata = metadata
+            self.access = access
+            self.history = history
+        }
+
+        /// - Throws: `ChatError.invalid` for a bad name.
+        func check() throws(ChatError) { if case .some(let name?) = name { try Text.checkName(name) } }
+
+        var size: Int { (name??.utf8.count ?? 0) + (metadata??.utf8.count ?? 0) }
+    }
+}

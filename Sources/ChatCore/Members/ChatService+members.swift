@@ -1,0 +1,8 @@
+extension ChatService {
+    /// Makes every process notice a change of who may see what in a chat: when this returns, it holds in this one.
+    func changed(_ change: MembersChanged) async {
+        // `memberships` forget it by the same event.
+        backend.bus.publish(change)
+        await hub.review(change)
+    }
+}

@@ -1,0 +1,79 @@
+import ChatCore
+import HTTPTypes
+
+/// The members of a chat, and a user's own chats.
+///
+/// Who may do it depends on the user's role in the chat, which `ChatScope` checks; so the routes ask users for nothing.
+struct MembersController {
+    let scopes: Scopes
+
+    private static let role = TextParameter(wrapper: "member", name: "role")
+
+    func add(to routes: Routes) {
+        let path = "/applications/{token}/chats/{chat_number}/members"
+        routes.onJSON(.get, path, scopes.chat(.members, orIsUser: true, list))
+        // Without .json behind it: the id of a user may end so.
+        routes.on(.get, path + "/{user}", scopes.chat(.members, orIsUser: true, show))
+        routes.on(.put, path + "/{user}", takesBody: true, scopes.chat(.members, orIsUser: true, set))
+        routes.on(.delete, path + "/{user}", scopes.chat(.members, orIsUser: true, remove))
+        routes.onJSON(.get, "/applications/{token}/users/me/chats", scopes.tenant(.read, chats))
+    }
+
+    @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let (limit, after) = try Page.members(QueryItems(call.request.query))
+        return .task {
+            let (members, hasMore) = try await chat.members(after: after, limit: limit)
+            var response = Response(json: members.map(MemberAnswer.init), size: 160 * members.count)
+            if hasMore, let last = members.last {
+                response.add(
+                    "Link",
+                    "<\(chat.path)/members?after=\(last.user.text.percentEncoded)&limit=\(limit)>; rel=\"next\"")
+            }
+            return response
+        }
+    }
+
+    @Sendable private func show(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let user = try call.member()
+        return .task { Response(json: MemberAnswer(member: try await chat.member(user))) }
+    }
+
+    @Sendable private func set(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let user = try call.member()
+        guard let role = Member.Role(name: try Self.role.read(call.request.typedBody())) else {
+            throw ChatError.invalid([
+                "Role must be one of \(Member.Role.allCases.map(\.name).joined(separator: ", "))"
+            ])
+        }
+        return .task { Response(json: MemberAnswer(member: try await chat.setMember(user, role: role))) }
+    }
+
+    @Sendable private func remove(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let user = try call.member()
+        return .task {
+            try await chat.removeMember(user)
+            return Response(json: RemovedMemberAnswer(user: user))
+        }
+    }
+
+    @Sendable private func chats(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
+        let page = try Page.newestFirst(QueryItems(call.request.query))
+        return .task {
+            let chats = try await tenant.ownChats(page)
+            var response = Response(json: chats.items.map(OwnChatItem.init), size: 256 * chats.items.count)
+            let path = "\(tenant.path)/users/me/chats"
+            response.add("Link", chats.links(path: path, page: page, number: \.chat.number.rawValue))
+            return response
+        }
+    }
+}
+
+extension Call {
+    /// The user in the path of a member. What cannot be one is nobody.
+    ///
+    /// - Throws: `ChatError.notFound`.
+    fileprivate func member() throws(ChatError) -> User.ID {
+        guard let text = String(percentEncoded: parameters.member), let user = User.ID(text) else { throw .notFound }
+        return user
+    }
+}
