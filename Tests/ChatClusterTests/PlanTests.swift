@@ -294,7 +294,7 @@ import Testing
                 [.rotate(test.tenant, to: .random(), oldUntil: TestCluster.time)], at: TestCluster.time)
             try await place.check("old token", rows: 4) { _ = try await store.identity(of: .token(token)) }
             for page in [Page(limit: 5), Page(limit: 5, before: 3000), Page(limit: 5, after: 3000)] {
-                try await place.check("audit", rows: 12) { _ = try await store.audit(of: publicID, page: page) }
+                try await place.check("audit", rows: 20) { _ = try await store.audit(of: publicID, page: page) }
             }
             try await place.check("changes of access", rows: 20) {
                 _ = try await store.read { connection in

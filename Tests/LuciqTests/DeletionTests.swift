@@ -78,15 +78,15 @@ import Testing
         _ = try await place.sql(
             """
             INSERT INTO messages (chat_id, number, body, created_at, updated_at)
-            SELECT (SELECT MIN(id) FROM chats), seq, 'x', NOW(6), NOW(6) FROM seq_2_to_200000;
-            UPDATE application_counts SET messages = 200000
+            SELECT (SELECT MIN(id) FROM chats), seq, 'x', NOW(6), NOW(6) FROM seq_2_to_80000;
+            UPDATE application_counts SET messages = 80000
             WHERE application_id = (SELECT MIN(id) FROM applications) AND messages > 0
             """)
         func messages() async throws -> Int { Int(try await place.sql("SELECT COUNT(*) FROM messages")) ?? -1 }
         let bearer = ["Authorization": "Bearer \(serverKey)"]
         #expect(try await client.send("DELETE", doomed.path, headers: bearer).status == 202)
         var (worker, _) = try await place.worker()
-        for _ in 0..<3 {
+        for _ in 0..<2 {
             let before = try await messages()
             try await eventually("it goes on", within: 60) { try await messages() < before }
             worker.signal(SIGKILL)
@@ -110,7 +110,7 @@ import Testing
         _ server: LuciqProcess, _ client: Client, _ doomed: String, _ kept: String, _ environment: [String: String]
     ) async throws {
         let bearer = ["Authorization": "Bearer \(serverKey)"]
-        try await eventually("nothing is left", within: 180) {
+        try await eventually("nothing is left", within: 240) {
             try await LuciqProcess.run(["verify", "--deleted"], in: folder, environment: environment).code == 0
         }
         #expect(try await client.get("/applications/\(doomed)", headers: bearer).status == 404)
