@@ -32,17 +32,23 @@ extension SQLiteStore: UserStore {
 
     package func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User? {
         try read(.user) { db in
-            let query = try Query(
-                db,
-                """
-                SELECT name, metadata, created_at, blocked_at, valid_after FROM users
-                WHERE application_id = ? AND id = ?
-                """, .integer(tenant.rawValue), .text(id.text))
-            guard try query.next(), let createdAt = query.time(2) else { return nil }
-            return User(
-                id: id, name: query.isNull(0) ? nil : query.text(0), metadata: query.isNull(1) ? nil : query.text(1),
-                createdAt: createdAt, blockedAt: query.time(3), validAfter: query.time(4))
+            try Self.user(id, .integer(tenant.rawValue), db)
         }
+    }
+
+    private static func user(
+        _ id: User.ID, _ tenant: Query.Value, _ db: some StatementSource
+    ) throws -> User? {
+        let query = try Query(
+            db,
+            """
+            SELECT name, metadata, created_at, blocked_at, valid_after FROM users
+            WHERE application_id = ? AND id = ?
+            """, tenant, .text(id.text))
+        guard try query.next(), let createdAt = query.time(2) else { return nil }
+        return User(
+            id: id, name: query.isNull(0) ? nil : query.text(0), metadata: query.isNull(1) ? nil : query.text(1),
+            createdAt: createdAt, blockedAt: query.time(3), validAfter: query.time(4))
     }
 
     static func apply(
@@ -59,6 +65,21 @@ extension SQLiteStore: UserStore {
                 db,
                 "INSERT INTO users (application_id, id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 id, .text(user.text), time
+            ).run()
+        case .put(let user, let name, let metadata):
+            try Query(
+                db,
+                """
+                INSERT INTO users (application_id, id, created_at, name, metadata) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (application_id, id) DO UPDATE SET name = excluded.name, metadata = excluded.metadata
+                """, id, .text(user.text), time, name.map { .text($0) } ?? .null, metadata.map { .text($0) } ?? .null
+            ).run()
+        case .patch(let userID, let patch):
+            guard var user = try user(userID, id, db) else { return .failure(.notFound) }
+            do throws(ChatError) { try patch.apply(to: &user) } catch { return .failure(error) }
+            try Query(
+                db, "UPDATE users SET name = ?, metadata = ? WHERE application_id = ? AND id = ?",
+                user.name.map { .text($0) } ?? .null, user.metadata.map { .text($0) } ?? .null, id, .text(userID.text)
             ).run()
         case .block(let user):
             try Query(

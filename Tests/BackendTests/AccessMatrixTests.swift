@@ -2,6 +2,7 @@ import ChatCore
 import ChatHTTP
 import Foundation
 import HTTPTypes
+import Synchronization
 import TestSupport
 import Testing
 
@@ -22,8 +23,9 @@ import Testing
     @Test(arguments: BackendKind.allCases)
     func everyRowIsTrue(_ kind: BackendKind) async throws {
         for isOpen in [false, true] {
-            try await AccessServer.run(kind, isOpen: isOpen) { [matrix] server in
-                let walk = try await MatrixWalk(server)
+            let clock = MatrixClock()
+            try await AccessServer.run(kind, isOpen: isOpen, clock: WallClock(now: clock.now)) { [matrix] server in
+                let walk = try await MatrixWalk(server, clock)
                 for row in matrix.rows
                 where row.server == nil || row.server == (isOpen ? "open server" : "closed server") {
                     for (principal, expected) in zip(matrix.principals, row.answers) {
@@ -38,8 +40,9 @@ import Testing
     /// What a path may call an application, and what stands in its place for a chat and a key.
     @Test(arguments: BackendKind.allCases)
     func otherNamesAreAsInTheTable(_ kind: BackendKind) async throws {
-        try await AccessServer.run(kind) { [matrix] server in
-            let walk = try await MatrixWalk(server)
+        let clock = MatrixClock()
+        try await AccessServer.run(kind, clock: WallClock(now: clock.now)) { [matrix] server in
+            let walk = try await MatrixWalk(server, clock)
             for row in matrix.rows where row.endpoint.contains("{token}") {
                 for names in matrix.otherNames {
                     for (index, principal) in matrix.principals.enumerated() {
@@ -53,6 +56,11 @@ import Testing
                     if row.endpoint.contains("{chat_number}") {
                         try await walk.check(row.endpoint, as: principal, chat: "77", expected)
                         try await walk.check(row.endpoint, as: principal, chat: "x", expected)
+                    }
+                    if row.endpoint.contains("{kid}") {
+                        for key in [UserTokenKey.ID.random().text, walk.victimKey(of: walk.other), "x%20y", "%"] {
+                            try await walk.check(row.endpoint, as: principal, tokenKey: key, expected)
+                        }
                     }
                     if row.endpoint.contains("{key_id}") {
                         for key in [AccessKey.ID.random().text, walk.other.victim.text, "x"] {
@@ -69,7 +77,7 @@ import Testing
     @Test(arguments: BackendKind.allCases)
     func badKeysAreRefusedEverywhere(_ kind: BackendKind) async throws {
         try await AccessServer.run(kind) { [matrix] server in
-            let walk = try await MatrixWalk(server)
+            let walk = try await MatrixWalk(server, MatrixClock())
             let soon = WallClock.system.now().adding(.milliseconds(1))
             let expired = try await walk.own.key(.all, expiresAt: soon.adding(.seconds(1)))
             let revoked = try await walk.own.key(.all)
@@ -218,6 +226,10 @@ private final class MatrixWalk: Sendable {
     private let applications: [Tenant.PathToken: AccessServer.Application]
     private let others: [Tenant.PathToken: AccessServer.Application]
     private let keys: [String: AccessKey]
+    private let clock: MatrixClock
+    /// By public id.
+    private let signers: [String: SignedUsers]
+    private let victimKeys: [String: UserTokenKey.ID]
     /// The keys of the applications whose tokens are something else, by application and scope.
     private let ownKeys: [Tenant.PathToken: [String: AccessKey]]
     nonisolated(unsafe) private var refusals: [String: Set<[String]>] = [:]
@@ -225,8 +237,9 @@ private final class MatrixWalk: Sendable {
         ("read", .read), ("write", .write), ("members", .members), ("admin", .admin),
     ]
 
-    init(_ server: AccessServer) async throws {
+    init(_ server: AccessServer, _ clock: MatrixClock) async throws {
         self.server = server
+        self.clock = clock
         own = try await server.makeApplication()
         other = try await server.makeApplication()
         var keys: [String: AccessKey] = [:]
@@ -247,6 +260,27 @@ private final class MatrixWalk: Sendable {
         self.applications = applications
         self.others = others
         self.ownKeys = ownKeys
+        var signers: [String: SignedUsers] = [:]
+        var victimKeys: [String: UserTokenKey.ID] = [:]
+        for application in [own, other] + applications.values + others.values {
+            let id = application.new.publicID.text
+            signers[id] = try await SignedUsers(server, application)
+            victimKeys[id] = try await application.scope.createTokenKey().key.id
+            for user in ["ada", "victim"] {
+                _ = try await application.scope.putUser(User.ID(user)!, name: nil, metadata: nil)
+            }
+        }
+        self.signers = signers
+        self.victimKeys = victimKeys
+    }
+
+    func victimKey(of application: AccessServer.Application) -> String {
+        victimKeys[application.new.publicID.text]?.text ?? ""
+    }
+
+    /// A token of the user that the matrix calls `user`.
+    private func userToken(of application: AccessServer.Application) -> String? {
+        signers[application.new.publicID.text]?.token("ada", at: clock.now())
     }
 
     /// - Parameters:
@@ -254,12 +288,13 @@ private final class MatrixWalk: Sendable {
     ///   - expected: nil for a principal that makes no sense here.
     func check(
         _ endpoint: String, as principal: String, at place: String? = nil, chat: String = "1", key: String? = nil,
-        _ expected: String?
+        tokenKey: String? = nil, _ expected: String?
     ) async throws {
         guard let expected else { return }
         var application = own
         var name = own.new.publicID.text
-        var shown = principal == "server key" ? server.serverKey : keys[principal]
+        var shown = (principal == "server key" ? server.serverKey : keys[principal])?.text
+        if principal == "user" { shown = userToken(of: own) }
         switch (principal, place) {
         case ("token", nil):
             application = applications[.credential]!
@@ -278,7 +313,8 @@ private final class MatrixWalk: Sendable {
                 place.hasSuffix("off") ? .off : place.hasSuffix("an identifier") ? .identifier : .credential
             application = applications[value]!
             name = application.new.token.text
-            if let own = ownKeys[value]?[principal] { shown = own }
+            if let own = ownKeys[value]?[principal] { shown = own.text }
+            if principal == "user" { shown = userToken(of: application) }
         default: break
         }
         if expected == "yes", endpoint.contains("/members/{user}") {
@@ -286,7 +322,7 @@ private final class MatrixWalk: Sendable {
         }
         let answer = try await send(
             endpoint, name, chat: chat, key: key ?? application.victim.text,
-            authorization: shown.map { "Bearer \($0.text)" })
+            tokenKey: tokenKey ?? victimKey(of: application), authorization: shown.map { "Bearer \($0)" })
         expect(answer, expected, "\(endpoint) as \(principal) at \(place ?? "its own name"), chat \(chat)")
         if expected == "yes" { try await undo(endpoint, application) }
     }
@@ -296,6 +332,14 @@ private final class MatrixWalk: Sendable {
         switch endpoint {
         case "DELETE /applications/{token}", "POST /applications/{token}/suspension":
             _ = try await application.scope.resume()
+        case "POST /applications/{token}/jwt-keys":
+            let id = application.new.publicID.text
+            for key in try await application.scope.tokenKeys()
+            where key.revokedAt == nil && key.key.id != signers[id]?.key.id && key.key.id != victimKeys[id] {
+                _ = try await application.scope.endTokenKey(key.key.id, .revoked)
+            }
+        // Tokens of a moment later are taken again.
+        case "POST /applications/{token}/revoke": clock.advance(.seconds(10))
         case "POST /applications/{token}/rotate": try await server.takeBack(application.new.token, of: application)
         default: break
         }
@@ -304,7 +348,8 @@ private final class MatrixWalk: Sendable {
     /// The same with anything behind `Bearer`.
     func check(_ endpoint: String, showing text: String, _ expected: String) async throws {
         let answer = try await send(
-            endpoint, own.new.publicID.text, chat: "1", key: own.victim.text, authorization: "Bearer \(text)")
+            endpoint, own.new.publicID.text, chat: "1", key: own.victim.text, tokenKey: victimKey(of: own),
+            authorization: "Bearer \(text)")
         expect(answer, expected, "\(endpoint) with \(text.prefix(20))")
     }
 
@@ -330,12 +375,15 @@ private final class MatrixWalk: Sendable {
     }
 
     private func send(
-        _ endpoint: String, _ name: String, chat: String, key: String, authorization: String?
+        _ endpoint: String, _ name: String, chat: String, key: String, tokenKey: String, authorization: String?
     ) async throws -> Answer {
         let parts = endpoint.split(separator: " ")
         var path = String(parts[1]).replacing("{token}", with: name).replacing("{chat_number}", with: chat)
             .replacing("{message_number}", with: "1").replacing("{key_id}", with: key)
-            .replacing("/members/{user}", with: "/members/u1")
+            .replacing("/members/{user}", with: "/members/u1").replacing("{kid}", with: tokenKey)
+        // What shuts a user out is done to another one.
+        let isHarmless = path.hasSuffix("{user}")
+        path = path.replacing("{user}", with: isHarmless ? "ada" : "victim")
         if path.hasSuffix("/search") { path += "?q=x" }
         var headers: [String: String] = [:]
         headers["Authorization"] = authorization
@@ -351,11 +399,22 @@ private final class MatrixWalk: Sendable {
         let json =
             path.hasSuffix("/messages")
             ? #"{"body":"x"}"#
-            : path.hasSuffix("/u1")
+            : path.contains("/members/")
                 ? #"{"role":"member"}"#
+                : path.contains("/jwt-keys/")
+                ? #"{"state":"revoked"}"#
                 : path.hasSuffix("/keys") ? #"{"name":"x","scopes":["read"]}"# : #"{"name":"x"}"#
         return try await server.client.send(String(parts[0]), String(path), json: json, headers: headers)
     }
+}
+
+/// The server's clock.
+private final class MatrixClock: Sendable {
+    private let time = Mutex(WallClock.system.now())
+
+    func now() -> Timestamp { time.withLock(\.self) }
+
+    func advance(_ duration: Duration) { time.withLock { $0 = $0.adding(duration) } }
 }
 
 extension AccessKey {

@@ -323,8 +323,13 @@ struct SignedUsers: Sendable {
     let secret: SecretKey
     private let service: ChatService
 
-    init(_ server: AccessServer) async throws {
-        application = try await server.makeApplication()
+    init(_ server: AccessServer, _ application: AccessServer.Application? = nil) async throws {
+        if let application {
+            self.application = application
+        } else {
+            self.application = try await server.makeApplication()
+        }
+        let application = self.application
         key = try await application.scope.createTokenKey().key
         guard case .secret(let secret) = key.material else { throw ChatError.notFound }
         self.secret = secret

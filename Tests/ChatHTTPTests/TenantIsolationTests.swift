@@ -26,7 +26,17 @@ import Testing
         Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
         Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
         Endpoint(method: "GET", path: "/users/me/chats"),
-    ])
+    ]) + users
+
+    private static let users = [
+        Endpoint(method: "POST", path: "/jwt-keys", json: "{}"), Endpoint(method: "GET", path: "/jwt-keys"),
+        Endpoint(method: "GET", path: "/jwt-keys/kid"), Endpoint(method: "DELETE", path: "/jwt-keys/kid"),
+        Endpoint(method: "PATCH", path: "/jwt-keys/kid", json: #"{"state":"revoked"}"#),
+        Endpoint(method: "POST", path: "/revoke"), Endpoint(method: "GET", path: "/users/me"),
+        Endpoint(method: "GET", path: "/users/u1"), Endpoint(method: "PUT", path: "/users/u1", json: "{}"),
+        Endpoint(method: "PATCH", path: "/users/u1", json: "{}"), Endpoint(method: "POST", path: "/users/u1/block"),
+        Endpoint(method: "POST", path: "/users/u1/unblock"), Endpoint(method: "POST", path: "/users/u1/revoke"),
+    ]
 
     private static let key = "000000000000"
 
@@ -114,7 +124,8 @@ import Testing
                     "/chats/2", with: "/chats/{chat_number}"
                 )
                 .replacing("/messages/1", with: "/messages/{message_number}")
-                .replacing(Self.key, with: "{key_id}").replacing("/members/u1", with: "/members/{user}")
+                .replacing(Self.key, with: "{key_id}").replacing("/kid", with: "/{kid}")
+                .replacing("/members/u1", with: "/members/{user}").replacing("/u1", with: "/{user}")
                 return "\(endpoint.method) /applications/{token}\(path)"
             }
             let routes = server.routes.filter { $0.path.contains("{token}") }.map { "\($0.method) \($0.path)" }

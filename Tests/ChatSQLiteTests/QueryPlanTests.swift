@@ -17,7 +17,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 106, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 108, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -70,7 +70,8 @@ import Testing
         let signing = StoredTokenKey(
             key: try #require(UserTokenKey(id: .random(), .secret(.random()))), createdAt: TestStore.time)
         let changes: [UserChange] = [
-            .add(user), .block(user), .unblock(user), .revoke(user, upTo: TestStore.time),
+            .add(user), .put(user, name: "n", metadata: "{}"), .patch(user, UserPatch(name: "m")), .block(user),
+            .unblock(user), .revoke(user, upTo: TestStore.time),
             .revokeAll(upTo: TestStore.time), .addKey(signing), .endKey(signing.key.id, .revoked),
         ]
         _ = try await store.apply(

@@ -175,6 +175,7 @@ import Testing
         add(Setup.elasticsearchIndex)
         add(Setup.openApplications, shown: "none")
         add(Setup.deleteAfterDays)
+        add(Setup.tokenMaxLifetime)
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")

@@ -33,17 +33,7 @@ extension MySQLStore: UserStore {
 
     func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User? {
         try await read(.user) { connection in
-            try connection.first(
-                """
-                SELECT name, metadata, created_at, blocked_at, valid_after FROM users
-                WHERE application_id = ? AND id = ?
-                """, [.integer(tenant.rawValue), .user(id)]
-            ) { row in
-                User(
-                    id: id, name: row.isNull(0) ? nil : row.text(0), metadata: row.isNull(1) ? nil : row.text(1),
-                    createdAt: row.time(2) ?? Timestamp(microseconds: 0), blockedAt: row.time(3),
-                    validAfter: row.time(4))
-            }
+            try UserTable.user(id, .integer(tenant.rawValue), connection)
         }
     }
 }
@@ -61,6 +51,22 @@ extension MySQLRow {
 
 /// Changes users, and the keys of their tokens.
 enum UserTable {
+    static func user(
+        _ id: User.ID, _ tenant: MySQLValue, lock: String = "", _ connection: isolated MySQLConnection
+    ) throws -> User? {
+        try connection.first(
+            """
+            SELECT name, metadata, created_at, blocked_at, valid_after FROM users
+            WHERE application_id = ? AND id = ? \(lock)
+            """, [tenant, .user(id)]
+        ) { row in
+            User(
+                id: id, name: row.isNull(0) ? nil : row.text(0), metadata: row.isNull(1) ? nil : row.text(1),
+                createdAt: row.time(2) ?? Timestamp(microseconds: 0), blockedAt: row.time(3),
+                validAfter: row.time(4))
+        }
+    }
+
     /// The caller has locked the application.
     static func apply(
         _ change: UserChange, of tenant: Tenant.ID, at now: Timestamp, _ connection: isolated MySQLConnection
@@ -75,6 +81,20 @@ enum UserTable {
                 INSERT INTO users (application_id, id, created_at) VALUES (?, ?, ?)
                 ON DUPLICATE KEY UPDATE application_id = VALUES(application_id)
                 """, [id, .user(user), time])
+        case .put(let user, let name, let metadata):
+            try connection.execute(
+                """
+                INSERT INTO users (application_id, id, created_at, name, metadata) VALUES (?, ?, ?, ?, ?)
+                ON DUPLICATE KEY UPDATE name = VALUES(name), metadata = VALUES(metadata)
+                """, [id, .user(user), time, name.map { .text($0) } ?? .null, metadata.map { .text($0) } ?? .null])
+        case .patch(let userID, let patch):
+            guard var user = try user(userID, id, lock: "FOR UPDATE", connection) else { return .failure(.notFound) }
+            do throws(ChatError) { try patch.apply(to: &user) } catch { return .failure(error) }
+            try connection.execute(
+                "UPDATE users SET name = ?, metadata = ? WHERE application_id = ? AND id = ?",
+                [
+                    user.name.map { .text($0) } ?? .null, user.metadata.map { .text($0) } ?? .null, id, .user(userID),
+                ])
         case .block(let user):
             try connection.execute(
                 """

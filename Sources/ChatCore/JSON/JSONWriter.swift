@@ -11,6 +11,15 @@ extension Array: JSONWritable where Element: JSONWritable {
     }
 }
 
+/// A text that is JSON already.
+package struct RawJSON: JSONWritable {
+    private let text: String
+
+    package init(text: String) { self.text = text }
+
+    package func write(to json: inout JSONWriter) { json.buffer.writeString(text) }
+}
+
 /// Writes JSON directly into the buffer that is sent.
 ///
 /// Foundation's encoder builds a tree, hashes every key, and writes the keys in another order in each process; a list

@@ -56,6 +56,28 @@ extension TenantScope {
         }
     }
 
+    /// Stores a user's name and metadata, whatever they were.
+    ///
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name; what `GroupCommit.submit` throws.
+    package func putUser(_ id: User.ID, name: String?, metadata: String?) async throws -> User {
+        try access.require(.members)
+        if let name { try Text.checkName(name) }
+        try await service.tenantWriter.submit(
+            .users(.put(id, name: name, metadata: metadata), of: self.id, token: token))
+        return try await user(id)
+    }
+
+    /// - Throws: `ChatError.notAllowed`, `.notFound`; `.invalid` for a bad name, and metadata that are too long; what
+    ///   `GroupCommit.submit` throws.
+    package func updateUser(_ id: User.ID, _ patch: UserPatch) async throws -> User {
+        if access.userToken?.user != id { try access.require(.members) }
+        if let name = patch.name ?? nil { try Text.checkName(name) }
+        // What can never be stored waits in no queue.
+        if let metadata = patch.metadata { _ = try Metadata.merge(metadata, into: nil) }
+        try await service.tenantWriter.submit(.users(.patch(id, patch), of: self.id, token: token))
+        return try await user(id)
+    }
+
     /// Refuses a user from now on, and ends what it has open. A user who is not there yet is stored.
     ///
     /// - Returns: the user as it is now.

@@ -4,6 +4,10 @@ import Cryptography
 package enum UserChange: Sendable {
     /// Stores a user, unless it is there.
     case add(User.ID)
+    /// Stores a user's name and metadata, whatever they were.
+    case put(User.ID, name: String?, metadata: String?)
+    /// Fails with `.notFound`, and with `.invalid` if the metadata become too long.
+    case patch(User.ID, UserPatch)
     /// Stores a user if need be, and blocks it, unless it is blocked.
     case block(User.ID)
     /// Fails with `.notFound` for a user who is not there.
@@ -20,7 +24,32 @@ package enum UserChange: Sendable {
     /// Whether it must come after those before it.
     var isOrdered: Bool { if case .add = self { false } else { true } }
 
-    var bytes: Int { 256 }
+    var bytes: Int {
+        switch self {
+        case .put(_, let name, let metadata): 256 + (name?.utf8.count ?? 0) + (metadata?.utf8.count ?? 0)
+        case .patch(_, let patch): 256 + (patch.name??.utf8.count ?? 0) + (patch.metadata?.count ?? 0)
+        default: 256
+        }
+    }
+}
+
+/// A change of a user's name and metadata.
+package struct UserPatch: Sendable {
+    /// Nil: as it was.
+    package let name: String??
+    /// A JSON merge patch (RFC 7396); nil: as they were.
+    package let metadata: [UInt8]?
+
+    package init(name: String?? = nil, metadata: [UInt8]? = nil) {
+        self.name = name
+        self.metadata = metadata
+    }
+
+    /// - Throws: `ChatError.invalid`.
+    package func apply(to user: inout User) throws(ChatError) {
+        if let name { user.name = name }
+        if let metadata { user.metadata = try Metadata.merge(metadata, into: user.metadata) }
+    }
 }
 
 /// A key of an application's user tokens, as it is stored.

@@ -100,8 +100,7 @@ package final class Call: Sendable {
     }
 }
 
-/// The values of `{token}`, `{chat_number}` or `{key_id}`, and `{message_number}` in a path; empty, which no look-up accepts, if the
-/// route lacks the parameter.
+/// The values of a path's parameters (`names`); empty, which no look-up accepts, if the route lacks the parameter.
 struct PathParameters: Sendable {
     private let path: String
     /// Where the values are in the path's UTF-8, in the order of the path.
@@ -115,6 +114,9 @@ struct PathParameters: Sendable {
     var token: Substring { value(first) }
     var chatNumber: Substring { value(second) }
     var keyID: Substring { value(second) }
+    var tokenKeyID: Substring { value(second) }
+    /// Percent-encoded.
+    var user: Substring { value(second) }
     var messageNumber: Substring { value(third) }
     /// The user of a path to a member of a chat.
     var member: Substring { value(third) }
@@ -136,5 +138,7 @@ struct PathParameters: Sendable {
     }
 
     /// In the order of the path.
-    static let names = [["{token}"], ["{chat_number}", "{key_id}"], ["{message_number}", "{user}"]]
+    static let names = [
+        ["{token}"], ["{chat_number}", "{key_id}", "{kid}", "{user}"], ["{message_number}", "{user}"],
+    ]
 }

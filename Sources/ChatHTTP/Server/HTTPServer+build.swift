@@ -46,6 +46,8 @@ package func buildServer(
     let scopes = Scopes(service: service)
     ApplicationsController(service: service, scopes: scopes).add(to: routes)
     KeysController(scopes: scopes).add(to: routes)
+    TokenKeysController(scopes: scopes).add(to: routes)
+    UsersController(scopes: scopes).add(to: routes)
     LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MembersController(scopes: scopes).add(to: routes)

@@ -50,6 +50,7 @@ enum Setup {
     static let elasticsearchIndex = Setting("elasticsearch.index", default: "luciq")
     static let adminKey = Setting("luciq.admin_key", default: "")
     static let openApplications = Setting("open.applications", default: "")
+    static let tokenMaxLifetime = Setting("token.max_lifetime", default: 86_400)
     static let deleteAfterDays = Setting("delete.after_days", default: 30)
     static let queues = Setting("queues", default: "default", flag: "--queue")
     static let concurrency = Setting("concurrency", default: 10)
@@ -68,7 +69,8 @@ enum Setup {
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
         tlsCert.key, tlsKey.key, opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
         corsOrigin.key, allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key,
-        adminKey.key, openApplications.key, deleteAfterDays.key, queues.key, concurrency.key, workerTag.key,
+        adminKey.key, openApplications.key, tokenMaxLifetime.key, deleteAfterDays.key, queues.key, concurrency.key,
+        workerTag.key,
         workerHost.key,
         workerPort.key,
         sidekiqFormat.key, sidekiqCronFormat.key, deadMaxJobs.key, deadDays.key,

@@ -184,6 +184,12 @@ struct ServeFlags: ParsableArguments {
 
     @Option(
         help:
+            "The longest time from iat to exp of a user token, in seconds. Default: 86400. Environment: TOKEN_MAX_LIFETIME."
+    )
+    var tokenMaxLifetime: String?
+
+    @Option(
+        help:
             "Days from the request to delete an application until it is deleted. Default: 30. Environment: DELETE_AFTER_DAYS."
     )
     var deleteAfterDays: String?
@@ -207,6 +213,7 @@ struct ServeFlags: ParsableArguments {
             Setup.corsOrigin.variable: corsOrigin,
             Setup.allowedHosts.variable: allowedHosts,
             Setup.openApplications.variable: openApplications,
+            Setup.tokenMaxLifetime.variable: tokenMaxLifetime,
             Setup.deleteAfterDays.variable: deleteAfterDays,
         ].compactMapValues(\.self).merging(process.values) { $1 }
     }

@@ -10,6 +10,8 @@ extension Settings {
     /// - Parameter host: the address to listen on. On another one than a loopback address, the settings must say it.
     func accessPolicy(listeningOn host: String) throws -> AccessPolicy {
         let keys = try adminKeys()
+        let lifetime = Duration.seconds(
+            try number(Setup.tokenMaxLifetime, in: 60...Int(UserToken.longestLifetime.components.seconds)))
         if let isOpen = try flag(Setup.openApplications) {
             guard isOpen || !keys.isEmpty else {
                 throw Invalid(
@@ -18,7 +20,7 @@ extension Settings {
                         keys admin prints one).
                         """)
             }
-            return AccessPolicy(adminKeys: keys, isOpen: isOpen)
+            return AccessPolicy(adminKeys: keys, isOpen: isOpen, tokenMaxLifetime: lifetime)
         }
         guard !keys.isEmpty || AllowedHosts.isLoopback(host) else {
             throw Invalid(
@@ -27,7 +29,7 @@ extension Settings {
                     is then needed (luciq keys admin prints one), or OPEN_APPLICATIONS=true if anyone may.
                     """)
         }
-        return AccessPolicy(adminKeys: keys, isOpen: keys.isEmpty)
+        return AccessPolicy(adminKeys: keys, isOpen: keys.isEmpty, tokenMaxLifetime: lifetime)
     }
 
     /// How long after the request an application is deleted.
