@@ -169,7 +169,8 @@ let package = Package(
         .executableTarget(
             name: "luciq",
             dependencies: [
-                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSearch", "ChatSQLite", "HTTPClient",
+                "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSearch", "ChatSQLite", "Cryptography",
+                "HTTPClient",
                 "MySQLClient", "RedisClient", "Scheduling", "TLS",
                 argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
             ],

@@ -1,4 +1,5 @@
 package import ChatCore
+import Cryptography
 package import Logging
 package import Metrics
 import MySQLClient
@@ -39,6 +40,7 @@ extension Backend {
             generations: store,
             removals: store,
             bus: store.bus,
+            ticketKey: store.ticketKey,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,
             isWritten: { store.writing.isOn },
@@ -103,6 +105,7 @@ extension MySQLStore {
             writing: WriteSignal(redis, of: deployment),
             observer: observer,
             weaknesses: weaknesses,
+            ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
             patience: configuration.patience,
             logger: logger
         )

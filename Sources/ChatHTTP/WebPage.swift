@@ -49,7 +49,6 @@ struct WebPage {
         response.cacheControl = "no-cache"
         response.add("Content-Security-Policy", policy.joined(separator: "; "))
         response.add("Cross-Origin-Opener-Policy", "same-origin")
-        response.add("Referrer-Policy", "no-referrer")
         self.response = response
     }
 

@@ -1,4 +1,5 @@
 package import ChatCore
+import Cryptography
 package import Logging
 package import Metrics
 
@@ -40,6 +41,8 @@ extension Backend {
             removals: store,
             bus: store.bus,
             writeExecutor: store.writeThread,
+            // Without it, tickets do not survive the process.
+            ticketKey: (try? store.ticketKey()) ?? .random(),
             searchExecutors: store.searchThreads,
             probe: { try store.probe() },
             services: [

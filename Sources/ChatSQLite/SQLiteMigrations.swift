@@ -15,6 +15,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0007Users.identifier, migrate: Migration0007Users.migrate)
         migrator.registerMigration(Migration0008Members.identifier, migrate: Migration0008Members.migrate)
         migrator.registerMigration(Migration0009Lifecycle.identifier, migrate: Migration0009Lifecycle.migrate)
+        migrator.registerMigration(Migration0010Secrets.identifier, migrate: Migration0010Secrets.migrate)
         return migrator
     }
 }

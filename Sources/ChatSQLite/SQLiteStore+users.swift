@@ -1,5 +1,15 @@
 package import ChatCore
+import Cryptography
 import GRDB
+
+extension SQLiteStore {
+    func ticketKey() throws -> SecretKey? {
+        try read(.tokenKeys) { db in
+            let query = try Query(db, "SELECT secret FROM server_secrets WHERE name = 'tickets'")
+            return try query.next() ? SecretKey(Array(query.bytes(0))) : nil
+        }
+    }
+}
 
 extension SQLiteStore: UserStore {
     package func tokenKeys(of tenant: Tenant.ID) async throws -> TokenKeyring? {

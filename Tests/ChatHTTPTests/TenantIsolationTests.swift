@@ -15,24 +15,26 @@ import Testing
         var testDescription: String { "\(method) \(path)" }
     }
 
-    static let inApplication = withSuffix([
-        Endpoint(method: "GET", path: ""), Endpoint(method: "PATCH", path: "", json: #"{"name":"x"}"#),
-        Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
-        Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
-        Endpoint(method: "GET", path: "/messages/search?q=secret"), Endpoint(method: "GET", path: "/socket"),
-        Endpoint(method: "POST", path: "/keys", json: #"{"name":"x","scopes":["read"]}"#),
-        Endpoint(method: "GET", path: "/keys"), Endpoint(method: "GET", path: "/keys/\(key)"),
-        Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
-        Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
-        Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
-        Endpoint(method: "GET", path: "/users/me/chats"),
-    ]) + users
+    static let inApplication =
+        withSuffix([
+            Endpoint(method: "GET", path: ""), Endpoint(method: "PATCH", path: "", json: #"{"name":"x"}"#),
+            Endpoint(method: "PUT", path: "", json: #"{"name":"x"}"#), Endpoint(method: "GET", path: "/message_count"),
+            Endpoint(method: "POST", path: "/chats"), Endpoint(method: "GET", path: "/chats"),
+            Endpoint(method: "GET", path: "/messages/search?q=secret"), Endpoint(method: "GET", path: "/socket"),
+            Endpoint(method: "POST", path: "/keys", json: #"{"name":"x","scopes":["read"]}"#),
+            Endpoint(method: "GET", path: "/keys"), Endpoint(method: "GET", path: "/keys/\(key)"),
+            Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
+            Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
+            Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
+            Endpoint(method: "GET", path: "/users/me/chats"),
+        ]) + users
 
     private static let users = [
         Endpoint(method: "POST", path: "/jwt-keys", json: "{}"), Endpoint(method: "GET", path: "/jwt-keys"),
         Endpoint(method: "GET", path: "/jwt-keys/kid"), Endpoint(method: "DELETE", path: "/jwt-keys/kid"),
         Endpoint(method: "PATCH", path: "/jwt-keys/kid", json: #"{"state":"revoked"}"#),
-        Endpoint(method: "POST", path: "/revoke"), Endpoint(method: "GET", path: "/users/me"),
+        Endpoint(method: "POST", path: "/tickets", json: "{}"), Endpoint(method: "POST", path: "/revoke"),
+        Endpoint(method: "GET", path: "/users/me"),
         Endpoint(method: "GET", path: "/users/u1"), Endpoint(method: "PUT", path: "/users/u1", json: "{}"),
         Endpoint(method: "PATCH", path: "/users/u1", json: "{}"), Endpoint(method: "POST", path: "/users/u1/block"),
         Endpoint(method: "POST", path: "/users/u1/unblock"), Endpoint(method: "POST", path: "/users/u1/revoke"),

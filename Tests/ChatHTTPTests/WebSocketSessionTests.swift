@@ -16,6 +16,7 @@ struct WebSocketSessionTests {
             case .send(let sending):
                 "send \(sending.chat.rawValue) \(sending.content.body) \(sending.ref ?? "-")"
                     + (sending.key.map { " key \($0)" } ?? "")
+            case .authenticate(let token, let ref): "authenticate \(token) \(ref ?? "-")"
             case .close(let closure): "close \(closure.code.rawValue)"
             case .closeBack(let code): "close back \(code.map { "\($0)" } ?? "-")"
             }

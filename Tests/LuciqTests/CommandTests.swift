@@ -203,7 +203,8 @@ import Testing
         #expect(
             try await luciq("db", "migrate").output.contains(
                 "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
-                    + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle."))
+                    + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle, "
+                    + "0010-secrets."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -213,7 +214,7 @@ import Testing
             object?["applied"] as? [String] == [
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
                 "0005-search-generations", "0006-access", "0007-users", "0008-members",
-                "0009-lifecycle",
+                "0009-lifecycle", "0010-secrets",
             ])
 
         // Nobody answers the question, and no answer means no.

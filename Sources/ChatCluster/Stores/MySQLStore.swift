@@ -1,4 +1,5 @@
 import ChatCore
+import Cryptography
 import Logging
 import MySQLClient
 import RedisClient
@@ -28,6 +29,8 @@ struct MySQLStore: Sendable {
     let observer: ReadObserver
     /// Weaknesses found at the start.
     let weaknesses: [ServerWeakness]
+    /// `Backend.ticketKey`.
+    let ticketKey: SecretKey
     /// How long a read is retried: longer than a proxy takes to leave a stopped server.
     private static let readPatience = Duration.seconds(3)
     /// How long a probe is retried.
@@ -35,8 +38,8 @@ struct MySQLStore: Sendable {
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
-        writing: WriteSignal, observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [], patience: Duration,
-        logger: Logger
+        writing: WriteSignal, observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [],
+        ticketKey: SecretKey = .random(), patience: Duration, logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -46,6 +49,7 @@ struct MySQLStore: Sendable {
         self.bus = bus
         self.writing = writing
         self.weaknesses = weaknesses
+        self.ticketKey = ticketKey
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(
                 table: table, pool: writes, numbers: NumberSource(redis: redis, table: table), patience: patience,

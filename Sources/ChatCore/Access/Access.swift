@@ -13,8 +13,8 @@ package struct Access: Sendable {
     /// `Backend.epoch` when the id was looked up.
     let epoch: UInt64
     let service: ChatService
-    /// The user's token; nil for other principals.
-    package let userToken: UserToken?
+    /// The user's; nil for other principals.
+    private let session: UserSession?
     private let abilities: Abilities
 
     init(_ grant: Grant, service: ChatService) {
@@ -24,10 +24,13 @@ package struct Access: Sendable {
         self.token = grant.tenant.token
         self.deprecation = grant.tenant.deprecation
         self.epoch = grant.epoch
-        self.userToken = grant.userToken
+        self.session = grant.userToken.map { UserSession($0) }
         self.abilities = grant.abilities
         self.service = service
     }
+
+    /// The user's token, as it is now; nil for other principals.
+    package var userToken: UserToken? { session?.token }
 
     package var tenant: TenantScope { TenantScope(access: self) }
 
@@ -61,11 +64,42 @@ package struct Access: Sendable {
         Access(try await service.authenticator.renew(principal, name, userToken), service: service)
     }
 
+    /// When the principal must show something newer for what is open.
+    package var expiry: AccessExpiry { userToken.map { .at($0.expiresAt) } ?? .never }
+
+    /// Takes another token of the same user, for all that was made from this access: what is open goes on with it.
+    ///
+    /// - Throws: `ChatError.notAllowed` for another user or application, and if this is no user; the errors of
+    ///   `ChatService.access`.
+    package func renew(with text: String) async throws {
+        let grant: Grant
+        do {
+            grant = try await service.authenticator.find(
+                Credentials(application: name.text[...], authorization: .userToken(text)))
+        } catch ChatError.notFound, ChatError.ambiguousCredentials {
+            throw ChatError.notAllowed
+        }
+        guard grant.principal == principal, let session, let token = grant.userToken else {
+            throw ChatError.notAllowed
+        }
+        guard token.expiresAt > service.clock.now() else { throw ChatError.unauthorized(.userToken(.expired)) }
+        session.renew(token)
+    }
+
+    /// The time until then by the server's clock.
+    package func timeLeft(until moment: Timestamp) -> Duration {
+        .microseconds(moment.microseconds - service.clock.now().microseconds)
+    }
+
     /// Something that stays open, and ends when the principal is revoked.
     ///
     /// - Throws: the errors of `ChatService.access`.
     package func open() async throws -> Opening {
-        let opening = service.authenticator.openings.add(principal, name, of: tenantID, userToken)
+        // What is open ends when the token does: there is no leeway.
+        if let token = userToken, token.expiresAt <= service.clock.now() {
+            throw ChatError.unauthorized(.userToken(.expired))
+        }
+        let opening = service.authenticator.openings.add(principal, name, of: tenantID, session)
         // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
         return opening

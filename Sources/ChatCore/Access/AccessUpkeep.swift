@@ -3,7 +3,9 @@ import ServiceLifecycle
 
 /// Stores when keys were used, and ends what was opened with keys that have expired since.
 struct AccessUpkeep: Service {
-    static let interval = Duration.seconds(5)
+    static let interval = Duration.seconds(1)
+    /// Uses are stored every so many intervals.
+    private static let storing = 5
 
     let authenticator: Authenticator
     let writer: TenantWriter
@@ -13,9 +15,11 @@ struct AccessUpkeep: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             // Cancelled: end.
+            var count = 0
             while (try? await time.sleep(time.now() + Self.interval)) != nil, !Task.isCancelled {
                 await authenticator.endExpired()
-                await storeUses()
+                count += 1
+                if count % Self.storing == 0 { await storeUses() }
             }
         }
         // The writers end after this service.

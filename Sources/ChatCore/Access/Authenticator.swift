@@ -32,6 +32,7 @@ final class Authenticator: Sendable {
     let openings = Openings()
     let usage = KeyUsage<AccessKey.ID>()
     let users: UserAuthority
+    let tickets: TicketSeal
     private let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
     private let keys: ImmutableCache<AccessKey.ID, KnownKey<ApplicationKey>>
     private let backend: Backend
@@ -42,6 +43,7 @@ final class Authenticator: Sendable {
     init(backend: Backend, policy: AccessPolicy, clock: WallClock, writer: TenantWriter) {
         self.users = UserAuthority(
             backend: backend, maxLifetime: policy.tokenMaxLifetime, clock: clock, writer: writer)
+        self.tickets = TicketSeal(key: backend.ticketKey)
         self.backend = backend
         self.policy = policy
         self.clock = clock
@@ -127,6 +129,7 @@ final class Authenticator: Sendable {
                 _ = try await renew(opening.principal, opening.name, opening.token)
             } catch {
                 switch error as? ChatError {
+                case .unauthorized(.expired), .unauthorized(.userToken(.expired)): opening.revoke(.expired)
                 case .unauthorized, .userBlocked, .notFound, .suspended: opening.revoke()
                 default: break
                 }
@@ -153,14 +156,18 @@ final class Authenticator: Sendable {
     func endExpired() async {
         await endOldTokens()
         for opening in openings.all(where: { $0.token != nil }) {
-            if let token = opening.token, users.hasEnded(token, of: opening.tenant) { opening.revoke() }
+            if let end = opening.token.flatMap({ users.end(of: $0, of: opening.tenant) }) { opening.revoke(end) }
         }
         for case .applicationKey(let id) in openings.principals {
             guard let known = keys[id] else {
                 await review(.applicationKey(id))
                 continue
             }
-            if known.key.state(at: clock.now()) != .active { openings.revoke(.applicationKey(id)) }
+            switch known.key.state(at: clock.now()) {
+            case .active: break
+            case .expired: openings.revoke(.applicationKey(id), .expired)
+            case .revoked: openings.revoke(.applicationKey(id))
+            }
         }
     }
 
@@ -219,6 +226,8 @@ final class Authenticator: Sendable {
                 let token = try users.known(shown, of: tenant.id)
             else { return nil }
             return .user(token, tenant: tenant.id)
+        // Opened once, where it is looked up: a stream lasts long enough.
+        case .ticket: return nil
         }
     }
 
@@ -230,6 +239,12 @@ final class Authenticator: Sendable {
             let shown = try users.read(text)
             let tenant = try await named(by: shown.token)
             return .user(try await users.find(shown, of: tenant), tenant: tenant.id)
+        case .ticket(let text):
+            let token: UserToken
+            do { token = try tickets.open(text, at: clock.now()) } catch { throw ChatError(error) }
+            let tenant = try await named(by: token)
+            try await users.check(token, of: tenant.id)
+            return .user(token, tenant: tenant.id)
         case .none, .invalid, .several: return .none
         }
     }
@@ -299,7 +314,7 @@ final class Authenticator: Sendable {
         case .user(let token, let owner):
             guard owner == tenant.id else { throw pathToken == .credential ? .ambiguousCredentials : .notFound }
             // The narrower of the two where the path's token is a credential, too.
-            (principal, abilities) = (.user(tenant.id, token.user), [.read, .write])
+            (principal, abilities) = (.user(tenant.id, token.user), token.isReadOnly ? .read : [.read, .write])
             userToken = token
         }
         if tenant.isSuspended, !abilities.contains(.server) { throw .suspended }

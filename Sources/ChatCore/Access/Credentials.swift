@@ -17,6 +17,8 @@ package enum Authorization: Sendable {
     case key(AccessKey)
     /// Something with the form of a JWT, of any length.
     case userToken(String)
+    /// A ticket in the query.
+    case ticket(String)
     /// Something that is not a key of ours.
     case invalid
     /// More than one.

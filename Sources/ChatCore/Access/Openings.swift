@@ -10,20 +10,20 @@ package final class Openings: Sendable {
     ///
     /// - Parameters:
     ///   - name: what the request's path called the tenant.
-    ///   - token: a user's.
+    ///   - session: a user's.
     func add(
-        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ token: UserToken? = nil
+        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession? = nil
     ) -> Opening {
-        let opening = Opening(principal, name, of: tenant, token, in: self)
+        let opening = Opening(principal, name, of: tenant, session, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
 
     /// Ends all openings of a principal.
-    func revoke(_ principal: Principal) {
+    func revoke(_ principal: Principal, _ reason: StreamEnd = .revoked) {
         // Openings may be released here, but not under the lock.
         let openings = open.withLock { $0[principal]?.values.compactMap(\.opening) ?? [] }
-        for opening in openings { opening.revoke() }
+        for opening in openings { opening.revoke(reason) }
     }
 
     fileprivate func remove(_ opening: ObjectIdentifier, of principal: Principal) {
@@ -47,44 +47,51 @@ package final class Openings: Sendable {
 /// An open stream or connection of a principal.
 package final class Opening: Sendable {
     private struct State {
-        var isRevoked = false
-        var end: (@Sendable () -> Void)?
+        /// Why it has ended.
+        var ended: StreamEnd?
+        var end: (@Sendable (StreamEnd) -> Void)?
     }
 
     let principal: Principal
     let name: Tenant.Name
     let tenant: Tenant.ID
-    /// A user's.
-    let token: UserToken?
+    private let session: UserSession?
     private let openings: Openings
     private let state = Mutex(State())
 
     fileprivate init(
-        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ token: UserToken?, in openings: Openings
+        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession?,
+        in openings: Openings
     ) {
         self.principal = principal
         self.name = name
         self.tenant = tenant
-        self.token = token
+        self.session = session
         self.openings = openings
     }
 
+    /// A user's, as it is now.
+    var token: UserToken? { session?.token }
+
     deinit { openings.remove(ObjectIdentifier(self), of: principal) }
 
-    /// - Parameter end: called once, on any thread, when the principal is revoked; at once if it already is.
-    package func whenRevoked(_ end: @escaping @Sendable () -> Void) {
-        let isRevoked = state.withLock { state in
-            if !state.isRevoked { state.end = end }
-            return state.isRevoked
+    /// - Parameter end: called once, on any thread, when the principal is revoked or its credentials have expired; at once
+    ///   if that has happened.
+    package func whenEnded(_ end: @escaping @Sendable (StreamEnd) -> Void) {
+        let ended = state.withLock { state in
+            if state.ended == nil { state.end = end }
+            return state.ended
         }
-        if isRevoked { end() }
+        if let ended { end(ended) }
     }
 
-    func revoke() {
+    package func whenRevoked(_ end: @escaping @Sendable () -> Void) { whenEnded { _ in end() } }
+
+    func revoke(_ reason: StreamEnd = .revoked) {
         let end = state.withLock { state in
-            defer { state = State(isRevoked: true) }
+            defer { state = State(ended: state.ended ?? reason) }
             return state.end
         }
-        end?()
+        end?(reason)
     }
 }

@@ -7,7 +7,7 @@ package enum Metadata {
     /// - Returns: the text to store.
     /// - Throws: `ChatError.invalid`.
     package static func object(_ json: [UInt8]) throws(ChatError) -> String {
-        guard case .object(let members) = JSONTree(json) else { throw .invalid(["Metadata must be a JSON object"]) }
+        guard case .object(let members) = MergeTree(json) else { throw .invalid(["Metadata must be a JSON object"]) }
         return try text(.object(members))
     }
 
@@ -19,16 +19,16 @@ package enum Metadata {
     /// - Returns: the text to store; nil for none.
     /// - Throws: `ChatError.invalid`.
     package static func merge(_ patch: [UInt8], into stored: String?) throws(ChatError) -> String? {
-        switch JSONTree(patch) {
+        switch MergeTree(patch) {
         case .null: return nil
         case .object(let members):
-            let before = stored.flatMap { JSONTree(Array($0.utf8)) } ?? .object([])
+            let before = stored.flatMap { MergeTree(Array($0.utf8)) } ?? .object([])
             return try text(before.merged(with: members))
         default: throw .invalid(["Metadata must be a JSON object"])
         }
     }
 
-    private static func text(_ tree: JSONTree) throws(ChatError) -> String {
+    private static func text(_ tree: MergeTree) throws(ChatError) -> String {
         var bytes: [UInt8] = []
         tree.write(to: &bytes)
         guard bytes.count <= longest else { throw .invalid(["Metadata is too long (maximum is \(longest) bytes)"]) }
@@ -37,17 +37,17 @@ package enum Metadata {
 }
 
 /// A JSON value whose objects can be changed.
-private indirect enum JSONTree {
+private indirect enum MergeTree {
     struct Member {
         /// In UTF-8, without escapes.
         let name: [UInt8]
-        var value: JSONTree
+        var value: MergeTree
     }
 
     /// In the order of the text; names are distinct.
     case object([Member])
     case null
-    case array([JSONTree])
+    case array([MergeTree])
     /// As it was written.
     case other([UInt8])
 
@@ -55,7 +55,7 @@ private indirect enum JSONTree {
     init?(_ json: [UInt8]) {
         let tree = json.withUnsafeBufferPointer { bytes in
             var reader = JSONReader(utf8: bytes)
-            return try? JSONTree(&reader, bytes)
+            return try? MergeTree(&reader, bytes)
         }
         guard let tree else { return nil }
         self = tree
@@ -66,12 +66,12 @@ private indirect enum JSONTree {
         case UInt8(ascii: "{"):
             var members = Members()
             try reader.object { name, reader in
-                members.set(Array(name.text.utf8), try JSONTree(&reader, bytes))
+                members.set(Array(name.text.utf8), try MergeTree(&reader, bytes))
             }
             self = .object(members.inOrder)
         case UInt8(ascii: "["):
-            var elements: [JSONTree] = []
-            try reader.array { elements.append(try JSONTree(&$0, bytes)) }
+            var elements: [MergeTree] = []
+            try reader.array { elements.append(try MergeTree(&$0, bytes)) }
             self = .array(elements)
         case UInt8(ascii: "n"):
             try reader.literal("null")
@@ -94,9 +94,9 @@ private indirect enum JSONTree {
 
         var inOrder: [Member] { list.compactMap(\.self) }
 
-        func value(_ name: [UInt8]) -> JSONTree? { places[name].flatMap { list[$0]?.value } }
+        func value(_ name: [UInt8]) -> MergeTree? { places[name].flatMap { list[$0]?.value } }
 
-        mutating func set(_ name: [UInt8], _ value: JSONTree) {
+        mutating func set(_ name: [UInt8], _ value: MergeTree) {
             if let place = places[name] {
                 list[place] = Member(name: name, value: value)
             } else {
@@ -109,7 +109,7 @@ private indirect enum JSONTree {
     }
 
     /// RFC 7396, 2.
-    func merged(with patch: [Member]) -> JSONTree {
+    func merged(with patch: [Member]) -> MergeTree {
         var members = if case .object(let own) = self { Members(own) } else { Members() }
         for change in patch {
             switch change.value {

@@ -9,7 +9,9 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
     case tooLarge = 1009
     case overloaded = 1013
     case slowConsumer = 4001
+    case tokenExpired = 4310
     case tokenRevoked = 4401
+    case notAllowed = 4403
     case notFound = 4404
 
     package var name: String {
@@ -22,7 +24,9 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         case .tooLarge: "too_large"
         case .overloaded: "overloaded"
         case .slowConsumer: "slow_consumer"
+        case .tokenExpired: "token_expired"
         case .tokenRevoked: "token_revoked"
+        case .notAllowed: "not_allowed"
         case .notFound: "not_found"
         }
     }
@@ -33,7 +37,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         switch self {
         case .goingAway, .timedOut, .overloaded: true
         case .protocolError, .unsupportedData, .invalidText, .tooLarge: false
-        case .slowConsumer, .tokenRevoked, .notFound: (4000...4399).contains(rawValue)
+        case .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound: (4000...4399).contains(rawValue)
         }
     }
 }

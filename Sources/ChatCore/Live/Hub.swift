@@ -98,7 +98,7 @@ package final class Hub: Service {
             release(entry.feed, tenant)
             throw failure ?? .shuttingDown
         }
-        opening?.whenRevoked { entry.feed.end(id, .revoked) }
+        opening?.whenEnded { entry.feed.end(id, $0) }
         return ChatSubscription(id, of: entry.feed, after: start, source: source) { [self] in
             withExtendedLifetime(opening) { release(entry.feed, tenant) }
         }

@@ -8,6 +8,8 @@ package enum StreamEnd: Error, Equatable, Sendable {
     case notFound
     /// The reader's token was revoked.
     case revoked
+    /// The reader's token has expired.
+    case expired
     /// The reader left.
     case cancelled
 
@@ -18,6 +20,7 @@ package enum StreamEnd: Error, Equatable, Sendable {
         case .goingAway: .goingAway
         case .notFound: .notFound
         case .revoked: .tokenRevoked
+        case .expired: .tokenExpired
         case .cancelled: nil
         }
     }

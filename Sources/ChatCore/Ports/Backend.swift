@@ -1,3 +1,4 @@
+package import Cryptography
 package import ServiceLifecycle
 
 /// The storage backend: one value, made by one factory for each technology.
@@ -22,6 +23,8 @@ package struct Backend: Sendable {
     package var bus: any MessageBus
     /// The executor on which to call the logs; nil for any.
     package let writeExecutor: (any TaskExecutor)?
+    /// Seals what all processes of the deployment may open: 32 bytes.
+    package let ticketKey: SecretKey
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
     /// The executors on which to search, one search at a time on each. Their threads have low priority.
@@ -61,6 +64,7 @@ package struct Backend: Sendable {
         removals: any TenantRemovals,
         bus: any MessageBus,
         writeExecutor: (any TaskExecutor)? = nil,
+        ticketKey: SecretKey,
         batchesInFlight: Int = 1,
         searchExecutors: [any TaskExecutor],
         isWritten: @escaping @Sendable () -> Bool = { false },
@@ -88,6 +92,7 @@ package struct Backend: Sendable {
         self.removals = removals
         self.bus = bus
         self.writeExecutor = writeExecutor
+        self.ticketKey = ticketKey
         self.batchesInFlight = batchesInFlight
         self.searchExecutors = searchExecutors
         self.isWritten = isWritten

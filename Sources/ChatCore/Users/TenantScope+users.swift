@@ -56,6 +56,35 @@ extension TenantScope {
         }
     }
 
+    /// How long a ticket may last, in seconds.
+    package static let ticketLifetimes: ClosedRange<Int64> = 1...86_400
+    /// The most chats that a ticket may name.
+    package static let ticketChats = 256
+
+    /// Makes a ticket for the bearer of a user token. It reads, as often as one likes, and never longer than the token.
+    ///
+    /// - Parameter chats: the only ones that it is good for; nil for those of the token.
+    /// - Throws: `ChatError.notAllowed`; `.notFound` for a chat that the token is not good for; `.invalid`.
+    package func makeTicket(
+        chats: [Chat.Number]?, seconds: Int64
+    ) throws(ChatError) -> (ticket: String, expiresAt: Timestamp) {
+        guard let token = access.userToken, !token.isReadOnly else { throw .notAllowed }
+        guard Self.ticketLifetimes.contains(seconds) else {
+            throw .invalid(["Ttl_s must be a number from 1 to \(Self.ticketLifetimes.upperBound)"])
+        }
+        if let chats, chats.count > Self.ticketChats {
+            throw .invalid(["Chats must be at most \(Self.ticketChats) numbers"])
+        }
+        for chat in chats ?? [] where !token.includes(chat) { throw .notFound }
+        let now = service.clock.now()
+        let end = min(now.adding(.seconds(seconds)), token.expiresAt)
+        guard now < end else { throw .unauthorized(.userToken(.expired)) }
+        let bound = UserToken(
+            keyID: token.keyID, audience: token.audience, user: token.user, issuedAt: token.issuedAt, expiresAt: end,
+            notBefore: nil, chats: chats.map { Set($0).sorted() } ?? token.chats, isReadOnly: true)
+        return (service.authenticator.tickets.seal(bound), end)
+    }
+
     /// Stores a user's name and metadata, whatever they were.
     ///
     /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name; what `GroupCommit.submit` throws.

@@ -180,7 +180,7 @@ extension Problem {
 }
 
 extension Refusal {
-    fileprivate var detail: String {
+    var detail: String {
         switch self {
         case .required: "This needs a key: send it as Authorization: Bearer lq_…."
         case .invalid: "The key in Authorization is not valid."

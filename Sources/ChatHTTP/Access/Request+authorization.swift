@@ -1,6 +1,13 @@
 import ChatCore
 
 extension Request {
+    /// The same, or the ticket in the query: an `EventSource` can send nothing else.
+    var authorizationOrTicket: Authorization {
+        guard let ticket = QueryItems(query)["ticket"] else { return authorization }
+        guard case .none = authorization else { return .several }
+        return ticket.map { .ticket($0) } ?? .invalid
+    }
+
     /// What `Authorization` shows. Other schemes than `Bearer` (RFC 6750, 2.1) are somebody else's, such as a proxy's, and
     /// ignored as ever; a bearer's token that is not ours is refused, so that nobody takes a request with a mistyped key
     /// for one with less rights than it has.

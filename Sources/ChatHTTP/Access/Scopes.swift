@@ -10,13 +10,15 @@ struct Scopes {
     /// - Parameters:
     ///   - needs: what the caller must be allowed, one of these; checked before anything else is looked up.
     ///   - orIsUser: whether that does not hold for users, whose roles decide.
+    ///   - shown: finds the credentials in a request, but for the path.
     func tenant(
         _ needs: Abilities, orIsUser: Bool = false,
+        showing shown: @escaping @Sendable (Request) -> Authorization = { $0.authorization },
         _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) -> Endpoint {
         { [service] call in
             let credentials = Credentials(
-                application: call.parameters.token, authorization: call.request.authorization)
+                application: call.parameters.token, authorization: shown(call.request))
             if let access = try service.knownAccess(credentials) {
                 return try endpoint(call, Self.tenant(access, needs, orIsUser: orIsUser, call))
             }
@@ -43,9 +45,10 @@ struct Scopes {
     /// An endpoint for a path with an application's name and a chat's number.
     func chat(
         _ needs: Abilities, orIsUser: Bool = false,
+        showing shown: @escaping @Sendable (Request) -> Authorization = { $0.authorization },
         _ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult
     ) -> Endpoint {
-        tenant(needs, orIsUser: orIsUser) { call, tenant in
+        tenant(needs, orIsUser: orIsUser, showing: shown) { call, tenant in
             if let chat = tenant.knownChat(call.parameters.chatNumber) { return try endpoint(call, chat) }
             return .task { try await endpoint(call, tenant.chat(call.parameters.chatNumber)).response() }
         }

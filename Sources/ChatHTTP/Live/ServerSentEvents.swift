@@ -52,8 +52,13 @@ enum ServerSentEvents {
         buffer.writeStaticString("\n\n")
     }
 
-    /// The last event.
+    /// The last event. A browser comes back with the URL that it began with, so with an expired token or ticket it must
+    /// not.
     static func close(_ code: CloseCode) -> ByteBuffer {
-        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(code.name)\",\"reconnect\":\(code.mayReconnect)}\n\n")
+        close(code.name, reconnect: code.mayReconnect && code != .tokenExpired)
+    }
+
+    static func close(_ code: String, reconnect: Bool) -> ByteBuffer {
+        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(code)\",\"reconnect\":\(reconnect)}\n\n")
     }
 }

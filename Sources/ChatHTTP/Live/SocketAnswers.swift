@@ -71,3 +71,41 @@ extension SocketRefusal: JSONWritable {
         }
     }
 }
+
+/// To a frame that shows a token.
+struct AuthenticatedAnswer: JSONWritable {
+    let user: User.ID
+    /// Whole seconds until the token ends.
+    let expiresIn: Int64
+    var ref: String?
+
+    /// - Returns: nil if the principal is no user.
+    init?(_ access: Access, ref: String? = nil) {
+        guard let token = access.userToken else { return nil }
+        user = token.user
+        expiresIn = max(0, access.timeLeft(until: token.expiresAt).components.seconds)
+        self.ref = ref
+    }
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "authenticated")
+            json.member("user", user.text)
+            json.member("expires_in", expiresIn)
+            if let ref { json.member("ref", ref) }
+        }
+    }
+}
+
+/// A while before the connection's token ends.
+struct TokenExpiringAnswer: JSONWritable {
+    /// Whole seconds.
+    let expiresIn: Int64
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "token_expiring")
+            json.member("expires_in", expiresIn)
+        }
+    }
+}

@@ -4,40 +4,129 @@ import NIOCore
 
 /// Live messages of many chats, and sending, over one WebSocket.
 struct SocketController {
+    let service: ChatService
     let scopes: Scopes
     let limits: LiveLimits
     let corsOrigin: String?
     let budget: ByteBudget
     let metrics: LiveMetrics
+    private let lobby = SocketLobby()
+
+    init(
+        service: ChatService, scopes: Scopes, limits: LiveLimits, corsOrigin: String?, budget: ByteBudget,
+        metrics: LiveMetrics
+    ) {
+        self.service = service
+        self.scopes = scopes
+        self.limits = limits
+        self.corsOrigin = corsOrigin
+        self.budget = budget
+        self.metrics = metrics
+    }
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/socket", scopes.tenant([.read, .write], connect))
+        let known = scopes.tenant([.read, .write], showing: { $0.socketAuthorization }, connect)
+        routes.on(.get, "/applications/{token}/socket") { call in
+            do {
+                let result = try known(call)
+                return .task {
+                    do { return try await result.response() } catch ChatError.unauthorized(.required) {
+                        return try wait(call)
+                    }
+                }
+            } catch ChatError.unauthorized(.required) {
+                return .now(try wait(call))
+            }
+        }
     }
 
     /// Refuses with a problem, before the connection leaves HTTP.
     @Sendable private func connect(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
+        let accepted = try accept(call)
+        return .task { [client = call.client] in
+            let opening = try await tenant.access.open()
+            var response = accepted
+            response.departure = .upgrade {
+                let intake = SocketIntake(client: client, budget: budget)
+                return [
+                    ByteToMessageHandler(FrameDecoder(intake: intake)), handler(tenant, opening, nil, intake),
+                ]
+            }
+            return response
+        }
+    }
+
+    /// Opens a connection to a client that has shown nothing yet: its first message must.
+    private func wait(_ call: Call) throws -> Response {
+        // What is no handshake is told that it needs credentials, as ever.
+        guard call.request.method == .get, call.request.headers.list(.upgrade, has: "websocket") else {
+            throw ChatError.unauthorized(.required)
+        }
+        var response = try accept(call)
+        let client = call.client
+        let application = String(call.parameters.token)
+        response.departure = .upgrade { [service, lobby] in
+            let intake = SocketIntake(client: client, budget: budget)
+            let greeter = SocketGreeter(client: client, lobby: lobby) { token in
+                let access = try await service.access(
+                    Credentials(application: application[...], authorization: .userToken(token)))
+                try access.require([.read, .write])
+                return (access.tenant, try await access.open())
+            } makeHandler: {
+                handler($0, $1, $2, intake)
+            }
+            return [ByteToMessageHandler(FrameDecoder(intake: intake)), greeter]
+        }
+        return response
+    }
+
+    private func handler(
+        _ tenant: TenantScope, _ opening: Opening, _ greeting: AuthenticatedAnswer?, _ intake: SocketIntake
+    ) -> WebSocketHandler {
+        WebSocketHandler(
+            tenant: tenant, opening: opening, greeting: greeting, limits: limits, metrics: metrics, intake: intake)
+    }
+
+    /// The 101, without what comes after it.
+    private func accept(_ call: Call) throws -> Response {
         let request = call.request
         let accept = try WebSocketHandshake.accept(request)
         // CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
         guard Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin) else {
             throw Problem.foreignOrigin
         }
-        let (limits, metrics, budget, client) = (limits, metrics, budget, call.client)
-        return .task {
-            let opening = try await tenant.access.open()
-            var response = Response(status: .switchingProtocols)
-            response.add("Upgrade", "websocket")
-            response.add("Connection", "upgrade")
-            response.add("Sec-WebSocket-Accept", accept)
-            response.departure = .upgrade {
-                let intake = SocketIntake(client: client, budget: budget)
-                return [
-                    ByteToMessageHandler(FrameDecoder(intake: intake)),
-                    WebSocketHandler(
-                        tenant: tenant, opening: opening, limits: limits, metrics: metrics, intake: intake),
-                ]
-            }
-            return response
+        var response = Response(status: .switchingProtocols)
+        response.add("Upgrade", "websocket")
+        response.add("Connection", "upgrade")
+        response.add("Sec-WebSocket-Accept", accept)
+        // Never the one with the token.
+        if request.subprotocols.contains(where: { $0.utf8.elementsEqual("luciq.v1".utf8) }) {
+            response.add("Sec-WebSocket-Protocol", "luciq.v1")
         }
+        return response
+    }
+}
+
+extension Request {
+    fileprivate var subprotocols: [Substring] {
+        headers.values(of: .secWebSocketProtocol).flatMap { $0.split(separator: ",") }.map(\.trimmedOfBlanks)
+    }
+
+    /// The header, or the token among the subprotocols: a browser's WebSocket can send nothing else.
+    fileprivate var socketAuthorization: Authorization {
+        guard headers.has(.secWebSocketProtocol) else { return authorization }
+        let prefix = "luciq.token."
+        let tokens = subprotocols.filter { $0.utf8.starts(with: prefix.utf8) }
+        guard let token = tokens.first else { return authorization }
+        guard tokens.count == 1, case .none = authorization else { return .several }
+        return .userToken(String(token.dropFirst(prefix.count)))
+    }
+}
+
+extension Substring {
+    fileprivate var trimmedOfBlanks: Substring {
+        var text = drop { $0 == " " || $0 == "\t" }
+        while let last = text.last, last == " " || last == "\t" { text.removeLast() }
+        return text
     }
 }

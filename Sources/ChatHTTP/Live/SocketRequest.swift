@@ -9,6 +9,8 @@ struct SocketRequest: Equatable {
         case subscribe(Chat.Number, after: Cursor?)
         case unsubscribe(Chat.Number)
         case send(Chat.Number, SocketSession.Content, key: String?)
+        /// Shows a user token.
+        case authenticate(String)
     }
 
     let command: Command
@@ -24,8 +26,14 @@ struct SocketRequest: Equatable {
         guard members.wrong.isEmpty else { throw refusal(Problem(.invalid(members.wrong))) }
         guard let type = members.type else { throw refusal(.missingMember("type")) }
         // By bytes: `==` would normalise first, which is slow for a long text.
-        let types = ["subscribe", "unsubscribe", "send"]
+        let types = ["subscribe", "unsubscribe", "send", "auth"]
         guard let type = types.first(where: { $0.utf8.elementsEqual(type.utf8) }) else { throw refusal(.unknownType) }
+        if type == "auth" {
+            guard let token = members.token else { throw refusal(.missingMember("token")) }
+            command = .authenticate(token)
+            ref = members.ref
+            return
+        }
         guard members.chat != nil else { throw refusal(.missingMember("chat")) }
         guard let chat else { throw refusal(.notFound) }
         switch type {
@@ -54,6 +62,7 @@ struct SocketRequest: Equatable {
         var sender: String?
         var ref: String?
         var key: String?
+        var token: String?
         /// A sentence for each member with a wrong type or length.
         var wrong: [String] = []
 
@@ -84,6 +93,7 @@ struct SocketRequest: Equatable {
                     wrong.append("Ref is too long (maximum is \(SocketRequest.longestRef) bytes)")
                 }
             case "key": key = try optionalString("Key", &reader)
+            case "token": token = try optionalString("Token", &reader)
             default: try reader.value()
             }
         }
@@ -144,7 +154,7 @@ extension Problem {
 
     static let unknownType = Problem(
         status: .badRequest, code: "unknown_type",
-        detail: "A message's type is \"subscribe\", \"unsubscribe\" or \"send\".")
+        detail: "A message's type is \"subscribe\", \"unsubscribe\", \"send\" or \"auth\".")
     static let alreadySubscribed = Problem(
         status: .conflict, code: "already_subscribed", detail: "This connection is already subscribed to that chat.")
     static let notSubscribed = Problem(

@@ -37,6 +37,8 @@ struct SocketSession {
         case cancel(SubscriptionID)
         /// The caller must call `finished` for it.
         case send(Sending)
+        /// The client shows a newer token.
+        case authenticate(String, ref: String?)
         /// Close the connection with this close frame.
         case close(WebSocketClosure)
         /// Answer the client's close frame: all its requests are answered.
@@ -95,6 +97,7 @@ struct SocketSession {
             switch request.command {
             case .subscribe(let chat, let after): return subscribe(to: chat, after: after, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
+            case .authenticate(let token): return [.authenticate(token, ref: request.ref)]
             case .send(let chat, let content, let key):
                 return send(Sending(chat: chat, content: content, ref: request.ref, key: key))
             }
@@ -116,6 +119,7 @@ struct SocketSession {
         switch reason {
         case StreamEnd.slowConsumer: return [.close(.slowConsumer)]
         case StreamEnd.revoked: return [.close(.revoked)]
+        case StreamEnd.expired: return [.close(.expired)]
         case StreamEnd.goingAway: return end(.goingAway)
         case StreamEnd.cancelled: return []
         default:
@@ -196,7 +200,7 @@ struct SocketSession {
 
 extension Problem {
     /// The problem for an error that does not pass through `API`.
-    fileprivate init(live error: any Error) {
+    init(live error: any Error) {
         switch error {
         case let error as ChatError: self = Problem(error)
         default: self = Problem(.unavailable(reason: "The store failed"))

@@ -12,6 +12,10 @@ struct SocketOutlet: Sendable {
         self.handler = NIOLoopBound(handler, eventLoop: eventLoop)
     }
 
+    func authenticated(_ outcome: Result<Void, any Error>, ref: String?) {
+        eventLoop.execute { handler.value.authenticated(outcome, ref: ref) }
+    }
+
     func close(_ closure: WebSocketClosure) { eventLoop.execute { handler.value.close(closure) } }
 
     func finished(_ sending: SocketSession.Sending, _ outcome: Result<AppendedMessage, any Error>) {

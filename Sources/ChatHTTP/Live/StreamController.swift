@@ -1,5 +1,6 @@
 import ChatCore
 import HTTPTypes
+import NIOCore
 
 /// Live messages as server-sent events.
 struct StreamController {
@@ -8,7 +9,38 @@ struct StreamController {
     let metrics: LiveMetrics
 
     func add(to routes: Routes) {
-        routes.on(.get, "/applications/{token}/chats/{chat_number}/stream", scopes.chat(.read, stream))
+        routes.on(
+            .get, "/applications/{token}/chats/{chat_number}/stream",
+            Self.soft(scopes.chat(.read, showing: { $0.authorizationOrTicket }, stream)))
+    }
+
+    /// With `?soft=1` a refusal is a stream that ends at once, with the reason in its event: any other status ends a
+    /// browser's EventSource for good, and a page does not see it.
+    private static func soft(_ endpoint: @escaping Endpoint) -> Endpoint {
+        { call in
+            guard QueryItems(call.request.query)["soft"] == "1" else { return try endpoint(call) }
+            do {
+                let result = try endpoint(call)
+                return .task { do { return try await result.response() } catch { return try refusal(error) } }
+            } catch {
+                return .now(try refusal(error))
+            }
+        }
+    }
+
+    private static func refusal(_ error: any Error) throws -> Response {
+        let problem: Problem
+        switch error {
+        case let error as Problem: problem = error
+        case let error as ChatError: problem = Problem(error)
+        default: throw error
+        }
+        let isPassing = [429, 503].contains(problem.status.code)
+        var body = ByteBuffer(string: "retry: \((problem.retryAfter ?? 1) * 1000)\n")
+        body.writeImmutableBuffer(ServerSentEvents.close(problem.code, reconnect: isPassing))
+        var response = Response(contentType: "text/event-stream", body: body)
+        response.cacheControl = "no-store, no-transform"
+        return response
     }
 
     /// Refuses with a problem, before the stream begins.

@@ -19,6 +19,14 @@ struct WebSocketClosure: Error, Equatable {
         code: .slowConsumer, reason: "Too slow for new messages; reconnect and resume")
     static let revoked = WebSocketClosure(code: .tokenRevoked, reason: "The token was revoked")
 
+    static let expired = WebSocketClosure(
+        code: .tokenExpired, reason: "The token has expired; reconnect with a new one")
+    static let anotherUser = WebSocketClosure(code: .notAllowed, reason: "The token is of another user or application")
+
+    static let noToken = WebSocketClosure(
+        code: .tokenRevoked, reason: "The first message must show a token, within 5 seconds")
+    static let blocked = WebSocketClosure(code: .notAllowed, reason: "This user is blocked")
+
     static func protocolError(_ reason: String) -> WebSocketClosure {
         WebSocketClosure(code: .protocolError, reason: reason)
     }
@@ -27,8 +35,24 @@ struct WebSocketClosure: Error, Equatable {
     var isFailure: Bool {
         switch code {
         case .protocolError, .unsupportedData, .invalidText, .tooLarge, .overloaded: true
-        case .goingAway, .slowConsumer, .tokenRevoked, .notFound: false
+        case .goingAway, .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound: false
         case .timedOut: self == .late
+        }
+    }
+}
+
+extension WebSocketClosure {
+    /// - Parameter error: why credentials are refused; nil for one that says nothing about them.
+    init?(refusing error: any Error) {
+        switch error as? ChatError {
+        case .unauthorized(.userToken(.expired)): self = .expired
+        case .unauthorized(let refusal):
+            self.init(code: .tokenRevoked, reason: String(refusal.detail.prefix(120)))
+        case .userBlocked: self = .blocked
+        case .notAllowed, .suspended: self = .anotherUser
+        case .notFound, .ambiguousCredentials:
+            self.init(code: .notFound, reason: "There is no such application")
+        default: return nil
         }
     }
 }

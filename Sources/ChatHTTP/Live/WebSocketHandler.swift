@@ -46,10 +46,17 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var waitingBytes = 0
     /// Answers that are not passed to the socket yet.
     private var answers = ByteBuffer()
+    /// Sent first.
+    private let greeting: AuthenticatedAnswer?
+    private var isAuthenticating = false
+    /// How long before the token's end the client is told.
+    private static let notice = Duration.seconds(30)
 
     init(
-        tenant: TenantScope, opening: Opening, limits: LiveLimits, metrics: LiveMetrics, intake: SocketIntake
+        tenant: TenantScope, opening: Opening, greeting: AuthenticatedAnswer? = nil, limits: LiveLimits,
+        metrics: LiveMetrics, intake: SocketIntake
     ) {
+        self.greeting = greeting
         self.opening = opening
         self.intake = intake
         self.tenant = tenant
@@ -62,14 +69,55 @@ final class WebSocketHandler: ChannelDuplexHandler {
         self.context = context
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
-        opening?.whenRevoked { [outlet] in outlet?.close(.revoked) }
+        opening?.whenEnded { [outlet] end in outlet?.close(end == .expired ? .expired : .revoked) }
         let options = context.channel.syncOptions
         let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead)
         // Channels other than sockets lack these options.
         try? options?.setOption(.maxMessagesPerRead, value: 1)
         try? options?.setOption(.recvAllocator, value: buffers)
+        if let greeting { write(.text, greeting.text) }
+        watchExpiry()
         schedulePing()
         readOn()
+    }
+
+    /// Tells of the token's end, and closes then, unless a newer one has come.
+    private func watchExpiry() {
+        guard case .at(let end) = tenant.access.expiry else { return }
+        let left = tenant.access.timeLeft(until: end)
+        schedule(max(.zero, left - Self.notice)) { handler in
+            guard handler.tenant.access.expiry == .at(end), handler.link.phase == .open else { return }
+            let left = handler.tenant.access.timeLeft(until: end)
+            handler.write(.text, TokenExpiringAnswer(expiresIn: max(0, left.components.seconds)).text)
+            handler.flush()
+        }
+        schedule(max(.zero, left)) { handler in
+            if handler.tenant.access.expiry == .at(end) { handler.close(.expired) }
+        }
+    }
+
+    private func authenticate(_ token: String, ref: String?) {
+        guard !isAuthenticating else { return close(.protocolError("The previous token is not checked yet")) }
+        isAuthenticating = true
+        Task { [tenant, outlet] in
+            let outcome: Result<Void, any Error>
+            do { outcome = .success(try await tenant.access.renew(with: token)) } catch { outcome = .failure(error) }
+            outlet?.authenticated(outcome, ref: ref)
+        }
+    }
+
+    func authenticated(_ outcome: Result<Void, any Error>, ref: String?) {
+        isAuthenticating = false
+        switch outcome {
+        case .success:
+            guard link.phase == .open, let answer = AuthenticatedAnswer(tenant.access, ref: ref) else { return }
+            write(.text, answer.text)
+            watchExpiry()
+        case .failure(let error):
+            if let closure = WebSocketClosure(refusing: error) { return close(closure) }
+            if link.phase == .open { write(.text, SocketRefusal(Problem(live: error), ref: ref).text) }
+        }
+        flush()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -265,6 +313,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
                     id: id, chat: chat, after: after, tenant: tenant, handler: self, eventLoop: outlet.eventLoop)
             case .subscribe: break
             case .cancel(let id): readers[id]?.cancel()
+            case .authenticate(let token, let ref): authenticate(token, ref: ref)
             case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
             case .close(let closure): close(closure)
             case .closeBack(let code): perform(link.receiveClose(code))

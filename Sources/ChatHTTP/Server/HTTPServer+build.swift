@@ -48,6 +48,7 @@ package func buildServer(
     KeysController(scopes: scopes).add(to: routes)
     TokenKeysController(scopes: scopes).add(to: routes)
     UsersController(scopes: scopes).add(to: routes)
+    TicketsController(scopes: scopes).add(to: routes)
     LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MembersController(scopes: scopes).add(to: routes)
@@ -55,7 +56,8 @@ package func buildServer(
     SearchController(scopes: scopes, budget: budget).add(to: routes)
     StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(
-        scopes: scopes, limits: options.live, corsOrigin: options.corsOrigin, budget: budget, metrics: liveMetrics
+        service: service, scopes: scopes, limits: options.live, corsOrigin: options.corsOrigin, budget: budget,
+        metrics: liveMetrics
     ).add(to: routes)
     HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
     DocumentsController().add(to: routes)

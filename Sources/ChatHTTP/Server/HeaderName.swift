@@ -2,7 +2,7 @@
 package enum HeaderName: UInt8, CaseIterable, Sendable {
     case accept, authorization, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID,
         origin, requestID
-    case secWebSocketKey, secWebSocketVersion, transferEncoding, upgrade
+    case secWebSocketKey, secWebSocketProtocol, secWebSocketVersion, transferEncoding, upgrade
 
     /// In lower case.
     var text: StaticString {
@@ -19,6 +19,7 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
         case .origin: "origin"
         case .requestID: "x-request-id"
         case .secWebSocketKey: "sec-websocket-key"
+        case .secWebSocketProtocol: "sec-websocket-protocol"
         case .secWebSocketVersion: "sec-websocket-version"
         case .transferEncoding: "transfer-encoding"
         case .upgrade: "upgrade"

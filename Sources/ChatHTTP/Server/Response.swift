@@ -104,7 +104,8 @@ extension Response {
         // Browsers must not guess another type, and pages of other origins must not embed the answer. That holds with
         // CORS too: this policy applies to requests made without CORS.
         buffer.writeStaticString(
-            "\r\nX-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nDate: ")
+            "\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\nDate: "
+        )
         buffer.writeString(form.date)
         if status.kind == .informational {
             // A 101 sets its own `Connection`.

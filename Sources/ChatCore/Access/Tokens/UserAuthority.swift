@@ -63,12 +63,13 @@ final class UserAuthority: Sendable {
         try check(token, standing ?? UserStanding(), keyring)
     }
 
-    /// Whether a verified token has ended by itself: it has expired, or its key has.
-    func hasEnded(_ token: UserToken, of tenant: Tenant.ID) -> Bool {
+    /// How a verified token has ended by itself, for what is open with it: there is no leeway for that.
+    func end(of token: UserToken, of tenant: Tenant.ID) -> StreamEnd? {
+        if token.expiresAt <= clock.now() { return .expired }
         // Without its keys, its next use looks them up.
-        guard let keyring = keyrings[tenant] else { return token.expiresAt.adding(UserToken.leeway) <= clock.now() }
-        do throws(ChatError) { try check(key: token, keyring) } catch { return true }
-        return false
+        guard let keyring = keyrings[tenant] else { return nil }
+        do throws(ChatError) { try check(key: token, keyring) } catch { return .revoked }
+        return nil
     }
 
     func forgetKeys(of tenant: Tenant.ID) { keyrings.forget(tenant) }

@@ -22,6 +22,8 @@ package struct UserToken: Equatable, Sendable {
     /// The only chats that it is good for, in ascending order; nil for all that the user may see. At most about 750, as
     /// many different ones as fit into a token.
     package let chats: [Chat.Number]?
+    /// It was a ticket.
+    package var isReadOnly = false
 
     /// Whether it is good for a chat. It never makes a chat visible that the user may not see.
     package func includes(_ chat: Chat.Number) -> Bool {

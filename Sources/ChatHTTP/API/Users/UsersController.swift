@@ -131,21 +131,3 @@ struct UserAnswer: JSONWritable {
         }
     }
 }
-
-extension String {
-    /// Decodes a part of a path: `%XX` is a byte, everything else is itself (RFC 3986, 2.1).
-    ///
-    /// - Returns: nil if its bytes are not valid UTF-8, or a `%` is not followed by two digits.
-    init?(percentEncoded text: Substring) {
-        var (bytes, iterator) = ([UInt8](), text.utf8.makeIterator())
-        while let byte = iterator.next() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = iterator.next()?.hexValue, let low = iterator.next()?.hexValue else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        self.init(validating: bytes, as: UTF8.self)
-    }
-}
