@@ -131,6 +131,8 @@ let package = Package(
                 .embedInCode("Migrations/20261202000004_hide_members.sql"),
                 .embedInCode("Migrations/20261203000001_add_lifecycle.sql"),
                 .embedInCode("Migrations/20261203000002_hide_lifecycle_columns.sql"),
+                .embedInCode("Migrations/20261204000001_add_rules.sql"),
+                .embedInCode("Migrations/20261204000002_hide_rules.sql"),
             ],
             swiftSettings: settings
         ),

@@ -40,6 +40,7 @@ extension Backend {
             generations: store,
             removals: store,
             bus: store.bus,
+            rateBuckets: store.rateBuckets,
             ticketKey: store.ticketKey,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,
@@ -49,7 +50,7 @@ extension Backend {
             updateGauges: { connections.update() },
             epoch: { store.writes.epoch },
             services: [
-                store.redis, store.bus, store.reads, store.writes, store.scans,
+                store.redis, store.bus, store.rateBuckets, store.reads, store.writes, store.scans,
                 AccessWatch(store: store, interval: configuration.accessInterval, logger: logger),
             ],
             close: { for thread in searchThreads { thread.stop() } }
@@ -103,6 +104,8 @@ extension MySQLStore {
                 configuration.redis, deployment: deployment, maxChats: ClusterConfiguration.maxHeardChats,
                 server: { watch.data }, post: { redis.post($0) }, logger: logger),
             writing: WriteSignal(redis, of: deployment),
+            rateBuckets: ClusterRateBuckets(
+                redis: redis, deployment: deployment.id, group: Self.redisLoop, logger: logger),
             observer: observer,
             weaknesses: weaknesses,
             ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),

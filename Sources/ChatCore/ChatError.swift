@@ -24,8 +24,10 @@ package enum ChatError: Error, Equatable, Sendable {
     case keyInFlight
     /// The idempotency key was used before with another body.
     case keyReused
-    /// A limit was reached. Nothing was stored.
+    /// A limit of the server was reached. Nothing was stored.
     case overloaded
+    /// The principal, its application or its address has done as much as it may for now. Nothing was stored.
+    case quotaExceeded(Quota)
     /// The deadline passed before the request reached the store. Nothing was stored.
     case timedOut
     /// The deadline passed during the write: it may still be stored.
@@ -62,6 +64,7 @@ package enum ChatError: Error, Equatable, Sendable {
         case .keyInFlight: "idempotency_key_in_flight"
         case .keyReused: "idempotency_key_reused"
         case .overloaded: "overloaded"
+        case .quotaExceeded: "quota-exceeded"
         case .timedOut: "timed_out"
         case .outcomeUnknown: "outcome_unknown"
         case .searchTimedOut: "search_timeout"
@@ -76,7 +79,9 @@ package enum ChatError: Error, Equatable, Sendable {
         case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
             .invalid, .keyReused:
             false
-        case .keyInFlight, .overloaded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable, .shuttingDown: true
+        case .keyInFlight, .overloaded, .quotaExceeded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable,
+            .shuttingDown:
+            true
         }
     }
 }

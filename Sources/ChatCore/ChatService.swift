@@ -17,8 +17,9 @@ package final class ChatService: Sendable {
     let chatIDs: ImmutableCache<ChatAddress, Chat.ID>
     let authenticator: Authenticator
     let memberships: Memberships
+    let limiter: Limiter
     private let accessUpkeep: AccessUpkeep
-    private let policy: AccessPolicy
+    let policy: AccessPolicy
     /// How long after the request an application is deleted.
     let deletionDelay: Duration
 
@@ -26,6 +27,7 @@ package final class ChatService: Sendable {
     ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
     ///   - policy: who may create applications.
+    ///   - rates: the limits of requests.
     ///   - deletionDelay: how long after the request an application is deleted; until then it can be resumed.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
@@ -34,6 +36,7 @@ package final class ChatService: Sendable {
         limits: CommitLimits = CommitLimits(),
         streams: StreamLimits = StreamLimits(),
         policy: AccessPolicy = .open,
+        rates: LimitDefaults = LimitDefaults(),
         deletionDelay: Duration = .seconds(30 * 86_400),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
@@ -47,6 +50,7 @@ package final class ChatService: Sendable {
         self.clock = clock
         let memberships = Memberships(backend: backend)
         self.memberships = memberships
+        self.limiter = Limiter(rates, shared: backend.rateBuckets, time: time)
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
         var limits = limits
@@ -107,9 +111,10 @@ package final class ChatService: Sendable {
     /// - Throws: `ChatError.unauthorized`, `.notAllowed`, `.ambiguousCredentials`; `.invalid` for a bad name; what
     ///   `GroupCommit.submit` throws.
     package func createTenant(
-        name: String, by authorization: Authorization = .none, source: RequestSource? = nil
+        name: String, by authorization: Authorization = .none, from client: IPAddress = .unspecified,
+        source: RequestSource? = nil
     ) async throws -> NewTenant {
-        let creator = try await creator(authorization)
+        let creator = try await creator(authorization, from: client)
         try Text.checkName(name)
         let new = NewTenant(token: .random(), publicID: .random())
         try await tenantWriter.submit(
@@ -131,9 +136,10 @@ package final class ChatService: Sendable {
     /// The server's own key that creates a tenant; nil for anyone, where anyone may.
     ///
     /// - Throws: `ChatError.unauthorized`, `.notAllowed`.
-    private func creator(_ authorization: Authorization) async throws -> Principal? {
+    private func creator(_ authorization: Authorization, from client: IPAddress) async throws -> Principal? {
         try checkMayCreateTenant(authorization)
-        if let admin = try await authenticator.admin(authorization) { return admin }
+        let admin = try await examine(authorization, from: client) { try await authenticator.admin(authorization) }
+        if let admin { return admin }
         guard policy.isOpen else { throw ChatError.notAllowed }
         return nil
     }
@@ -141,18 +147,41 @@ package final class ChatService: Sendable {
     /// The scope of the server's own key.
     ///
     /// - Throws: `ChatError.unauthorized`, `.notAllowed`, `.ambiguousCredentials`.
-    package func admin(_ authorization: Authorization) async throws -> AdminScope {
+    package func admin(
+        _ authorization: Authorization, from client: IPAddress = .unspecified
+    ) async throws -> AdminScope {
         if case .none = authorization { throw ChatError.unauthorized(.required) }
-        guard try await authenticator.admin(authorization) != nil else { throw ChatError.notAllowed }
+        let admin = try await examine(authorization, from: client) { try await authenticator.admin(authorization) }
+        guard admin != nil else { throw ChatError.notAllowed }
         return AdminScope(service: self)
     }
 
     /// The access of the principal with these credentials.
     ///
     /// - Throws: `ChatError.unauthorized`, `.ambiguousCredentials`; `.notFound` for an application that is not there, or
-    ///   that the credentials do not open.
+    ///   that the credentials do not open; `.quotaExceeded` if too many credentials from there were not right.
     package func access(_ credentials: Credentials) async throws -> Access {
-        Access(try await authenticator.find(credentials), service: self)
+        Access(try await grant(credentials), from: credentials.client, service: self)
+    }
+
+    /// - Throws: likewise.
+    func grant(_ credentials: Credentials) async throws -> Grant {
+        try await examine(credentials.authorization, from: credentials.client) {
+            try await authenticator.find(credentials)
+        }
+    }
+
+    /// Looks at what a client shows, unless it has shown wrong credentials too often, and counts it if it is not right.
+    private func examine<Result>(
+        _ authorization: Authorization, from client: IPAddress, _ body: () async throws -> Result
+    ) async throws -> Result {
+        if case .none = authorization { return try await body() }
+        try limiter.checkFailures(from: client)
+        do {
+            return try await body()
+        } catch let error as ChatError {
+            throw await limiter.noteFailure(error, from: client)
+        }
     }
 
     /// The same, where nothing has to be looked up.
@@ -160,12 +189,47 @@ package final class ChatService: Sendable {
     /// - Returns: nil where it has.
     /// - Throws: likewise.
     package func knownAccess(_ credentials: Credentials) throws(ChatError) -> Access? {
+        guard case .none = credentials.authorization else {
+            try limiter.checkFailures(from: credentials.client)
+            do {
+                return try authenticator.known(credentials).map { Access($0, from: credentials.client, service: self) }
+            } catch {
+                // `access` counts it.
+                return nil
+            }
+        }
         guard let grant = try authenticator.known(credentials) else { return nil }
-        return Access(grant, service: self)
+        return Access(grant, from: credentials.client, service: self)
+    }
+
+    /// What an application has set for requests, by its name in a path, where nothing has to be looked up.
+    ///
+    /// - Returns: nil where it has; `.some(nil)` if it has set nothing.
+    package func knownRules(of name: Substring) -> TenantRules?? {
+        guard let name = Tenant.Name(name) else { return .some(nil) }
+        return authenticator.knownTenant(name).map { $0.isReachable(by: name) ? $0.rules : nil }
+    }
+
+    /// - Returns: nil if it has set nothing, or there is none.
+    /// - Throws: `ChatError.unavailable`.
+    package func rules(of name: Substring) async throws -> TenantRules? {
+        guard let name = Tenant.Name(name) else { return nil }
+        do {
+            let tenant = try await authenticator.tenant(name)
+            return tenant.isReachable(by: name) ? tenant.rules : nil
+        } catch ChatError.notFound {
+            return nil
+        }
     }
 
     /// Makes every process forget a principal and end its openings; other processes learn of it over the bus.
     package func revoke(_ principal: Principal) { backend.bus.revoke(principal) }
+}
+
+extension Tenant.Identity {
+    fileprivate func isReachable(by name: Tenant.Name) -> Bool {
+        if case .token = name { pathToken != .off } else { true }
+    }
 }
 
 /// The names of a tenant that was created.

@@ -16,6 +16,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0008Members.identifier, migrate: Migration0008Members.migrate)
         migrator.registerMigration(Migration0009Lifecycle.identifier, migrate: Migration0009Lifecycle.migrate)
         migrator.registerMigration(Migration0010Secrets.identifier, migrate: Migration0010Secrets.migrate)
+        migrator.registerMigration(Migration0011Rules.identifier, migrate: Migration0011Rules.migrate)
         return migrator
     }
 }

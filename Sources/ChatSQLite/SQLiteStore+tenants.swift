@@ -15,7 +15,7 @@ extension SQLiteStore: TenantStore {
         let query = try Query(
             db,
             """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until FROM applications
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins FROM applications
             WHERE \(column) = ? AND removed_at IS NULL
             """, .text(name.text))
         guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
@@ -26,11 +26,21 @@ extension SQLiteStore: TenantStore {
             deprecation: isOld
                 ? Tenant.Deprecation(
                     since: Timestamp(microseconds: query.integer(4)), until: Timestamp(microseconds: query.integer(5)))
-                : nil)
+                : nil,
+            rules: rules(query, at: 6))
     }
 
-    private static let columns =
-        "id, token, public_id, path_token, name, chats_count, messages_count, created_at, suspended_at, delete_at"
+    /// - Parameter column: of the limits; the origins follow.
+    private static func rules(_ row: borrowing Query, at column: CInt) -> TenantRules? {
+        TenantRules(
+            storedLimits: row.isNull(column) ? nil : row.text(column),
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1))
+    }
+
+    private static let columns = """
+        id, token, public_id, path_token, name, chats_count, messages_count, created_at, suspended_at, delete_at, limits, \
+        origins
+        """
 
     /// - Parameter row: of `columns`.
     private static func tenant(_ row: borrowing Query) -> Tenant? {
@@ -40,6 +50,7 @@ extension SQLiteStore: TenantStore {
             token: token,
             publicID: publicID,
             pathToken: Tenant.PathToken(stored: row.integer(3)),
+            rules: rules(row, at: 10),
             name: row.text(4),
             chatsCount: row.integer(5),
             messagesCount: row.integer(6),
@@ -92,6 +103,17 @@ extension SQLiteStore: TenantStore {
 }
 
 extension SQLiteStore: TenantLog {
+    private static func set(_ change: RulesChange, of id: Tenant.ID, _ db: Database) throws {
+        let query = try Query(db, "SELECT limits, origins FROM applications WHERE id = ?", .integer(id.rawValue))
+        let before = try query.next() ? rules(query, at: 0) : nil
+        let after = change.applied(to: before)
+        try Query(
+            db, "UPDATE applications SET limits = ?, origins = ? WHERE id = ?",
+            after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
+            .integer(id.rawValue)
+        ).run()
+    }
+
     package func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<Void, ChatError>] {
@@ -113,7 +135,7 @@ extension SQLiteStore: TenantLog {
                 .integer(now.microseconds), .integer(now.microseconds)
             ).run()
             return .success(())
-        case .update(let id, _, let name, let pathToken):
+        case .update(let id, _, let name, let pathToken, let rules):
             try Query(
                 db,
                 """
@@ -123,7 +145,9 @@ extension SQLiteStore: TenantLog {
                 name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
                 .integer(now.microseconds), .integer(id.rawValue)
             ).run()
-            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+            guard db.changesCount == 1 else { return .failure(.notFound) }
+            if let rules { try set(rules, of: id, db) }
+            return .success(())
         case .addKey(let key, _): return try Self.add(key, at: now, db)
         case .revokeKey(let key, let tenant): return try Self.revoke(key, of: tenant, at: now, db)
         case .useKeys(let uses):

@@ -36,6 +36,15 @@ extension RedisClient {
         return try await eval(script, [call])[0].get()
     }
 
+    /// Runs a script once that the server knows already, without waiting, like `post`.
+    ///
+    /// - Parameter arguments: appends them.
+    package func post(_ script: RedisScript, keys: [String], _ arguments: (inout RedisCommand) -> Void) {
+        var call = ScriptCall(keys: keys)
+        arguments(&call.words)
+        post([RedisCommand(["EVALSHA", script.sha1], then: call.words)])
+    }
+
     /// Runs a script once.
     package func eval(
         _ script: RedisScript, keys: [String], arguments: [String]

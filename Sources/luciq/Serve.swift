@@ -46,8 +46,8 @@ struct Serve: AsyncParsableCommand {
             EngineSearch($0, backend.generations, logger: logger, metrics: metrics)
         }
         let service = ChatService(
-            backend: backend, limits: plan.limits, policy: plan.policy, deletionDelay: plan.deletionDelay,
-            engine: search, logger: logger, metrics: metrics)
+            backend: backend, limits: plan.limits, policy: plan.policy, rates: plan.rates,
+            deletionDelay: plan.deletionDelay, engine: search, logger: logger, metrics: metrics)
         let server = buildServer(
             service: service,
             options: plan.options,
@@ -108,6 +108,7 @@ struct Serve: AsyncParsableCommand {
         let limits: CommitLimits
         let policy: AccessPolicy
         let deletionDelay: Duration
+        let rates: LimitDefaults
         let location: StoreLocation
         let engine: ElasticsearchEngine?
         let shutdownTimeout: Duration
@@ -129,6 +130,7 @@ struct Serve: AsyncParsableCommand {
                 limits: try settings.commitLimits(),
                 policy: try settings.accessPolicy(listeningOn: options.host),
                 deletionDelay: try settings.deletionDelay(),
+                rates: try settings.limitDefaults(),
                 location: try location(settings),
                 engine: try settings.engine(),
                 shutdownTimeout: try settings.seconds(Setup.shutdownTimeout),

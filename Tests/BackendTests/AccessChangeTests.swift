@@ -48,7 +48,7 @@ import Testing
             let application = AccessServer.Application(new: new, scope: scope, victim: .random())
             let key = try await application.key(.all)
             for value in [Tenant.PathToken.identifier, .off] {
-                #expect(try await scope.update(pathToken: .credential) == "a")
+                #expect(try await scope.update(pathToken: .credential).name == "a")
                 let byToken = try await access(server, application, nil, by: true).tenant.chat("1").subscribe()
                 let byKey = try await access(server, application, key).tenant.chat("1").subscribe()
                 // It was one before, and stays one: nothing ends.

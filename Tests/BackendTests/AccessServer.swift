@@ -16,7 +16,8 @@ struct AccessServer: Sendable {
     let serverKey: AccessKey
 
     static func run(
-        _ kind: BackendKind, isOpen: Bool = false, clock: WallClock = .system,
+        _ kind: BackendKind, isOpen: Bool = false, rates: LimitDefaults = LimitDefaults(),
+        options: HTTPOptions = HTTPOptions(), clock: WallClock = .system,
         _ body: @escaping @Sendable (AccessServer) async throws -> Void
     ) async throws {
         try await TestBackend.run(kind) { test in
@@ -24,9 +25,9 @@ struct AccessServer: Sendable {
             let metrics = PrometheusRegistry(version: "test")
             let serverKey = AccessKey.random(.admin)
             let service = ChatService(
-                backend: test.backend, policy: AccessPolicy(adminKeys: [serverKey], isOpen: isOpen), clock: clock,
-                logger: logger, metrics: metrics)
-            var options = HTTPOptions()
+                backend: test.backend, policy: AccessPolicy(adminKeys: [serverKey], isOpen: isOpen), rates: rates,
+                clock: clock, logger: logger, metrics: metrics)
+            var options = options
             options.port = 0
             let (ports, port) = AsyncStream.makeStream(of: Int.self)
             nonisolated(unsafe) var registered: Routes?

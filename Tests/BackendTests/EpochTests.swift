@@ -23,7 +23,7 @@ import Testing
         Read("messages") { try await $0.messages(Page(limit: 10)).items.map(\.body) },
         Read("search") {
             let query = SearchQuery(try SearchText("e"))
-            return try await $0.search(query, Page(limit: 10), from: ClientAddress(nil)).page.items.map(\.body)
+            return try await $0.search(query, Page(limit: 10), from: .unspecified).page.items.map(\.body)
         },
         Read("count") { try await $0.messageCount() == 1 ? ["mine"] : [] },
         Read("chat") { try await $0.details().messagesCount == 1 ? ["mine"] : [] },

@@ -99,14 +99,14 @@ import Testing
                 #expect(whole.items.count >= found.items.count)
             }
             let found = try await scope.search(
-                SearchQuery(SearchText("x")), TenantSearchPage(limit: 2), from: ClientAddress(nil)
+                SearchQuery(SearchText("x")), TenantSearchPage(limit: 2), from: .unspecified
             ).found
             #expect(Set(found.hits.map(\.chatNumber.rawValue)) == [5, 3] && found.hasMore)
             let none = try await users.access(users.token("u1", chats: [])).tenant
             #expect(try await none.chats(Page()).items.isEmpty)
             #expect(
                 try await none.search(
-                    SearchQuery(SearchText("x")), TenantSearchPage(), from: ClientAddress(nil)
+                    SearchQuery(SearchText("x")), TenantSearchPage(), from: .unspecified
                 ).found.hits.isEmpty)
         }
     }

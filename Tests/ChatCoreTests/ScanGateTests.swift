@@ -9,8 +9,8 @@ import Testing
     private static let (busy, quiet, third) = (Tenant.ID(1), Tenant.ID(2), Tenant.ID(3))
     private static let (here, there) = (client("10.0.0.1"), client("10.0.0.2"))
 
-    private static func client(_ address: String) -> ClientAddress {
-        ClientAddress(try? SocketAddress(ipAddress: address, port: 1))
+    private static func client(_ address: String) -> IPAddress {
+        IPAddress(try? SocketAddress(ipAddress: address, port: 1))
     }
 
     /// Enters searches of these tenants, and returns whose are let through as each one that runs ends.
@@ -103,7 +103,7 @@ import Testing
     ///
     /// - Returns: whether the one is refused, and how many turns it gets.
     private func rounds(
-        _ many: (UInt64) -> (Tenant.ID, ClientAddress), beside one: (Tenant.ID, ClientAddress)
+        _ many: (UInt64) -> (Tenant.ID, IPAddress), beside one: (Tenant.ID, IPAddress)
     ) -> [(isRefused: Bool, turns: Int)] {
         var line = ScanLine(places: 1, bound: 4)
         var running = line.ticket()

@@ -112,8 +112,8 @@ import Testing
     }
 
     @Test func addressesAreToldApart() throws {
-        func address(_ text: String) throws -> ClientAddress {
-            ClientAddress(try SocketAddress(ipAddress: text, port: Int.random(in: 1...60_000)))
+        func address(_ text: String) throws -> IPAddress {
+            IPAddress(try SocketAddress(ipAddress: text, port: Int.random(in: 1...60_000))).network
         }
         #expect(try address("192.0.2.1") == address("192.0.2.1"))
         #expect(try address("192.0.2.1") != address("192.0.2.2"))

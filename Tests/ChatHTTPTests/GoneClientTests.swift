@@ -99,7 +99,7 @@ import Testing
             let held = Gate()
             held.hold()
             let running = Task {
-                try await server.service.scans.pass(tenant, from: ClientAddress(nil)) { try await held.pass() }
+                try await server.service.scans.pass(tenant, from: .unspecified) { try await held.pass() }
             }
             try await held.waitForHeld(1)
             let count = 50

@@ -199,7 +199,7 @@ import Testing
                 // One is running, the others are in the line.
                 for _ in 0...64 {
                     group.addTask {
-                        try await server.service.scans.pass(tenant, from: ClientAddress(nil)) { try await held.pass() }
+                        try await server.service.scans.pass(tenant, from: .unspecified) { try await held.pass() }
                     }
                 }
                 try await held.waitForHeld(1)

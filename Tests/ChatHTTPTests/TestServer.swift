@@ -42,6 +42,7 @@ struct TestServer: Sendable {
         searchDeadline: Duration = .seconds(60),
         streams: StreamLimits = StreamLimits(),
         policy: AccessPolicy = AccessPolicy(adminKeys: [adminKey], isOpen: true),
+        rates: LimitDefaults = LimitDefaults(),
         extraRoutes: (@Sendable (Routes) -> Void)? = nil,
         _ body: @escaping @Sendable (TestServer) async throws -> Result
     ) async throws -> Result {
@@ -55,7 +56,8 @@ struct TestServer: Sendable {
         let faulty = FaultyBackend(
             inner: Backend(store, file: file, logger: logger), observer: store.observer)
         let service = ChatService(
-            backend: faulty.backend, limits: limits, streams: streams, policy: policy, logger: logger, metrics: metrics)
+            backend: faulty.backend, limits: limits, streams: streams, policy: policy, rates: rates, logger: logger,
+            metrics: metrics)
         var options = options
         options.port = 0
         let (ports, port) = AsyncStream.makeStream(of: Int.self)

@@ -17,7 +17,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 108, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 110, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -49,7 +49,8 @@ import Testing
         while try await store.nextChats(of: &sweep) != nil {}
         try await store.finish(sweep)
         let key = try IdempotencyKey("k", content: "x".utf8)
-        _ = try await store.apply([.update(test.tenant, name: "renamed")], at: TestStore.time)
+        let rules = RulesChange(origins: ["https://chat.example"])
+        _ = try await store.apply([.update(test.tenant, name: "renamed", rules: rules)], at: TestStore.time)
         for _ in 0..<2 { _ = try await store.append([NewChat(tenant: test.tenant, key: key)], at: TestStore.time) }
         let chat = try #require(try await store.id(of: Chat.Number(1), in: test.tenant))
         let message = NewMessage(tenant: test.tenant, chat: chat, body: "x", key: key)

@@ -14,7 +14,7 @@ import Testing
         @Test func theirPriorityIsLow() async throws {
             let test = try await TestStore()
             let gate = ScanGate(executors: test.store.searchThreads)
-            let found = try await gate.pass(test.tenant, from: ClientAddress(nil)) {
+            let found = try await gate.pass(test.tenant, from: .unspecified) {
                 // A long read stays on the thread that it is called on.
                 [Self.niceness(), try await test.store.scan(.search) { _ in Self.niceness() }]
             }

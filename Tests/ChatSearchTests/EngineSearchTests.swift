@@ -192,7 +192,7 @@ struct EngineSearchTests {
             try await stage.feed()
             func search(_ scope: TenantScope, _ text: String) async throws -> Bool {
                 let found = try await scope.search(
-                    SearchQuery(SearchText(text)), TenantSearchPage(), from: ClientAddress(nil)
+                    SearchQuery(SearchText(text)), TenantSearchPage(), from: .unspecified
                 ).found
                 #expect(found.hits.count == 1)
                 return !found.fellBack

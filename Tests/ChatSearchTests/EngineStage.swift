@@ -149,7 +149,7 @@ struct EngineStage: Sendable {
     func search(
         _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil
     ) async throws -> TenantHits {
-        try await scope.search(query, page, after: cursor, from: ClientAddress(nil)).found
+        try await scope.search(query, page, after: cursor, from: .unspecified).found
     }
 
     var upkeep: EngineUpkeep { EngineUpkeep(engine, EngineSource(backend), limits: Self.limits) }

@@ -55,6 +55,23 @@ import Testing
         try key.write(toFile: folder.file("key"), atomically: true, encoding: .utf8)
         #expect(try await luciq("send", String(token), "1", "hello", key: "@" + folder.file("key")).output == "2\n")
 
+        #expect(try await luciq("apps", "limits", String(id)).output == "The server's limits hold.\n")
+        #expect(
+            try await luciq("apps", "limits", String(id), "user.create=60/30", "application.stream=600/300/50").output
+                == "application.stream=600/300/50\nuser.create=60/30\n")
+        #expect(
+            try await luciq("apps", "limits", String(id), "user.create=default").output
+                == "application.stream=600/300/50\n")
+        #expect(try await luciq("apps", "limits", String(id), "user.create=60/30/2").code == 64)
+        #expect(
+            try await luciq("apps", "limits", String(id), "user.create=0").errors.contains("must be null or an object"))
+        #expect(
+            try await luciq("apps", "origins", String(id), "https://Chat.example", "http://localhost:8080").output
+                == "https://chat.example\nhttp://localhost:8080\n")
+        #expect(try await luciq("apps", "origins", String(id), "*").code == 65)
+        #expect(try await luciq("apps", "origins", String(id), "--none").output == "No other origin may call.\n")
+        #expect(try await luciq("apps", "origins", String(id)).output == "No other origin may call.\n")
+
         #expect(
             try await luciq("apps", "set", String(id), "--path-token", "off").output
                 == "Shop; the token in the path is now: off\n")

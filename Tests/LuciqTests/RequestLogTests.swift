@@ -1,3 +1,4 @@
+import ChatCore
 import ChatHTTP
 import Foundation
 import HTTPTypes
@@ -26,9 +27,13 @@ import Testing
         ])
     func theLineIsAsOthersAre(_ format: LineLogHandler.Format, _ requestID: RequestID) throws {
         for microseconds: Int64 in [0, 1, 10, 142, 500, 999, 1000, 1001, 1010, 30_500, 123_456_789] {
-            for route in ["/applications/{token}/chats", "/livez"] {
+            for (route, client) in [
+                ("/applications/{token}/chats", "10.0.0.1"), ("/applications/{token}/chats", "192.0.2.255"),
+                ("/applications", "2001:db8::1"), ("/livez", "127.0.0.100"), ("/livez", "::"),
+            ] {
                 let line = RequestLine(
-                    requestID: requestID, method: .post, route: route, status: 201, microseconds: microseconds)
+                    requestID: requestID, client: try #require(IPAddress(client)), method: .post, route: route,
+                    status: 201, microseconds: microseconds)
                 let direct = try written(format) { $0.log(line) }
                 let usual = try written(format) { handler in
                     LoggedRequests(logger: Logger(label: "test") { _ in handler }).log(line)

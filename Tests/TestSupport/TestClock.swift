@@ -3,7 +3,7 @@ import Synchronization
 /// A clock that the test advances.
 package final class TestClock: Clock {
     package struct Instant: InstantProtocol {
-        let offset: Swift.Duration
+        package let offset: Swift.Duration
 
         package func advanced(by duration: Swift.Duration) -> Instant { Instant(offset: offset + duration) }
         package func duration(to other: Instant) -> Swift.Duration { other.offset - offset }

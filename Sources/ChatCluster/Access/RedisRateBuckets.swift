@@ -46,16 +46,25 @@ package struct RedisRateBuckets: Sendable {
         _ = try await run(charges, sign: -1)
     }
 
+    /// The same without waiting: before any `take` from here on. Lost if Redis has forgotten the script.
+    func postBack(_ charges: [RateCharge<String>]) {
+        redis.post(Self.script, keys: keys(charges)) { append(charges, sign: -1, to: &$0) }
+    }
+
+    private func keys(_ charges: [RateCharge<String>]) -> [String] {
+        charges.map { prefix + $0.bucket.name + ":" + $0.bucket.owner }
+    }
+
+    private func append(_ charges: [RateCharge<String>], sign: Int64, to call: inout RedisCommand) {
+        for charge in charges {
+            call.append(sign * charge.interval)
+            call.append(charge.limit.window)
+        }
+    }
+
     /// - Returns: Redis' time, and for each charge when its bucket was to be full before.
     private func run(_ charges: [RateCharge<String>], sign: Int64) async throws(RedisError) -> [Int64] {
-        let value = try await redis.eval(
-            Self.script, keys: charges.map { prefix + $0.bucket.name + ":" + $0.bucket.owner }
-        ) { call in
-            for charge in charges {
-                call.append(sign * charge.interval)
-                call.append(charge.limit.window)
-            }
-        }
+        let value = try await redis.eval(Self.script, keys: keys(charges)) { append(charges, sign: sign, to: &$0) }
         return value.array?.compactMap(\.integer) ?? []
     }
 

@@ -38,6 +38,8 @@ struct Migration: Sendable {
         Migration("20261202000004", PackageResources._0261202000004_hide_members_sql, isOptional: true),
         Migration("20261203000001", PackageResources._0261203000001_add_lifecycle_sql),
         Migration("20261203000002", PackageResources._0261203000002_hide_lifecycle_columns_sql, isOptional: true),
+        Migration("20261204000001", PackageResources._0261204000001_add_rules_sql),
+        Migration("20261204000002", PackageResources._0261204000002_hide_rules_sql, isOptional: true),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

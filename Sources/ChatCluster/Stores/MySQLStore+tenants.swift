@@ -15,7 +15,7 @@ extension MySQLStore: TenantStore {
         let isOld = column == "old_token"
         return try connection.first(
             """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until FROM applications
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins FROM applications
             WHERE \(column) = ? AND removed_at IS NULL
             """, [.text(name.text)]
         ) { row in
@@ -27,7 +27,8 @@ extension MySQLStore: TenantStore {
                         ? Tenant.Deprecation(
                             since: Timestamp(microseconds: row.timestamp(4)),
                             until: Timestamp(microseconds: row.timestamp(5)))
-                        : nil)
+                        : nil,
+                    rules: TenantRow.rules(row, at: 6))
             }
         } ?? nil
     }
@@ -133,7 +134,7 @@ extension MySQLStore: TenantLog {
                     .timestamp(now.microseconds), .timestamp(now.microseconds),
                 ])
             return .success(())
-        case .update(let id, let token, let name, let pathToken):
+        case .update(let id, let token, let name, let pathToken, let rules):
             guard try lock(id, token, connection) else { return .failure(.notFound) }
             try connection.execute(
                 """
@@ -144,7 +145,8 @@ extension MySQLStore: TenantLog {
                     name.map { .text($0) } ?? .null, pathToken.map { .integer($0.rawValue) } ?? .null,
                     .timestamp(now.microseconds), .integer(id.rawValue),
                 ])
-            if pathToken != nil { try AccessChanges.record(nil, of: id, connection) }
+            if let rules { try set(rules, of: id, connection) }
+            if pathToken != nil || rules != nil { try AccessChanges.record(nil, of: id, connection) }
             return .success(())
         case .addKey(let key, let token):
             // The application's lock makes the count exact.
@@ -215,6 +217,23 @@ extension MySQLStore: TenantLog {
         }
     }
 
+    /// - Parameter id: of a row that is locked.
+    private static func set(
+        _ change: RulesChange, of id: Tenant.ID, _ connection: isolated MySQLConnection
+    ) throws {
+        let before =
+            try connection.first("SELECT limits, origins FROM applications WHERE id = ?", [.integer(id.rawValue)]) {
+                TenantRow.rules($0, at: 0)
+            } ?? nil
+        let after = change.applied(to: before)
+        try connection.execute(
+            "UPDATE applications SET limits = ?, origins = ? WHERE id = ?",
+            [
+                after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
+                .integer(id.rawValue),
+            ])
+    }
+
     /// Locks the tenant's row.
     ///
     /// - Returns: false if there is none, or not with that token: on another server, the id may belong to another tenant.
@@ -242,7 +261,7 @@ extension MySQLStore: TenantLog {
 
     private func outcome(of change: TenantChange) async throws -> Result<Void, ChatError> {
         switch change {
-        case .update(let id, _, _, _), .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _):
+        case .update(let id, _, _, _, _), .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _):
             let isThere = try await read { connection in
                 try connection.first(
                     "SELECT 1 FROM applications WHERE id = ? AND removed_at IS NULL", [.integer(id.rawValue)]
@@ -266,6 +285,7 @@ private struct TenantRow {
     let publicID: Tenant.PublicID?
     private let token: Tenant.Token?
     private let pathToken: Tenant.PathToken
+    private let rules: TenantRules?
     private let name: String
     private let createdAt: Timestamp
     private let suspendedAt: Timestamp?
@@ -282,6 +302,14 @@ private struct TenantRow {
         createdAt = Timestamp(microseconds: row.timestamp(5))
         suspendedAt = row.isNull(6) ? nil : Timestamp(microseconds: row.timestamp(6))
         deletesAt = row.isNull(7) ? nil : Timestamp(microseconds: row.timestamp(7))
+        rules = Self.rules(row, at: 8)
+    }
+
+    /// - Parameter column: of the limits; the origins follow.
+    static func rules(_ row: borrowing MySQLRow, at column: Int) -> TenantRules? {
+        TenantRules(
+            storedLimits: row.isNull(column) ? nil : row.text(column),
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1))
     }
 
     /// - Parameter rest: of the statement; in the order of the ids.
@@ -290,7 +318,8 @@ private struct TenantRow {
     ) throws -> [TenantRow] {
         var rows = try connection.rows(
             """
-            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at FROM applications \(rest)
+            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at, limits, origins
+            FROM applications \(rest)
             """, parameters
         ) { row in TenantRow(row) }
         guard let first = rows.first, let last = rows.last else { return [] }
@@ -323,6 +352,7 @@ private struct TenantRow {
             token: token,
             publicID: publicID,
             pathToken: pathToken,
+            rules: rules,
             name: name,
             chatsCount: chats,
             messagesCount: messages,

@@ -16,6 +16,7 @@ struct MySQLStore: Sendable {
     let scans: MySQLPool
     let redis: RedisClient
     let bus: RedisBus
+    let rateBuckets: ClusterRateBuckets
     let messageLog: NumberedLog
     let chatLog: NumberedLog
     let counting = Counting()
@@ -38,8 +39,8 @@ struct MySQLStore: Sendable {
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
-        writing: WriteSignal, observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [],
-        ticketKey: SecretKey = .random(), patience: Duration, logger: Logger
+        writing: WriteSignal, rateBuckets: ClusterRateBuckets, observer: ReadObserver = .none,
+        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), patience: Duration, logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -48,6 +49,7 @@ struct MySQLStore: Sendable {
         self.redis = redis
         self.bus = bus
         self.writing = writing
+        self.rateBuckets = rateBuckets
         self.weaknesses = weaknesses
         self.ticketKey = ticketKey
         func log(_ table: NumberedTable) -> NumberedLog {

@@ -15,9 +15,13 @@ package struct Access: Sendable {
     let service: ChatService
     /// The user's; nil for other principals.
     private let session: UserSession?
+    /// What its application has set for requests; nil if nothing.
+    package let rules: TenantRules?
+    /// From where the request comes.
+    let client: IPAddress
     private let abilities: Abilities
 
-    init(_ grant: Grant, service: ChatService) {
+    init(_ grant: Grant, from client: IPAddress = .unspecified, service: ChatService) {
         self.principal = grant.principal
         self.name = grant.name
         self.tenantID = grant.tenant.id
@@ -26,6 +30,8 @@ package struct Access: Sendable {
         self.epoch = grant.epoch
         self.session = grant.userToken.map { UserSession($0) }
         self.abilities = grant.abilities
+        self.rules = grant.tenant.rules
+        self.client = client
         self.service = service
     }
 
@@ -61,7 +67,7 @@ package struct Access: Sendable {
     ///
     /// - Throws: the errors of `ChatService.access`.
     func renewed() async throws -> Access {
-        Access(try await service.authenticator.renew(principal, name, userToken), service: service)
+        Access(try await service.authenticator.renew(principal, name, userToken), from: client, service: service)
     }
 
     /// When the principal must show something newer for what is open.
@@ -74,8 +80,8 @@ package struct Access: Sendable {
     package func renew(with text: String) async throws {
         let grant: Grant
         do {
-            grant = try await service.authenticator.find(
-                Credentials(application: name.text[...], authorization: .userToken(text)))
+            grant = try await service.grant(
+                Credentials(application: name.text[...], authorization: .userToken(text), client: client))
         } catch ChatError.notFound, ChatError.ambiguousCredentials {
             throw ChatError.notAllowed
         }
@@ -93,13 +99,14 @@ package struct Access: Sendable {
 
     /// Something that stays open, and ends when the principal is revoked.
     ///
+    /// - Parameter slot: kept as long as the opening.
     /// - Throws: the errors of `ChatService.access`.
-    package func open() async throws -> Opening {
+    package func open(holding slot: StreamSlots.Slot? = nil) async throws -> Opening {
         // What is open ends when the token does: there is no leeway.
         if let token = userToken, token.expiresAt <= service.clock.now() {
             throw ChatError.unauthorized(.userToken(.expired))
         }
-        let opening = service.authenticator.openings.add(principal, name, of: tenantID, session)
+        let opening = service.authenticator.openings.add(principal, name, of: tenantID, session, holding: slot)
         // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
         return opening

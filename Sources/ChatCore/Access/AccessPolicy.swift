@@ -15,6 +15,9 @@ package struct AccessPolicy: Sendable {
     /// No key, and anyone may create applications.
     package static let open = AccessPolicy(adminKeys: [], isOpen: true)
 
+    /// Whether the server has keys of its own.
+    var hasAdmins: Bool { !admins.isEmpty }
+
     /// Whether the key is one of the server's own.
     func admits(_ key: AccessKey) -> Bool { admins[key.id].map { $0 == key.digest } ?? false }
 }

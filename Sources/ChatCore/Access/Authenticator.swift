@@ -324,7 +324,11 @@ final class Authenticator: Sendable {
 
     // MARK: The look-ups
 
-    private func tenant(_ name: Tenant.Name) async throws -> Tenant.Identity {
+    /// What is behind a name, where it need not be looked up.
+    func knownTenant(_ name: Tenant.Name) -> Tenant.Identity? { tenants[name] }
+
+    /// - Throws: `ChatError.notFound`.
+    func tenant(_ name: Tenant.Name) async throws -> Tenant.Identity {
         if let tenant = tenants[name] { return tenant }
         let version = tenants.version
         guard let tenant = try await backend.tenants.identity(of: name) else { throw ChatError.notFound }

@@ -3,10 +3,15 @@ package struct Credentials: Sendable {
     /// The path's part at the place of the application: its token or its public id.
     package let application: Substring
     package let authorization: Authorization
+    /// Who shows them.
+    package let client: IPAddress
 
-    package init(application: Substring, authorization: Authorization = .none) {
+    package init(
+        application: Substring, authorization: Authorization = .none, client: IPAddress = .unspecified
+    ) {
         self.application = application
         self.authorization = authorization
+        self.client = client
     }
 }
 

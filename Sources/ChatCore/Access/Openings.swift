@@ -12,9 +12,10 @@ package final class Openings: Sendable {
     ///   - name: what the request's path called the tenant.
     ///   - session: a user's.
     func add(
-        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession? = nil
+        _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession? = nil,
+        holding slot: StreamSlots.Slot? = nil
     ) -> Opening {
-        let opening = Opening(principal, name, of: tenant, session, in: self)
+        let opening = Opening(principal, name, of: tenant, session, slot, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
@@ -56,14 +57,16 @@ package final class Opening: Sendable {
     let name: Tenant.Name
     let tenant: Tenant.ID
     private let session: UserSession?
+    private let slot: StreamSlots.Slot?
     private let openings: Openings
     private let state = Mutex(State())
 
     fileprivate init(
         _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession?,
-        in openings: Openings
+        _ slot: StreamSlots.Slot?, in openings: Openings
     ) {
         self.principal = principal
+        self.slot = slot
         self.name = name
         self.tenant = tenant
         self.session = session

@@ -113,7 +113,8 @@ package struct ChatScope: Sendable {
         return .message(
             NewMessage(
                 tenant: tenant.id, chat: id, content: content, key: key,
-                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch), author: tenant.access.author))
+                origin: Origin(token: tenant.token, chat: number, epoch: tenant.epoch), client: tenant.access.client,
+                author: tenant.access.author))
     }
 
     /// Reads a message without waiting.
@@ -165,11 +166,15 @@ package struct ChatScope: Sendable {
 
     /// Starts a live subscription.
     ///
-    /// - Parameter cursor: where to start; nil: at the next message.
+    /// - Parameters:
+    ///   - cursor: where to start; nil: at the next message.
+    ///   - slot: kept as long as the subscription.
     /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed.
-    package func subscribe(after cursor: Cursor? = nil) async throws(ChatError) -> ChatSubscription {
+    package func subscribe(
+        after cursor: Cursor? = nil, holding slot: StreamSlots.Slot? = nil
+    ) async throws(ChatError) -> ChatSubscription {
         do {
-            let opening = try await tenant.access.open()
+            let opening = try await tenant.access.open(holding: slot)
             return try await read { scope in
                 let user = scope.tenant.access.user.map {
                     Memberships.Key(tenant: scope.tenant.id, chat: number, user: $0)
@@ -177,7 +182,8 @@ package struct ChatScope: Sendable {
                 if let standing = scope.standing, standing.role == nil { throw ChatError.notFound }
                 let start = scope.limits.map { limits in cursor.map { Cursor(max($0.number, limits.first - 1)) } }
                 let subscription = try await tenant.service.hub.subscribe(
-                    to: scope.id, of: scope.tenant.id, after: start ?? cursor, opening, by: user)
+                    to: scope.id, of: scope.tenant.id, from: tenant.access.client, after: start ?? cursor, opening,
+                    by: user)
                 // Look again: a removal since then has not met the subscription.
                 if user != nil, try await scope.tenant.chat(number).standing?.role == nil { throw ChatError.notFound }
                 return subscription
@@ -192,7 +198,7 @@ package struct ChatScope: Sendable {
     /// - Returns: the page, and the highlights of each of its messages.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
     package func search(
-        _ query: SearchQuery, _ page: Page, from client: ClientAddress
+        _ query: SearchQuery, _ page: Page, from client: IPAddress
     ) async throws -> (page: PageOf<Message>, highlights: [[Range<Int>]]) {
         try await read { scope in
             let page = scope.limited(page)

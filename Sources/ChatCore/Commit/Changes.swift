@@ -16,11 +16,13 @@ package struct NewMessage: Sendable {
     package let key: IdempotencyKey?
     /// Nil: the ids are taken as they are.
     package let origin: Origin?
+    /// From where it comes; nil: from the server itself.
+    package let client: IPAddress?
     package let author: Author
 
     package init(
         tenant: Tenant.ID, chat: Chat.ID, content: MessageContent, key: IdempotencyKey? = nil, origin: Origin? = nil,
-        author: Author = .application
+        client: IPAddress? = nil, author: Author = .application
     ) {
         self.tenant = tenant
         self.chat = chat
@@ -28,6 +30,7 @@ package struct NewMessage: Sendable {
         self.key = key
         self.origin = origin
         self.author = author
+        self.client = client
     }
 
     package init(tenant: Tenant.ID, chat: Chat.ID, body: String, key: IdempotencyKey? = nil) {
@@ -56,18 +59,21 @@ package struct NewChat: Sendable {
     package let key: IdempotencyKey?
     /// Nil: the id is taken as it is.
     package let origin: Origin?
+    /// From where it comes; nil: from the server itself.
+    package let client: IPAddress?
     /// A user becomes its owner, in the same transaction.
     package let author: Author
 
     package init(
         tenant: Tenant.ID, settings: Chat.Settings = Chat.Settings(), key: IdempotencyKey? = nil,
-        origin: Origin? = nil, author: Author = .application
+        origin: Origin? = nil, client: IPAddress? = nil, author: Author = .application
     ) {
         self.tenant = tenant
         self.settings = settings
         self.key = key
         self.origin = origin
         self.author = author
+        self.client = client
     }
 }
 
@@ -95,7 +101,8 @@ package enum TenantChange: Sendable {
     ///
     /// - Parameter token: the tenant's; nil: the id is taken as it is.
     case update(
-        Tenant.ID, token: Tenant.Token? = nil, name: String? = nil, pathToken: Tenant.PathToken? = nil)
+        Tenant.ID, token: Tenant.Token? = nil, name: String? = nil, pathToken: Tenant.PathToken? = nil,
+        rules: RulesChange? = nil)
     /// - Parameter token: likewise.
     case addKey(ApplicationKey, token: Tenant.Token? = nil)
     /// Changes nothing if it is revoked already.
@@ -152,6 +159,11 @@ extension ChatChange {
 extension ChatChange: CommitEntry {
     package var lane: Int64? { chat.rawValue }
     package var share: Int64? { tenant.rawValue }
+    package var client: IPAddress? {
+        switch self {
+        case .message(let new): new.client
+        }
+    }
 
     package var bytes: Int {
         switch self {
@@ -174,7 +186,7 @@ extension TenantChange: CommitEntry {
         switch self {
         case .create, .useKeys, .useTokenKeys: nil
         case .users(let change, let id, _): change.isOrdered ? id.rawValue : nil
-        case .update(let id, _, _, _), .revokeKey(_, let id): id.rawValue
+        case .update(let id, _, _, _, _), .revokeKey(_, let id): id.rawValue
         case .addKey(let key, _): key.tenant.rawValue
         case .rotate(let id, _, _, _), .suspend(let id, _, _), .resume(let id, _): id.rawValue
         case .audited(let change, _): change.lane
@@ -190,7 +202,8 @@ extension TenantChange: CommitEntry {
     package var bytes: Int {
         switch self {
         case .create(let name, _, _, _): name.utf8.count
-        case .update(_, _, let name, _): name?.utf8.count ?? 0
+        case .update(_, _, let name, _, let rules):
+            (name?.utf8.count ?? 0) + (rules?.origins?.reduce(0) { $0 + $1.utf8.count } ?? 0)
         case .addKey(let key, _): key.name.utf8.count
         case .revokeKey, .rotate, .suspend, .resume: 0
         case .useKeys(let uses): uses.count * 32

@@ -5,10 +5,17 @@ package protocol CommitEntry: Sendable {
     /// The owner of the entry, if any. Shares take turns, and a share with much waiting leaves room for others. All
     /// entries of a lane belong to one share.
     var share: Int64? { get }
+    /// The address that it comes from, if any. One with much waiting leaves room for others, however many shares its
+    /// entries belong to.
+    var client: IPAddress? { get }
     /// Its size for the bounds, in bytes.
     var bytes: Int { get }
     /// At most one entry with the same claim is waiting or being committed.
     var claim: CommitClaim? { get }
+}
+
+extension CommitEntry {
+    package var client: IPAddress? { nil }
 }
 
 /// The idempotency key of a request that is being processed.
@@ -46,6 +53,8 @@ package struct CommitLimits: Sendable {
     package var shareBytes = 1 << 20
     /// How long a request waits for its outcome.
     package var deadline = Duration.seconds(10)
+    /// Entries that one address may have waiting.
+    var clientEntries: Int { max(shareEntries, pendingEntries - pendingEntries / 4) }
 
     package init() {}
 }

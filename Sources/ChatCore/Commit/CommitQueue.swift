@@ -37,6 +37,8 @@ package struct CommitQueue<Entry: CommitEntry> {
     /// By age, and so by deadline. Some tickets are no longer in `slots`; the first one is.
     private var ages = Deque<Ticket>()
     private var shares = CommitShares()
+    /// Pending entries of each address.
+    private var clients: [IPAddress: Int] = [:]
     private var lanes: [Int64: CommitLane] = [:]
     /// Held lanes with pending entries that are not in flight.
     private var waitingLanes = Deque<Int64>()
@@ -61,7 +63,8 @@ package struct CommitQueue<Entry: CommitEntry> {
     /// Accepts an entry, or refuses it.
     ///
     /// Beyond a minimum, a share may have as much waiting as is still free: one share may fill half of the queue, two
-    /// may fill a third each. So there is always room for another share.
+    /// may fill a third each. So there is always room for another share. One address may
+    /// fill three quarters, whatever shares its entries belong to.
     package mutating func enqueue(_ entry: Entry, now: Duration) throws(ChatError) -> Ticket {
         guard !isClosed else { throw .shuttingDown }
         let owned = entry.share.map { shares.pending(of: $0) } ?? (entries: 0, bytes: 0)
@@ -69,6 +72,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         guard room > 0, entry.bytes <= bytes, owned.entries < max(room, limits.shareEntries),
             owned.bytes + entry.bytes <= max(bytes, limits.shareBytes)
         else { throw .overloaded }
+        if let client = entry.client, clients[client] ?? 0 >= limits.clientEntries { throw .overloaded }
         if let claim = entry.claim, !claims.insert(claim).inserted { throw .keyInFlight }
         lastTicket += 1
         slots[lastTicket] = Slot(entry: entry, deadline: now + limits.deadline)
@@ -266,6 +270,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         pendingCount += 1
         pendingBytes += entry.bytes
         shares.add(1, bytes: entry.bytes, to: entry.share)
+        if let client = entry.client { clients[client, default: 0] += 1 }
         if let lane = entry.lane { change(lane, of: entry.share) { $0.pending += 1 } }
     }
 
@@ -274,6 +279,7 @@ package struct CommitQueue<Entry: CommitEntry> {
         pendingCount -= 1
         pendingBytes -= entry.bytes
         shares.add(-1, bytes: -entry.bytes, to: entry.share)
+        if let client = entry.client, let count = clients[client] { clients[client] = count > 1 ? count - 1 : nil }
         if let lane = entry.lane { change(lane, of: entry.share) { $0.pending -= 1 } }
     }
 

@@ -71,7 +71,7 @@ package final class EngineSearch: Sendable {
     /// - Returns: the hits, and the highlights of each; nil if the store has to answer.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.unavailable`; `CancellationError`.
     func search(
-        _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, from client: ClientAddress
+        _ query: SearchQuery, in tenant: Tenant.ID, page: TenantSearchPage, from client: IPAddress
     ) async throws -> (found: TenantHits, highlights: [[Range<Int>]])? {
         guard let needle = query.needle else { return fallBack(.text) }
         guard health.withLock({ $0.mayTry(tenant, at: time.now()) }) else { return fallBack(.resting) }

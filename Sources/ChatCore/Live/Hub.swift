@@ -26,6 +26,8 @@ package final class Hub: Service {
         /// wins.
         var errands: [Chat.ID: (id: UInt64, task: Task<Void, Never>)] = [:]
         var subscriptions: FairShare<Tenant.ID>
+        /// Of each address, which may have many tenants.
+        var clients: [IPAddress: Int] = [:]
         var lastID: UInt64 = 0
         var isClosed = false
 
@@ -81,6 +83,7 @@ package final class Hub: Service {
     ///
     /// - Parameters:
     ///   - tenant: the subscription counts against its share.
+    ///   - client: likewise; nil for the server itself.
     ///   - cursor: where to start, however far back. Messages up to a cursor above the chat's highest number are never
     ///     delivered. Nil: the next message.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
@@ -88,19 +91,19 @@ package final class Hub: Service {
     /// - Throws: `.overloaded` at the limit or the tenant's share of it, `.shuttingDown`, `.unavailable` if the store
     ///   does not answer.
     func subscribe(
-        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil,
-        by user: Memberships.Key?
+        to chat: Chat.ID, of tenant: Tenant.ID, from client: IPAddress? = nil, after cursor: Cursor?,
+        _ opening: Opening? = nil, by user: Memberships.Key?
     ) async throws(ChatError) -> ChatSubscription {
-        let (id, entry) = try claim(chat, tenant)
+        let (id, entry) = try claim(chat, tenant, client)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
         guard failure == nil, let start = entry.feed.join(id, after: cursor, by: user) else {
-            release(entry.feed, tenant)
+            release(entry.feed, tenant, client)
             throw failure ?? .shuttingDown
         }
         opening?.whenEnded { entry.feed.end(id, $0) }
         return ChatSubscription(id, of: entry.feed, after: start, source: source) { [self] in
-            withExtendedLifetime(opening) { release(entry.feed, tenant) }
+            withExtendedLifetime(opening) { release(entry.feed, tenant, client) }
         }
     }
 
@@ -182,11 +185,15 @@ package final class Hub: Service {
         }
     }
 
-    private func claim(_ chat: Chat.ID, _ tenant: Tenant.ID) throws(ChatError) -> (id: UInt64, entry: Entry) {
+    private func claim(
+        _ chat: Chat.ID, _ tenant: Tenant.ID, _ client: IPAddress?
+    ) throws(ChatError) -> (id: UInt64, entry: Entry) {
         endOldEpochs(of: chat)
         return try state.withLock { state throws(ChatError) in
             guard !state.isClosed else { throw .shuttingDown }
+            if let client, state.clients[client] ?? 0 >= source.limits.clientSubscriptions { throw .overloaded }
             guard state.subscriptions.take(tenant) else { throw .overloaded }
+            if let client { state.clients[client, default: 0] += 1 }
             let entry = state.chats[chat] ?? open(chat, tenant, &state)
             state.chats[chat] = entry
             state.chats[chat]?.claims += 1
@@ -214,9 +221,12 @@ package final class Hub: Service {
         return Entry(feed: feed, opening: opening)
     }
 
-    private func release(_ feed: Feed, _ tenant: Tenant.ID) {
+    private func release(_ feed: Feed, _ tenant: Tenant.ID, _ client: IPAddress?) {
         state.withLock { state in
             state.subscriptions.give(tenant)
+            if let client, let count = state.clients[client] {
+                state.clients[client] = count > 1 ? count - 1 : nil
+            }
             if state.chats[feed.chat]?.feed === feed {
                 state.chats[feed.chat]?.claims -= 1
                 if state.chats[feed.chat]?.claims == 0 { remove(feed, &state) }

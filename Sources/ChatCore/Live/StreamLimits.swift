@@ -21,6 +21,9 @@ package struct StreamLimits: Sendable {
 
     package init() {}
 
+    /// Subscriptions that one address may have, of however many tenants.
+    var clientSubscriptions: Int { max(1, subscriptions - subscriptions / 4) }
+
     package struct Size: Sendable {
         package var messages: Int
         /// Bytes of the messages' bodies, and a little for each message itself.

@@ -21,6 +21,8 @@ package struct Backend: Sendable {
     package var removals: any TenantRemovals
     /// Publishes the messages that the chats' log stores, in whatever process.
     package var bus: any MessageBus
+    /// The buckets of the limits; nil where one process has them all.
+    package var rateBuckets: (any SharedRateBuckets)?
     /// The executor on which to call the logs; nil for any.
     package let writeExecutor: (any TaskExecutor)?
     /// Seals what all processes of the deployment may open: 32 bytes.
@@ -63,6 +65,7 @@ package struct Backend: Sendable {
         generations: any SearchGenerations,
         removals: any TenantRemovals,
         bus: any MessageBus,
+        rateBuckets: (any SharedRateBuckets)? = nil,
         writeExecutor: (any TaskExecutor)? = nil,
         ticketKey: SecretKey,
         batchesInFlight: Int = 1,
@@ -91,6 +94,7 @@ package struct Backend: Sendable {
         self.generations = generations
         self.removals = removals
         self.bus = bus
+        self.rateBuckets = rateBuckets
         self.writeExecutor = writeExecutor
         self.ticketKey = ticketKey
         self.batchesInFlight = batchesInFlight

@@ -52,7 +52,7 @@ package final class ScanGate: Sendable {
     /// - Throws: `ChatError.overloaded` if the queue is full or the turn did not come in time; `CancellationError`; the
     ///   error of `body`.
     package func pass<Result: Sendable>(
-        _ tenant: Tenant.ID, from client: ClientAddress, _ body: @Sendable () async throws -> Result
+        _ tenant: Tenant.ID, from client: IPAddress, _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
         let ticket = state.withLock { $0.line.ticket() }
         switch await enter(ticket, tenant, client) {
@@ -69,7 +69,7 @@ package final class ScanGate: Sendable {
     }
 
     private func enter(
-        _ ticket: ScanLine.Ticket, _ tenant: Tenant.ID, _ client: ClientAddress
+        _ ticket: ScanLine.Ticket, _ tenant: Tenant.ID, _ client: IPAddress
     ) async -> ScanLine.Outcome {
         let timer = Task { [time, patience] in
             try await time.sleep(time.now() + patience)

@@ -11,13 +11,13 @@ struct ScanLine {
 
     private enum Owner: Hashable {
         case tenant(Tenant.ID)
-        case client(ClientAddress)
+        case client(IPAddress)
     }
 
     private struct Search {
         let ticket: Ticket
         let tenant: Tenant.ID
-        let client: ClientAddress
+        let client: IPAddress
 
         var owners: [Owner] { [.tenant(tenant), .client(client)] }
     }
@@ -47,7 +47,7 @@ struct ScanLine {
         return lastTicket
     }
 
-    mutating func enter(_ ticket: Ticket, _ tenant: Tenant.ID, _ client: ClientAddress) -> [Decision] {
+    mutating func enter(_ ticket: Ticket, _ tenant: Tenant.ID, _ client: IPAddress) -> [Decision] {
         line.append(Search(ticket: ticket, tenant: tenant, client: client))
         var decisions = serve()
         if line.count > bound {

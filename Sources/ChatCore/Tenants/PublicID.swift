@@ -86,15 +86,19 @@ extension Tenant {
         package let isSuspended: Bool
         /// If the name is the token of before; also when that has ended.
         package let deprecation: Deprecation?
+        /// What it has set for requests; nil if nothing.
+        package let rules: TenantRules?
 
         package init(
-            id: ID, token: Token, pathToken: PathToken, isSuspended: Bool = false, deprecation: Deprecation? = nil
+            id: ID, token: Token, pathToken: PathToken, isSuspended: Bool = false, deprecation: Deprecation? = nil,
+            rules: TenantRules? = nil
         ) {
             self.id = id
             self.token = token
             self.pathToken = pathToken
             self.isSuspended = isSuspended
             self.deprecation = deprecation
+            self.rules = rules
         }
     }
 

@@ -14,6 +14,8 @@ package struct Tenant: Equatable, Sendable {
     package let token: Token
     package let publicID: PublicID
     package let pathToken: PathToken
+    /// Nil if it has set none.
+    package let rules: TenantRules?
     package let name: String
     /// Exact in the embedded backend; up to a minute behind in the cluster.
     package let chatsCount: Int64
@@ -30,6 +32,7 @@ package struct Tenant: Equatable, Sendable {
         token: Token,
         publicID: PublicID,
         pathToken: PathToken,
+        rules: TenantRules? = nil,
         name: String,
         chatsCount: Int64,
         messagesCount: Int64,
@@ -41,6 +44,7 @@ package struct Tenant: Equatable, Sendable {
         self.token = token
         self.publicID = publicID
         self.pathToken = pathToken
+        self.rules = rules
         self.name = name
         self.chatsCount = chatsCount
         self.messagesCount = messagesCount

@@ -36,16 +36,23 @@ package struct TenantScope: Sendable {
         }
     }
 
-    /// Changes the name and what the token is worth, as far as they are not nil.
+    /// Changes the name, what the token is worth and what holds for requests, as far as they are not nil.
     ///
-    /// - Returns: the name from now on.
-    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name; what `GroupCommit.submit` throws.
-    package func update(name: String? = nil, pathToken: Tenant.PathToken? = nil) async throws -> String {
+    /// - Returns: the name from now on, and the rules if they are changed.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a bad name or bad limits; what `GroupCommit.submit` throws.
+    @discardableResult
+    package func update(
+        name: String? = nil, pathToken: Tenant.PathToken? = nil, rules: RulesChange? = nil
+    ) async throws -> (name: String, rules: TenantRules?) {
         try access.require(.admin)
         if let name { try Text.checkName(name) }
-        let members = [name.map { _ in "name" }, pathToken.map { "path_token=\($0.name)" }]
+        if let limits = rules?.limits { try await check(limits) }
+        let members = [
+            name.map { _ in "name" }, pathToken.map { "path_token=\($0.name)" }, rules?.limits.map { _ in "limits" },
+            rules?.origins.map { _ in "origins" },
+        ]
         try await submit(
-            .update(id, token: token, name: name, pathToken: pathToken), .updateApplication,
+            .update(id, token: token, name: name, pathToken: pathToken, rules: rules), .updateApplication,
             target: members.compactMap(\.self).joined(separator: ","))
         switch pathToken {
         case .identifier, .off:
@@ -53,11 +60,24 @@ package struct TenantScope: Sendable {
             await changed()
         // Other processes notice within seconds, and no stream ends.
         case .credential: await service.authenticator.review(id)
-        case nil: break
+        case nil: if rules != nil { await changed() }
         }
-        if let name { return name }
+        if let name, rules == nil { return (name, nil) }
         guard let tenant = try await service.backend.tenants.tenant(id) else { throw ChatError.notFound }
-        return tenant.name
+        return (tenant.name, rules == nil ? nil : tenant.rules ?? TenantRules())
+    }
+
+    /// Where the server has keys of its own, only these loosen the limits of an application as a whole: it would be no
+    /// limit for who may lift it.
+    ///
+    /// - Throws: `ChatError.invalid`, `.notAllowed`.
+    private func check(_ change: LimitsChange) async throws {
+        guard change.errors.isEmpty else { throw ChatError.invalid(change.errors) }
+        if case .admin = access.principal { return }
+        guard service.policy.hasAdmins else { return }
+        let stored = try await service.backend.tenants.identity(of: name)
+        let defaults = service.limiter.defaults.limits.application
+        if change.loosens(stored?.rules?.limits ?? TenantLimits(), defaults: defaults) { throw ChatError.notAllowed }
     }
 
     /// Makes a key; durable when this returns.
@@ -142,7 +162,7 @@ package struct TenantScope: Sendable {
         let chat = try await service.newChatWriter.submit(
             NewChat(
                 tenant: id, settings: defaults.applying(settings), key: key,
-                origin: Origin(token: token, epoch: epoch), author: access.author))
+                origin: Origin(token: token, epoch: epoch), client: access.client, author: access.author))
         if let chatID = chat.id {
             service.chatIDs.insert(
                 chatID, for: ChatAddress(tenant: id, number: chat.number), at: .init(epoch: epoch))
@@ -208,7 +228,7 @@ package struct TenantScope: Sendable {
     /// - Returns: the hits, and the highlights of each.
     /// - Throws: what `ScanGate.pass` throws; `ChatError.searchTimedOut`.
     package func search(
-        _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil, from client: ClientAddress
+        _ query: SearchQuery, _ page: TenantSearchPage, after cursor: SearchCursor? = nil, from client: IPAddress
     ) async throws -> (found: TenantHits, highlights: [[Range<Int>]]) {
         try await read { scope in
             var (page, query) = (page, query)

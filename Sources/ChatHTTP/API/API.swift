@@ -3,6 +3,7 @@ import HTTPTypes
 import Logging
 import Metrics
 import NIOCore
+import Synchronization
 
 /// From a request to its answer: the checks of every request, its endpoint, error answers, log and metrics.
 final class API: Sendable {
@@ -11,6 +12,12 @@ final class API: Sendable {
         case endpoint(Routes.Entry, PathParameters)
         /// A browser asks with CORS whether a page may send a request.
         case preflight
+        /// The same for a path of an application, which may allow it.
+        ///
+        /// - Parameters:
+        ///   - name: of the application in the path.
+        ///   - otherwise: what to answer if it does not; nil: a preflight's answer for the server's own origin.
+        case applicationPreflight(name: String, otherwise: Problem?)
         /// - Parameter route: the path's pattern for the log; nil if no route has the path.
         case refused(Problem, route: String?)
 
@@ -18,7 +25,7 @@ final class API: Sendable {
             switch self {
             case .endpoint(let entry, _): entry.route.path
             case .refused(_, let route): route
-            case .preflight: nil
+            case .preflight, .applicationPreflight: nil
             }
         }
     }
@@ -29,15 +36,22 @@ final class API: Sendable {
     private let routes: Routes
     private let hosts: AllowedHosts
     private let corsOrigin: String?
+    /// Knows the origins of applications; nil for a server without any.
+    private let service: ChatService?
     /// The CORS headers of answers to pages of other origins, as lines.
     private let corsAnswer: String
+    /// The same for the origin of an application, which follows.
+    private let applicationCORSAnswer: String
     private let preflight: Response
     private let metrics: RequestMetrics
     private let log: any RequestLog
     private let logger: Logger
 
-    init(_ routes: Routes, options: HTTPOptions, metrics: RequestMetrics, logger: Logger) {
+    init(
+        _ routes: Routes, options: HTTPOptions, service: ChatService?, metrics: RequestMetrics, logger: Logger
+    ) {
         self.routes = routes
+        self.service = service
         self.hosts = AllowedHosts(options.allowedHosts, listeningOn: options.host)
         self.corsOrigin = options.corsOrigin
         self.metrics = metrics
@@ -47,9 +61,10 @@ final class API: Sendable {
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
         let exposed =
             "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, WWW-Authenticate, "
-            + "Deprecation, Sunset"
-        corsAnswer =
-            "\r\nVary: Origin\r\nAccess-Control-Allow-Origin: \(allowed)\r\nAccess-Control-Expose-Headers: \(exposed)"
+            + "Deprecation, Sunset, RateLimit-Policy, RateLimit"
+        applicationCORSAnswer =
+            "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: \(exposed)\r\nAccess-Control-Allow-Origin: "
+        corsAnswer = applicationCORSAnswer + allowed
         var preflight = Response(status: .noContent)
         preflight.add(
             "Access-Control-Allow-Headers",
@@ -62,7 +77,13 @@ final class API: Sendable {
     ///   - loop: of the connection's event loop.
     ///   - port: the local port of the connection.
     func destination(of request: Request, on loop: LoopState, port: @autoclosure () -> Int?) -> Destination {
-        if corsOrigin != nil, request.method == .options, request.headers.has(.origin) { return .preflight }
+        let isPreflight = request.method == .options && request.headers.has(.origin)
+        if corsOrigin != nil, isPreflight {
+            guard service != nil, foreignOrigin(of: request) != nil, let match = routes.match(request.path),
+                !match.parameters.token.isEmpty
+            else { return .preflight }
+            return .applicationPreflight(name: String(match.parameters.token), otherwise: nil)
+        }
         if request.path.utf8.count + (request.query.map { $0.utf8.count + 1 } ?? 0) > RequestLimits.uri {
             return .refused(.uriTooLong, route: nil)
         }
@@ -79,7 +100,11 @@ final class API: Sendable {
         }
         guard let match else { return .refused(.notFound, route: nil) }
         guard let entry = match.entry(for: request.method) else {
-            return .refused(.methodNotAllowed(request.method, allow: match.methods), route: match.path)
+            let problem = Problem.methodNotAllowed(request.method, allow: match.methods)
+            guard isPreflight, service != nil, !match.parameters.token.isEmpty else {
+                return .refused(problem, route: match.path)
+            }
+            return .applicationPreflight(name: String(match.parameters.token), otherwise: problem)
         }
         return .endpoint(entry, match.parameters)
     }
@@ -96,12 +121,52 @@ final class API: Sendable {
 
     func answer(_ call: Call) -> Result<EndpointResult, any Error> {
         switch call.destination {
-        case .endpoint(let entry, _) where call.request.body.readableBytes > Self.shortBody:
-            .success(.task { try await entry.endpoint(call).response() })
-        case .endpoint(let entry, _): Result { try entry.endpoint(call) }
-        case .refused(let problem, _): .failure(problem)
-        case .preflight: .success(.now(preflight))
+        case .endpoint(let entry, let parameters):
+            guard call.request.headers.has(.origin), let service, !parameters.token.isEmpty,
+                let origin = foreignOrigin(of: call.request)
+            else { return run(entry, call) }
+            guard let rules = service.knownRules(of: parameters.token) else {
+                return .success(
+                    .task {
+                        // The endpoint tells of an outage.
+                        let rules = try? await service.rules(of: parameters.token)
+                        call.allow(origin, by: rules)
+                        return try await entry.endpoint(call).response()
+                    })
+            }
+            call.allow(origin, by: rules)
+            return run(entry, call)
+        case .refused(let problem, _): return .failure(problem)
+        case .preflight: return .success(.now(preflight))
+        case .applicationPreflight(let name, let problem):
+            return .success(
+                .task { [self] in
+                    // A refusal does not tell whether the application has other origins, or is there at all.
+                    if let origin = foreignOrigin(of: call.request),
+                        try await service?.rules(of: name[...])?.allows(origin) == true
+                    {
+                        call.crossOrigin.store(.allowed, ordering: .relaxed)
+                    } else if let problem {
+                        throw problem
+                    }
+                    return preflight
+                })
         }
+    }
+
+    private func run(_ entry: Routes.Entry, _ call: Call) -> Result<EndpointResult, any Error> {
+        call.request.body.readableBytes > Self.shortBody
+            ? .success(.task { try await entry.endpoint(call).response() })
+            : Result { try entry.endpoint(call) }
+    }
+
+    /// The origin of the page that sends the request, as browsers write it, if it is not this server's own or
+    /// `CORS_ORIGIN`.
+    private func foreignOrigin(of request: Request) -> String? {
+        guard request.headers.has(.origin), let text = request.headers[.origin],
+            !Origin.isWelcome(text, at: request.headers[.host], corsOrigin: corsOrigin)
+        else { return nil }
+        return Origin(text)?.description
     }
 
     func response(for call: Call, failedWith error: any Error) -> Response {
@@ -124,9 +189,14 @@ final class API: Sendable {
     }
 
     /// The CORS headers of an answer, as lines. Every answer has `Vary`: it may depend on the request's `Origin`.
-    func corsLines(for request: Request?) -> String {
+    func corsLines(for call: Call?) -> String {
+        switch call?.crossOrigin.load(ordering: .relaxed) {
+        case .allowed: return applicationCORSAnswer + (call?.request.headers[.origin] ?? "")
+        case .varies where corsOrigin == nil: return "\r\nVary: Origin"
+        case .varies, .some(.none), nil: break
+        }
         guard corsOrigin != nil else { return "" }
-        guard let request, request.headers.has(.origin) else { return "\r\nVary: Origin" }
+        guard let call, call.request.headers.has(.origin) else { return "\r\nVary: Origin" }
         return corsAnswer
     }
 
@@ -145,8 +215,18 @@ final class API: Sendable {
         timer.recordNanoseconds(duration.nanoseconds)
         log.log(
             RequestLine(
-                requestID: call.requestID, method: method, route: route, status: status.code,
+                requestID: call.requestID, client: call.address, method: method, route: route, status: status.code,
                 microseconds: duration.nanoseconds / 1000))
+    }
+}
+
+extension Call {
+    /// - Parameters:
+    ///   - origin: of the page that sends the request.
+    ///   - rules: of the application in its path.
+    fileprivate func allow(_ origin: String, by rules: TenantRules?) {
+        guard let rules, !rules.origins.isEmpty else { return }
+        crossOrigin.store(rules.allows(origin) ? .allowed : .varies, ordering: .relaxed)
     }
 }
 

@@ -29,8 +29,12 @@ package final class Call: Sendable {
     /// When the request was complete, as far as the endpoint needs it.
     let start = NIODeadline.now()
     package let requestID: RequestID
-    /// Whose share of the memory budget the request uses.
-    let client: ClientAddress
+    /// The client's address: the peer's, or the one that a trusted proxy names.
+    let address: IPAddress
+    /// Whose shares the request uses: the address, of IPv6 its network.
+    let client: IPAddress
+    /// What the answer says to pages of other origins.
+    let crossOrigin = Atomic(CrossOrigin.none)
     /// The connection's event loop.
     let eventLoop: any EventLoop
     private let carrier: NIOLoopBound<any RequestCarrier>
@@ -38,12 +42,13 @@ package final class Call: Sendable {
 
     /// Must be called on the event loop.
     init(
-        _ request: Request, to destination: API.Destination, client: ClientAddress, carrier: any RequestCarrier,
-        eventLoop: any EventLoop
+        _ request: Request, to destination: API.Destination, address: IPAddress, client: IPAddress,
+        carrier: any RequestCarrier, eventLoop: any EventLoop
     ) {
         self.request = request
         self.destination = destination
         self.requestID = RequestID(of: request.headers)
+        self.address = address
         self.client = client
         self.eventLoop = eventLoop
         self.carrier = NIOLoopBound(carrier, eventLoop: eventLoop)
@@ -57,7 +62,10 @@ package final class Call: Sendable {
     var isHead: Bool { request.method == .head }
 
     /// For the audit.
-    var source: RequestSource { RequestSource(requestID: requestID.description, address: client.text) }
+    var source: RequestSource {
+        RequestSource(
+            requestID: requestID.description, address: address == .unspecified ? nil : address.description)
+    }
 
     /// The answer will say that the path's token has been replaced.
     func say(_ deprecation: Tenant.Deprecation) { self.deprecation.withLock { $0 = deprecation } }

@@ -18,6 +18,8 @@ package struct Problem: Error, Sendable {
     package var allow: [HTTPRequest.Method] = []
     /// The `Link` header: where to go on.
     var link: String?
+    /// For 429: the limits that refuse it.
+    var quota: Quota?
     /// For 401: the `WWW-Authenticate` header (RFC 6750, 3).
     var challenge: String?
     /// For 426: the protocol that this path speaks.
@@ -58,6 +60,10 @@ package struct Problem: Error, Sendable {
     static let full = Problem(
         status: .serviceUnavailable, code: ChatError.overloaded.code,
         detail: "All connections are in use. Nothing was stored.", retryAfter: 5, closesConnection: true)
+    static let crowded = Problem(
+        status: .serviceUnavailable, code: ChatError.overloaded.code,
+        detail: "All connections that one address may have are in use. Nothing was stored.", retryAfter: 5,
+        closesConnection: true)
     static let slowClients = Problem(
         status: .serviceUnavailable, code: ChatError.overloaded.code,
         detail: "Too much memory is held for clients that send or read slowly. Nothing was stored.", retryAfter: 5)
@@ -121,6 +127,14 @@ extension Problem {
             self.init(
                 status: .serviceUnavailable, code: error.code,
                 detail: "Too many requests are waiting. Nothing was stored.", retryAfter: 1)
+        case .quotaExceeded(let quota):
+            var random = SystemRandomNumberGenerator()
+            self.init(
+                status: .tooManyRequests, code: error.code,
+                detail: quota.policies == ["auth"]
+                    ? "Too many credentials from this address were not valid." : "Too many requests; try again later.",
+                retryAfter: Int(quota.retryAfter(using: &random)))
+            self.quota = quota
         case .timedOut:
             self.init(
                 status: .serviceUnavailable, code: error.code,
@@ -150,16 +164,20 @@ extension Problem {
     func document(requestID: String) -> ByteBuffer {
         var writer = JSONWriter()
         writer.object { json in
-            json.member("type", "urn:luciq:problem:\(code)")
+            // As draft-ietf-httpapi-ratelimit-headers-10 names it, with its member.
+            json.member("type", quota == nil ? "urn:luciq:problem:\(code)" : Self.quotaExceededType)
             json.member("title", status.reasonPhrase)
             json.member("status", Int64(status.code))
             json.member("detail", detail)
             json.member("instance", "urn:luciq:request:\(requestID)")
             json.member("code", code)
             if let errors { json.member("errors", errors) }
+            if let quota { json.member("violated-policies", quota.policies) }
         }
         return writer.buffer
     }
+
+    private static let quotaExceededType = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
     static let mediaType: StaticString = "application/problem+json"
 
@@ -167,6 +185,7 @@ extension Problem {
     func response(requestID: String, as mediaType: StaticString = mediaType) -> Response {
         var response = Response(status: status, contentType: mediaType, body: document(requestID: requestID))
         response.add("Retry-After", retryAfter.map { String($0) })
+        if let decision = quota?.decision { response.add(decision) }
         response.add("Link", link)
         response.add("WWW-Authenticate", challenge)
         if !allow.isEmpty { response.add("Allow", allow.map(\.rawValue).joined(separator: ", ")) }

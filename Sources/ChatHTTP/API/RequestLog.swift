@@ -1,9 +1,12 @@
+package import ChatCore
 package import HTTPTypes
 package import Logging
 
 /// The fields of a request's log line.
 package struct RequestLine: Sendable {
     package let requestID: RequestID
+    /// The client's address (`Call.address`).
+    package let client: IPAddress
     let method: HTTPRequest.Method
     /// The pattern of the path.
     package let route: String
@@ -11,8 +14,12 @@ package struct RequestLine: Sendable {
     /// From the complete request to its answer.
     package let microseconds: Int64
 
-    package init(requestID: RequestID, method: HTTPRequest.Method, route: String, status: Int, microseconds: Int64) {
+    package init(
+        requestID: RequestID, client: IPAddress, method: HTTPRequest.Method, route: String, status: Int,
+        microseconds: Int64
+    ) {
         self.requestID = requestID
+        self.client = client
         self.method = method
         self.route = route
         self.status = status
@@ -40,6 +47,7 @@ package struct LoggedRequests: RequestLog {
         logger.log(
             level: line.level, "request",
             metadata: [
+                "client": .string(line.client.description),
                 "request_id": .string(line.requestID.description),
                 "method": .string(line.methodName),
                 "route": .string(line.route),

@@ -39,7 +39,9 @@ final class HTTP2Connection: ChannelDuplexHandler {
 
     private var server: HTTPServer.Shared { base.server }
 
-    var client: ClientAddress { base.client }
+    var client: IPAddress { base.client }
+    var address: IPAddress { base.address }
+    var isProxied: Bool { slot.isProxied }
 
     /// Whether it has one answer only (`ConnectionSlots`).
     var isSpare: Bool { slot.isSpare }
@@ -131,7 +133,7 @@ final class HTTP2Connection: ChannelDuplexHandler {
         guard streams.removeValue(forKey: ObjectIdentifier(stream)) != nil else { return }
         if wasAdmitted {
             admitted -= 1
-            if admitted > 0 { server.slots.leaveStream(client) }
+            if admitted > 0 { server.slots.leaveStream(of: slot) }
         }
         guard let context else { return }
         if streams.isEmpty {

@@ -24,6 +24,14 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
     /// Whether the client has sent all of its request.
     private var isWhole = false
     private var isLive = false
+    /// The application of a live stream.
+    private var tenant: Tenant.ID?
+    /// The client's address: the connection's or, of a trusted proxy, the one that it names.
+    private var address: IPAddress
+    /// What the client's shares are counted for.
+    private var client: IPAddress
+    /// Whether the request is counted for it (`ConnectionSlots.carries`).
+    private var isCarried = false
     private var isReset = false
     private var hasEnded = false
     private var hasLeft = false
@@ -36,6 +44,8 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
 
     init(_ connection: HTTP2Connection) {
         self.connection = connection
+        self.address = connection.address
+        self.client = connection.client
         self.state = ConnectionState(limits: connection.base.server.limits, now: .zero)
     }
 
@@ -68,7 +78,8 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         incoming = nil
         call = nil
         count()
-        if isLive { server.slots.endsStream() }
+        if isLive { server.slots.endsStream(of: tenant) }
+        if isCarried { server.slots.carried(for: client) }
         leave()
         connection.closed(self, wasAdmitted: isAdmitted)
     }
@@ -128,6 +139,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
             }
         }
         if !isAdmitted || connection.isSpare, !HealthController.answers(request) { return refuse(.full, context) }
+        if connection.isProxied, !takeClient(of: request) { return refuse(.crowded, context) }
         let destination = server.api.destination(of: request, on: loop, port: connection.localPort)
         guard !isWhole, case .endpoint(let entry, _) = destination, entry.takesBody else {
             state.begin(isLast: true, awaitsBody: false, now: .now(context))
@@ -143,6 +155,17 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
             let head = HTTP2Frame.FramePayload.Headers(headers: [":status": "100"])
             context.writeAndFlush(wrapOutboundOut(.headers(head)), promise: nil)
         }
+    }
+
+    /// Takes the client that a trusted proxy names.
+    ///
+    /// - Returns: false at the client's share of the connections.
+    private func takeClient(of request: Request) -> Bool {
+        address = server.proxies.client(
+            peer: connection.address, forwarded: request.headers.values(of: .forwardedFor))
+        client = address.network
+        isCarried = server.slots.carries(for: client)
+        return isCarried || HealthController.answers(request)
     }
 
     private func readBody(_ piece: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -164,7 +187,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         if isTooLarge { return refuseBody(.bodyTooLarge, context) }
         count()
         // The client's share of the memory may have no room for a long body.
-        if body.readableBytes > ByteBudget.small, server.budget.isSpent(for: connection.client) {
+        if body.readableBytes > ByteBudget.small, server.budget.isSpent(for: client) {
             return refuseBody(.slowClients, context)
         }
         if isWhole { hasBody(context) }
@@ -196,7 +219,8 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
     private func makeCall(
         _ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext
     ) -> Call {
-        Call(request, to: destination, client: connection.client, carrier: self, eventLoop: context.eventLoop)
+        Call(
+            request, to: destination, address: address, client: client, carrier: self, eventLoop: context.eventLoop)
     }
 
     private func answer(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) {
@@ -242,14 +266,17 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
             // HTTP/2 has no upgrade, and clients open no WebSocket over it that the server does not offer (RFC 8441).
             guard case .stream = departure else { return .upgradeRequired }
             guard isWhole else { return Problem(.invalid(["A request for a stream must not have a body"])) }
-            guard !connection.isSpare, server.slots.beginsStream() else { return Problem(.overloaded) }
+            guard !connection.isSpare, server.slots.beginsStream(of: response.tenant) else {
+                return Problem(.overloaded)
+            }
+            tenant = response.tenant
             isLive = true
         }
         // Never refuse the answer to a write that was stored, or to a health check.
         guard response.body.readableBytes > ByteBudget.small, call.request.method == .get,
             case .endpoint(let entry, _) = call.destination, !HealthController.paths.contains(entry.route.path)
         else { return nil }
-        return server.budget.isSpent(for: connection.client) ? .slowClients : nil
+        return server.budget.isSpent(for: client) ? .slowClients : nil
     }
 
     /// Answers what has no endpoint, because it is malformed or the server is full.
@@ -267,7 +294,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         _ response: Response, isHead: Bool, _ form: Response.Form, _ context: ChannelHandlerContext
     ) {
         var body = isHead ? ByteBuffer() : response.body
-        let (client, bytes) = (connection.client, body.readableBytes)
+        let (client, bytes) = (client, body.readableBytes)
         let isCounted = bytes > ByteBudget.small
         if isCounted { server.budget.change(by: bytes, of: client) }
         let written = context.eventLoop.makePromise(of: Void.self)
@@ -364,7 +391,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         let inHand = call?.request.body.readableBytes ?? 0
         let bytes = (incoming?.request.body.readableBytes ?? 0) + (inHand > ByteBudget.small ? inHand : 0)
         guard bytes != counted else { return }
-        server.budget.change(by: bytes - counted, of: connection.client)
+        server.budget.change(by: bytes - counted, of: client)
         counted = bytes
     }
 }

@@ -30,14 +30,18 @@ struct NewApplicationAnswer: JSONWritable {
 struct ApplicationAnswer: JSONWritable {
     let name: String
     let id: Tenant.Name
-    /// If the request has set it.
+    /// If the request has set it; so are the others.
     let pathToken: Tenant.PathToken?
+    let limits: TenantLimits?
+    let origins: [String]?
 
     func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("name", name)
             id.write(to: &json)
             if let pathToken { json.member("path_token", pathToken.name) }
+            if let limits { json.member("limits", limits) }
+            if let origins { json.member("origins", origins) }
         }
     }
 }
@@ -56,6 +60,9 @@ struct ApplicationDetailsAnswer: JSONWritable {
                 if case .token = id { json.member("id", tenant.publicID.text) }
                 json.member("path_token", tenant.pathToken.name)
             }
+            let rules = tenant.rules
+            if isForKey || rules?.limits.isEmpty == false { json.member("limits", rules?.limits ?? TenantLimits()) }
+            if isForKey || rules?.origins.isEmpty == false { json.member("origins", rules?.origins ?? []) }
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
             json.member("created_at", tenant.createdAt)

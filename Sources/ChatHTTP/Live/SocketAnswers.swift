@@ -68,6 +68,7 @@ extension SocketRefusal: JSONWritable {
             if let chat { json.member("chat", chat.rawValue) }
             json.member("code", problem.code)
             json.member("detail", problem.detail)
+            if problem.quota != nil, let seconds = problem.retryAfter { json.member("retry_after", Int64(seconds)) }
         }
     }
 }

@@ -1,6 +1,7 @@
 import ChatCore
 import HTTPTypes
 import NIOCore
+import Synchronization
 
 /// Live messages of many chats, and sending, over one WebSocket.
 struct SocketController {
@@ -25,7 +26,8 @@ struct SocketController {
     }
 
     func add(to routes: Routes) {
-        let known = scopes.tenant([.read, .write], showing: { $0.socketAuthorization }, connect)
+        let known = scopes.tenant(
+            [.read, .write], as: .stream, showing: { $0.socketAuthorization }, connect)
         routes.on(.get, "/applications/{token}/socket") { call in
             do {
                 let result = try known(call)
@@ -44,8 +46,9 @@ struct SocketController {
     @Sendable private func connect(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
         let accepted = try accept(call)
         return .task { [client = call.client] in
-            let opening = try await tenant.access.open()
+            let opening = try await tenant.access.open(holding: tenant.access.openStream())
             var response = accepted
+            response.tenant = tenant.id
             response.departure = .upgrade {
                 let intake = SocketIntake(client: client, budget: budget)
                 return [
@@ -69,9 +72,10 @@ struct SocketController {
             let intake = SocketIntake(client: client, budget: budget)
             let greeter = SocketGreeter(client: client, lobby: lobby) { token in
                 let access = try await service.access(
-                    Credentials(application: application[...], authorization: .userToken(token)))
+                    Credentials(application: application[...], authorization: .userToken(token), client: client))
                 try access.require([.read, .write])
-                return (access.tenant, try await access.open())
+                _ = try await access.pay(.stream)
+                return (access.tenant, try await access.open(holding: access.openStream()))
             } makeHandler: {
                 handler($0, $1, $2, intake)
             }
@@ -92,7 +96,10 @@ struct SocketController {
         let request = call.request
         let accept = try WebSocketHandshake.accept(request)
         // CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
-        guard Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin) else {
+        guard
+            call.crossOrigin.load(ordering: .relaxed) == .allowed
+                || Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin)
+        else {
             throw Problem.foreignOrigin
         }
         var response = Response(status: .switchingProtocols)

@@ -5,12 +5,12 @@ import Synchronization
 
 /// The connections whose clients have not shown a token yet: a share of few for each address.
 final class SocketLobby: Sendable {
-    private let waiting = Mutex(FairShare<ClientAddress>(bound: 1024))
+    private let waiting = Mutex(FairShare<IPAddress>(bound: 1024))
 
     /// - Returns: false if there is no room.
-    func enter(_ client: ClientAddress) -> Bool { waiting.withLock { $0.take(client) } }
+    func enter(_ client: IPAddress) -> Bool { waiting.withLock { $0.take(client) } }
 
-    func leave(_ client: ClientAddress) { waiting.withLock { $0.give(client) } }
+    func leave(_ client: IPAddress) { waiting.withLock { $0.give(client) } }
 }
 
 /// Waits for the first message of a client that has shown nothing: `{"type":"auth","token":…}`. Then `WebSocketHandler`
@@ -28,7 +28,7 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
     /// Looks up the access behind a token.
     typealias Admit = @Sendable (_ token: String) async throws -> (TenantScope, Opening)
 
-    private let client: ClientAddress
+    private let client: IPAddress
     private let lobby: SocketLobby
     private let admit: Admit
     private let makeHandler: (TenantScope, Opening, AuthenticatedAnswer?) -> WebSocketHandler
@@ -40,7 +40,7 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
     private var isClosing = false
 
     init(
-        client: ClientAddress, lobby: SocketLobby, admit: @escaping Admit,
+        client: IPAddress, lobby: SocketLobby, admit: @escaping Admit,
         makeHandler: @escaping (TenantScope, Opening, AuthenticatedAnswer?) -> WebSocketHandler
     ) {
         self.client = client

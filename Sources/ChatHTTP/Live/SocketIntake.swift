@@ -4,7 +4,7 @@ import NIOCore
 /// Counts the bytes of a client's messages that are incomplete, not parsed or not stored yet, in the process' budget,
 /// and notes since when one is incomplete. Lives on the connection's event loop.
 final class SocketIntake {
-    private let client: ClientAddress
+    private let client: IPAddress
     private let budget: ByteBudget
     /// Bytes of an incomplete frame.
     var undecoded = 0
@@ -16,7 +16,7 @@ final class SocketIntake {
     /// When the incomplete message began; nil if there is none.
     private(set) var unfinishedSince: NIODeadline?
 
-    init(client: ClientAddress, budget: ByteBudget) {
+    init(client: IPAddress, budget: ByteBudget) {
         self.client = client
         self.budget = budget
     }

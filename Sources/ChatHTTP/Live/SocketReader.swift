@@ -38,6 +38,7 @@ final class SocketReader {
         state = .opening(
             Task {
                 do {
+                    _ = try await tenant.access.pay(.stream)
                     let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(after: after)
                     eventLoop.execute { bound.value.hasOpened(subscription) }
                 } catch {

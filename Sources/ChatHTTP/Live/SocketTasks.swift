@@ -27,10 +27,13 @@ extension SocketSession.Sending {
     /// Stores the message, and reports the outcome.
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
+            let units = try await tenant.access.pay(.create)
             let chat = try await tenant.chat("\(chat.rawValue)")
             let content = try chat.content(content.body, sender: content.sender)
             let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
-            outlet.finished(self, .success(try await chat.send(content, key: key)))
+            let message = try await chat.send(content, key: key)
+            if message.isReplay { units?.giveBack() }
+            outlet.finished(self, .success(message))
         } catch {
             outlet.finished(self, .failure(error))
         }

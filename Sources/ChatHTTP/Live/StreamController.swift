@@ -11,7 +11,7 @@ struct StreamController {
     func add(to routes: Routes) {
         routes.on(
             .get, "/applications/{token}/chats/{chat_number}/stream",
-            Self.soft(scopes.chat(.read, showing: { $0.authorizationOrTicket }, stream)))
+            Self.soft(scopes.chat(.read, as: .stream, showing: { $0.authorizationOrTicket }, stream)))
     }
 
     /// With `?soft=1` a refusal is a stream that ends at once, with the reason in its event: any other status ends a
@@ -47,12 +47,14 @@ struct StreamController {
     @Sendable private func stream(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let cursor = try call.request.streamCursor()
         return .task { [limits, metrics] in
-            let subscription = try await chat.subscribe(after: cursor)
+            let slot = try chat.tenant.access.openStream()
+            let subscription = try await chat.subscribe(after: cursor, holding: slot)
             call.whenClientLeaves { subscription.cancel() }
             var response = Response(contentType: "text/event-stream")
             // `no-transform`: a proxy that compresses a stream also delays it.
             response.cacheControl = "no-store, no-transform"
             response.add("X-Accel-Buffering", "no")
+            response.tenant = chat.tenant.id
             // The connection closes with its stream.
             response.departure = .stream { isChunked in
                 [EventStreamHandler(subscription, isChunked: isChunked, limits: limits, metrics: metrics)]

@@ -11,7 +11,7 @@ package final class ByteBudget: Sendable {
     /// Bytes that a connection may always hold.
     static let small = 16 << 10
 
-    private let held: Mutex<FairShare<ClientAddress>>
+    private let held: Mutex<FairShare<IPAddress>>
     private let meter: Meter
 
     /// - Parameter bound: in bytes.
@@ -21,12 +21,12 @@ package final class ByteBudget: Sendable {
     }
 
     /// Whether the client has used up its share.
-    func isSpent(for client: ClientAddress) -> Bool { held.withLock { $0.room(for: client) <= 0 } }
+    func isSpent(for client: IPAddress) -> Bool { held.withLock { $0.room(for: client) <= 0 } }
 
     /// Bounds the page by the client's share, and reserves its memory until the answer is made.
     ///
     /// - Throws: `Problem.slowClients`.
-    func bounded(_ page: Page, for client: ClientAddress) throws(Problem) -> (page: Page, memory: HeldBytes) {
+    func bounded(_ page: Page, for client: IPAddress) throws(Problem) -> (page: Page, memory: HeldBytes) {
         var page = page
         let isSpent = held.withLock { held in
             guard held.room(for: client) > 0 else { return true }
@@ -40,7 +40,7 @@ package final class ByteBudget: Sendable {
     }
 
     /// - Parameter bytes: held in addition; negative to release some.
-    func change(by bytes: Int, of client: ClientAddress) {
+    func change(by bytes: Int, of client: IPAddress) {
         guard bytes != 0 else { return }
         held.withLock { if bytes > 0 { $0.hold(bytes, of: client) } else { $0.give(client, -bytes) } }
         meter.increment(by: Double(bytes))
@@ -50,12 +50,12 @@ package final class ByteBudget: Sendable {
 /// Counts bytes in the budget for as long as it lives.
 final class HeldBytes: Sendable {
     private let bytes: Int
-    private let client: ClientAddress
+    private let client: IPAddress
     private let budget: ByteBudget
     private let isReleased = Atomic(false)
 
     /// - Parameter bytes: counted by the caller.
-    fileprivate init(held bytes: Int, of client: ClientAddress, in budget: ByteBudget) {
+    fileprivate init(held bytes: Int, of client: IPAddress, in budget: ByteBudget) {
         self.bytes = bytes
         self.client = client
         self.budget = budget

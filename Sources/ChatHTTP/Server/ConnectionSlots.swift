@@ -12,7 +12,10 @@ import Synchronization
 final class ConnectionSlots: Sendable {
     /// One connection's slot.
     final class Slot: Sendable {
-        let address: ClientAddress
+        /// The peer's; of IPv6 the network.
+        let address: IPAddress
+        /// Whether the peer is a trusted proxy: then it counts for no address, and each request for its client's.
+        let isProxied: Bool
         let isSpare: Bool
         fileprivate let channel: any Channel
         /// When its last request ended, in nanoseconds of its event loop's clock; `busy` during a request.
@@ -21,8 +24,9 @@ final class ConnectionSlots: Sendable {
         private let hasAsked = Atomic(false)
         fileprivate let isStream = Atomic(false)
 
-        fileprivate init(_ address: ClientAddress, isSpare: Bool, channel: any Channel) {
+        fileprivate init(_ address: IPAddress, isProxied: Bool, isSpare: Bool, channel: any Channel) {
             self.address = address
+            self.isProxied = isProxied
             self.isSpare = isSpare
             self.channel = channel
         }
@@ -48,22 +52,41 @@ final class ConnectionSlots: Sendable {
 
     private struct State {
         var slots: [ObjectIdentifier: Slot] = [:]
-        var byAddress: [ClientAddress: Int] = [:]
+        var byAddress: [IPAddress: Int] = [:]
         var spares = 0
         /// Streams of HTTP/2 beside the first of their connections.
         var beside = 0
         /// Streams of events and WebSockets, and the connections that are nothing else.
         var streams = 0
         var streamConnections = 0
+        /// Streams of each application.
+        var streamsOf: [Tenant.ID: Int] = [:]
+        /// The applications of the connections that are streams.
+        var tenants: [ObjectIdentifier: Tenant.ID] = [:]
         var isFull = false
         var isQuiescing = false
 
         /// What counts towards the limit.
         var taken: Int { slots.count - spares + beside }
 
-        mutating func give(_ address: ClientAddress) {
-            let own = byAddress[address, default: 1] - 1
-            byAddress[address] = own > 0 ? own : nil
+        mutating func give(_ address: IPAddress) { byAddress.giveOne(address) }
+
+        /// Counts a stream.
+        ///
+        /// - Returns: false at the limit, or at the application's share of it.
+        mutating func beginStream(of tenant: Tenant.ID?, bound: Int, share: Int) -> Bool {
+            guard streams < bound else { return false }
+            if let tenant {
+                guard streamsOf[tenant] ?? 0 < share else { return false }
+                streamsOf[tenant, default: 0] += 1
+            }
+            streams += 1
+            return true
+        }
+
+        mutating func endStream(of tenant: Tenant.ID?) {
+            streams -= 1
+            if let tenant { streamsOf.giveOne(tenant) }
         }
     }
 
@@ -74,8 +97,11 @@ final class ConnectionSlots: Sendable {
     /// The limit of ordinary connections. One connection is left over for the newcomer that makes idle ones close.
     private let bound: Int
     private let share: Int
-    /// An eighth of the connections is reserved for requests.
-    private var streamBound: Int { max(1, bound - max(2, bound / 8)) }
+    private let proxies: TrustedProxies
+    /// A sixteenth of the connections is reserved for requests.
+    private var streamBound: Int { max(1, bound - max(1, bound / 16)) }
+    /// The limit of streams of one application. Another sixteenth is left for those of others.
+    private var streamShare: Int { max(1, bound - max(2, bound / 8)) }
     private let state = Mutex(State())
     private let logger: Logger
     private let full: Meter
@@ -83,7 +109,12 @@ final class ConnectionSlots: Sendable {
     /// - Parameters:
     ///   - accepted: the limit of open connections.
     ///   - share: the limit for one address.
-    init(accepted: Int, share: Int, logger: Logger, metrics: any MetricsFactory) {
+    ///   - proxies: have no limit themselves; their clients have.
+    init(
+        accepted: Int, share: Int, proxies: TrustedProxies = TrustedProxies(), logger: Logger,
+        metrics: any MetricsFactory
+    ) {
+        self.proxies = proxies
         self.accepted = accepted
         self.spares = min(64, max(1, accepted / 16))
         self.bound = max(1, accepted - spares - 1)
@@ -94,9 +125,10 @@ final class ConnectionSlots: Sendable {
     }
 
     func enter(_ channel: any Channel) -> Slot {
-        let address = ClientAddress(channel.remoteAddress)
+        let peer = IPAddress(channel.remoteAddress)
+        let (address, isProxied) = (peer.network, proxies.trusts(peer))
         let (slot, leaving) = state.withLock { state in
-            let own = state.byAddress[address] ?? 0
+            let own = isProxied ? 0 : state.byAddress[address] ?? 0
             var leaving: [Slot] = []
             var isSpare = false
             if state.taken >= bound {
@@ -108,9 +140,9 @@ final class ConnectionSlots: Sendable {
                 isSpare = leaving.isEmpty
             }
             if isSpare, state.spares >= spares { leaving = idleSpares(&state) }
-            let slot = Slot(address, isSpare: isSpare, channel: channel)
+            let slot = Slot(address, isProxied: isProxied, isSpare: isSpare, channel: channel)
             state.slots[ObjectIdentifier(slot)] = slot
-            if isSpare { state.spares += 1 } else { state.byAddress[address] = own + 1 }
+            if isSpare { state.spares += 1 } else if !isProxied { state.byAddress[address] = own + 1 }
             return (slot, leaving)
         }
         for slot in leaving { slot.channel.pipeline.fireUserInboundEventTriggered(MakeRoom()) }
@@ -121,25 +153,42 @@ final class ConnectionSlots: Sendable {
         state.withLock { state in
             guard state.slots.removeValue(forKey: ObjectIdentifier(slot)) != nil else { return }
             if slot.isStream.load(ordering: .relaxed) {
-                state.streams -= 1
+                state.endStream(of: state.tenants.removeValue(forKey: ObjectIdentifier(slot)))
                 state.streamConnections -= 1
             }
             if slot.isSpare {
                 state.spares -= 1
-            } else {
+            } else if !slot.isProxied {
                 state.give(slot.address)
             }
             endFull(&state)
         }
     }
 
+    /// Counts a request that a trusted proxy brings for its client.
+    ///
+    /// - Returns: false at the client's share of the connections; then it is not counted.
+    func carries(for client: IPAddress) -> Bool {
+        state.withLock { state in
+            guard state.byAddress[client] ?? 0 < share else { return false }
+            state.byAddress[client, default: 0] += 1
+            return true
+        }
+    }
+
+    /// A request has ended that `carries` counted.
+    func carried(for client: IPAddress) { state.withLock { $0.give(client) } }
+
     /// Counts the connection as a stream (or WebSocket) from now on.
     ///
-    /// - Returns: false at the limit.
-    func becomesStream(_ slot: Slot) -> Bool {
+    /// - Parameter tenant: the application that it is for.
+    /// - Returns: false at the limit, or at the application's share of it.
+    func becomesStream(_ slot: Slot, of tenant: Tenant.ID?) -> Bool {
         state.withLock { state in
-            guard !slot.isSpare, state.streams < streamBound else { return false }
-            state.streams += 1
+            guard !slot.isSpare, state.beginStream(of: tenant, bound: streamBound, share: streamShare) else {
+                return false
+            }
+            state.tenants[ObjectIdentifier(slot)] = tenant
             state.streamConnections += 1
             slot.isStream.store(true, ordering: .relaxed)
             return true
@@ -157,12 +206,12 @@ final class ConnectionSlots: Sendable {
                 setFull(true, &state)
                 leaving = longestIdle(of: nil, &state)
                 if leaving.isEmpty { return nil }
-            } else if state.byAddress[slot.address] ?? 0 >= share {
+            } else if !slot.isProxied, state.byAddress[slot.address] ?? 0 >= share {
                 leaving = longestIdle(of: slot.address, &state)
                 if leaving.isEmpty { return nil }
             }
             state.beside += 1
-            state.byAddress[slot.address, default: 0] += 1
+            if !slot.isProxied { state.byAddress[slot.address, default: 0] += 1 }
             return leaving
         }
         for slot in leaving ?? [] { slot.channel.pipeline.fireUserInboundEventTriggered(MakeRoom()) }
@@ -170,27 +219,23 @@ final class ConnectionSlots: Sendable {
     }
 
     /// A stream has ended that `enterStream` counted.
-    func leaveStream(_ address: ClientAddress) {
+    func leaveStream(of slot: Slot) {
         state.withLock { state in
             state.beside -= 1
-            state.give(address)
+            if !slot.isProxied { state.give(slot.address) }
             endFull(&state)
         }
     }
 
     /// Counts a stream of events over HTTP/2.
     ///
-    /// - Returns: false at the limit.
-    func beginsStream() -> Bool {
-        state.withLock { state in
-            guard state.streams < streamBound else { return false }
-            state.streams += 1
-            return true
-        }
+    /// - Returns: false at the limit, or at the application's share of it.
+    func beginsStream(of tenant: Tenant.ID?) -> Bool {
+        state.withLock { $0.beginStream(of: tenant, bound: streamBound, share: streamShare) }
     }
 
     /// It has ended.
-    func endsStream() { state.withLock { $0.streams -= 1 } }
+    func endsStream(of tenant: Tenant.ID?) { state.withLock { $0.endStream(of: tenant) } }
 
     /// Whether the server shuts down.
     var isQuiescing: Bool { state.withLock(\.isQuiescing) }
@@ -212,9 +257,9 @@ final class ConnectionSlots: Sendable {
     }
 
     /// The longest idle connections, a few at a time, so that a flood of connections does not search all for each.
-    private func longestIdle(of address: ClientAddress?, _ state: inout State) -> [Slot] {
+    private func longestIdle(of address: IPAddress?, _ state: inout State) -> [Slot] {
         let idle = state.slots.values.compactMap { slot -> (hasAsked: Bool, since: UInt64, slot: Slot)? in
-            guard !slot.isSpare, address == nil || slot.address == address else { return nil }
+            guard !slot.isSpare, address == nil || !slot.isProxied && slot.address == address else { return nil }
             return slot.idle.map { ($0.hasAsked, $0.since, slot) }
         }
         let order = idle.sorted { $0.hasAsked == $1.hasAsked ? $0.since < $1.since : $1.hasAsked }
@@ -242,5 +287,12 @@ final class ConnectionSlots: Sendable {
         } else {
             logger.notice("Connections free again", metadata: ["open": "\(state.slots.count)"])
         }
+    }
+}
+
+extension Dictionary where Value == Int {
+    fileprivate mutating func giveOne(_ key: Key) {
+        let own = self[key, default: 1] - 1
+        self[key] = own > 0 ? own : nil
     }
 }

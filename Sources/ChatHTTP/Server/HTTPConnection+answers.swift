@@ -30,7 +30,7 @@ extension HTTPConnection {
         switch state.answered(
             isLast: isLast || response.departure != nil, isWhole: bodyReader == nil, now: .now(context))
         {
-        case .request: if state.isIdle { slot?.idles(since: context.eventLoop.now) }
+        case .request: if state.isIdle { idle(context) }
         case .linger: linger(context)
         }
     }
@@ -44,7 +44,7 @@ extension HTTPConnection {
             case .stream:
                 if bodyReader != nil { return Problem(.invalid(["A request for a stream must not have a body"])) }
             }
-            if let slot, !server.slots.becomesStream(slot) { return Problem(.overloaded) }
+            if let slot, !server.slots.becomesStream(slot, of: response.tenant) { return Problem(.overloaded) }
         }
         // Never refuse the answer to a write that was stored, or to a health check.
         guard response.body.readableBytes > ByteBudget.small, call.request.method == .get,
@@ -77,9 +77,10 @@ extension HTTPConnection {
     /// bounds them.
     private func countAnswer(_ bytes: Int, _ context: ChannelHandlerContext) -> EventLoopPromise<Void> {
         let written = context.eventLoop.makePromise(of: Void.self)
+        let client = client
         server.budget.change(by: bytes, of: client)
         written.futureResult.assumeIsolatedUnsafeUnchecked().whenComplete { _ in
-            self.server.budget.change(by: -bytes, of: self.client)
+            self.server.budget.change(by: -bytes, of: client)
         }
         return written
     }
@@ -101,6 +102,42 @@ extension HTTPConnection {
             context.channel.isWritable
         else { return }
         refuse(.slowClients, context)
+    }
+
+    /// Takes the client that a trusted proxy names: what the connection holds counts for that one from now on.
+    ///
+    /// - Throws: `Problem.crowded` at the client's share of the connections.
+    func takeClient(
+        of request: Request, _ slot: ConnectionSlots.Slot, _ context: ChannelHandlerContext
+    ) throws(Problem) {
+        address = server.proxies.client(
+            peer: IPAddress(context.channel.remoteAddress), forwarded: request.headers.values(of: .forwardedFor))
+        if client != address.network {
+            let held = counted
+            count(0)
+            client = address.network
+            count(held)
+        }
+        // The one before, if its body was not read to the end.
+        endCarrying()
+        if slot.isSpare { return }
+        if server.slots.carries(for: client) {
+            carried = client
+        } else if !HealthController.answers(request) {
+            throw .crowded
+        }
+    }
+
+    func endCarrying() {
+        if let carried { server.slots.carried(for: carried) }
+        carried = nil
+    }
+
+    /// The connection waits for the next request.
+    func idle(_ context: ChannelHandlerContext) {
+        guard let slot else { return }
+        endCarrying()
+        slot.idles(since: context.eventLoop.now)
     }
 
     func count(_ bytes: Int) {

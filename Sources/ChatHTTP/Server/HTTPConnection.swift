@@ -33,7 +33,12 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     var bodyReader: BodyReader?
     /// The request that is being answered.
     var call: Call?
-    var client = ClientAddress(nil)
+    /// The client's: the peer's or, of a trusted proxy, the one that it names for the current request.
+    var address = IPAddress.unspecified
+    /// The client of a trusted proxy that the current request is counted for (`ConnectionSlots.carries`).
+    var carried: IPAddress?
+    /// What the client's shares are counted for.
+    var client = IPAddress.unspecified
     var slot: ConnectionSlots.Slot?
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
@@ -80,6 +85,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     private func start(_ context: ChannelHandlerContext) {
         guard slot == nil else { return }
         let slot = server.slots.enter(context.channel)
+        address = IPAddress(context.channel.remoteAddress)
         client = slot.address
         slot.idles(since: context.eventLoop.now)
         self.slot = slot
@@ -92,6 +98,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         server.metrics.connections.decrement()
+        endCarrying()
         if let slot { server.slots.leave(slot) }
         inbound = ByteBuffer()
         incoming = nil
@@ -226,6 +233,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
         slot?.isBusy()
         let isSpare = slot?.isSpare == true
         if isSpare, !HealthController.answers(request) { throw .full }
+        if let slot, slot.isProxied { try takeClient(of: request, slot, context) }
         let destination = server.api.destination(
             of: request, on: loop, port: context.channel.localAddress?.port)
         bodyReader = request.framing == .none ? nil : BodyReader(request.framing)
@@ -291,7 +299,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
         bodyReader = isWhole ? nil : reader
         if isWhole {
             state.hasDiscardedBody(now: .now(context))
-            slot?.idles(since: context.eventLoop.now)
+            idle(context)
         }
         return isWhole
     }
@@ -308,7 +316,8 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     }
 
     private func begin(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) -> Call {
-        let call = Call(request, to: destination, client: client, carrier: self, eventLoop: context.eventLoop)
+        let call = Call(
+            request, to: destination, address: address, client: client, carrier: self, eventLoop: context.eventLoop)
         self.call = call
         return call
     }

@@ -15,6 +15,8 @@ package struct HTTPOptions: Sendable {
     package var live = LiveLimits()
     /// The limit of open connections (`ConnectionSlots`).
     package var maxConnections = 10_000
+    /// The proxies whose `X-Forwarded-For` tells a request's address.
+    package var proxies = TrustedProxies()
     /// The limit of those from one address; nil for three quarters.
     package var connectionsPerAddress: Int?
     /// The limit of bytes in incomplete requests and unread answers, for all connections together (`ByteBudget`).
@@ -63,8 +65,8 @@ package func buildServer(
     DocumentsController().add(to: routes)
     extraRoutes(routes)
     return options.server(
-        routes, metrics: metrics, budget: budget, logger: logger, group: MultiThreadedEventLoopGroup.singleton,
-        onListening: onListening)
+        routes, service: service, metrics: metrics, budget: budget, logger: logger,
+        group: MultiThreadedEventLoopGroup.singleton, onListening: onListening)
 }
 
 /// Builds a server without the API: it serves `/up`, `/livez`, `/readyz` and `/metrics` only. It has its own thread and
@@ -91,17 +93,18 @@ package func buildHealthServer(
 
 extension HTTPOptions {
     fileprivate func server(
-        _ routes: Routes, metrics: PrometheusRegistry, budget: ByteBudget, logger: Logger,
+        _ routes: Routes, service: ChatService? = nil, metrics: PrometheusRegistry, budget: ByteBudget, logger: Logger,
         group: any EventLoopGroup, onListening: @escaping @Sendable (Int) async -> Void
     ) -> HTTPServer {
         let requestMetrics = RequestMetrics(factory: metrics)
         let slots = ConnectionSlots(
-            accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), logger: logger,
-            metrics: metrics)
-        let api = API(routes, options: self, metrics: requestMetrics, logger: logger)
+            accepted: maxConnections, share: connectionsPerAddress ?? max(1, maxConnections * 3 / 4), proxies: proxies,
+            logger: logger, metrics: metrics)
+        let api = API(routes, options: self, service: service, metrics: requestMetrics, logger: logger)
         return HTTPServer(
             HTTPServer.Shared(
-                api: api, limits: connections, metrics: requestMetrics, slots: slots, budget: budget),
+                api: api, limits: connections, metrics: requestMetrics, slots: slots, budget: budget,
+                proxies: proxies),
             host: host, port: port, certificate: certificate, group: group, logger: logger, onListening: onListening)
     }
 }

@@ -15,15 +15,18 @@ package final class HTTPServer: Service {
         let metrics: RequestMetrics
         let slots: ConnectionSlots
         let budget: ByteBudget
+        let proxies: TrustedProxies
 
         init(
-            api: API, limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, budget: ByteBudget
+            api: API, limits: ConnectionLimits, metrics: RequestMetrics, slots: ConnectionSlots, budget: ByteBudget,
+            proxies: TrustedProxies
         ) {
             self.api = api
             self.limits = limits
             self.metrics = metrics
             self.slots = slots
             self.budget = budget
+            self.proxies = proxies
         }
     }
 

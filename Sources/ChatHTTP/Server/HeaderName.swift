@@ -1,7 +1,7 @@
 /// The request header fields that the server reads. It checks the syntax of all others and ignores them.
 package enum HeaderName: UInt8, CaseIterable, Sendable {
-    case accept, authorization, connection, contentLength, contentType, expect, host, idempotencyKey, lastEventID,
-        origin, requestID
+    case accept, authorization, connection, contentLength, contentType, expect, forwardedFor, host, idempotencyKey
+    case lastEventID, origin, requestID
     case secWebSocketKey, secWebSocketProtocol, secWebSocketVersion, transferEncoding, upgrade
 
     /// In lower case.
@@ -13,6 +13,7 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
         case .contentLength: "content-length"
         case .contentType: "content-type"
         case .expect: "expect"
+        case .forwardedFor: "x-forwarded-for"
         case .host: "host"
         case .idempotencyKey: "idempotency-key"
         case .lastEventID: "last-event-id"

@@ -31,7 +31,7 @@ extension RequestCarrier {
     func form(for call: Call, isLast: Bool) -> Response.Form {
         Response.Form(
             requestID: call.requestID, date: loop.date.value,
-            cors: server.api.corsLines(for: call.request) + call.deprecationLines, isHTTP10: call.request.isHTTP10,
+            cors: server.api.corsLines(for: call) + call.deprecationLines, isHTTP10: call.request.isHTTP10,
             isLast: isLast)
     }
 

@@ -19,6 +19,10 @@ package struct Response: Sendable {
     package var headers: [(name: StaticString, value: String)] = []
     package var body: ByteBuffer
     var departure: Departure?
+    /// The application that a departure is for.
+    var tenant: Tenant.ID?
+    /// Whether an earlier request with the same idempotency key did what it says.
+    var isReplay = false
     /// Whether the connection must close after this answer.
     var closesConnection = false
 

@@ -8,7 +8,8 @@ struct Apps: AsyncParsableCommand {
         abstract: "List, make, change and delete applications.",
         discussion: AccessFlags.keyHelp,
         subcommands: [
-            List.self, Create.self, Set.self, Rotate.self, Suspend.self, Resume.self, Delete.self, Audit.self,
+            List.self, Create.self, Set.self, Limits.self, Origins.self, Rotate.self, Suspend.self, Resume.self,
+            Delete.self, Audit.self,
         ]
     )
 

@@ -36,6 +36,11 @@ enum Setup {
     static let bodyTimeout = Setting("body.timeout", default: 30)
     static let maxConnections = Setting("max.connections", default: 10_000)
     static let connectionsPerAddress = Setting("connections.per_address", default: 0)
+    static let trustedProxies = Setting("trusted.proxies", default: "")
+    static let limitsUser = Setting(
+        "limits.user", default: "create=120/60 change=120/60 read=1200/600 stream=600/300/50")
+    static let limitsApplication = Setting("limits.application", default: "off")
+    static let limitsAuth = Setting("limits.auth", default: 30)
     static let tlsCert = Setting("tls.cert", default: "")
     static let tlsKey = Setting("tls.key", default: "")
     static let opsHost = Setting("ops.host", default: "127.0.0.1")
@@ -67,7 +72,8 @@ enum Setup {
         host.key, port.key, databaseURL.key, databasePool.key, databaseMaxAge.key, redisURL.key, dbHost.key,
         dbPort.key, dbUsername.key, dbPassword.key, dbName.key, logLevel.key, logFormat.key, shutdownTimeout.key,
         requestTimeout.key, idleTimeout.key, bodyTimeout.key, maxConnections.key, connectionsPerAddress.key,
-        tlsCert.key, tlsKey.key, opsHost.key, opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
+        trustedProxies.key, limitsUser.key, limitsApplication.key, limitsAuth.key, tlsCert.key, tlsKey.key, opsHost.key,
+        opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
         corsOrigin.key, allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key,
         adminKey.key, openApplications.key, tokenMaxLifetime.key, deleteAfterDays.key, queues.key, concurrency.key,
         workerTag.key,

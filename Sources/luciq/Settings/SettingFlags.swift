@@ -134,6 +134,31 @@ struct ServeFlags: ParsableArguments {
     var connectionsPerAddress: String?
 
     @Option(
+        help: """
+            Proxies whose X-Forwarded-For tells a client's address: addresses and ranges such as 10.0.0.0/8, separated by \
+            commas. Default: none. Environment: TRUSTED_PROXIES.
+            """)
+    var trustedProxies: String?
+
+    @Option(
+        help: """
+            What each user may do in a minute, with the burst, and how many streams may be open. Default: create=120/60 \
+            change=120/60 read=1200/600 stream=600/300/50. Environment: LIMITS_USER.
+            """)
+    var limitsUser: String?
+
+    @Option(
+        help: "The same for each application as a whole. Default: off. Environment: LIMITS_APPLICATION.")
+    var limitsApplication: String?
+
+    @Option(
+        help: """
+            Wrong credentials a minute from one address; past it, it gets 429. 0 for any number. Default: 30. Environment: \
+            LIMITS_AUTH.
+            """)
+    var limitsAuth: String?
+
+    @Option(
         help: ArgumentHelp(
             """
             The certificate for HTTPS, with its chain, as a PEM file; read again when it changes. Default: none. \
@@ -203,6 +228,10 @@ struct ServeFlags: ParsableArguments {
             Setup.bodyTimeout.variable: bodyTimeout,
             Setup.maxConnections.variable: maxConnections,
             Setup.connectionsPerAddress.variable: connectionsPerAddress,
+            Setup.trustedProxies.variable: trustedProxies,
+            Setup.limitsUser.variable: limitsUser,
+            Setup.limitsApplication.variable: limitsApplication,
+            Setup.limitsAuth.variable: limitsAuth,
             Setup.tlsCert.variable: tlsCert,
             Setup.tlsKey.variable: tlsKey,
             Setup.opsHost.variable: opsHost,

@@ -14,6 +14,7 @@ extension Settings {
         options.maxConnections = try number(Setup.maxConnections, in: 1...1_000_000)
         let share = try number(Setup.connectionsPerAddress, in: 0...1_000_000)
         options.connectionsPerAddress = share > 0 ? share : nil
+        options.proxies = try trustedProxies()
         options.heldBytes = try number(Setup.maxHeldBytes, in: 1 << 20...1 << 40)
         let origin = try text(Setup.corsOrigin)
         options.corsOrigin = origin.isEmpty ? nil : origin

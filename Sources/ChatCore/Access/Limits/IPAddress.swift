@@ -42,7 +42,19 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    private static let mapped: UInt128 = 0xFFFF << 32
+    /// Appends its text, for a line of the log, which every request has.
+    package func append(to line: inout [UInt8]) {
+        guard isV4 else { return line.append(contentsOf: description.utf8) }
+        for place in (0..<4).reversed() {
+            let byte = UInt8(truncatingIfNeeded: bits >> (place * 8))
+            if byte >= 100 { line.append(UInt8(ascii: "0") + byte / 100) }
+            if byte >= 10 { line.append(UInt8(ascii: "0") + byte / 10 % 10) }
+            line.append(UInt8(ascii: "0") + byte % 10)
+            if place > 0 { line.append(UInt8(ascii: ".")) }
+        }
+    }
+
+    static let mapped: UInt128 = 0xFFFF << 32
 }
 
 /// All addresses with the same first bits, in CIDR notation (RFC 4632; RFC 4291, 2.3).

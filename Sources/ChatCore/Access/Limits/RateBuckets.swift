@@ -39,6 +39,17 @@ package struct RateBuckets<Owner: Hashable & Sendable>: Sendable {
         }
     }
 
+    /// Makes the buckets as full as others of the same name and owner have been found, in proportion.
+    ///
+    /// - Parameters:
+    ///   - charges: whose limits have the same windows as those of the decision.
+    ///   - decision: about the others.
+    package mutating func copy(_ decision: RateDecision, to charges: [RateCharge<Owner>], at now: Int64) {
+        for (charge, standing) in zip(charges, decision.standings) {
+            tables[table(of: charge.bucket)].put(charge, fullAt: now + standing.missing, at: now)
+        }
+    }
+
     private func table(of bucket: RateBucket<Owner>) -> Int {
         Int(bucket.hashValue.magnitude % UInt(tables.count))
     }

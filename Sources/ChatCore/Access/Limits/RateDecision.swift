@@ -9,6 +9,9 @@ package struct RateDecision: Equatable, Sendable {
         package let next: Int64
         /// How long until the request could take its units, in microseconds; 0 if it can.
         package let wait: Int64
+
+        /// How long until the bucket is full, in microseconds.
+        var missing: Int64 { next == 0 ? 0 : (limit.burst - remaining - 1) * limit.interval + next }
     }
 
     /// In the order of the charges.
@@ -60,7 +63,12 @@ extension RateDecision {
     /// - Returns: nil if the request is allowed.
     package func retryAfter(using random: inout some RandomNumberGenerator) -> Int64? {
         guard let wait = standings.map(\.wait).max(), wait > 0 else { return nil }
-        return Self.seconds(wait + Int64.random(in: 0...1_000_000 + wait / 5, using: &random))
+        return Self.retryAfter(wait: wait, using: &random)
+    }
+
+    /// - Parameter wait: in microseconds, more than 0.
+    static func retryAfter(wait: Int64, using random: inout some RandomNumberGenerator) -> Int64 {
+        seconds(wait + Int64.random(in: 0...1_000_000 + wait / 5, using: &random))
     }
 
     private var tightest: some Sequence<Standing> {

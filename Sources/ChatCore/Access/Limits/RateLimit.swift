@@ -78,6 +78,11 @@ package struct RateCharge<Owner: Hashable & Sendable>: Sendable {
         self.cost = min(max(1, cost), limit.burst)
     }
 
+    /// The same from what one process may give (`RateLimit.share`).
+    package func share(of processes: Int) -> RateCharge {
+        RateCharge(bucket.owner, limit.share(of: processes), cost: cost)
+    }
+
     /// As a time.
     package var interval: Int64 { cost * limit.interval }
 }

@@ -44,7 +44,7 @@ package struct TrustedProxies: Sendable {
     ///   - forwarded: the values of all `X-Forwarded-For`, in their order.
     package func client(peer: IPAddress, forwarded: [String]) -> IPAddress {
         var client = peer
-        guard isTrusted(peer) else { return client }
+        guard trusts(peer) else { return client }
         var hops = 0
         for line in forwarded.reversed() {
             // By bytes: some characters would become one with a comma after them.
@@ -54,13 +54,13 @@ package struct TrustedProxies: Sendable {
                 // The proxy that wrote it is the last who is known.
                 guard hops <= Self.mostHops, let address = Self.address(entry) else { return client }
                 client = address
-                guard isTrusted(address) else { return client }
+                guard trusts(address) else { return client }
             }
         }
         return client
     }
 
-    private func isTrusted(_ address: IPAddress) -> Bool { ranges.contains { $0.contains(address) } }
+    package func trusts(_ address: IPAddress) -> Bool { ranges.contains { $0.contains(address) } }
 
     /// Some proxies add the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`.
     private static func address(_ entry: some StringProtocol) -> IPAddress? {

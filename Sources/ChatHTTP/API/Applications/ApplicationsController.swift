@@ -22,7 +22,8 @@ struct ApplicationsController {
         try service.checkMayCreateTenant(authorization)
         let name = try Self.name.read(call.request.typedBody())
         return .task { [service] in
-            let tenant = try await service.createTenant(name: name, by: authorization, source: call.source)
+            let tenant = try await service.createTenant(
+                name: name, by: authorization, from: call.client, source: call.source)
             return .created(
                 at: "/applications/\(tenant.token.text)", NewApplicationAnswer(name: name, tenant: tenant))
         }
@@ -31,7 +32,7 @@ struct ApplicationsController {
     @Sendable private func list(_ call: Call) throws -> EndpointResult {
         let authorization = call.request.authorization
         return .task { [service] in
-            let admin = try await service.admin(authorization)
+            let admin = try await service.admin(authorization, from: call.client)
             let (limit, after) = try Page.applications(QueryItems(call.request.query))
             let (tenants, hasMore) = try await admin.tenants(after: after, limit: limit)
             var response = Response(json: tenants.map(ApplicationItem.init), size: 256 * tenants.count)
@@ -58,10 +59,17 @@ struct ApplicationsController {
             }
             return value
         }
-        let name = pathToken == nil ? try Self.name.read(body) : try Self.name.find(body)
+        let rules = try RulesRequest(body).change
+        let mayLackName = pathToken != nil || !rules.isEmpty
+        let name = mayLackName ? try Self.name.find(body) : try Self.name.read(body)
         return .task {
-            let name = try await tenant.update(name: name, pathToken: pathToken)
-            return Response(json: ApplicationAnswer(name: name, id: tenant.name, pathToken: pathToken))
+            let updated = try await tenant.update(
+                name: name, pathToken: pathToken, rules: rules.isEmpty ? nil : rules)
+            return Response(
+                json: ApplicationAnswer(
+                    name: updated.name, id: tenant.name, pathToken: pathToken,
+                    limits: rules.limits == nil ? nil : updated.rules?.limits,
+                    origins: rules.origins == nil ? nil : updated.rules?.origins))
         }
     }
 

@@ -6,7 +6,7 @@ struct ChatsController {
     let scopes: Scopes
 
     func add(to routes: Routes) {
-        routes.onJSON(.post, "/applications/{token}/chats", takesBody: true, scopes.tenant(.write, create))
+        routes.onJSON(.post, "/applications/{token}/chats", takesBody: true, scopes.tenant(.write, as: .create, create))
         routes.onJSON(.get, "/applications/{token}/chats", scopes.tenant(.read, list))
         routes.onJSON(.get, "/applications/{token}/chats/{chat_number}", scopes.chat(.read, show))
         routes.onJSON(
@@ -25,7 +25,7 @@ struct ChatsController {
             var response = Response.created(
                 at: "\(tenant.path)/chats/\(chat.number.rawValue)",
                 ChatCreatedAnswer(number: chat.number))
-            if chat.isReplay { response.add("Idempotent-Replayed", "true") }
+            if chat.isReplay { response.replay() }
             return response
         }
     }

@@ -10,7 +10,7 @@ struct MessagesController {
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}/messages"
-        routes.onJSON(.post, path, takesBody: true, scopes.chat(.write, create))
+        routes.onJSON(.post, path, takesBody: true, scopes.chat(.write, as: .create, create))
         routes.onJSON(.get, path, scopes.chat(.read, list))
         routes.onJSON(.get, path + "/{message_number}", scopes.chat(.read, show))
     }
@@ -32,7 +32,7 @@ struct MessagesController {
         var response = Response.created(
             at: "\(chat.path)/messages/\(message.number.rawValue)",
             MessageJSON(Message(number: message.number, content: content, createdAt: message.createdAt), as: .answer))
-        if message.isReplay { response.add("Idempotent-Replayed", "true") }
+        if message.isReplay { response.replay() }
         return response
     }
 

@@ -1,0 +1,129 @@
+import ChatCore
+import Logging
+import NIOCore
+import RedisClient
+import ServiceLifecycle
+import Synchronization
+
+/// The buckets that all processes of a deployment share, in Redis, and how many processes there are.
+///
+/// Nobody waits long for Redis: after `patience` a request is decided without it, and for `rest` nobody asks it.
+final class ClusterRateBuckets: SharedRateBuckets, Service {
+    private static let patience = TimeAmount.milliseconds(100)
+    private static let rest = TimeAmount.seconds(1)
+    /// In nanoseconds: a wait after this time is another incident.
+    private static let calm: UInt64 = 60_000_000_000
+
+    private let buckets: RedisRateBuckets
+    private let redis: RedisClient
+    private let group: any EventLoopGroup
+    private let key: String
+    /// Of this process among the others.
+    private let process = UInt64.random(in: .min ... .max)
+    private let seen = Mutex(SeenProcesses())
+    /// In nanoseconds of NIO's clock.
+    private let restsUntil = Atomic<UInt64>(0)
+    private let logger: Logger
+
+    /// - Parameter deployment: its id, which is part of all keys.
+    init(redis: RedisClient, deployment: String, group: any EventLoopGroup, logger: Logger) {
+        self.redis = redis
+        self.group = group
+        self.buckets = RedisRateBuckets(redis: redis, prefix: "luciq:\(deployment):limit:")
+        self.key = "luciq:\(deployment):processes"
+        self.logger = logger
+    }
+
+    var isThere: Bool {
+        redis.isConnected && NIODeadline.now().uptimeNanoseconds >= restsUntil.load(ordering: .relaxed)
+    }
+
+    var processes: Int { seen.withLock(\.count) }
+
+    func take(_ charges: [RateCharge<String>]) async -> RateDecision? {
+        await withCheckedContinuation { continuation in
+            let race = Race(continuation)
+            let timer = group.any().scheduleTask(in: Self.patience) { [self] in
+                guard race.end(with: nil) else { return }
+                rest()
+            }
+            Task { [buckets] in
+                var decision: RateDecision?
+                // The client logs an outage, and the caller decides without an answer.
+                do { decision = try await buckets.take(charges) } catch {}
+                timer.cancel()
+                race.end(with: decision)
+            }
+        }
+    }
+
+    /// Redis was too slow.
+    private func rest() {
+        let until = (NIODeadline.now() + Self.rest).uptimeNanoseconds
+        let before = restsUntil.exchange(until, ordering: .relaxed)
+        // Once an incident.
+        guard before == 0 || until > before + Self.calm else { return }
+        logger.warning("Redis is slow: limits are kept by each process for its share")
+    }
+
+    func giveBack(_ charges: [RateCharge<String>]) { buckets.postBack(charges) }
+
+    /// Gives this process' sign of life, and looks who else lives.
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                let isSeen = await self.look()
+                // A shutdown cuts it short.
+                try? await Task.sleep(for: isSeen ? .microseconds(SeenProcesses.interval) : .seconds(1))
+            }
+        }
+    }
+
+    /// - Returns: whether Redis answered.
+    func look() async -> Bool {
+        guard redis.isConnected else { return false }
+        do throws(RedisError) {
+            let members = try await redis.eval(
+                Self.script, keys: [key],
+                arguments: [String(process), String(SeenProcesses.window), String(SeenProcesses.interval * 3 / 2)])
+            let now = Int64(NIODeadline.now().uptimeNanoseconds / 1000)
+            let processes = (members.array ?? []).compactMap { $0.string.flatMap { UInt64($0) } }
+            seen.withLock { seen in for process in processes { seen.see(process, at: now) } }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Notes a process, forgets those that have been silent for a window, and tells those that have been heard lately.
+    private static let script = RedisScript(
+        """
+        if redis.replicate_commands then redis.replicate_commands() end
+        local time = redis.call('TIME')
+        local now = time[1] * 1000000 + time[2]
+        redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+        redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[2]))
+        redis.call('PEXPIRE', KEYS[1], math.ceil(ARGV[2] / 1000))
+        return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%.0f', now - ARGV[3]), '+inf', 'LIMIT', 0, 1024)
+        """)
+}
+
+/// The first of two that come: an answer, or the end of the time for it.
+private final class Race: Sendable {
+    private let continuation: Mutex<CheckedContinuation<RateDecision?, Never>?>
+
+    init(_ continuation: CheckedContinuation<RateDecision?, Never>) {
+        self.continuation = Mutex(continuation)
+    }
+
+    /// - Returns: whether this was the first.
+    @discardableResult
+    func end(with decision: RateDecision?) -> Bool {
+        let waiting = continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }
+        waiting?.resume(returning: decision)
+        return waiting != nil
+    }
+}

@@ -1,0 +1,39 @@
+/// What the principal's limits say to its requests.
+extension Access {
+    /// The buckets that a request must pay from; empty if nothing limits it.
+    package func charges(_ action: LimitedAction) -> [RateCharge<String>] {
+        service.limiter.charges(principal, in: tenantID, rules, action)
+    }
+
+    /// Pays without waiting.
+    ///
+    /// - Returns: nil if others must be asked: use `pay`.
+    /// - Throws: `ChatError.quotaExceeded`.
+    package func payNow(_ charges: [RateCharge<String>]) throws(ChatError) -> SpentUnits? {
+        try service.limiter.takeNow(charges)
+    }
+
+    /// - Throws: `ChatError.quotaExceeded`.
+    package func pay(_ charges: [RateCharge<String>]) async throws(ChatError) -> SpentUnits {
+        try await service.limiter.take(charges)
+    }
+
+    /// Pays for a request on an open connection, by the limits of now.
+    ///
+    /// - Returns: nil if nothing limits it.
+    /// - Throws: `ChatError.quotaExceeded`.
+    package func pay(_ action: LimitedAction) async throws(ChatError) -> SpentUnits? {
+        let rules = service.authenticator.knownTenant(name)?.rules ?? rules
+        let charges = service.limiter.charges(principal, in: tenantID, rules, action)
+        if charges.isEmpty { return nil }
+        return try await pay(charges)
+    }
+
+    /// Counts a stream of the principal as open until the result is released.
+    ///
+    /// - Returns: nil if nothing limits how many are open.
+    /// - Throws: `ChatError.quotaExceeded`.
+    package func openStream() throws(ChatError) -> StreamSlots.Slot? {
+        try service.limiter.openStream(principal, in: tenantID, rules)
+    }
+}
