@@ -30,8 +30,12 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
     ) {
         self.owner = owner
         let thread = Thread { [self] in
-            // By the thread itself: Foundation gives a name that is set before the start to nobody but itself.
-            Thread.current.name = name
+            // By the thread itself, and not by Foundation: that names nothing until `start` has returned.
+            #if canImport(Darwin)
+                pthread_setname_np(name)
+            #else
+                pthread_setname_np(pthread_self(), String(name.prefix(15)))
+            #endif
             #if os(Linux)
                 // On Linux the call concerns the thread alone: setpriority(2), "C library/kernel differences".
                 if priority == .low { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }

@@ -119,11 +119,13 @@ import Testing
             #expect(unknown == nil)
             _ = try await server.service.access(credentials)
             #expect(try server.service.knownAccess(credentials)?.principal == .applicationKey(key.id))
-            let forged = AccessKey.forged(key.id, .application)
-            #expect(throws: ChatError.unauthorized(.invalid)) {
-                try server.service.knownAccess(
-                    Credentials(application: application.new.publicID.text[...], authorization: .key(forged)))
-            }
+            // A wrong secret goes on to where refusals are counted.
+            let forged = Credentials(
+                application: application.new.publicID.text[...],
+                authorization: .key(AccessKey.forged(key.id, .application)))
+            let refused = try server.service.knownAccess(forged)?.principal
+            #expect(refused == nil)
+            await #expect(throws: ChatError.unauthorized(.invalid)) { try await server.service.access(forged) }
         }
     }
 }

@@ -48,13 +48,14 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     /// The body that it takes.
     var json: String? {
-        guard isWrite, method != "DELETE" else { return nil }
+        guard isWrite, method != "DELETE", last != "suspension" else { return nil }
         return switch last {
         case "keys": #"{"name":"new","scopes":["read"]}"#
         case "{user}" where pattern.contains("/members/"): #"{"role":"member"}"#
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
         case "{chat_number}": #"{"access":"open"}"#
+        case "rotate": #"{"overlap_s":60}"#
         default: #"{"name":"new"}"#
         }
     }

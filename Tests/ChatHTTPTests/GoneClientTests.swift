@@ -15,7 +15,7 @@ import Testing
 
     private func head(_ endpoint: Endpoint, _ place: Place, length: Int) -> String {
         "\(endpoint.method) \(endpoint.path(place)) HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            + "Content-Length: \(length)\r\n\r\n"
+            + endpoint.headers.map { "\($0): \($1)\r\n" }.joined() + "Content-Length: \(length)\r\n\r\n"
     }
 
     enum Goodbye: CaseIterable { case halfClose, close, reset }

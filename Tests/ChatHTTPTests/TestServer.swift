@@ -108,7 +108,7 @@ struct TestServer: Sendable {
     func contents() throws -> [String] {
         try store.pool.read { db in
             try [
-                "applications", "chats", "messages", "idempotency_keys", "application_keys", "chat_members",
+                "applications", "chats", "messages", "idempotency_keys", "application_keys", "chat_members", "audit",
             ].flatMap { table in
                 try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }
             }
