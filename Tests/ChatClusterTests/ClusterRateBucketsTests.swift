@@ -29,7 +29,8 @@ import Testing
             let redis = RedisClient(try RedisConfiguration(url: server.url()), logger: TestCluster.logger)
             let buckets = ClusterRateBuckets(
                 redis: redis, deployment: "test", group: MultiThreadedEventLoopGroup.singleton,
-                logger: TestCluster.logger)
+                // Longer than a test may take.
+                pause: .hours(1), logger: TestCluster.logger)
             return Process(
                 redis: redis, buckets: buckets,
                 limiter: Limiter(defaults, shared: buckets, time: .continuous))

@@ -160,9 +160,10 @@ struct BadRequest: Sendable, CustomTestStringConvertible {
             }
             for (method, path, allow) in [
                 ("DELETE", "/applications", "POST, GET, HEAD"), ("PUT", "/applications", "POST, GET, HEAD"),
-                ("DELETE", chat, "GET, HEAD"), ("PROPFIND", chat, "GET, HEAD"), ("TRACE", "/livez", "GET, HEAD"),
+                ("DELETE", chat, "GET, PATCH, HEAD"), ("PROPFIND", chat, "GET, PATCH, HEAD"),
+                ("TRACE", "/livez", "GET, HEAD"),
                 ("OPTIONS", chat + "/messages", "POST, GET, HEAD"), ("PUT", chat + "/messages/search", "GET, HEAD"),
-                ("POST", String(chat.dropLast(8)), "GET, PATCH, PUT, HEAD"),
+                ("POST", String(chat.dropLast(8)), "GET, PATCH, PUT, DELETE, HEAD"),
             ] {
                 let answer = try await server.client.send(method, path)
                 #expect(answer.status == 405, "\(method) \(path)")

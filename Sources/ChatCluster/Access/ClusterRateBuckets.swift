@@ -7,16 +7,16 @@ import Synchronization
 
 /// The buckets that all processes of a deployment share, in Redis, and how many processes there are.
 ///
-/// Nobody waits long for Redis: after `patience` a request is decided without it, and for `rest` nobody asks it.
+/// Nobody waits long for Redis: after `patience` a request is decided without it, and for `pause` nobody asks it.
 final class ClusterRateBuckets: SharedRateBuckets, Service {
     private static let patience = TimeAmount.milliseconds(100)
-    private static let rest = TimeAmount.seconds(1)
     /// In nanoseconds: a wait after this time is another incident.
     private static let calm: UInt64 = 60_000_000_000
 
     private let buckets: RedisRateBuckets
     private let redis: RedisClient
     private let group: any EventLoopGroup
+    private let pause: TimeAmount
     private let key: String
     /// Of this process among the others.
     private let process = UInt64.random(in: .min ... .max)
@@ -25,10 +25,16 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
     private let restsUntil = Atomic<UInt64>(0)
     private let logger: Logger
 
-    /// - Parameter deployment: its id, which is part of all keys.
-    init(redis: RedisClient, deployment: String, group: any EventLoopGroup, logger: Logger) {
+    /// - Parameters:
+    ///   - deployment: its id, which is part of all keys.
+    ///   - pause: how long nobody asks a Redis that was too slow.
+    init(
+        redis: RedisClient, deployment: String, group: any EventLoopGroup, pause: TimeAmount = .seconds(1),
+        logger: Logger
+    ) {
         self.redis = redis
         self.group = group
+        self.pause = pause
         self.buckets = RedisRateBuckets(redis: redis, prefix: "luciq:\(deployment):limit:")
         self.key = "luciq:\(deployment):processes"
         self.logger = logger
@@ -59,7 +65,7 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
 
     /// Redis was too slow.
     private func rest() {
-        let until = (NIODeadline.now() + Self.rest).uptimeNanoseconds
+        let until = (NIODeadline.now() + pause).uptimeNanoseconds
         let before = restsUntil.exchange(until, ordering: .relaxed)
         // Once an incident.
         guard before == 0 || until > before + Self.calm else { return }
