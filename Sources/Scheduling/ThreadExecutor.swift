@@ -34,7 +34,10 @@ package final class ThreadExecutor: TaskExecutor, SerialExecutor, @unchecked Sen
             #if canImport(Darwin)
                 pthread_setname_np(name)
             #else
-                pthread_setname_np(pthread_self(), String(name.prefix(15)))
+                if let file = fopen("/proc/thread-self/comm", "w") {
+                    fputs(String(name.prefix(15)), file)
+                    fclose(file)
+                }
             #endif
             #if os(Linux)
                 // On Linux the call concerns the thread alone: setpriority(2), "C library/kernel differences".
