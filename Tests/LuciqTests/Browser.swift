@@ -89,16 +89,19 @@ final class Browser: Sendable {
         while true {
             let count = Foundation.read(descriptor, &piece, piece.count)
             guard count > 0 else { break }
-            rest.append(contentsOf: piece[..<count])
-            while let end = rest.firstIndex(of: 0) {
-                let message = Data(rest[rest.startIndex..<end])
-                rest = Data(rest[(end + 1)...])
+            var start = 0
+            // Only what is new is looked through: an answer may have several megabytes.
+            while let end = piece[start..<count].firstIndex(of: 0) {
+                let message = rest + piece[start..<end]
+                rest = Data()
+                start = end + 1
                 if message.isEmpty {
                     close(descriptor)
                     return
                 }
                 received(message, state)
             }
+            rest.append(contentsOf: piece[start..<count])
         }
     }
 
