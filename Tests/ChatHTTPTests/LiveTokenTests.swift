@@ -192,6 +192,22 @@ import Testing
         }
     }
 
+    /// However often a client shows the same token, one pair of timers waits for its end.
+    @Test func theSameTokenIsWatchedOnce() async throws {
+        try await TestServer.run { server in
+            let site = try await Site(server)
+            let token = try site.token("u1", seconds: 20)
+            let socket = try await site.socket("luciq.token.\(token)")
+            #expect(try await socket.answer()["type"] as? String == "token_expiring")
+            for _ in 1...10 {
+                await socket.send(#"{"type":"auth","token":"\#(token)"}"#)
+                #expect(try await socket.answer()["type"] as? String == "authenticated")
+            }
+            await socket.send(#"{"type":"subscribe","chat":1}"#)
+            #expect(try await socket.answer()["type"] as? String == "subscribed")
+        }
+    }
+
     @Test func aSocketEndsWithItsToken() async throws {
         try await TestServer.run { server in
             let site = try await Site(server)

@@ -49,6 +49,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Sent first.
     private let greeting: AuthenticatedAnswer?
     private var isAuthenticating = false
+    /// The end that the timers are for. A client may renew as often as it likes, so there is one pair at a time.
+    private var watched = AccessExpiry.never
+    private var expiryTimers: [Scheduled<Void>] = []
     /// How long before the token's end the client is told.
     private static let notice = Duration.seconds(30)
 
@@ -83,17 +86,20 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     /// Tells of the token's end, and closes then, unless a newer one has come.
     private func watchExpiry() {
-        guard case .at(let end) = tenant.access.expiry else { return }
+        guard case .at(let end) = tenant.access.expiry, watched != .at(end) else { return }
+        watched = .at(end)
+        expiryTimers.forEach { $0.cancel() }
         let left = tenant.access.timeLeft(until: end)
-        schedule(max(.zero, left - Self.notice)) { handler in
+        let notice = schedule(max(.zero, left - Self.notice)) { handler in
             guard handler.tenant.access.expiry == .at(end), handler.link.phase == .open else { return }
             let left = handler.tenant.access.timeLeft(until: end)
             handler.write(.text, TokenExpiringAnswer(expiresIn: max(0, left.components.seconds)).text)
             handler.flush()
         }
-        schedule(max(.zero, left)) { handler in
+        let expiry = schedule(max(.zero, left)) { handler in
             if handler.tenant.access.expiry == .at(end) { handler.close(.expired) }
         }
+        expiryTimers = [notice, expiry].compactMap(\.self)
     }
 
     private func authenticate(_ token: String, ref: String?) {
@@ -122,6 +128,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        expiryTimers.forEach { $0.cancel() }
         opening = nil
         frames = []
         intake.close()
@@ -366,7 +373,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     }
 
     /// Runs `body` unless the connection is closed by then.
-    private func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) {
+    @discardableResult
+    private func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {
         context?.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) { [weak self] in
             if let self, self.context != nil { body(self) }
         }
