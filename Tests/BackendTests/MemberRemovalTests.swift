@@ -60,6 +60,42 @@ import Testing
         }
     }
 
+    /// A chat that is open no more, where a member sees less than everybody did: what was there before is read no more, and
+    /// the member comes back to what is there now.
+    @Test(arguments: BackendKind.allCases)
+    func aRangeThatNarrowsEndsReaders(_ kind: BackendKind) async throws {
+        try await AccessServer.run(kind) { server in
+            let users = try await SignedUsers(server)
+            let owner = try await users.application.scope.chat("1")
+            _ = try await owner.update(Chat.Patch(access: .open, history: .sinceJoin))
+            for body in ["y", "z"] { _ = try await owner.send(MessageContent(body: body)) }
+            for user in ["all", "late"] { _ = try await users.access(users.token(user)) }
+            _ = try await owner.update(Chat.Patch(history: .all))
+            _ = try await owner.setMember(User.ID("all")!, role: .member)
+            _ = try await owner.update(Chat.Patch(history: .sinceJoin))
+            _ = try await owner.setMember(User.ID("late")!, role: .member)
+            func chat(_ user: String) async throws -> ChatScope {
+                try await users.access(users.token(user)).tenant.chat("1")
+            }
+            let all = try await chat("all").subscribe(after: Cursor(0))
+            let late = try await chat("late").subscribe(after: Cursor(0))
+            let upToDate = try await chat("late").subscribe(after: Cursor(3))
+            _ = try await owner.update(Chat.Patch(access: .members))
+            for subscription in [late, upToDate] {
+                await #expect(throws: StreamEnd.goingAway) { try await subscription.next() }
+            }
+            #expect(try await all.next().map(\.body) == ["x", "y", "z"])
+            _ = try await owner.send(MessageContent(body: "new"))
+            let again = try await chat("late").subscribe(after: Cursor(0))
+            #expect(again.cursor == Cursor(3))
+            #expect(try await again.next().map(\.body) == ["new"])
+            // The other way nothing ends.
+            _ = try await owner.update(Chat.Patch(access: .open))
+            _ = try await owner.send(MessageContent(body: "newer"))
+            #expect(try await again.next().map(\.body) == ["newer"])
+        }
+    }
+
     private static func count(of user: User.ID, _ chat: ChatScope) async throws -> Int {
         var (count, page) = (0, Page(limit: 1000, after: 0))
         while true {

@@ -175,22 +175,32 @@ package struct ChatScope: Sendable {
     ) async throws(ChatError) -> ChatSubscription {
         do {
             let opening = try await tenant.access.open(holding: slot)
-            return try await read { scope in
-                let user = scope.tenant.access.user.map {
-                    Memberships.Key(tenant: scope.tenant.id, chat: number, user: $0)
+            return try await read { found in
+                var scope = found
+                while true {
+                    let subscription = try await scope.subscribe(after: cursor, opening)
+                    guard let numbers = scope.standing?.numbers else { return subscription }
+                    // Look again: a change since then has not met the subscription.
+                    scope = try await scope.tenant.chat(number)
+                    guard let now = scope.standing, now.role != nil else { throw ChatError.notFound }
+                    if now.numbers.first <= numbers.first { return subscription }
                 }
-                if let standing = scope.standing, standing.role == nil { throw ChatError.notFound }
-                let start = scope.limits.map { limits in cursor.map { Cursor(max($0.number, limits.first - 1)) } }
-                let subscription = try await tenant.service.hub.subscribe(
-                    to: scope.id, of: scope.tenant.id, from: tenant.access.client, after: start ?? cursor, opening,
-                    by: user)
-                // Look again: a removal since then has not met the subscription.
-                if user != nil, try await scope.tenant.chat(number).standing?.role == nil { throw ChatError.notFound }
-                return subscription
             }
         } catch {
             throw ChatError(store: error)
         }
+    }
+
+    private func subscribe(after cursor: Cursor?, _ opening: Opening) async throws -> ChatSubscription {
+        if let standing, standing.role == nil { throw ChatError.notFound }
+        let viewer = standing.flatMap { standing in
+            tenant.access.user.map {
+                Viewer(user: Memberships.Key(tenant: tenant.id, chat: number, user: $0), numbers: standing.numbers)
+            }
+        }
+        let start = limits.map { limits in cursor.map { Cursor(max($0.number, limits.first - 1)) } }
+        return try await tenant.service.hub.subscribe(
+            to: id, of: tenant.id, from: tenant.access.client, after: start ?? cursor, opening, by: viewer)
     }
 
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.

@@ -18,7 +18,7 @@ final class Feed: Sendable {
         /// Waiters to call after the lock is released.
         var woken: [Waiter] = []
         /// The readers that are users.
-        var users: [ReaderID: Memberships.Key] = [:]
+        var users: [ReaderID: Viewer] = [:]
         /// Why each ended reader ended.
         var ends: [ReaderID: StreamEnd] = [:]
         /// Why all readers ended; new ones end likewise.
@@ -101,20 +101,28 @@ final class Feed: Sendable {
     func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
 
     /// - Returns: where the reader starts; nil after the feed has closed.
-    func join(_ id: ReaderID, after cursor: Cursor?, by user: Memberships.Key? = nil) -> Cursor? {
+    func join(_ id: ReaderID, after cursor: Cursor?, by viewer: Viewer? = nil) -> Cursor? {
         state.withLock { state in
             guard state.end == nil, let start = state.feed?.window.join(id, after: cursor?.number) else { return nil }
-            state.users[id] = user
+            state.users[id] = viewer
             return Cursor(start)
         }
     }
 
     /// The users who read it.
-    var users: Set<Memberships.Key> { state.withLock { Set($0.users.values) } }
+    var users: Set<Memberships.Key> { state.withLock { Set($0.users.values.map(\.user)) } }
 
     /// Ends all readers of a user.
-    func end(_ user: Memberships.Key, _ reason: StreamEnd) {
-        for id in state.withLock({ state in state.users.filter { $0.value == user }.keys }) { end(id, reason) }
+    func end(_ user: Memberships.Key, _ reason: StreamEnd) { end(reason) { $0.user == user } }
+
+    /// Ends the readers of a user that joined when more was there for it, wherever they are: what they have taken may not
+    /// be written yet. They come back, and start where it begins now.
+    func narrow(_ user: Memberships.Key, to numbers: NumberSpan) {
+        end(.goingAway) { $0.user == user && $0.numbers.first < numbers.first }
+    }
+
+    private func end(_ reason: StreamEnd, where isMeant: (Viewer) -> Bool) {
+        for id in state.withLock({ state in state.users.filter { isMeant($0.value) }.keys }) { end(id, reason) }
     }
 
     /// Waits for the next messages of a reader.

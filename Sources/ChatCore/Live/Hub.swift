@@ -87,17 +87,18 @@ package final class Hub: Service {
     ///   - cursor: where to start, however far back. Messages up to a cursor above the chat's highest number are never
     ///     delivered. Nil: the next message.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
-    ///   - user: whose subscription it is: it ends when the chat is not there for the user any more.
+    ///   - viewer: the user whose subscription it is: it ends when the chat is not there for the user any more, or less
+    ///     of it.
     /// - Throws: `.overloaded` at the limit or the tenant's share of it, `.shuttingDown`, `.unavailable` if the store
     ///   does not answer.
     func subscribe(
         to chat: Chat.ID, of tenant: Tenant.ID, from client: IPAddress? = nil, after cursor: Cursor?,
-        _ opening: Opening? = nil, by user: Memberships.Key?
+        _ opening: Opening? = nil, by viewer: Viewer?
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant, client)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
-        guard failure == nil, let start = entry.feed.join(id, after: cursor, by: user) else {
+        guard failure == nil, let start = entry.feed.join(id, after: cursor, by: viewer) else {
             release(entry.feed, tenant, client)
             throw failure ?? .shuttingDown
         }
@@ -166,7 +167,8 @@ package final class Hub: Service {
         }
     }
 
-    /// Ends the subscriptions of users to whom a chat is not there any more. The change is forgotten by `memberships`.
+    /// Ends the subscriptions of users to whom a chat, or some of it, is not there any more. The change is forgotten by
+    /// `memberships`.
     func review(_ change: MembersChanged) async {
         guard let feed = feed(of: change.chat) else { return }
         await review(feed) { change.user == nil || change.user == $0 }
@@ -175,7 +177,8 @@ package final class Hub: Service {
     private func review(_ feed: Feed, _ isAffected: (User.ID) -> Bool = { _ in true }) async {
         for user in feed.users where isAffected(user.user) {
             do {
-                if try await memberships.find(user).standing.role == nil { feed.end(user, .notFound) }
+                let standing = try await memberships.find(user).standing
+                if standing.role == nil { feed.end(user, .notFound) } else { feed.narrow(user, to: standing.numbers) }
             } catch ChatError.notFound {
                 feed.end(user, .notFound)
             } catch {

@@ -39,6 +39,13 @@ final class Memberships: Sendable {
     func forgetAll() { places.forgetAll() }
 }
 
+/// A user who reads a chat live.
+struct Viewer: Sendable {
+    let user: Memberships.Key
+    /// The messages that were there for it when it began.
+    let numbers: NumberSpan
+}
+
 /// A chat, and what a user is there.
 package struct MemberPlace: Equatable, Sendable {
     package let chat: Chat.ID
