@@ -1,4 +1,3 @@
-import Cryptography
 import Foundation
 import TestSupport
 import Testing
@@ -8,51 +7,9 @@ import Testing
 
 /// User tokens and tickets on live connections: how they are shown, renewed, and how they end.
 @Suite(.timeLimit(.minutes(3))) struct LiveTokenTests {
-    /// An application that signs its users' tokens, with two chats.
-    private struct Site {
-        let server: TestServer
-        /// By the public id.
-        let path: String
-        /// By the token, which opens everything.
-        let owner: String
-        private let id: String
-        private let kid: UserTokenKey.ID
-        private let secret: SecretKey
-
-        init(_ server: TestServer) async throws {
-            self.server = server
-            let made = try await server.client.post("/applications", json: #"{"name":"a"}"#)
-            id = try #require(made.json["id"] as? String)
-            path = "/applications/\(id)"
-            owner = "/applications/\(try #require(made.json["token"] as? String))"
-            for _ in 1...2 { _ = try await server.client.send("POST", owner + "/chats") }
-            let key = try await server.client.post(owner + "/jwt-keys", json: "{}")
-            kid = try #require((key.json["kid"] as? String).flatMap { UserTokenKey.ID($0) })
-            secret = SecretKey(Array(try #require(key.json["secret"] as? String).utf8))
-        }
-
-        func token(_ user: String, seconds: Int64 = 600) throws -> String {
-            let now = WallClock.system.now()
-            return UserToken.sign(
-                for: try #require(User.ID(user)), audience: id, issuedAt: now, expiresAt: now.adding(.seconds(seconds)),
-                keyID: kid, secret: secret)
-        }
-
-        func ticket(_ json: String, user: String = "u1", seconds: Int64 = 600) async throws -> Answer {
-            try await server.client.post(
-                path + "/tickets", json: json, headers: ["Authorization": "Bearer \(token(user, seconds: seconds))"])
-        }
-
-        func socket(_ protocols: String? = nil) async throws -> WebSocketClient {
-            var headers = WebSocketClient.handshake
-            headers["Sec-WebSocket-Protocol"] = protocols
-            return try await WebSocketClient(server.client.port, path + "/socket", headers: headers)
-        }
-    }
-
     @Test func aTicketOpensStreams() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let answer = try await site.ticket(#"{"chats":[1],"ttl_s":600}"#, user: "somebody")
             #expect(answer.status == 201 && answer.json["expires_at"] is String, "\(answer.text)")
             let ticket = try #require(answer.json["ticket"] as? String)
@@ -95,11 +52,11 @@ import Testing
 
     @Test func ticketsThatAreNone() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             for (json, status) in [
                 (#"{"chats":[0]}"#, 422), (#"{"chats":["1"]}"#, 422), (#"{"chats":1}"#, 422), (#"{"ttl_s":0}"#, 422),
                 (#"{"ttl_s":86401}"#, 422), (#"{"ttl_s":"5"}"#, 422), ("[]", 400), ("{}", 201),
-                (#"{"chats":[\#((1...257).map { "\($0)" }.joined(separator: ","))]}"#, 422), (#"{"chats":[]}"#, 201),
+                (#"{"chats":[\#((1...201).map { "\($0)" }.joined(separator: ","))]}"#, 422), (#"{"chats":[]}"#, 201),
             ] {
                 #expect(try await site.ticket(json).status == status, "\(json.prefix(40))")
             }
@@ -112,9 +69,32 @@ import Testing
         }
     }
 
+    /// However much it says, it opens what it was made for.
+    @Test func theLongestTicketsAreTaken() async throws {
+        try await TestServer.run { server in
+            let site = try await TokenSite(server)
+            let user = String(repeating: "\"", count: 128)
+            let named = [1] + (0..<199).map { Int64.max - $0 }
+            let list = named.map { "\($0)" }.joined(separator: ",")
+            // As many as fit into a token, and none named.
+            let own = try site.token("u1", chats: Array(1...740))
+            #expect(own.utf8.count > 3900)
+            for (token, json) in [(try site.token(user), #"{"chats":[\#(list)]}"#), (own, "{}")] {
+                let answer = try await server.client.post(
+                    site.path + "/tickets", json: json, headers: ["Authorization": "Bearer \(token)"])
+                #expect(answer.status == 201)
+                let ticket = try #require(answer.json["ticket"] as? String)
+                let query = "?ticket=\(ticket)&after=\(Int64.max)&soft=1"
+                let stream = try await SSEClient(server.client.port, site.path + "/chats/1/stream" + query)
+                try await stream.waitForOpening()
+                #expect(stream.headers["x-accel-buffering"] == "no")
+            }
+        }
+    }
+
     @Test func aStreamEndsWithItsTicket() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let ticket = try #require(try await site.ticket(#"{"ttl_s":2}"#).json["ticket"] as? String)
             let stream = try await SSEClient(server.client.port, site.path + "/chats/1/stream?ticket=\(ticket)")
             try await stream.waitForOpening()
@@ -138,7 +118,7 @@ import Testing
 
     @Test func aSocketTakesItsTokenFromTheSubprotocol() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let socket = try await site.socket("luciq.v1, luciq.token.\(site.token("u1"))")
             #expect(socket.answer.status == 101 && socket.answer["Sec-WebSocket-Protocol"] == "luciq.v1")
             await socket.send(#"{"type":"send","ref":"a","chat":1,"body":"hi"}"#)
@@ -151,7 +131,7 @@ import Testing
 
     @Test func aSocketTakesItsTokenFromTheFirstMessage() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let socket = try await site.socket()
             #expect(socket.answer.status == 101 && socket.answer["Sec-WebSocket-Protocol"] == nil)
             #expect(server.service.authenticator.openings.principals.isEmpty)
@@ -172,13 +152,46 @@ import Testing
         }
     }
 
+    /// What it is not good for any more ends as if the chats were gone; the rest goes on.
+    @Test func aNarrowerTokenEndsSubscriptions() async throws {
+        try await TestServer.run { server in
+            let site = try await TokenSite(server)
+            let socket = try await site.socket("luciq.token.\(site.token("u1"))")
+            for chat in 1...2 {
+                await socket.send(#"{"type":"subscribe","chat":\#(chat)}"#)
+                #expect(try await socket.answer()["type"] as? String == "subscribed")
+            }
+            await socket.send(#"{"type":"auth","token":"\#(try site.token("u1", chats: [2]))"}"#)
+            #expect(try await socket.answer()["type"] as? String == "authenticated")
+            let error = try await socket.answer()
+            #expect(error["code"] as? String == "not_found" && error["chat"] as? Int == 1, "\(error)")
+            let end = try await socket.answer()
+            #expect(end["type"] as? String == "unsubscribed" && end["chat"] as? Int == 1, "\(end)")
+            for chat in 1...2 {
+                _ = try await server.client.post(site.owner + "/chats/\(chat)/messages", json: #"{"body":"hi"}"#)
+            }
+            let message = try await socket.answer()
+            #expect(message["type"] as? String == "message" && message["chat"] as? Int == 2, "\(message)")
+            for type in ["subscribe", "send"] {
+                await socket.send(#"{"type":"\#(type)","chat":1,"body":"x"}"#)
+                #expect(try await socket.answer()["code"] as? String == "not_found")
+            }
+            // A wider one opens it again.
+            await socket.send(#"{"type":"auth","token":"\#(try site.token("u1", chats: [1, 2]))"}"#)
+            #expect(try await socket.answer()["type"] as? String == "authenticated")
+            await socket.send(#"{"type":"subscribe","chat":1,"after":"0"}"#)
+            #expect(try await socket.answer()["type"] as? String == "subscribed")
+            #expect(try await socket.answer()["type"] as? String == "message")
+        }
+    }
+
     @Test(arguments: [
         (#"{"type":"subscribe","chat":1}"#, 4401), ("x", 4401), (#"{"type":"auth"}"#, 4401),
         (#"{"type":"auth","token":"a.b.c"}"#, 4401), (String(repeating: "x", count: 9000), 1009),
     ])
     func anotherFirstMessageClosesTheSocket(_ message: String, _ code: Int) async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let socket = try await site.socket()
             await socket.send(message)
             #expect(try await socket.closeCode() == code)
@@ -187,7 +200,7 @@ import Testing
 
     @Test func aSocketWithoutAFirstMessageIsClosed() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             #expect(try await site.socket().closeCode() == 4401)
         }
     }
@@ -195,7 +208,7 @@ import Testing
     /// However often a client shows the same token, one pair of timers waits for its end.
     @Test func theSameTokenIsWatchedOnce() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let token = try site.token("u1", seconds: 20)
             let socket = try await site.socket("luciq.token.\(token)")
             #expect(try await socket.answer()["type"] as? String == "token_expiring")
@@ -210,7 +223,7 @@ import Testing
 
     @Test func aSocketEndsWithItsToken() async throws {
         try await TestServer.run { server in
-            let site = try await Site(server)
+            let site = try await TokenSite(server)
             let socket = try await site.socket("luciq.token.\(site.token("u1", seconds: 2))")
             // It ends in less than the notice.
             #expect(try await socket.answer()["type"] as? String == "token_expiring")

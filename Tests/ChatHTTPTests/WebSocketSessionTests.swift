@@ -68,6 +68,23 @@ struct WebSocketSessionTests {
         #expect(session.isWanted(new))
     }
 
+    /// A newer token may be good for fewer chats.
+    @Test func aNarrowerToken() throws {
+        var session = SocketSession(limits: LiveLimits())
+        let ids = try [7, 8, 9].map { try subscribe(&session, $0) }
+        for id in ids.dropLast() { _ = session.opened(id, cursor: Cursor(1)) }
+        let actions = words(session.keep { $0 == Chat.Number(8) })
+        #expect(actions.count == 5 && actions[0] == "cancel" && actions[3] == "cancel", "\(actions)")
+        #expect(actions[1].contains(#""chat":7,"code":"not_found""#))
+        #expect(actions[2] == #"{"type":"unsubscribed","chat":7}"#)
+        // It was not open yet: the request is refused.
+        #expect(actions[4].contains(#""chat":9,"code":"not_found""#))
+        #expect(ids.map { session.isWanted($0) } == [false, true, false])
+        #expect(words(session.opened(ids[2], cursor: Cursor(1))) == [])
+        for id in [ids[0], ids[2]] { #expect(words(session.ended(id, StreamEnd.cancelled)) == []) }
+        #expect(receive(&session, #"{"type":"subscribe","chat":7}"#) == ["subscribe 7 -"])
+    }
+
     /// Cancelled subscriptions count until they have ended.
     @Test func subscriptionsAreBounded() throws {
         var limits = LiveLimits()

@@ -58,7 +58,7 @@ package struct Access: Sendable {
     func requireApplication() throws(ChatError) { if userToken != nil { throw .notAllowed } }
 
     /// Whether the credentials are good for a chat: a user token may name the only ones.
-    func includes(_ chat: Chat.Number) -> Bool { userToken?.includes(chat) ?? true }
+    package func includes(_ chat: Chat.Number) -> Bool { userToken?.includes(chat) ?? true }
 
     /// Who makes what the principal creates.
     var author: Author { userToken.map { .user($0.user, tokenIssuedAt: $0.issuedAt) } ?? .application }

@@ -58,8 +58,8 @@ extension TenantScope {
 
     /// How long a ticket may last, in seconds.
     package static let ticketLifetimes: ClosedRange<Int64> = 1...86_400
-    /// The most chats that a ticket may name.
-    package static let ticketChats = 256
+    /// The most chats that a ticket may name. A ticket with more could be too long for `TicketSeal.open` and for a URI.
+    package static let ticketChats = 200
 
     /// Makes a ticket for the bearer of a user token. It reads, as often as one likes, and never longer than the token.
     ///

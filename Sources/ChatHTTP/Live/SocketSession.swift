@@ -122,12 +122,24 @@ struct SocketSession {
         case StreamEnd.expired: return [.close(.expired)]
         case StreamEnd.goingAway: return end(.goingAway)
         case StreamEnd.cancelled: return []
-        default:
-            let error = reason as? StreamEnd == .notFound ? ChatError.notFound : reason
-            let refusal = SocketRefusal(Problem(live: error), ref: subscription.ref, chat: subscription.chat)
-            let end = UnsubscribedAnswer(chat: subscription.chat, ref: nil)
-            return subscription.isOpen ? [.answer(refusal), .answer(end)] : [.answer(refusal)]
+        default: return Self.farewell(subscription, reason as? StreamEnd == .notFound ? ChatError.notFound : reason)
         }
+    }
+
+    /// Ends the subscriptions to chats that the connection may not read any more, as if the chats were gone.
+    mutating func keep(_ mayRead: (Chat.Number) -> Bool) -> [Action] {
+        let lost = wanted.filter { !mayRead($0.key) }.sorted { $0.key < $1.key }
+        return lost.flatMap { chat, id -> [Action] in
+            wanted[chat] = nil
+            // It counts until it has ended.
+            return [.cancel(id)] + (subscriptions[id].map { Self.farewell($0, ChatError.notFound) } ?? [])
+        }
+    }
+
+    private static func farewell(_ subscription: Subscription, _ error: any Error) -> [Action] {
+        let refusal = SocketRefusal(Problem(live: error), ref: subscription.ref, chat: subscription.chat)
+        let end = UnsubscribedAnswer(chat: subscription.chat, ref: nil)
+        return subscription.isOpen ? [.answer(refusal), .answer(end)] : [.answer(refusal)]
     }
 
     mutating func finished(_ sending: Sending, _ outcome: Result<AppendedMessage, any Error>) -> [Action] {

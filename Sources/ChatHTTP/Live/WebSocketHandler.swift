@@ -20,17 +20,17 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// In bytes. Longer texts are parsed off the event loop, so that they do not delay other connections.
     private static let longestOnLoop = 4 << 10
 
-    private let tenant: TenantScope
+    let tenant: TenantScope
     /// Nil after the connection is closed.
     private var opening: Opening?
     private let limits: LiveLimits
     private let metrics: LiveMetrics
     private var messages = WebSocketMessages()
-    private var link = WebSocketLink()
+    private(set) var link = WebSocketLink()
     private var session: SocketSession
     private var readers: [SocketSession.SubscriptionID: SocketReader] = [:]
     let outbox = SocketOutbox()
-    private var outlet: SocketOutlet!
+    private(set) var outlet: SocketOutlet!
     /// Nil after the connection is closed; its sends go on.
     private var context: ChannelHandlerContext?
     private var isReading = false
@@ -48,12 +48,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var answers = ByteBuffer()
     /// Sent first.
     private let greeting: AuthenticatedAnswer?
-    private var isAuthenticating = false
-    /// The end that the timers are for. A client may renew as often as it likes, so there is one pair at a time.
-    private var watched = AccessExpiry.never
-    private var expiryTimers: [Scheduled<Void>] = []
-    /// How long before the token's end the client is told.
-    private static let notice = Duration.seconds(30)
+    /// Of `WebSocketHandler+credentials`.
+    var credentials = SocketCredentials()
 
     init(
         tenant: TenantScope, opening: Opening, greeting: AuthenticatedAnswer? = nil, limits: LiveLimits,
@@ -84,51 +80,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
         readOn()
     }
 
-    /// Tells of the token's end, and closes then, unless a newer one has come.
-    private func watchExpiry() {
-        guard case .at(let end) = tenant.access.expiry, watched != .at(end) else { return }
-        watched = .at(end)
-        expiryTimers.forEach { $0.cancel() }
-        let left = tenant.access.timeLeft(until: end)
-        let notice = schedule(max(.zero, left - Self.notice)) { handler in
-            guard handler.tenant.access.expiry == .at(end), handler.link.phase == .open else { return }
-            let left = handler.tenant.access.timeLeft(until: end)
-            handler.write(.text, TokenExpiringAnswer(expiresIn: max(0, left.components.seconds)).text)
-            handler.flush()
-        }
-        let expiry = schedule(max(.zero, left)) { handler in
-            if handler.tenant.access.expiry == .at(end) { handler.close(.expired) }
-        }
-        expiryTimers = [notice, expiry].compactMap(\.self)
-    }
-
-    private func authenticate(_ token: String, ref: String?) {
-        guard !isAuthenticating else { return close(.protocolError("The previous token is not checked yet")) }
-        isAuthenticating = true
-        Task { [tenant, outlet] in
-            let outcome: Result<Void, any Error>
-            do { outcome = .success(try await tenant.access.renew(with: token)) } catch { outcome = .failure(error) }
-            outlet?.authenticated(outcome, ref: ref)
-        }
-    }
-
-    func authenticated(_ outcome: Result<Void, any Error>, ref: String?) {
-        isAuthenticating = false
-        switch outcome {
-        case .success:
-            guard link.phase == .open, let answer = AuthenticatedAnswer(tenant.access, ref: ref) else { return }
-            write(.text, answer.text)
-            watchExpiry()
-        case .failure(let error):
-            if let closure = WebSocketClosure(refusing: error) { return close(closure) }
-            if link.phase == .open { write(.text, SocketRefusal(Problem(live: error), ref: ref).text) }
-        }
-        flush()
-    }
-
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        expiryTimers.forEach { $0.cancel() }
+        credentials.timers.forEach { $0.cancel() }
         opening = nil
         frames = []
         intake.close()
@@ -274,6 +228,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
         }
     }
 
+    /// Ends the subscriptions that the credentials are not good for any more.
+    func keep(_ mayRead: (Chat.Number) -> Bool) { perform(session.keep(mayRead)) }
+
     func opened(_ id: SocketSession.SubscriptionID, cursor: Cursor) { perform(session.opened(id, cursor: cursor)) }
 
     func ended(_ id: SocketSession.SubscriptionID, _ end: any Error) {
@@ -306,7 +263,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         answers = ByteBuffer()
     }
 
-    private func flush() {
+    func flush() {
         writeAnswers()
         context?.flush()
     }
@@ -374,13 +331,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     /// Runs `body` unless the connection is closed by then.
     @discardableResult
-    private func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {
+    func schedule(_ delay: Duration, _ body: @escaping (WebSocketHandler) -> Void) -> Scheduled<Void>? {
         context?.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(delay)) { [weak self] in
             if let self, self.context != nil { body(self) }
         }
     }
 
-    private func write(
+    func write(
         _ opcode: WebSocketOpcode, _ data: ByteBuffer, whenWritten body: ((WebSocketHandler) -> Void)? = nil
     ) {
         guard let context else { return }
