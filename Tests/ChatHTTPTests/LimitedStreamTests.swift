@@ -185,4 +185,31 @@ import Testing
             withExtendedLifetime(streams) {}
         }
     }
+    /// A socket that shows its token late counts from then on.
+    @Test func socketsCountForTheApplicationOfTheirToken() async throws {
+        var options = TestServer.options
+        options.maxConnections = 32
+        options.connectionsPerAddress = 32
+        try await TestServer.run(options: options) { server in
+            let busy = try await TokenSite(server)
+            let quiet = try await TokenSite(server)
+            var sockets: [WebSocketClient] = []
+            for _ in 0..<26 {
+                let socket = try await busy.greetedSocket()
+                #expect(try await socket.answer()["type"] as? String == "authenticated")
+                sockets.append(socket)
+            }
+            #expect(try await busy.greetedSocket().closeCode() == 1013)
+            try await server.expectRefusal(503, "overloaded", "a stream of the busy one") {
+                try await server.client.get(busy.owner + "/chats/1/stream")
+            }
+            let other = try await quiet.greetedSocket()
+            #expect(try await other.answer()["type"] as? String == "authenticated")
+            // What has left counts no more.
+            sockets.removeAll()
+            try await eventually("there is room") {
+                try await busy.greetedSocket().answer()["type"] as? String == "authenticated"
+            }
+        }
+    }
 }

@@ -11,5 +11,8 @@ package struct LiveLimits: Sendable {
     /// Messages from one socket that are not stored yet. At the limit the socket is not read.
     package var sends = 16
 
+    /// Sockets that have not shown a token yet (`SocketLobby`).
+    package var waiting = 1024
+
     package init() {}
 }

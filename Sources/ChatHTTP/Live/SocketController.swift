@@ -11,7 +11,7 @@ struct SocketController {
     let corsOrigin: String?
     let budget: ByteBudget
     let metrics: LiveMetrics
-    private let lobby = SocketLobby()
+    private let lobby: SocketLobby
 
     init(
         service: ChatService, scopes: Scopes, limits: LiveLimits, corsOrigin: String?, budget: ByteBudget,
@@ -23,6 +23,7 @@ struct SocketController {
         self.corsOrigin = corsOrigin
         self.budget = budget
         self.metrics = metrics
+        self.lobby = SocketLobby(capacity: limits.waiting)
     }
 
     func add(to routes: Routes) {
@@ -49,7 +50,7 @@ struct SocketController {
             let opening = try await tenant.access.open(holding: tenant.access.openStream())
             var response = accepted
             response.tenant = tenant.id
-            response.departure = .upgrade {
+            response.departure = .upgrade { _ in
                 let intake = SocketIntake(client: client, budget: budget)
                 return [
                     ByteToMessageHandler(FrameDecoder(intake: intake)), handler(tenant, opening, nil, intake),
@@ -68,7 +69,7 @@ struct SocketController {
         var response = try accept(call)
         let client = call.client
         let application = String(call.parameters.token)
-        response.departure = .upgrade { [service, lobby] in
+        response.departure = .upgrade { [service, lobby] place in
             let intake = SocketIntake(client: client, budget: budget)
             let greeter = SocketGreeter(client: client, lobby: lobby) { token in
                 let access = try await service.access(
@@ -77,7 +78,7 @@ struct SocketController {
                 _ = try await access.pay(.stream)
                 return (access.tenant, try await access.open(holding: access.openStream()))
             } makeHandler: {
-                handler($0, $1, $2, intake)
+                place.belongs(to: $0.id) ? handler($0, $1, $2, intake) : nil
             }
             return [ByteToMessageHandler(FrameDecoder(intake: intake)), greeter]
         }

@@ -1,17 +1,6 @@
 import ChatCore
 import NIOCore
 import NIOWebSocket
-import Synchronization
-
-/// The connections whose clients have not shown a token yet: a share of few for each address.
-final class SocketLobby: Sendable {
-    private let waiting = Mutex(FairShare<IPAddress>(bound: 1024))
-
-    /// - Returns: false if there is no room.
-    func enter(_ client: IPAddress) -> Bool { waiting.withLock { $0.take(client) } }
-
-    func leave(_ client: IPAddress) { waiting.withLock { $0.give(client) } }
-}
 
 /// Waits for the first message of a client that has shown nothing: `{"type":"auth","token":…}`. Then `WebSocketHandler`
 /// takes its place. Before, the connection holds nothing but this, and has subscribed to nothing.
@@ -27,21 +16,23 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Looks up the access behind a token.
     typealias Admit = @Sendable (_ token: String) async throws -> (TenantScope, Opening)
+    /// - Returns: nil if the application has too many connections.
+    typealias MakeHandler = (TenantScope, Opening, AuthenticatedAnswer?) -> WebSocketHandler?
 
     private let client: IPAddress
     private let lobby: SocketLobby
     private let admit: Admit
-    private let makeHandler: (TenantScope, Opening, AuthenticatedAnswer?) -> WebSocketHandler
+    private let makeHandler: MakeHandler
     private var messages = WebSocketMessages()
     private var frames: [WebSocketFrame] = []
     private var context: ChannelHandlerContext?
-    private var isInside = false
+    private var guest: SocketLobby.GuestID?
     private var isAsking = false
     private var isClosing = false
 
     init(
         client: IPAddress, lobby: SocketLobby, admit: @escaping Admit,
-        makeHandler: @escaping (TenantScope, Opening, AuthenticatedAnswer?) -> WebSocketHandler
+        makeHandler: @escaping MakeHandler
     ) {
         self.client = client
         self.lobby = lobby
@@ -51,8 +42,11 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        isInside = lobby.enter(client)
-        guard isInside else { return close(.overloaded) }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        guest = lobby.enter(client) { [eventLoop = context.eventLoop] in
+            eventLoop.execute { bound.value.close(.crowded) }
+        }
+        guard guest != nil else { return close(.crowded) }
         context.eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: TimeAmount(Self.patience)) { [weak self] in
             if let self, self.context != nil, !self.isAsking { self.close(.noToken) }
         }
@@ -61,8 +55,8 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        if isInside { lobby.leave(client) }
-        isInside = false
+        if let guest { lobby.leave(guest) }
+        guest = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -108,6 +102,7 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
         else {
             return close(.noToken)
         }
+        if let guest { lobby.isAsking(guest) }
         isAsking = true
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         Task { [admit, eventLoop = context.eventLoop] in
@@ -121,7 +116,9 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
         guard let context, !isClosing else { return }
         switch outcome {
         case .success(let (tenant, opening)):
-            let handler = makeHandler(tenant, opening, AuthenticatedAnswer(tenant.access, ref: ref))
+            guard let handler = makeHandler(tenant, opening, AuthenticatedAnswer(tenant.access, ref: ref)) else {
+                return close(.crowded)
+            }
             let frames = frames
             do {
                 try context.pipeline.syncOperations.addHandler(handler, position: .after(self))
@@ -131,7 +128,7 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
             } catch {
                 context.close(promise: nil)
             }
-        case .failure(let error): close(WebSocketClosure(refusing: error) ?? .overloaded)
+        case .failure(let error): close(WebSocketClosure(refusing: error) ?? .crowded)
         }
     }
 
@@ -140,6 +137,8 @@ final class SocketGreeter: ChannelInboundHandler, RemovableChannelHandler {
     private func close(_ closure: WebSocketClosure) {
         guard let context, !isClosing else { return }
         isClosing = true
+        if let guest { lobby.leave(guest) }
+        guest = nil
         var payload = ByteBuffer(integer: closure.code.rawValue)
         payload.writeString(closure.reason)
         send(.connectionClose, payload)

@@ -15,6 +15,8 @@ struct WebSocketClosure: Error, Equatable {
     static let late = WebSocketClosure(code: .timedOut, reason: "A message did not arrive completely in time")
     static let overloaded = WebSocketClosure(
         code: .overloaded, reason: "Too much memory is held for clients that send or read slowly; try again later")
+    static let crowded = WebSocketClosure(
+        code: .overloaded, reason: "There are too many connections like this one; try again later")
     static let slowConsumer = WebSocketClosure(
         code: .slowConsumer, reason: "Too slow for new messages; reconnect and resume")
     static let revoked = WebSocketClosure(code: .tokenRevoked, reason: "The token was revoked")

@@ -195,6 +195,21 @@ final class ConnectionSlots: Sendable {
         }
     }
 
+    /// Counts a stream that was for no application so far for one.
+    ///
+    /// - Returns: false at the application's share, and for a connection that has left.
+    func isStream(_ slot: Slot, of tenant: Tenant.ID) -> Bool {
+        state.withLock { state in
+            let id = ObjectIdentifier(slot)
+            guard state.slots[id] != nil, state.tenants[id] == nil, state.streamsOf[tenant] ?? 0 < streamShare else {
+                return false
+            }
+            state.streamsOf[tenant, default: 0] += 1
+            state.tenants[id] = tenant
+            return true
+        }
+    }
+
     /// Counts a stream of HTTP/2 as a connection. The first of a connection has the connection's own slot.
     ///
     /// - Returns: false if there is no room, and no idle connection that makes some.
@@ -288,6 +303,17 @@ final class ConnectionSlots: Sendable {
             logger.notice("Connections free again", metadata: ["open": "\(state.slots.count)"])
         }
     }
+}
+
+/// The connection of a WebSocket among the others.
+struct StreamPlace: Sendable {
+    let slot: ConnectionSlots.Slot?
+    let slots: ConnectionSlots
+
+    /// Counts it for an application, which was not known when it began.
+    ///
+    /// - Returns: false at the application's share.
+    func belongs(to tenant: Tenant.ID) -> Bool { slot.map { slots.isStream($0, of: tenant) } ?? true }
 }
 
 extension Dictionary where Value == Int {

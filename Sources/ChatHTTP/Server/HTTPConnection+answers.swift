@@ -192,7 +192,7 @@ extension HTTPConnection {
         let handlers: [any ChannelHandler] =
             switch departure {
             case .stream(let make): make(isChunked)
-            case .upgrade(let make): make()
+            case .upgrade(let make): make(StreamPlace(slot: slot, slots: server.slots))
             }
         let rest = inbound
         inbound = ByteBuffer()

@@ -9,7 +9,7 @@ package struct Response: Sendable {
         /// A body without a known end.
         case stream(@Sendable (_ isChunked: Bool) -> [any ChannelHandler])
         /// After a 101.
-        case upgrade(@Sendable () -> [any ChannelHandler])
+        case upgrade(@Sendable (_ place: StreamPlace) -> [any ChannelHandler])
     }
 
     package var status: HTTPResponse.Status

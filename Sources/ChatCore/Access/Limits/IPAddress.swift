@@ -30,6 +30,14 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     /// What is limited in an address's stead: of IPv6 the first 64 bits, since a customer has all addresses below them.
     package var network: IPAddress { isV4 ? self : IPAddress(bits: (bits >> 64) << 64) }
 
+    /// The network of its first bits.
+    ///
+    /// - Parameter length: 0 to 32 for an address of IPv4, else to 128.
+    package func prefix(_ length: Int) -> IPAddress {
+        let length = isV4 ? length + 96 : length
+        return IPAddress(bits: length == 0 ? 0 : bits & (~0 << (128 - length)))
+    }
+
     package var description: String {
         if isV4 {
             return (0..<4).reversed().map { String(UInt8(truncatingIfNeeded: bits >> ($0 * 8))) }.joined(separator: ".")
