@@ -101,7 +101,25 @@ import Testing
         }
     }
 
-    /// A replay stores nothing, and costs nothing.
+    /// A replay stores nothing, and costs a read. Without one it costs a create.
+    @Test(arguments: BackendKind.allCases)
+    func replaysEndAtTheLimitOfReads(_ kind: BackendKind) async throws {
+        let rates = Self.rates { rates in
+            rates.limits.application[.create] = Self.slow(.application, .create, burst: 3)
+            rates.limits.application[.read] = Self.slow(.application, .read, burst: 4)
+        }
+        try await AccessServer.run(kind, rates: rates) { server in
+            let scene = try await Scene(server)
+            var statuses: [Int] = []
+            for _ in 0..<9 { statuses.append(try await scene.send("a", ["Idempotency-Key": "k"]).status) }
+            // The first, four reads, and the two creates that are left.
+            #expect(statuses == Array(repeating: 201, count: 7) + [429, 429])
+            #expect(try await server.client.get(scene.messages, headers: scene.key).status == 429)
+            #expect(try await scene.send("b").status == 429)
+        }
+    }
+
+    /// A replay stores nothing, and costs nothing where reads are not limited.
     @Test(arguments: BackendKind.allCases)
     func aReplayGivesItsUnitBack(_ kind: BackendKind) async throws {
         let rates = Self.rates { $0.limits.application[.create] = Self.slow(.application, .create, burst: 2) }

@@ -67,7 +67,7 @@ import Testing
             // What is given back is there for the next request, of whichever process.
             let units = try? await processes[0].limiter.take(charges)
             #expect(units == nil)
-            processes[0].limiter.giveBack(charges)
+            processes[0].limiter.giveBack(charges, paying: [])
             let again = try await take(4, from: [processes[0]], charges)
             #expect(again == 1)
         }

@@ -86,7 +86,7 @@ import Testing
         defaults.limits.application[.create] = Allowance(.application, .create, perMinute: 1, burst: 2)
         let limiter = limiter(defaults)
         let charges = limiter.charges(token, in: tenant, nil, .create)
-        for _ in 0..<10 { try await limiter.take(charges).giveBack() }
+        for _ in 0..<10 { try await limiter.take(charges).giveBack(paying: []) }
         #expect(try await drain(limiter, charges) == 2)
     }
 
@@ -183,9 +183,9 @@ import Testing
             return isAway.load(ordering: .relaxed) ? nil : buckets.withLock { $0.take(charges, at: now) }
         }
 
-        func giveBack(_ charges: [RateCharge<String>]) {
+        func giveBack(_ charges: [RateCharge<String>], paying others: [RateCharge<String>]) {
             let now = now
-            buckets.withLock { $0.giveBack(charges, at: now) }
+            buckets.withLock { if $0.take(others, at: now).isAllowed { $0.giveBack(charges, at: now) } }
         }
 
         /// Redis' clock is another one.

@@ -72,7 +72,9 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
         logger.warning("Redis is slow: limits are kept by each process for its share")
     }
 
-    func giveBack(_ charges: [RateCharge<String>]) { buckets.postBack(charges) }
+    func giveBack(_ charges: [RateCharge<String>], paying others: [RateCharge<String>]) {
+        buckets.postBack(charges, paying: others)
+    }
 
     /// Gives this process' sign of life, and looks who else lives.
     func run() async throws {

@@ -47,8 +47,13 @@ package struct RedisRateBuckets: Sendable {
     }
 
     /// The same without waiting: before any `take` from here on. Lost if Redis has forgotten the script.
-    func postBack(_ charges: [RateCharge<String>]) {
-        redis.post(Self.script, keys: keys(charges)) { append(charges, sign: -1, to: &$0) }
+    ///
+    /// - Parameter others: taken for them, or nothing is done.
+    func postBack(_ charges: [RateCharge<String>], paying others: [RateCharge<String>] = []) {
+        redis.post(Self.script, keys: keys(others + charges)) { call in
+            append(others, sign: 1, to: &call)
+            append(charges, sign: -1, to: &call)
+        }
     }
 
     private func keys(_ charges: [RateCharge<String>]) -> [String] {

@@ -23,10 +23,18 @@ extension Access {
     /// - Returns: nil if nothing limits it.
     /// - Throws: `ChatError.quotaExceeded`.
     package func pay(_ action: LimitedAction) async throws(ChatError) -> SpentUnits? {
-        let rules = service.authenticator.knownTenant(name)?.rules ?? rules
-        let charges = service.limiter.charges(principal, in: tenantID, rules, action)
+        let charges = currentCharges(action)
         if charges.isEmpty { return nil }
         return try await pay(charges)
+    }
+
+    /// A create has stored nothing, because an earlier one with its idempotency key did: it costs as much as a read.
+    /// Where there is no read left, it costs a create: so nobody repeats without end.
+    package func hasReplayed(_ units: SpentUnits) { units.giveBack(paying: currentCharges(.read)) }
+
+    private func currentCharges(_ action: LimitedAction) -> [RateCharge<String>] {
+        let rules = service.authenticator.knownTenant(name)?.rules ?? rules
+        return service.limiter.charges(principal, in: tenantID, rules, action)
     }
 
     /// Counts a stream of the principal as open until the result is released.

@@ -2,21 +2,21 @@ import ChatCore
 
 extension EndpointResult {
     /// The same answer, with what is left of the units that the request took one of.
-    func paid(with units: SpentUnits) -> EndpointResult {
+    func paid(with units: SpentUnits, by access: Access) -> EndpointResult {
         switch self {
-        case .now(let response): .now(response.paid(with: units))
-        case .later(let start): .later { reply in start { reply($0.map { $0.paid(with: units) }) } }
-        case .task(let body): .task { try await body().paid(with: units) }
-        case .wait(let body): .wait { try await body().paid(with: units) }
+        case .now(let response): .now(response.paid(with: units, by: access))
+        case .later(let start): .later { reply in start { reply($0.map { $0.paid(with: units, by: access) }) } }
+        case .task(let body): .task { try await body().paid(with: units, by: access) }
+        case .wait(let body): .wait { try await body().paid(with: units, by: access) }
         }
     }
 }
 
 extension Response {
-    func paid(with units: SpentUnits) -> Response {
+    func paid(with units: SpentUnits, by access: Access) -> Response {
         var response = self
         response.add(units.decision)
-        if isReplay { units.giveBack() }
+        if isReplay { access.hasReplayed(units) }
         return response
     }
 

@@ -58,10 +58,10 @@ struct Scopes {
         let method = call.request.method
         let charges = access.charges(action ?? (method == .get || method == .head ? .read : .change))
         if charges.isEmpty { return try endpoint(call, tenant) }
-        if let units = try access.payNow(charges) { return try endpoint(call, tenant).paid(with: units) }
+        if let units = try access.payNow(charges) { return try endpoint(call, tenant).paid(with: units, by: access) }
         return .task {
             let units = try await access.pay(charges)
-            return try await endpoint(call, tenant).response().paid(with: units)
+            return try await endpoint(call, tenant).response().paid(with: units, by: access)
         }
     }
 

@@ -32,7 +32,7 @@ extension SocketSession.Sending {
             let content = try chat.content(content.body, sender: content.sender)
             let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
             let message = try await chat.send(content, key: key)
-            if message.isReplay { units?.giveBack() }
+            if message.isReplay, let units { tenant.access.hasReplayed(units) }
             outlet.finished(self, .success(message))
         } catch {
             outlet.finished(self, .failure(error))

@@ -10,8 +10,11 @@ package protocol SharedRateBuckets: Sendable {
     ///
     /// - Returns: nil without an answer; the units may be taken.
     func take(_ charges: [RateCharge<String>]) async -> RateDecision?
-    /// Gives units back, without waiting: a `take` after it finds them.
-    func giveBack(_ charges: [RateCharge<String>])
+    /// Gives units back and takes those of other charges for them, or does neither if one of these is missing. Does not
+    /// wait: a `take` after it finds what it has done.
+    ///
+    /// - Parameter others: of other buckets.
+    func giveBack(_ charges: [RateCharge<String>], paying others: [RateCharge<String>])
 }
 
 /// Limits requests: each takes a unit of its principal's limits.
@@ -143,10 +146,10 @@ package final class Limiter: Sendable {
         return SpentUnits(charges, decision, of: self)
     }
 
-    func giveBack(_ charges: [RateCharge<String>]) {
-        let (shares, now) = (shares(charges), now)
-        buckets.withLock { $0.giveBack(shares, at: now) }
-        if let shared, shared.isThere { shared.giveBack(charges) }
+    func giveBack(_ charges: [RateCharge<String>], paying others: [RateCharge<String>]) {
+        let (own, other, now) = (shares(charges), shares(others), now)
+        buckets.withLock { if $0.take(other, at: now).isAllowed { $0.giveBack(own, at: now) } }
+        if let shared, shared.isThere { shared.giveBack(charges, paying: others) }
     }
 
     // MARK: Addresses

@@ -39,5 +39,7 @@ package struct SpentUnits: Sendable {
     }
 
     /// They were taken for nothing: the request did nothing new. Call it once.
-    package func giveBack() { limiter.giveBack(charges) }
+    ///
+    /// - Parameter others: what the request pays for them. If a unit of these is missing, it has paid with its own.
+    func giveBack(paying others: [RateCharge<String>]) { limiter.giveBack(charges, paying: others) }
 }
