@@ -41,32 +41,53 @@ extension SQLiteStore: MemberStore {
     package func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
         try read(.chats) { db in
             func walk(_ page: Page, limit: Int) throws -> [SeenChat] {
-                let query = try Query(
-                    db,
-                    """
-                    SELECT id, \(Self.chatColumns), \(MemberRow.columns) FROM chats
-                    LEFT JOIN chat_members ON chat_id = id AND user_id = ?
-                    WHERE chats.application_id = ? AND number > ? AND number < ?
-                    AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
-                    AND (removed_at IS NOT NULL OR ifnull(role, 0) <> \(Member.Role.banned.rawValue))
-                    ORDER BY number \(page.walkOrder) LIMIT ?
-                    """,
-                    .text(user.text), .integer(tenant.rawValue), .integer(page.lowerBound),
-                    .integer(page.upperBound), .integer(Int64(limit)))
-                var chats: [SeenChat] = []
-                while try query.next() {
-                    let chat = Self.chat(query, from: 1)
-                    let member = query.isNull(8) ? nil : MemberRow.member(query, from: 8)
-                    guard let standing = Standing(access: chat.settings.access, member: member) else { continue }
-                    chats.append(SeenChat(id: Chat.ID(query.integer(0)), chat: chat, numbers: standing.numbers))
-                }
-                return chats
+                try Self.seenChats(
+                    db, by: user, in: tenant, "number > ? AND number < ?",
+                    [.integer(page.lowerBound), .integer(page.upperBound)], page.walkOrder, limit: limit)
             }
             let chats = try walk(page, limit: page.limit + 1)
             return PageOf(
                 walked: chats, page: page,
                 isPrecededBy: try page.behind.map { try !walk($0, limit: 1).isEmpty } ?? false)
         }
+    }
+
+    package func chats(
+        seenBy user: User.ID, among numbers: [Chat.Number], in tenant: Tenant.ID
+    ) async throws -> [SeenChat] {
+        try read(.chats) { db in
+            let places = numbers.map { _ in "?" }.joined(separator: ", ")
+            return try Self.seenChats(
+                db, by: user, in: tenant, "number IN (\(places))", numbers.map { .integer($0.rawValue) }, "ASC",
+                limit: numbers.count)
+        }
+    }
+
+    /// - Parameters:
+    ///   - condition: for the numbers.
+    ///   - order: of the numbers.
+    private static func seenChats(
+        _ db: some StatementSource, by user: User.ID, in tenant: Tenant.ID, _ condition: String,
+        _ values: [Query.Value],
+        _ order: String, limit: Int
+    ) throws -> [SeenChat] {
+        let query = try Query(
+            db,
+            """
+            SELECT id, \(Self.chatColumns), \(MemberRow.columns) FROM chats
+            LEFT JOIN chat_members ON chat_id = id AND user_id = ?
+            WHERE chats.application_id = ? AND \(condition)
+            AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
+            AND (removed_at IS NOT NULL OR ifnull(role, 0) <> \(Member.Role.banned.rawValue))
+            ORDER BY number \(order) LIMIT ?
+            """, values: [.text(user.text), .integer(tenant.rawValue)] + values + [.integer(Int64(limit))])
+        var chats: [SeenChat] = []
+        while try query.next() {
+            let member = query.isNull(8) ? nil : MemberRow.member(query, from: 8)
+            chats += [SeenChat(id: Chat.ID(query.integer(0)), chat: Self.chat(query, from: 1), member: member)]
+                .compactMap(\.self)
+        }
+        return chats
     }
 
     package func member(_ user: User.ID, in chat: Chat.ID) async throws -> Member? {

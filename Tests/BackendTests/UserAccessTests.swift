@@ -102,6 +102,24 @@ import Testing
                 SearchQuery(SearchText("x")), TenantSearchPage(limit: 2), from: .unspecified
             ).found
             #expect(Set(found.hits.map(\.chatNumber.rawValue)) == [5, 3] && found.hasMore)
+            // More than one query looks for.
+            let many = try await users.access(users.token("u1", chats: Array(2...3) + Array(5...300))).tenant
+            for (page, numbers, next, previous) in [
+                (Page(), [2, 3, 5, 6], false, false), (Page(limit: 2, after: 2), [3, 5], true, true),
+                (Page(limit: 3, order: .desc), [6, 5, 3], true, false), (Page(limit: 1, before: 200), [6], false, true),
+                (Page(after: 250), [], false, true),
+            ] as [(Page, [Int64], Bool, Bool)] {
+                let found = try await many.chats(page)
+                #expect(found.items.map(\.number.rawValue) == numbers, "\(page)")
+                #expect(found.hasNext == next && found.hasPrevious == previous, "\(page)")
+            }
+            for number in [1, 2, 5] { _ = try await all.chat("\(number)").setMember(User.ID("u1")!, role: .reader) }
+            for (scope, numbers) in [(scope, [2, 5]), (many, [2, 5])] as [(TenantScope, [Int64])] {
+                let found = try await scope.ownChats(Page())
+                #expect(found.items.map(\.chat.number.rawValue) == numbers)
+                #expect(found.items.allSatisfy { $0.role == .reader && $0.chat.messagesCount == 0 })
+                #expect(try await scope.ownChats(Page(after: 2)).items.map(\.chat.number.rawValue) == [5])
+            }
             let none = try await users.access(users.token("u1", chats: [])).tenant
             #expect(try await none.chats(Page()).items.isEmpty)
             #expect(

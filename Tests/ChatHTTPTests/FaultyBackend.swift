@@ -145,6 +145,11 @@ extension FaultyBackend: MemberStore {
     func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
         try await read(.chats) { try await $0.members.chats(seenBy: user, in: tenant, page: page) }
     }
+    func chats(
+        seenBy user: User.ID, among numbers: [Chat.Number], in tenant: Tenant.ID
+    ) async throws -> [SeenChat] {
+        try await read(.chats) { try await $0.members.chats(seenBy: user, among: numbers, in: tenant) }
+    }
     func chats(of user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<MemberChat> {
         try await read(.memberChats) { try await $0.members.chats(of: user, in: tenant, page: page) }
     }

@@ -27,42 +27,68 @@ extension MySQLStore: ChatStore {
     }
 
     func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
-        let (found, counts, isPreceded) = try await read(.chats) { connection in
-            let found = try Self.chats(seenBy: user, in: tenant, page, limit: page.limit + 1, connection)
-            let counts = try ChatCount.messages(after: found.map(\.chat.counted), connection)
-            let behind = try page.behind.map { try Self.chats(seenBy: user, in: tenant, $0, limit: 1, connection) }
-            return (found, counts, behind?.isEmpty == false)
+        try await read(.chats) { connection in
+            let found = try Self.seenChats(by: user, in: tenant, page, limit: page.limit + 1, connection)
+            let behind = try page.behind.map { try Self.seenChats(by: user, in: tenant, $0, limit: 1, connection) }
+            return PageOf(
+                walked: try Self.counted(found, connection), page: page, isPrecededBy: behind?.isEmpty == false)
         }
-        let chats = found.map { row, numbers in
-            let id = row.counted.owner
-            return SeenChat(id: Chat.ID(id), chat: CountedChat(row, uncounted: counts[id] ?? 0).chat, numbers: numbers)
-        }
-        return PageOf(walked: chats, page: page, isPrecededBy: isPreceded)
     }
 
-    private static func chats(
-        seenBy user: User.ID, in tenant: Tenant.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection
-    ) throws -> [(chat: UncountedChat, numbers: NumberSpan)] {
+    func chats(
+        seenBy user: User.ID, among numbers: [Chat.Number], in tenant: Tenant.ID
+    ) async throws -> [SeenChat] {
+        guard !numbers.isEmpty else { return [] }
+        let some = numbers.padded
+        return try await read(.chats) { connection in
+            let found = try Self.seenChats(
+                by: user, in: tenant, "number IN (\(some.map { _ in "?" }.joined(separator: ", ")))",
+                some.map { .integer($0.rawValue) }, "ASC", limit: some.count, connection)
+            return try Self.counted(found, connection)
+        }
+    }
+
+    private static func counted(
+        _ found: [(chat: UncountedChat, member: Member?)], _ connection: isolated MySQLConnection
+    ) throws -> [SeenChat] {
+        let counts = try ChatCount.messages(after: found.map(\.chat.counted), connection)
+        return found.compactMap { row, member in
+            let id = row.counted.owner
+            return SeenChat(id: Chat.ID(id), chat: CountedChat(row, uncounted: counts[id] ?? 0).chat, member: member)
+        }
+    }
+
+    private static func seenChats(
+        by user: User.ID, in tenant: Tenant.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection
+    ) throws -> [(chat: UncountedChat, member: Member?)] {
+        try seenChats(
+            by: user, in: tenant, "number > ? AND number < ?",
+            [.integer(max(page.lowerBound, 0)), .integer(min(page.upperBound, NumberedTable.lastNumber + 1))],
+            page.walksUp ? "ASC" : "DESC", limit: limit, connection)
+    }
+
+    /// - Parameters:
+    ///   - condition: for the numbers.
+    ///   - order: of the numbers.
+    private static func seenChats(
+        by user: User.ID, in tenant: Tenant.ID, _ condition: String, _ values: [MySQLValue], _ order: String,
+        limit: Int,
+        _ connection: isolated MySQLConnection
+    ) throws -> [(chat: UncountedChat, member: Member?)] {
         try connection.rows(
             """
             SELECT \(UncountedChat.walkedColumns), \(MemberTable.columns)
             FROM \(NumberedTable.chats.byNumber)
             LEFT JOIN chat_members ON chat_id = chats.id AND user_id = ?
-            WHERE chats.application_id = ? AND number > ? AND number < ? AND batch_id >= 0
+            WHERE chats.application_id = ? AND \(condition) AND batch_id >= 0
             AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
             AND (removed_at IS NOT NULL OR IFNULL(role, 0) <> \(Member.Role.banned.rawValue))
-            ORDER BY number \(page.walksUp ? "ASC" : "DESC") LIMIT ?
-            """,
-            [
-                .text(user.text), .integer(tenant.rawValue), .integer(max(page.lowerBound, 0)),
-                .integer(min(page.upperBound, NumberedTable.lastNumber + 1)), .integer(Int64(limit)),
-            ]
+            ORDER BY number \(order) LIMIT ?
+            """, [.text(user.text), .integer(tenant.rawValue)] + values + [.integer(Int64(limit))]
         ) { row in
-            let chat = UncountedChat(row)
             let column = UncountedChat.columnCount
-            let member = row.isNull(column) ? nil : MemberTable.member(row, from: column)
-            return Standing(access: chat.settings.access, member: member).map { (chat, $0.numbers) }
-        }.compactMap(\.self)
+            return (UncountedChat(row), row.isNull(column) ? nil : MemberTable.member(row, from: column))
+        }
     }
 
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {

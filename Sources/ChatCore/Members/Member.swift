@@ -102,11 +102,16 @@ package struct SeenChat: Sendable {
     package var chat: Chat
     /// The messages that are there for the user.
     package let numbers: NumberSpan
+    /// Also one that was removed.
+    package let member: Member?
 
-    package init(id: Chat.ID, chat: Chat, numbers: NumberSpan) {
+    /// - Returns: nil if the chat is not there for the user.
+    package init?(id: Chat.ID, chat: Chat, member: Member?) {
+        guard let standing = Standing(access: chat.settings.access, member: member) else { return nil }
         self.id = id
         self.chat = chat
-        self.numbers = numbers
+        self.numbers = standing.numbers
+        self.member = member
     }
 }
 

@@ -16,6 +16,12 @@ package protocol MemberStore: Sendable {
     ) async throws -> (members: [Member], hasMore: Bool)
     /// The chats that are there for a user, by number. Passes over the others, however many there are.
     func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat>
+    /// Those of a few chats that are there for a user, by number. One query.
+    ///
+    /// - Parameter numbers: at most 64.
+    func chats(
+        seenBy user: User.ID, among numbers: [Chat.Number], in tenant: Tenant.ID
+    ) async throws -> [SeenChat]
     /// The chats whose member a user is, by number. Their `messagesCount` is 0. Costs O(page).
     func chats(of user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<MemberChat>
     /// How many messages with these numbers there are. Costs O(messages).

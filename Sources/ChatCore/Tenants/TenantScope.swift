@@ -175,53 +175,6 @@ package struct TenantScope: Sendable {
         content + (access.user.map { [0] + Array($0.text.utf8) } ?? [])
     }
 
-    /// The chats whose member the user is.
-    ///
-    /// - Throws: `ChatError.notAllowed` if the principal is no user.
-    package func ownChats(_ page: Page) async throws -> PageOf<MemberChat> {
-        guard let user = access.user else { throw ChatError.notAllowed }
-        return try await read { try await service.backend.members.chats(of: user, in: $0.id, page: page) }
-    }
-
-    /// The chats that are there for the principal.
-    package func chats(_ page: Page) async throws -> PageOf<Chat> {
-        try await read { scope in
-            guard let user = access.user else {
-                return try await service.backend.chats.chats(in: scope.id, page: page)
-            }
-            if let numbers = access.userToken?.chats { return try await scope.chats(page, of: numbers) }
-            let members = service.backend.members
-            let found = try await members.chats(seenBy: user, in: scope.id, page: page)
-            var chats = found.items.map(\.chat)
-            for (index, seen) in found.items.enumerated() where seen.numbers != .all {
-                chats[index].messagesCount = try await members.messageCount(of: seen.id, in: seen.numbers)
-            }
-            return PageOf(chats, as: found)
-        }
-    }
-
-    /// A page of these chats alone. Costs O(page).
-    ///
-    /// - Parameter numbers: ascending.
-    private func chats(_ page: Page, of numbers: [Chat.Number]) async throws -> PageOf<Chat> {
-        func found(_ number: Chat.Number) async throws -> Chat? {
-            do { return try await chat(number).storedDetails() } catch ChatError.notFound { return nil }
-        }
-        let wanted = numbers.filter { $0.rawValue > page.lowerBound && $0.rawValue < page.upperBound }
-        var walked: [Chat] = []
-        for number in page.walksUp ? wanted : wanted.reversed() where walked.count <= page.limit {
-            if let chat = try await found(number) { walked.append(chat) }
-        }
-        var isPreceded = false
-        if let start = page.walksUp ? page.after : page.before {
-            let passed = numbers.filter { page.walksUp ? $0.rawValue <= start : $0.rawValue >= start }
-            for number in page.walksUp ? passed.reversed() : passed where !isPreceded {
-                isPreceded = try await found(number) != nil
-            }
-        }
-        return PageOf(walked: walked, page: page, isPrecededBy: isPreceded)
-    }
-
     /// Searches all chats. Waits for the tenant's turn; ends soon after the task is cancelled.
     ///
     /// - Parameter cursor: the place of the last hit of the page before.
@@ -237,8 +190,7 @@ package struct TenantScope: Sendable {
                 page.progress = try await scope.progress(of: cursor)
             }
             if let numbers = access.userToken?.chats {
-                query.chats = []
-                for number in numbers { if let id = try await scope.idOfChat(number) { query.chats?.insert(id) } }
+                query.chats = try await scope.ids(of: numbers)
             }
             // An engine does not stop on the way, and knows neither tokens nor members.
             query.viewer = access.user
