@@ -76,7 +76,8 @@ package final class ChatService: Sendable {
             metrics: metrics
         ) { event in
             switch event {
-            case .revoked(let principal): authenticator.revoke(principal)
+            case .revoked(let principal, let isBlocked):
+                authenticator.revoke(principal, isBlocked ? .blocked : .revoked)
             case .changed(let principal):
                 if principal == nil { memberships.forgetAll() }
                 Task.detached {
@@ -223,7 +224,9 @@ package final class ChatService: Sendable {
     }
 
     /// Makes every process forget a principal and end its openings; other processes learn of it over the bus.
-    package func revoke(_ principal: Principal) { backend.bus.revoke(principal) }
+    package func revoke(_ principal: Principal, isBlocked: Bool = false) {
+        backend.bus.revoke(principal, isBlocked: isBlocked)
+    }
 }
 
 extension Tenant.Identity {

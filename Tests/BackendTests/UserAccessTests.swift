@@ -204,7 +204,7 @@ import Testing
             let refusal = how == "block" ? ChatError.userBlocked : .unauthorized(.userToken(.revoked))
             await #expect(throws: refusal) { try await users.access(users.token("u1")) }
             #expect(ended.withLock(\.self) == true)
-            await #expect(throws: StreamEnd.revoked) { try await stream.next() }
+            await #expect(throws: how == "block" ? StreamEnd.blocked : .revoked) { try await stream.next() }
             if !how.hasSuffix("key") {
                 // Requests that were let in before.
                 let chat = try await users.application.scope.chat("1")

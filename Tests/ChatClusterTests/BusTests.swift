@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(3))) struct BusTests {
     /// The revoked principal of a payload; nil if it is something else.
     private static func revoked(_ payload: [UInt8]) -> Principal? {
-        if case .revoked(let principal) = BusPayload.accessEvent(payload) { principal } else { nil }
+        if case .revoked(let principal, _) = BusPayload.accessEvent(payload) { principal } else { nil }
     }
 
     @Test func changesOfApplicationsHaveAPayload() {
@@ -50,7 +50,13 @@ import Testing
 
     @Test func aUserSurvivesTheBus() throws {
         let principal = Principal.user(Tenant.ID(7), try #require(User.ID("a \"b\" é")))
-        #expect(Self.revoked(BusPayload.encode(revoked: principal)) == principal)
+        for isBlocked in [true, false] {
+            let payload = BusPayload.encode(revoked: principal, isBlocked: isBlocked)
+            guard case .revoked(principal, isBlocked: isBlocked) = BusPayload.accessEvent(payload) else {
+                Issue.record("\(String(decoding: payload, as: UTF8.self))")
+                return
+            }
+        }
     }
 
     @Test func aRevocationReachesEveryProcess() async throws {

@@ -44,7 +44,10 @@ import Testing
 
             // It ends with the user.
             _ = try await server.client.send("POST", site.owner + "/users/somebody/block")
-            for stream in streams { #expect(try await stream.next()?.type == "close") }
+            for stream in streams {
+                let close = try await stream.next()
+                #expect(close?.type == "close" && close?.data == #"{"code":"not_allowed","reconnect":false}"#)
+            }
             let blocked = try await server.client.get(site.path + "/chats/1/stream?ticket=\(ticket)")
             #expect(blocked.status == 403 && blocked.code == "user_blocked")
         }
@@ -202,6 +205,42 @@ import Testing
         try await TestServer.run { server in
             let site = try await TokenSite(server)
             #expect(try await site.socket().closeCode() == 4401)
+        }
+    }
+
+    /// A client that is blocked learns another reason than one whose token was revoked.
+    @Test(arguments: [("block", 4403, "not_allowed"), ("revoke", 4401, "token_revoked")])
+    func whyItEnds(_ what: String, _ code: Int, _ name: String) async throws {
+        try await TestServer.run { server in
+            let site = try await TokenSite(server)
+            let greeted = try await site.greetedSocket()
+            #expect(try await greeted.answer()["type"] as? String == "authenticated")
+            let socket = try await site.socket("luciq.token.\(site.token("u1"))")
+            await socket.send(#"{"type":"subscribe","chat":1}"#)
+            #expect(try await socket.answer()["type"] as? String == "subscribed")
+            let headers = ["Authorization": "Bearer \(try site.token("u1"))"]
+            let stream = try await SSEClient(server.client.port, site.path + "/chats/1/stream", headers: headers)
+            try await stream.waitForOpening()
+            #expect(try await server.client.send("POST", site.owner + "/users/u1/\(what)").status == 200)
+            for socket in [greeted, socket] { #expect(try await socket.closeCode() == code) }
+            #expect(try await stream.next()?.json["code"] as? String == name)
+            // The same to one who comes back.
+            #expect(try await site.greetedSocket().closeCode() == code)
+            let ended = server.metric("luciq_stream_ended_total{code=\"\(name)\"}")
+            #expect(ended == 2)
+        }
+    }
+
+    /// 30 seconds before the end, and not earlier.
+    @Test func theNoticeComesInTime() async throws {
+        try await TestServer.run { server in
+            let site = try await TokenSite(server)
+            let socket = try await site.socket("luciq.token.\(site.token("u1", seconds: 33))")
+            await socket.send(#"{"type":"unsubscribe","chat":1}"#)
+            #expect(try await socket.answer()["code"] as? String == "not_subscribed")
+            let notice = try await socket.answer()
+            #expect(notice["type"] as? String == "token_expiring")
+            #expect((28...30).contains(notice["expires_in"] as? Int ?? 0), "\(notice)")
         }
     }
 

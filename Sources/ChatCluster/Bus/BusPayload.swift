@@ -4,13 +4,13 @@ import ChatCore
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
 /// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
-/// or `"application":42,"user":"u1"`; `{"version":1,"kind":"changed","application":42}`; or
+/// or `"application":42,"user":"u1"`, and `"blocked":true` where that is why; `{"version":1,"kind":"changed","application":42}`; or
 /// `{"version":1,"kind":"members","application":42,"chat":7,"chat_number":3,"user":"u1"}`. A server that does not know a
 /// kind looks everything up again.
 enum BusPayload {
     private static let version: Int64 = 1
 
-    static func encode(revoked principal: Principal) -> [UInt8] {
+    static func encode(revoked principal: Principal, isBlocked: Bool = false) -> [UInt8] {
         var json = JSONWriter()
         json.object { json in
             json.member("version", version)
@@ -24,6 +24,7 @@ enum BusPayload {
             // It is in the servers' settings: nobody can revoke it over the bus, and this names nothing.
             case .admin: break
             }
+            if isBlocked { json.member("blocked", true) }
         }
         return json.bytes
     }
@@ -55,6 +56,7 @@ enum BusPayload {
     static func accessEvent(_ json: [UInt8]) -> BusEvent? {
         var (version, kind, principal, tenant): (Int64?, String?, Principal?, Int64?)
         var user: User.ID?
+        var isBlocked = false
         var (chat, number): (Chat.ID?, Chat.Number?)
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
@@ -66,6 +68,9 @@ enum BusPayload {
                 case "key": principal = AccessKey.ID(try reader.string()).map { .applicationKey($0) }
                 case "application": tenant = Int64(try reader.number())
                 case "user": user = User.ID(try reader.string())
+                case "blocked":
+                    isBlocked = reader.current == UInt8(ascii: "t")
+                    try reader.value()
                 case "chat": chat = Int64(try reader.number()).map { Chat.ID($0) }
                 case "chat_number": number = Int64(try reader.number()).map { Chat.Number($0) }
                 default: try reader.value()
@@ -75,7 +80,7 @@ enum BusPayload {
         guard isWhole != nil, version == Self.version else { return nil }
         if let tenant, let user { principal = .user(Tenant.ID(tenant), user) }
         switch kind {
-        case "revoked": return principal.map { .revoked($0) }
+        case "revoked": return principal.map { .revoked($0, isBlocked: isBlocked) }
         case "changed": return tenant.map { .tenantChanged(Tenant.ID($0)) }
         case "members":
             guard let tenant, let chat, let number else { return nil }

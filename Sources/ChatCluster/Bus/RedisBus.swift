@@ -97,9 +97,9 @@ final class RedisBus: MessageBus, Service {
     /// Tells this process alone.
     func tell(_ event: BusEvent) { local.tell(event) }
 
-    func revoke(_ principal: Principal) {
-        local.revoke(principal)
-        postAccess(BusPayload.encode(revoked: principal))
+    func revoke(_ principal: Principal, isBlocked: Bool) {
+        local.revoke(principal, isBlocked: isBlocked)
+        postAccess(BusPayload.encode(revoked: principal, isBlocked: isBlocked))
     }
 
     func change(_ tenant: Tenant.ID) {

@@ -104,10 +104,10 @@ final class Authenticator: Sendable {
     }
 
     /// A principal was revoked: from now on it is looked up again, and what it has open ends.
-    func revoke(_ principal: Principal) {
+    func revoke(_ principal: Principal, _ reason: StreamEnd = .revoked) {
         // First, so that later openings look the principal up again.
         forget(principal)
-        openings.revoke(principal)
+        openings.revoke(principal, reason)
     }
 
     /// Something about a principal may have changed: what it has open ends if it is refused from now on. Without an
@@ -130,7 +130,8 @@ final class Authenticator: Sendable {
             } catch {
                 switch error as? ChatError {
                 case .unauthorized(.expired), .unauthorized(.userToken(.expired)): opening.revoke(.expired)
-                case .unauthorized, .userBlocked, .notFound, .suspended: opening.revoke()
+                case .userBlocked: opening.revoke(.blocked)
+                case .unauthorized, .notFound, .suspended: opening.revoke()
                 default: break
                 }
             }

@@ -37,7 +37,7 @@ package final class LocalBus: MessageBus {
         for (chat, messages) in stored where chats.contains(chat) { listener(.committed(chat, messages)) }
     }
 
-    package func revoke(_ principal: Principal) { tell(.revoked(principal)) }
+    package func revoke(_ principal: Principal, isBlocked: Bool) { tell(.revoked(principal, isBlocked: isBlocked)) }
 
     package func change(_ tenant: Tenant.ID) { tell(.tenantChanged(tenant)) }
 

@@ -1,5 +1,5 @@
 /// Why a subscription has ended.
-package enum StreamEnd: Error, Equatable, Sendable {
+package enum StreamEnd: Error, Equatable, CaseIterable, Sendable {
     /// The reader fell too far behind. It can reconnect and resume from its cursor.
     case slowConsumer
     /// The process is shutting down, or the reader must look up its chat again.
@@ -10,6 +10,8 @@ package enum StreamEnd: Error, Equatable, Sendable {
     case revoked
     /// The reader's token has expired.
     case expired
+    /// The reader's user was blocked.
+    case blocked
     /// The reader left.
     case cancelled
 
@@ -21,6 +23,7 @@ package enum StreamEnd: Error, Equatable, Sendable {
         case .notFound: .notFound
         case .revoked: .tokenRevoked
         case .expired: .tokenExpired
+        case .blocked: .notAllowed
         case .cancelled: nil
         }
     }

@@ -23,7 +23,7 @@ struct StreamMetrics: Sendable {
         self.settled = Counter(label: "luciq_stream_settled_total", factory: factory)
         self.held = Meter(label: "luciq_stream_held_bytes", factory: factory)
         self.ends = Dictionary(
-            uniqueKeysWithValues: [StreamEnd.slowConsumer, .goingAway, .notFound, .revoked, .cancelled].map { end in
+            uniqueKeysWithValues: StreamEnd.allCases.map { end in
                 let dimensions = [("code", end.name)]
                 return (end, Counter(label: "luciq_stream_ended_total", dimensions: dimensions, factory: factory))
             })

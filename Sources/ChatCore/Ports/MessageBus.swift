@@ -14,7 +14,9 @@ package protocol MessageBus: Sendable {
     func unsubscribe(from chat: Chat.ID) async
     /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
     /// later.
-    func revoke(_ principal: Principal)
+    ///
+    /// - Parameter isBlocked: whether it is a user who was blocked.
+    func revoke(_ principal: Principal, isBlocked: Bool)
     /// Tells every process that a tenant was changed, this one before it returns.
     func change(_ tenant: Tenant.ID)
     /// Publishes a change of who may see what in a chat, likewise.
@@ -25,7 +27,7 @@ package enum BusEvent: Sendable {
     /// Messages of one chat that were committed.
     case committed(Chat.ID, [Message])
     /// A principal was revoked: forget it, and end its openings.
-    case revoked(Principal)
+    case revoked(Principal, isBlocked: Bool)
     /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is
     /// refused. Nil: about any of them.
     case changed(Principal?)

@@ -150,10 +150,10 @@ extension TenantScope {
 
     private func changeUser(_ user: User.ID, _ change: UserChange, _ action: AuditAction) async throws {
         try await submit(.users(change, of: id, token: token), action, target: user.text)
-        if case .unblock = change {
-            await service.authenticator.review(.user(id, user))
-        } else {
-            service.revoke(.user(id, user))
+        switch change {
+        case .unblock: await service.authenticator.review(.user(id, user))
+        case .block: service.revoke(.user(id, user), isBlocked: true)
+        default: service.revoke(.user(id, user))
         }
     }
 

@@ -120,6 +120,7 @@ struct SocketSession {
         case StreamEnd.slowConsumer: return [.close(.slowConsumer)]
         case StreamEnd.revoked: return [.close(.revoked)]
         case StreamEnd.expired: return [.close(.expired)]
+        case StreamEnd.blocked: return [.close(.blocked)]
         case StreamEnd.goingAway: return end(.goingAway)
         case StreamEnd.cancelled: return []
         default: return Self.farewell(subscription, reason as? StreamEnd == .notFound ? ChatError.notFound : reason)

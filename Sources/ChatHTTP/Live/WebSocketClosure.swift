@@ -28,6 +28,7 @@ struct WebSocketClosure: Error, Equatable {
     static let noToken = WebSocketClosure(
         code: .tokenRevoked, reason: "The first message must show a token, within 5 seconds")
     static let blocked = WebSocketClosure(code: .notAllowed, reason: "This user is blocked")
+    static let suspended = WebSocketClosure(code: .notAllowed, reason: "This application is suspended")
 
     static func protocolError(_ reason: String) -> WebSocketClosure {
         WebSocketClosure(code: .protocolError, reason: reason)
@@ -44,6 +45,15 @@ struct WebSocketClosure: Error, Equatable {
 }
 
 extension WebSocketClosure {
+    /// - Parameter end: of the connection's opening.
+    init(_ end: StreamEnd) {
+        switch end {
+        case .expired: self = .expired
+        case .blocked: self = .blocked
+        default: self = .revoked
+        }
+    }
+
     /// - Parameter error: why credentials are refused; nil for one that says nothing about them.
     init?(refusing error: any Error) {
         switch error as? ChatError {
@@ -51,7 +61,8 @@ extension WebSocketClosure {
         case .unauthorized(let refusal):
             self.init(code: .tokenRevoked, reason: String(refusal.detail.prefix(120)))
         case .userBlocked: self = .blocked
-        case .notAllowed, .suspended: self = .anotherUser
+        case .notAllowed: self = .anotherUser
+        case .suspended: self = .suspended
         case .notFound, .ambiguousCredentials:
             self.init(code: .notFound, reason: "There is no such application")
         default: return nil

@@ -68,7 +68,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         self.context = context
         outlet = SocketOutlet(self, eventLoop: context.eventLoop)
         metrics.sockets.increment()
-        opening?.whenEnded { [outlet] end in outlet?.close(end == .expired ? .expired : .revoked) }
+        opening?.whenEnded { [outlet] end in outlet?.close(WebSocketClosure(end)) }
         let options = context.channel.syncOptions
         let buffers = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 1024, maximum: Self.largestRead)
         // Channels other than sockets lack these options.
