@@ -263,7 +263,8 @@ let package = Package(
         .testTarget(
             name: "LuciqTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "HTTPClient", "JobsTestWorker", "luciq", "Scheduling", "TestSupport",
+                "ChatCore", "ChatHTTP", "Cryptography", "HTTPClient", "JobsTestWorker", "luciq", "Scheduling",
+                "TestSupport",
                 grdb, httpTypes, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings
