@@ -133,6 +133,7 @@ let package = Package(
                 .embedInCode("Migrations/20261203000002_hide_lifecycle_columns.sql"),
                 .embedInCode("Migrations/20261204000001_add_rules.sql"),
                 .embedInCode("Migrations/20261204000002_hide_rules.sql"),
+                .embedInCode("Migrations/20261205000001_create_audit_heads.sql"),
             ],
             swiftSettings: settings
         ),

@@ -80,10 +80,8 @@ package final class ChatService: Sendable {
                 authenticator.revoke(principal, isBlocked ? .blocked : .revoked)
             case .changed(let principal):
                 if principal == nil { memberships.forgetAll() }
-                Task.detached {
-                    if let principal { await authenticator.review(principal) } else { await authenticator.reviewAll() }
-                }
-            case .tenantChanged(let id): Task.detached { await authenticator.review(id) }
+                authenticator.noteChange(of: principal)
+            case .tenantChanged(let id): authenticator.noteChange(of: id)
             case .members(let change): memberships.forget(change)
             case .gap:
                 authenticator.forgetAll()
@@ -118,7 +116,7 @@ package final class ChatService: Sendable {
         let creator = try await creator(authorization, from: client)
         try Text.checkName(name)
         let new = NewTenant(token: .random(), publicID: .random())
-        try await tenantWriter.submit(
+        _ = try await tenantWriter.submit(
             .audited(
                 .create(
                     name: name, token: new.token, publicID: new.publicID,

@@ -27,12 +27,10 @@ private struct ChangeBatch {
         let keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         var results = try batch.map { try replay($0, keys) }
         var authors = AuthorCheck(db)
-        var senders = SenderCheck(db)
         for (index, change) in batch.enumerated() where results[index] == nil {
-            let refusal =
-                try authors.refusal(of: change.author, in: change.tenant)
-                ?? senders.refusal(of: change.author.user, in: change.chat)
-            if let refusal { results[index] = .failure(refusal) }
+            if let refusal = try authors.refusal(of: change.author, in: change.tenant, to: change.chat) {
+                results[index] = .failure(refusal)
+            }
         }
         var wanted: [Chat.ID: Int64] = [:]
         for (change, result) in zip(batch, results) where result == nil {

@@ -72,7 +72,9 @@ extension SQLiteStore: NewChatLog {
                     return .success(
                         AppendedChat(id: Chat.ID(chat.integer(0)), number: Chat.Number(number), isReplay: true))
                 }
-                if let refusal = try authors.refusal(of: new.author, in: new.tenant) { return .failure(refusal) }
+                if let refusal = try authors.refusal(of: new.author, in: new.tenant, to: nil) {
+                    return .failure(refusal)
+                }
                 guard let number = try Self.nextNumber(in: new.tenant, now, db) else { return .failure(.notFound) }
                 try Query(
                     db,

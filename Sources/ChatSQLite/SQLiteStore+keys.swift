@@ -44,7 +44,9 @@ extension SQLiteStore: KeyStore {
         }
     }
 
-    static func add(_ key: ApplicationKey, at now: Timestamp, _ db: Database) throws -> Result<Void, ChatError> {
+    static func add(
+        _ key: ApplicationKey, at now: Timestamp, _ db: Database
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let tenant = Query.Value.integer(key.tenant.rawValue)
         guard try Query(db, "SELECT 1 FROM applications WHERE id = ?", tenant).next() else {
             return .failure(.notFound)
@@ -65,18 +67,18 @@ extension SQLiteStore: KeyStore {
             .integer(Int64(key.scopes.rawValue)), .integer(key.createdAt.microseconds),
             key.expiresAt.map { .integer($0.microseconds) } ?? .null
         ).run()
-        return .success(())
+        return .success(.changed)
     }
 
     static func revoke(
         _ key: AccessKey.ID, of tenant: Tenant.ID, at now: Timestamp, _ db: Database
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         try Query(
             db,
             "UPDATE application_keys SET revoked_at = IFNULL(revoked_at, ?) WHERE id = ? AND application_id = ?",
             .integer(now.microseconds), .text(key.text), .integer(tenant.rawValue)
         ).run()
-        return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+        return db.changesCount == 1 ? .success(.changed) : .failure(.notFound)
     }
 
     static func note(_ uses: [AccessKey.ID: Timestamp], _ db: Database) throws {

@@ -184,7 +184,7 @@ extension SQLiteStore {
 
     static func apply(
         _ change: MemberChange, at now: Timestamp, _ db: Database
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         do {
             guard let chat = try changed(change.chat, db) else { return .failure(.notFound) }
             let target = try member(change.user, in: change.chat.id, db)
@@ -208,9 +208,9 @@ extension SQLiteStore {
                     db, "DELETE FROM chat_members WHERE chat_id = ? AND user_id = ?",
                     .integer(change.chat.id.rawValue), .text(change.user.text)
                 ).run()
-            case .nothing: break
+            case .nothing: return .success(.nothing)
             }
-            return .success(())
+            return .success(.changedAccess)
         } catch let error as ChatError {
             return .failure(error)
         }
@@ -231,48 +231,19 @@ extension SQLiteStore {
         ).run()
     }
 
-    static func apply(_ update: ChatUpdate, at now: Timestamp, _ db: Database) throws -> Result<Void, ChatError> {
+    static func apply(
+        _ update: ChatUpdate, at now: Timestamp, _ db: Database
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         guard let chat = try changed(update.chat, db) else { return .failure(.notFound) }
         let actor = try update.actor.flatMap { try member($0, in: update.chat.id, db) }
         let decided = Result { () throws(ChatError) in try update.decide(in: chat.settings, actor: actor) }
-        guard case .success(let settings) = decided else { return decided.map { _ in } }
+        guard case .success((let settings, let effect)) = decided, effect != .nothing else {
+            return decided.map { $0.effect }
+        }
         try Query(
             db, "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, updated_at = ? WHERE id = ?",
             values: settings.values + [.integer(now.microseconds), .integer(update.chat.id.rawValue)]
         ).run()
-        return .success(())
-    }
-}
-
-/// Whether users may write in chats, as of the transaction that stores their messages: what is answered before it counts.
-struct SenderCheck {
-    private struct Place: Hashable {
-        let chat: Chat.ID
-        let user: User.ID
-    }
-
-    private let db: Database
-    private var known: [Place: ChatError?] = [:]
-
-    init(_ db: Database) { self.db = db }
-
-    /// - Parameter user: nil for one who is no user, of whom nothing is looked up.
-    /// - Returns: why the message is not stored; nil if it is.
-    mutating func refusal(of user: User.ID?, in chat: Chat.ID) throws -> ChatError? {
-        guard let user else { return nil }
-        let place = Place(chat: chat, user: user)
-        if let known = known[place] { return known }
-        let query = try Query(
-            db,
-            """
-            SELECT access, \(MemberRow.columns) FROM chats LEFT JOIN chat_members ON chat_id = id AND user_id = ?
-            WHERE id = ?
-            """, .text(user.text), .integer(chat.rawValue))
-        guard try query.next() else { return .notFound }
-        let refusal = Standing.refusalToWrite(
-            access: Chat.Access(rawValue: query.integer(0)) ?? .members,
-            member: query.isNull(1) ? nil : MemberRow.member(query, from: 1))
-        known[place] = refusal
-        return refusal
+        return .success(effect)
     }
 }

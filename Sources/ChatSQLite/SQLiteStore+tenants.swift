@@ -116,13 +116,13 @@ extension SQLiteStore: TenantLog {
 
     package func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<Void, ChatError>] {
+    ) async throws -> [Result<TenantChange.Effect, ChatError>] {
         try write { db in try batch.map { try Self.apply($0, at: now, db) } }
     }
 
     private static func apply(
         _ change: TenantChange, at now: Timestamp, _ db: Database
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         switch change {
         case .create(let name, let token, let publicID, let pathToken):
             try Query(
@@ -134,7 +134,7 @@ extension SQLiteStore: TenantLog {
                 .text(name), .text(token.text), .text(publicID.text), .integer(pathToken.rawValue),
                 .integer(now.microseconds), .integer(now.microseconds)
             ).run()
-            return .success(())
+            return .success(.changed)
         case .update(let id, _, let name, let pathToken, let rules):
             try Query(
                 db,
@@ -147,16 +147,16 @@ extension SQLiteStore: TenantLog {
             ).run()
             guard db.changesCount == 1 else { return .failure(.notFound) }
             if let rules { try set(rules, of: id, db) }
-            return .success(())
+            return .success(.changed)
         case .addKey(let key, _): return try Self.add(key, at: now, db)
         case .revokeKey(let key, let tenant): return try Self.revoke(key, of: tenant, at: now, db)
         case .useKeys(let uses):
             try Self.note(uses, db)
-            return .success(())
+            return .success(.changed)
         case .users(let change, let id, _): return try Self.apply(change, of: id, at: now, db)
         case .useTokenKeys(let uses):
             try Self.note(uses, db)
-            return .success(())
+            return .success(.changed)
         case .member(let change): return try Self.apply(change, at: now, db)
         case .chat(let update): return try Self.apply(update, at: now, db)
         case .rotate(let id, _, let new, let oldUntil):
@@ -170,7 +170,7 @@ extension SQLiteStore: TenantLog {
                 .integer(oldUntil.microseconds), .integer(now.microseconds), .text(new.text),
                 .integer(now.microseconds), .integer(id.rawValue)
             ).run()
-            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+            return db.changesCount == 1 ? .success(.changed) : .failure(.notFound)
         case .suspend(let id, _, let deletesAt):
             try Query(
                 db,
@@ -181,17 +181,17 @@ extension SQLiteStore: TenantLog {
                 .integer(now.microseconds), deletesAt.map { .integer($0.microseconds) } ?? .null,
                 .integer(id.rawValue)
             ).run()
-            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+            return db.changesCount == 1 ? .success(.changed) : .failure(.notFound)
         case .resume(let id, _):
             try Query(
                 db,
                 "UPDATE applications SET suspended_at = NULL, delete_at = NULL WHERE id = ? AND removed_at IS NULL",
                 .integer(id.rawValue)
             ).run()
-            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
+            return db.changesCount == 1 ? .success(.changed) : .failure(.notFound)
         case .audited(let change, let record):
             let result = try apply(change, at: now, db)
-            if case .success = result {
+            if case .success(let effect) = result, effect != .nothing {
                 // A change without a lane makes the tenant.
                 let tenant = change.lane ?? db.lastInsertedRowID
                 try write(record, of: Tenant.ID(tenant), at: now, db)

@@ -63,7 +63,7 @@ extension SQLiteStore: UserStore {
 
     static func apply(
         _ change: UserChange, of tenant: Tenant.ID, at now: Timestamp, _ db: Database
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let id = Query.Value.integer(tenant.rawValue)
         let time = Query.Value.integer(now.microseconds)
         guard try Query(db, "SELECT 1 FROM applications WHERE id = ? AND removed_at IS NULL", id).next() else {
@@ -82,35 +82,44 @@ extension SQLiteStore: UserStore {
                 """
                 INSERT INTO users (application_id, id, created_at, name, metadata) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT (application_id, id) DO UPDATE SET name = excluded.name, metadata = excluded.metadata
+                WHERE name IS NOT excluded.name OR metadata IS NOT excluded.metadata
                 """, id, .text(user.text), time, name.map { .text($0) } ?? .null, metadata.map { .text($0) } ?? .null
             ).run()
         case .patch(let userID, let patch):
             guard var user = try user(userID, id, db) else { return .failure(.notFound) }
             do throws(ChatError) { try patch.apply(to: &user) } catch { return .failure(error) }
+            let (name, metadata): (Query.Value, Query.Value) = (
+                user.name.map { .text($0) } ?? .null, user.metadata.map { .text($0) } ?? .null
+            )
             try Query(
-                db, "UPDATE users SET name = ?, metadata = ? WHERE application_id = ? AND id = ?",
-                user.name.map { .text($0) } ?? .null, user.metadata.map { .text($0) } ?? .null, id, .text(userID.text)
+                db,
+                """
+                UPDATE users SET name = ?, metadata = ?
+                WHERE application_id = ? AND id = ? AND (name IS NOT ? OR metadata IS NOT ?)
+                """, name, metadata, id, .text(userID.text), name, metadata
             ).run()
         case .block(let user):
             try Query(
                 db,
                 """
                 INSERT INTO users (application_id, id, created_at, blocked_at) VALUES (?, ?, ?, ?)
-                ON CONFLICT (application_id, id) DO UPDATE SET blocked_at = IFNULL(blocked_at, excluded.blocked_at)
+                ON CONFLICT (application_id, id) DO UPDATE SET blocked_at = excluded.blocked_at
+                WHERE blocked_at IS NULL
                 """, id, .text(user.text), time, time
             ).run()
         case .unblock(let user):
+            guard try self.user(user, id, db) != nil else { return .failure(.notFound) }
             try Query(
-                db, "UPDATE users SET blocked_at = NULL WHERE application_id = ? AND id = ?", id, .text(user.text)
+                db, "UPDATE users SET blocked_at = NULL WHERE application_id = ? AND id = ? AND blocked_at IS NOT NULL",
+                id, .text(user.text)
             ).run()
-            return db.changesCount == 1 ? .success(()) : .failure(.notFound)
         case .revoke(let user, let end):
             try Query(
                 db,
                 """
                 INSERT INTO users (application_id, id, created_at, valid_after) VALUES (?, ?, ?, ?)
-                ON CONFLICT (application_id, id) DO UPDATE
-                SET valid_after = MAX(IFNULL(valid_after, 0), excluded.valid_after)
+                ON CONFLICT (application_id, id) DO UPDATE SET valid_after = excluded.valid_after
+                WHERE IFNULL(valid_after, 0) < excluded.valid_after
                 """, id, .text(user.text), time, .integer(end.microseconds)
             ).run()
         case .revokeAll(let end):
@@ -119,6 +128,7 @@ extension SQLiteStore: UserStore {
                 "UPDATE applications SET tokens_valid_after = MAX(IFNULL(tokens_valid_after, 0), ?) WHERE id = ?",
                 .integer(end.microseconds), id
             ).run()
+            return .success(.changed)
         case .addKey(let new): return try add(new, id, db)
         case .endKey(let key, let state):
             guard
@@ -137,13 +147,14 @@ extension SQLiteStore: UserStore {
                 WHERE application_id = ? AND id = ? AND revoked_at IS NULL
                 """, retires, revoked, id, .text(key.text)
             ).run()
+            return .success(.changed)
         }
-        return .success(())
+        return .success(db.changesCount == 0 ? .nothing : .changed)
     }
 
     private static func add(
         _ new: StoredTokenKey, _ id: Query.Value, _ db: Database
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let kept = try Query(db, "SELECT id, revoked_at FROM jwt_keys WHERE application_id = ?", id)
         var (count, revoked) = (0, [(id: String, at: Int64)]())
         while try kept.next() {
@@ -160,7 +171,7 @@ extension SQLiteStore: UserStore {
             "INSERT INTO jwt_keys (application_id, id, algorithm, material, created_at) VALUES (?, ?, ?, ?, ?)",
             id, .text(new.key.id.text), .integer(algorithm), .blob(bytes), .integer(new.createdAt.microseconds)
         ).run()
-        return .success(())
+        return .success(.changed)
     }
 
     static func note(_ uses: [TokenKeyAddress: Timestamp], _ db: Database) throws {
@@ -176,41 +187,6 @@ extension SQLiteStore: UserStore {
                 .integer(ApplicationKey.notedBefore(time).microseconds))
             try update.run()
         }
-    }
-}
-
-/// Whether the users of a batch may change something, as of its own transaction.
-struct AuthorCheck {
-    private struct Place: Hashable {
-        let tenant: Tenant.ID
-        let author: Author
-    }
-
-    let db: Database
-    private var known: [Place: ChatError?] = [:]
-
-    init(_ db: Database) { self.db = db }
-
-    /// - Returns: why the author's changes are not stored; nil if they are.
-    mutating func refusal(of author: Author, in tenant: Tenant.ID) throws -> ChatError? {
-        guard let user = author.user else { return nil }
-        let place = Place(tenant: tenant, author: author)
-        if let known = known[place] { return known }
-        let query = try Query(
-            db,
-            """
-            SELECT users.blocked_at, users.valid_after, applications.tokens_valid_after FROM users
-            JOIN applications ON applications.id = users.application_id
-            WHERE users.application_id = ? AND users.id = ?
-            """, .integer(tenant.rawValue), .text(user.text))
-        var standing: UserStanding?
-        if try query.next() {
-            standing = UserStanding(
-                isBlocked: !query.isNull(0), validAfter: [query.time(1), query.time(2)].compactMap(\.self).max())
-        }
-        let refusal = author.refusal(standing)
-        known[place] = refusal
-        return refusal
     }
 }
 

@@ -16,7 +16,7 @@ import Testing
 
     private func apply(
         _ test: TestBackend, at time: Timestamp = TestBackend.time, _ changes: TenantChange...
-    ) async throws -> [Result<Void, ChatError>] {
+    ) async throws -> [Result<TenantChange.Effect, ChatError>] {
         try await test.backend.tenantLog.apply(changes, at: time)
     }
 
@@ -71,7 +71,7 @@ import Testing
             var keys: [ApplicationKey] = []
             for _ in 0..<ApplicationKey.most { keys.append(key(test)) }
             for result in try await test.backend.tenantLog.apply(keys.map { .addKey($0) }, at: TestBackend.time) {
-                try result.get()
+                _ = try result.get()
             }
             let results = try await apply(
                 test, .addKey(key(test)), .revokeKey(keys[0].id, of: test.tenant), .addKey(key(test)))
@@ -94,7 +94,7 @@ import Testing
             _ = try await apply(test, .addKey(key))
             for (seconds, expected) in [(0, 0), (59, 0), (60, 60), (30, 60), (119, 60), (121, 121)] {
                 let uses = [key.id: TestBackend.time.adding(.seconds(seconds)), .random(): TestBackend.time]
-                try await apply(test, .useKeys(uses))[0].get()
+                _ = try await apply(test, .useKeys(uses))[0].get()
                 let used = try await test.backend.keys.key(key.id)?.lastUsedAt
                 #expect(used == TestBackend.time.adding(.seconds(expected)), "\(seconds)")
             }
@@ -121,14 +121,14 @@ import Testing
                 try await test.backend.tenants.identity(of: .publicID(try #require(Tenant.PublicID(swapped)))) == nil)
 
             for value in Tenant.PathToken.allCases.reversed() {
-                try await apply(test, .update(test.tenant, pathToken: value))[0].get()
+                _ = try await apply(test, .update(test.tenant, pathToken: value))[0].get()
                 let changed = try #require(try await test.backend.tenants.tenant(test.tenant))
                 #expect(
                     changed.pathToken == value && changed.name == tenant.name && changed.publicID == tenant.publicID)
                 #expect(try await test.backend.tenants.identity(of: .token(test.token))?.pathToken == value)
             }
             let (token, id) = (Tenant.Token.random(), Tenant.PublicID.random())
-            try await apply(test, .create(name: "b", token: token, publicID: id, pathToken: .off))[0].get()
+            _ = try await apply(test, .create(name: "b", token: token, publicID: id, pathToken: .off))[0].get()
             let new = try #require(try await test.backend.tenants.identity(of: .publicID(id)))
             #expect(new.token == token && new.pathToken == .off)
         }
@@ -137,7 +137,9 @@ import Testing
     @Test(arguments: BackendKind.allCases)
     func tenantsAreListedInPages(_ kind: BackendKind) async throws {
         try await TestBackend.run(kind) { test in
-            for name in ["b", "c", "d", "e"] { try await apply(test, .create(name: name, token: .random()))[0].get() }
+            for name in ["b", "c", "d", "e"] {
+                _ = try await apply(test, .create(name: name, token: .random()))[0].get()
+            }
             let chat = try await test.makeChat()
             try await test.send(["x", "y"], to: chat)
             let (all, hasMore) = try #require(try await test.backend.tenants.tenants(after: nil, limit: 5))

@@ -1,7 +1,8 @@
-import ChatCore
 import Foundation
 import TestSupport
 import Testing
+
+@testable import ChatCore
 
 /// Members of chats on both backends: what they see and do, and how that ends.
 @Suite(.timeLimit(.minutes(4))) struct MembersTests {
@@ -221,6 +222,127 @@ import Testing
             #expect(try await scene.admin.send("PATCH", "/chats/1", json: #"{"access":"open"}"#).status == 200)
             #expect(try await late.get("/chats/1/messages").list.count == 9)
             #expect(try await late.say("x").status == 201)
+        }
+    }
+
+    /// Whoever may only read an open chat does not write there again by leaving it.
+    @Test(arguments: BackendKind.allCases)
+    func aReaderOfAnOpenChatLeavesAsOne(_ kind: BackendKind) async throws {
+        try await Self.run(kind) { scene in
+            #expect(try await scene.admin.send("PATCH", "/chats/1", json: #"{"access":"open"}"#).status == 200)
+            try await scene.set("mute", "reader")
+            let mute = scene.caller("mute")
+            #expect(try await mute.say("x").code == "insufficient_role")
+            for _ in 0..<2 {
+                #expect(try await mute.send("DELETE", "/chats/1/members/mute").status == 200)
+                #expect(try await mute.say("x").code == "insufficient_role")
+            }
+            #expect(try await mute.get("/chats/1/messages").list.count == 1)
+            #expect(try await mute.get("/users/me/chats").text == "[]")
+            let refused = try await mute.send("PUT", "/chats/1/members/mute", json: #"{"role":"member"}"#)
+            #expect(refused.code == "insufficient_role")
+            // Nor by leaving while it is closed.
+            #expect(try await scene.admin.send("PATCH", "/chats/1", json: #"{"access":"members"}"#).status == 200)
+            try await scene.set("mute", "reader")
+            #expect(try await mute.send("DELETE", "/chats/1/members/mute").status == 200)
+            #expect(try await mute.say("x").code == "insufficient_role")
+            #expect(try await scene.admin.send("PATCH", "/chats/1", json: #"{"access":"open"}"#).status == 200)
+            #expect(try await mute.say("x").code == "insufficient_role")
+            // Whoever looks after the chat lets it.
+            #expect(try await scene.admin.send("DELETE", "/chats/1/members/mute").status == 200)
+            #expect(try await mute.say("x").status == 201)
+            try await scene.set("mute", "reader")
+            #expect(try await scene.admin.send("DELETE", "/chats/1/members/mute").status == 200)
+            #expect(try await mute.say("x").status == 201)
+        }
+    }
+
+    /// A change makes forgotten what it is about, and one that changes nothing tells nobody.
+    ///
+    /// In a cluster the table of changes would tell of each once more.
+    @Test func aChangeIsToldOnlyWhereItIs() async throws {
+        try await Self.run(.sqlite) { scene in
+            #expect(try await scene.admin.send("POST", "/chats", json: #"{"access":"members"}"#).status == 201)
+            let (service, tenant) = (scene.server.service, scene.users.application.scope.id)
+            func isKnown(_ user: String, in chat: Int64) -> Bool {
+                let key = Memberships.Key(tenant: tenant, chat: Chat.Number(chat), user: User.ID(user)!)
+                return service.memberships.known(key) != nil
+            }
+            for user in ["ann", "bob"] {
+                for chat in 1...2 {
+                    try await scene.set(user, "admin", in: chat)
+                    #expect(try await scene.caller(user).get("/chats/\(chat)").status == 200)
+                }
+            }
+            let all = [("ann", 1), ("ann", 2), ("bob", 1), ("bob", 2)] as [(String, Int64)]
+            for (method, path, json) in [
+                ("PATCH", "/chats/2", #"{"access":"members"}"#), ("PATCH", "/chats/2", #"{"name":"n"}"#),
+            ] {
+                #expect(try await scene.admin.send(method, path, json: json).status == 200)
+                for (user, chat) in all { #expect(isKnown(user, in: chat), "\(json) \(user) \(chat)") }
+            }
+            #expect(try await scene.admin.send("PATCH", "/chats/2", json: #"{"access":"open"}"#).status == 200)
+            for (user, chat) in all { #expect(isKnown(user, in: chat) == (chat == 1), "\(user) \(chat)") }
+            try await scene.set("bob", "member")
+            #expect(isKnown("ann", in: 1) && !isKnown("bob", in: 1))
+        }
+    }
+
+    /// A process that does not know yet that the token was replaced goes on to change members and chats.
+    @Test(arguments: BackendKind.allCases)
+    func theTokenOfBeforeChangesMembersToo(_ kind: BackendKind) async throws {
+        try await Self.run(kind) { scene in
+            let (log, now) = (scene.server.test.backend.tenantLog, WallClock.system.now())
+            let rotation = TenantChange.rotate(
+                scene.users.application.scope.id, to: .random(), oldUntil: now.adding(.seconds(3600)))
+            #expect(try await log.apply([rotation], at: now)[0].get() == .changed)
+            try await scene.set("ann", "member")
+            #expect(try await scene.admin.send("PATCH", "/chats/1", json: #"{"name":"n"}"#).status == 200)
+            #expect(try await scene.admin.send("DELETE", "/chats/1/members/ann").status == 200)
+        }
+    }
+
+    /// Changes of members, chats and users leave a row of the audit each, unless they change nothing.
+    @Test(arguments: BackendKind.allCases)
+    func changesLeaveRowsInTheAudit(_ kind: BackendKind) async throws {
+        try await Self.run(kind) { scene in
+            let (ann, start) = (scene.caller("ann"), try await scene.admin.get("/audit").list.count)
+            #expect(try await ann.get("/users/me").status == 200)
+            let requests: [(method: String, path: String, json: String?, row: String?)] = [
+                ("PUT", "/chats/1/members/ann", #"{"role":"owner"}"#, "member.set chats/1/members/ann owner"),
+                ("PUT", "/chats/1/members/ann", #"{"role":"owner"}"#, nil),
+                (
+                    "PATCH", "/chats/1", #"{"name":"secret","metadata":{"a":"secret"},"access":"members"}"#,
+                    "chat.update chats/1 name,metadata,access=members"
+                ), ("PATCH", "/chats/1", #"{"name":"secret","metadata":{"a":"secret"}}"#, nil),
+                ("PATCH", "/chats/1", #"{"history":"since_join"}"#, "chat.update chats/1 history=since_join"),
+                ("PUT", "/users/bob", #"{"name":"secret"}"#, "user.update bob"),
+                ("PUT", "/users/bob", #"{"name":"secret"}"#, nil),
+                ("PATCH", "/users/bob", #"{"metadata":{"a":"secret"}}"#, "user.update bob"),
+                ("PATCH", "/users/bob", #"{"metadata":{"a":"secret"}}"#, nil),
+                ("POST", "/users/bob/block", nil, "user.block bob"), ("POST", "/users/bob/block", nil, nil),
+                ("POST", "/users/bob/unblock", nil, "user.unblock bob"), ("POST", "/users/bob/unblock", nil, nil),
+                ("POST", "/users/bob/revoke", nil, "user.revoke bob"),
+                ("DELETE", "/chats/1/members/ann", nil, "member.remove chats/1/members/ann"),
+                ("DELETE", "/chats/1/members/ann", nil, nil),
+            ]
+            var expected: [String] = []
+            for (method, path, json, row) in requests {
+                let answer = try await scene.admin.send(method, path, json: json)
+                #expect(answer.status == 200, "\(method) \(path): \(answer.text)")
+                expected += [row].compactMap(\.self)
+            }
+            // A user's own profile is its own affair; what it does to a chat is not.
+            #expect(try await ann.send("PATCH", "/users/ann", json: #"{"name":"secret"}"#).status == 200)
+            try await scene.set("ann", "owner")
+            #expect(try await ann.send("PATCH", "/chats/1", json: #"{"name":"other secret"}"#).status == 200)
+            expected += ["member.set chats/1/members/ann owner", "chat.update chats/1 name"]
+            let audit = try await scene.admin.get("/audit")
+            let rows = audit.list.dropFirst(start)
+            #expect(rows.map { "\($0["action"] ?? "") \($0["target"] ?? "")" } == expected)
+            #expect(rows.last?["principal"] as? String == "user:ann")
+            #expect(rows.allSatisfy { $0["request_id"] is String && $0["address"] is String })
+            #expect(!audit.text.contains("secret"))
         }
     }
 

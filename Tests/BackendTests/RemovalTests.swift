@@ -95,7 +95,8 @@ import Testing
         _ = try await test.backend.tenantLog.apply(
             [
                 .addKey(stored), .revokeKey(stored.id, of: tenant), .update(tenant, pathToken: .credential),
-                .users(.block(try #require(User.ID("u1"))), of: tenant),
+                .audited(
+                    .users(.block(try #require(User.ID("u1"))), of: tenant), AuditRecord(.blockUser, by: nil)),
                 .users(
                     .addKey(
                         StoredTokenKey(
@@ -176,7 +177,7 @@ import Testing
             for chat in kept { #expect(try await test.list(chat).items.count == 20) }
             // The audit stays, and says what became of it.
             let actions = try await test.backend.audits.audit(of: doomed.publicID, page: Page()).items.map(\.action)
-            #expect(actions == ["application.create", "application.remove"])
+            #expect(actions == ["application.create", "user.block", "application.remove"])
             // Nothing gets its ids.
             let next = try await makeTenant(test)
             let chat = try await test.makeChat(in: next.id)

@@ -116,10 +116,10 @@ import Testing
         #expect(
             try await services[1].access(Credentials(application: current.text[...])).principal == .pathToken(current))
         withExtendedLifetime(old) {}
-        // Rows are read again for a while: nothing else ends by that.
+        // Looking again ends nothing else.
         let again = try await services[1].access(credentials(kept)).open()
         again.whenRevoked { ended.withLock { $0.append("again") } }
-        await services[1].authenticator.reviewAll()
+        await services[1].authenticator.review(owner.id)
         #expect(ended.withLock(\.self) == ["revoked", "token", "kept", "old"])
         withExtendedLifetime((openings, again)) {}
     }
@@ -206,11 +206,52 @@ import Testing
                 _ = try await test.store.apply([.update(test.tenant, pathToken: .off)], at: TestCluster.time)
                 #expect(try await count() == expected)
             }
-            // More than one read takes: whoever reads them looks up everything.
+        }
+    }
+
+    /// However many changes there are, each is told once, also one that is committed late; and nothing else is forgotten.
+    @Test func aCrowdOfChangesIsToldOnce() async throws {
+        try await TestCluster.run { test in
+            let told = Mutex<[String: Int]>([:])
+            test.store.bus.listen { event in
+                let name =
+                    switch event {
+                    case .members(let change): change.user.map { "member \($0)" } ?? "chat \(change.chat.rawValue)"
+                    case .changed(.some(.user(_, let user))): "user \(user)"
+                    case .tenantChanged(let tenant): "application \(tenant.rawValue)"
+                    default: "everything"
+                    }
+                told.withLock { $0[name, default: 0] += 1 }
+            }
+            let watch = AccessWatch(store: test.store, interval: .milliseconds(20), logger: TestCluster.logger)
+            let watching = Task { try await watch.run() }
+            defer { watching.cancel() }
             try await test.sql(
-                "INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), seq, 1, NULL, NULL FROM seq_1_to_1000")
-            let changed = try await test.store.read { try AccessChanges.since(0, $0) }
-            #expect(changed == nil)
+                """
+                INSERT INTO member_changes (changed_at, id, application_id, chat_id, chat_number, user_id)
+                SELECT UTC_TIMESTAMP(6), seq, 1, 1, 1, CONCAT('m', seq) FROM seq_1_to_5000
+                """)
+            try await test.sql(
+                """
+                INSERT INTO access_changes (changed_at, id, application_id, user_id)
+                SELECT UTC_TIMESTAMP(6), seq, 1, CONCAT('u', seq) FROM seq_1_to_3000
+                """)
+            try await eventually("all are told") { told.withLock { $0.count } == 8000 }
+            // A transaction that took half a minute; and an application and a chat as a whole.
+            let late = "UTC_TIMESTAMP(6) - INTERVAL 30 SECOND"
+            try await test.sql(
+                """
+                INSERT INTO member_changes
+                SELECT \(late), 9999, 1, 2, 2, NULL UNION SELECT \(late), 9998, 1, 1, 1, 'late'
+                """)
+            try await test.sql("INSERT INTO access_changes SELECT \(late), 9999, 7, NULL, NULL")
+            try await eventually("the late ones are told") { told.withLock { $0.count } == 8003 }
+            // After some more reads.
+            try await test.sql("INSERT INTO access_changes SELECT UTC_TIMESTAMP(6), 10000, 8, NULL, NULL")
+            try await eventually("the last one is told") { told.withLock { $0["application 8"] } == 1 }
+            let others = told.withLock { $0.filter { $0.value != 1 } }
+            #expect(others == [:])
+            #expect(told.withLock { $0["everything"] } == nil)
         }
     }
 }

@@ -42,7 +42,7 @@ import Testing
             let other = NewChat(tenant: test.tenant, origin: Origin(token: .random(), epoch: 7))
             for (count, isKnown) in [(1, true), (2, false)] {
                 let new = Tenant.Token.random()
-                try await test.store.apply(
+                _ = try await test.store.apply(
                     [.rotate(test.tenant, to: new, oldUntil: TestCluster.time)], at: TestCluster.time)[0].get()
                 let sent = try await test.store.append([message(token, 1), message(new, 1)], at: TestCluster.time)
                 #expect(sent.map { (try? $0.get()) != nil } == [isKnown, true], "\(count)")

@@ -303,9 +303,9 @@ import Testing
                 try await place.check("audit", rows: 20) { _ = try await store.audit(of: publicID, page: page) }
             }
             try await place.check("changes of access", rows: 20) {
-                _ = try await store.read { connection in
-                    try AccessChanges.since(LogChanges.now(connection) - AccessChanges.overlap, connection)
-                }
+                let now = try await store.read { try LogChanges.now($0) }
+                var reader = AccessChanges.reader
+                try await reader.read(since: now - AccessChanges.overlap, upTo: now, from: store) { _ in }
             }
             try await place.check("advance", rows: 1500) {
                 try await test.sql(

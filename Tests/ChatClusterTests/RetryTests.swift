@@ -291,7 +291,7 @@ import Testing
             let tenants = try await ending(what, server) {
                 try await test.store.apply([.create(name: "b", token: token)], at: TestCluster.time)
             }
-            try tenants[0].get()
+            _ = try tenants[0].get()
 
             _ = try await server.sql("SET GLOBAL rpl_semi_sync_master_enabled = OFF")
             #expect(try await test.store.id(of: token) != nil)

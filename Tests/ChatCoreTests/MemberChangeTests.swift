@@ -121,8 +121,39 @@ struct MemberChangeTests {
         #expect(standing(.members, .reader)?.numbers == NumberSpan(first: 3))
         let removed = standing(.members, .admin, removed: true)
         #expect(removed?.role == nil && removed?.numbers == NumberSpan(first: 3, last: 5))
-        #expect(standing(.open, .reader, removed: true)?.role == .member)
+        #expect(standing(.open, .member, removed: true)?.role == .member)
+        #expect(standing(.open, .reader, removed: true)?.role == .reader)
         #expect(standing(.open, .reader, removed: true)?.numbers == .all)
+        #expect(standing(.members, .reader, removed: true)?.role == nil)
+    }
+
+    /// Whoever was made a reader does not write again by leaving; somebody else may let it.
+    @Test func aReaderWhoLeavesStaysOne() throws {
+        for access in Chat.Access.allCases {
+            let settings = Chat.Settings(access: access)
+            let reader = Self.member(Self.ann, .reader)
+            guard case .success(.store(let left)) = decide(nil, of: reader, by: reader, in: settings) else {
+                Issue.record("It may leave")
+                return
+            }
+            #expect(!left.isActive && left.role == .reader)
+            #expect(Standing(access: .open, member: left)?.role == .reader)
+            #expect(
+                Standing.refusalToWrite(access: .open, role: left.role, isRemoved: true) == .insufficientRole)
+            // Again, and it changes nothing.
+            #expect(decide(nil, of: left, by: left, in: settings) == .success(.nothing))
+            #expect(decide(.member, of: left, by: left, in: settings) == .failure(.insufficientRole))
+            // The application lifts it, before or after.
+            for target in [reader, left] {
+                guard case .success(.store(let lifted)) = decide(nil, of: target, isUser: false, in: settings) else {
+                    Issue.record("It is lifted")
+                    return
+                }
+                #expect(!lifted.isActive && Standing(access: .open, member: lifted)?.role == .member)
+                #expect(lifted.numbers.last == (target.isActive ? 9 : left.numbers.last))
+                #expect(decide(nil, of: lifted, isUser: false, in: settings) == .success(.nothing))
+            }
+        }
     }
 
     /// The examples of RFC 7396, appendix A, whose patch and target are objects; and what is special here.

@@ -161,7 +161,7 @@ extension FaultyBackend: MemberStore {
 extension FaultyBackend: TenantLog, NewChatLog, ChatLog {
     func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<Void, ChatError>] {
+    ) async throws -> [Result<TenantChange.Effect, ChatError>] {
         try await write { try await $0.tenantLog.apply(batch, at: now, within: time) }
     }
     func append(

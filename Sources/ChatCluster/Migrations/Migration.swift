@@ -40,6 +40,7 @@ struct Migration: Sendable {
         Migration("20261203000002", PackageResources._0261203000002_hide_lifecycle_columns_sql, isOptional: true),
         Migration("20261204000001", PackageResources._0261204000001_add_rules_sql),
         Migration("20261204000002", PackageResources._0261204000002_hide_rules_sql, isOptional: true),
+        Migration("20261205000001", PackageResources._0261205000001_create_audit_heads_sql),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

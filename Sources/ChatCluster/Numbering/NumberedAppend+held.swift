@@ -80,12 +80,14 @@ private struct HeldPass<Entry: NumberedEntry>: Sendable {
                 do {
                     var plan = NumberedBatch.Plan(rows: rows[owner] ?? [], voids: voids[owner] ?? [])
                     var numbered = tried
+                    let out: [Int: ChatError]
                     if tried.wanted.contains(where: { $0.owner == owner }) {
-                        try log.takeLocked(&numbered, of: owner, connection)
+                        out = try log.takeLocked(&numbered, for: entries, of: owner, connection)
                         plan = NumberedBatch.Plan(
                             rows: numbered.plan.rows.filter { $0.place.owner == owner }, voids: plan.voids)
+                    } else {
+                        out = try AuthorCheck.refusals(of: plan.rows.map(\.entry), in: entries, connection)
                     }
-                    let out = try AuthorCheck.refusals(of: plan.rows, in: entries, connection)
                     try store(plan.leavingOut(out.keys), tried.id, connection)
                     refusals.merge(out) { $1 }
                     tried = numbered

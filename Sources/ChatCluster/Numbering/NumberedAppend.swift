@@ -235,12 +235,14 @@ struct NumberedAppend<Entry: NumberedEntry> {
             do {
                 try connection.transaction { connection in
                     isSent = true
-                    if !attempt.batch.wanted.isEmpty {
+                    if attempt.batch.wanted.isEmpty {
+                        attempt.refused = try AuthorCheck.refusals(
+                            of: attempt.plan.rows.map(\.entry), in: entries, connection)
+                    } else {
                         attempt.areNumbersSpare = false
-                        try log.takeLocked(&attempt.batch, connection)
+                        attempt.refused = try log.takeLocked(&attempt.batch, for: entries, connection)
                         attempt.plan = attempt.batch.plan
                     }
-                    attempt.refused = try AuthorCheck.refusals(of: attempt.plan.rows, in: entries, connection)
                     attempt.plan = attempt.plan.leavingOut(attempt.refused.keys)
                     let plan = attempt.plan
                     try insert(plan.rows, plan.voids, attempt.batch.id, drawn, connection)

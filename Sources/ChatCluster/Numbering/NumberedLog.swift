@@ -51,8 +51,19 @@ struct NumberedLog: Sendable {
     /// Takes the wanted numbers after the owners' highest ones, in a transaction that has locked the owners' rows.
     ///
     /// - Parameter owner: only for this owner; nil for all.
-    func takeLocked(
-        _ batch: inout NumberedBatch, of owner: Int64? = nil, _ connection: isolated MySQLConnection
+    /// - Returns: the entries that are not stored (`AuthorCheck`). Their authors' rows are locked before the owners'.
+    func takeLocked<Entry: NumberedEntry>(
+        _ batch: inout NumberedBatch, for entries: [Entry], of owner: Int64? = nil,
+        _ connection: isolated MySQLConnection
+    ) throws -> [Int: ChatError] {
+        let open = batch.open.filter { owner == nil || entries[$0].owner == owner }
+        let refused = try AuthorCheck.refusals(of: open, in: entries, only: [.authors], connection)
+        try takeLocked(&batch, of: owner, connection)
+        return try AuthorCheck.refusals(of: open, in: entries, only: [.places], connection).merging(refused) { $1 }
+    }
+
+    private func takeLocked(
+        _ batch: inout NumberedBatch, of owner: Int64?, _ connection: isolated MySQLConnection
     ) throws {
         let wanted = batch.wanted.filter { owner == nil || $0.owner == owner }
         for some in wanted.chunks(of: Self.statementPlaces).map(\.padded) {

@@ -14,8 +14,6 @@ enum AccessChanges {
     /// Rows are kept for so many days; a server that could not read for longer looks up everything again.
     private static let keptDays = 1
     static let kept = Int64(keptDays) * 86_400_000_000 - overlap
-    /// Rows per read. Past it, everything is looked up again.
-    private static let most = 1000
 
     /// Call it within the transaction of the change.
     ///
@@ -36,36 +34,18 @@ enum AccessChanges {
             ])
     }
 
-    /// What was changed from a time on.
-    struct Changed {
-        var principals: Set<Principal> = []
-        var tenants: Set<Tenant.ID> = []
+    /// What was changed.
+    enum Change: Hashable, Sendable {
+        case principal(Principal)
+        case tenant(Tenant.ID)
     }
 
-    /// The changes from a time on.
-    ///
-    /// - Returns: nil if there are too many.
-    static func since(_ time: Int64, _ connection: isolated MySQLConnection) throws -> Changed? {
-        var rows = 0
-        var changed = Changed()
-        try connection.query(
-            """
-            SELECT key_id, application_id, user_id FROM access_changes
-            WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)
-            """,
-            [.timestamp(time)]
-        ) { row in
-            rows += 1
-            if let key = AccessKey.ID(row.text(0)) {
-                changed.principals.insert(.applicationKey(key))
-            } else if let user = User.ID(row.text(2)) {
-                changed.principals.insert(.user(Tenant.ID(row.integer(1)), user))
-            } else {
-                changed.tenants.insert(Tenant.ID(row.integer(1)))
-            }
-            return true
-        }
-        return rows < most ? changed : nil
+    static let reader = ChangeReader<Change>(
+        table: "access_changes", columns: "key_id, application_id, user_id"
+    ) { row in
+        if let key = AccessKey.ID(row.text(2)) { return .principal(.applicationKey(key)) }
+        let tenant = Tenant.ID(row.integer(3))
+        return User.ID(row.text(4)).map { .principal(.user(tenant, $0)) } ?? .tenant(tenant)
     }
 }
 
@@ -77,12 +57,11 @@ struct AccessWatch: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            // From when on the changes are known, by the database's clock; nil before the first read.
-            var known: Int64?
+            var known = Known()
             var isFailing = false
             while !Task.isCancelled {
                 do {
-                    known = try await look(since: known)
+                    try await look(&known)
                     isFailing = false
                 } catch {
                     if !isFailing, !Task.isCancelled {
@@ -97,26 +76,31 @@ struct AccessWatch: Service {
         }
     }
 
-    private typealias Changes = (access: AccessChanges.Changed, members: Set<MembersChanged>)
+    /// What has been read.
+    private struct Known {
+        /// The database's time before the last read; nil before the first.
+        var time: Int64?
+        var access = AccessChanges.reader
+        var members = MemberChanges.reader
+    }
 
-    /// - Returns: the database's time before the read.
-    private func look(since known: Int64?) async throws -> Int64 {
-        let (now, changed) = try await store.read { connection in
-            let now = try LogChanges.now(connection)
-            let since = (known ?? now) - AccessChanges.overlap
-            if let known, now - known > AccessChanges.kept { return (now, nil as Changes?) }
-            guard let access = try AccessChanges.since(since, connection),
-                let members = try MemberChanges.changes(since: since, connection)
-            else { return (now, nil) }
-            return (now, (access, members))
-        }
-        if let changed {
-            for principal in changed.access.principals { store.bus.tell(.changed(principal)) }
-            for tenant in changed.access.tenants { store.bus.tell(.tenantChanged(tenant)) }
-            for change in changed.members { store.bus.tell(.members(change)) }
-        } else {
+    private func look(_ known: inout Known) async throws {
+        let now = try await store.read { try LogChanges.now($0) }
+        if let time = known.time, now - time > AccessChanges.kept {
+            // Rows are gone that nobody has read.
             store.bus.tell(.changed(nil))
+            known = Known()
+        } else {
+            // The clock may have been set back.
+            let since = min(known.time ?? now, now) - AccessChanges.overlap
+            try await known.access.read(since: since, upTo: now, from: store) { change in
+                switch change {
+                case .principal(let principal): store.bus.tell(.changed(principal))
+                case .tenant(let tenant): store.bus.tell(.tenantChanged(tenant))
+                }
+            }
+            try await known.members.read(since: since, upTo: now, from: store) { store.bus.tell(.members($0)) }
         }
-        return now
+        known.time = now
     }
 }

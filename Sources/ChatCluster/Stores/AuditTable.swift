@@ -9,8 +9,8 @@ enum AuditTable {
     /// For FROM. MariaDB by itself walks to a page from an end of the application's rows (see `NumberedTable.byNumber`).
     static let byApplication = "audit FORCE INDEX (index_audit_on_application)"
 
-    /// Writes a row; call it within the transaction of the change, which holds the application's lock: so the ids of an
-    /// application's rows rise in the order of the commits.
+    /// Writes a row; call it within the transaction of the change, which has locked the application's audit
+    /// (`TenantLocks`).
     static func write(
         _ record: AuditRecord, of tenant: Tenant.ID, at now: Timestamp, _ connection: isolated MySQLConnection
     ) throws {

@@ -45,28 +45,24 @@ enum MemberTable {
         }
     }
 
-    /// Locks a chat's row: no message of a user is stored there until the transaction has ended (`SenderCheck`).
+    /// Locks a chat's row: no message of a user is stored there until the transaction has ended (`AuthorCheck`).
     ///
     /// - Returns: its settings; nil if it is not there, or not this tenant's.
     private static func lock(
         _ chat: ChatPlace, _ connection: isolated MySQLConnection
     ) throws -> Chat.Settings? {
-        let settings = try connection.first(
+        try connection.first(
             """
             SELECT \(ChatSettingsRow.columns) FROM chats
             WHERE id = ? AND application_id = ? AND number = ? AND batch_id >= 0 FOR UPDATE
             """, [.integer(chat.id.rawValue), .integer(chat.tenant.rawValue), .integer(chat.number.rawValue)]
         ) { ChatSettingsRow.settings($0, from: 0) }
-        guard let settings, let token = chat.token else { return settings }
-        let stored = try connection.first(
-            "SELECT token FROM applications WHERE id = ?", [.integer(chat.tenant.rawValue)]
-        ) { $0.text(0) }
-        return stored == token.text ? settings : nil
     }
 
+    /// The caller holds the application's lock.
     static func apply(
         _ change: MemberChange, at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         do {
             let chat = change.chat.id
             guard let settings = try lock(change.chat, connection) else { return .failure(.notFound) }
@@ -97,10 +93,10 @@ enum MemberTable {
                 try connection.execute(
                     "DELETE FROM chat_members WHERE chat_id = ? AND user_id = ?",
                     [.integer(chat.rawValue), .text(change.user.text)])
-            case .nothing: return .success(())
+            case .nothing: return .success(.nothing)
             }
             try MemberChanges.record(change.chat, change.user, connection)
-            return .success(())
+            return .success(.changedAccess)
         } catch let error as ChatError {
             return .failure(error)
         }
@@ -145,26 +141,27 @@ enum MemberTable {
             [.text(owner.text), .timestamp(now.microseconds), .integer(place.owner), .integer(place.number)])
     }
 
+    /// The caller holds the application's lock.
     static func apply(
         _ update: ChatUpdate, at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         guard let settings = try lock(update.chat, connection) else { return .failure(.notFound) }
         let actor = try update.actor.flatMap { try member($0, in: update.chat.id, connection) }
         let decided = Result { () throws(ChatError) in try update.decide(in: settings, actor: actor) }
-        guard case .success(let new) = decided else { return decided.map { _ in } }
+        guard case .success((let new, let effect)) = decided, effect != .nothing else {
+            return decided.map { $0.effect }
+        }
         try connection.execute(
             "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, updated_at = ? WHERE id = ?",
             new.values + [.timestamp(now.microseconds), .integer(update.chat.id.rawValue)])
-        if new.access != settings.access { try MemberChanges.record(update.chat, nil, connection) }
-        return .success(())
+        if effect == .changedAccess { try MemberChanges.record(update.chat, nil, connection) }
+        return .success(effect)
     }
 }
 
 /// The changes of who may see what in chats: the table `member_changes`, which works as `access_changes` does.
 enum MemberChanges {
     private static let keptDays = 1
-    /// Rows per read. Past it, everything is looked up again.
-    private static let most = 1000
 
     /// Call it within the transaction of the change.
     ///
@@ -185,22 +182,11 @@ enum MemberChanges {
             ])
     }
 
-    /// The changes from a time on.
-    ///
-    /// - Returns: nil if there are too many.
-    static func changes(
-        since time: Int64, _ connection: isolated MySQLConnection
-    ) throws -> Set<MembersChanged>? {
-        let changes = try connection.rows(
-            """
-            SELECT application_id, chat_id, chat_number, user_id FROM member_changes
-            WHERE changed_at >= ? ORDER BY changed_at LIMIT \(most)
-            """, [.timestamp(time)]
-        ) { row in
-            MembersChanged(
-                tenant: Tenant.ID(row.integer(0)), chat: Chat.ID(row.integer(1)), number: Chat.Number(row.integer(2)),
-                user: row.isNull(3) ? nil : User.ID(stored: row.text(3)))
-        }
-        return changes.count < most ? Set(changes) : nil
+    static let reader = ChangeReader<MembersChanged>(
+        table: "member_changes", columns: "application_id, chat_id, chat_number, user_id"
+    ) { row in
+        MembersChanged(
+            tenant: Tenant.ID(row.integer(2)), chat: Chat.ID(row.integer(3)), number: Chat.Number(row.integer(4)),
+            user: row.isNull(5) ? nil : User.ID(stored: row.text(5)))
     }
 }

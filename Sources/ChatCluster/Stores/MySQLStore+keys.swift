@@ -43,7 +43,7 @@ enum KeyTable {
     /// The caller holds the application's lock.
     static func add(
         _ key: ApplicationKey, at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let tenant = MySQLValue.integer(key.tenant.rawValue)
         try connection.execute(
             "DELETE FROM application_keys WHERE application_id = ? AND revoked_at < ?",
@@ -62,12 +62,12 @@ enum KeyTable {
                 .integer(Int64(key.scopes.rawValue)), .timestamp(key.createdAt.microseconds),
                 key.expiresAt.map { .timestamp($0.microseconds) } ?? .null,
             ])
-        return .success(())
+        return .success(.changed)
     }
 
     static func revoke(
         _ key: AccessKey.ID, of tenant: Tenant.ID, at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let isThere = try connection.first(
             "SELECT 1 FROM application_keys WHERE id = ? AND application_id = ? FOR UPDATE",
             [.text(key.text), .integer(tenant.rawValue)]
@@ -77,7 +77,7 @@ enum KeyTable {
             "UPDATE application_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
             [.timestamp(now.microseconds), .text(key.text)])
         try AccessChanges.record(key, of: tenant, connection)
-        return .success(())
+        return .success(.changed)
     }
 
     static func note(_ uses: [AccessKey.ID: Timestamp], _ connection: isolated MySQLConnection) throws {

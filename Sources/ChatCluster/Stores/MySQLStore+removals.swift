@@ -41,6 +41,7 @@ extension MySQLStore: TenantRemovals {
                     SELECT id, public_id, removed_at FROM applications WHERE id = ?
                     """, [.integer(tenant.rawValue)])
                 try AccessChanges.record(nil, of: tenant, connection)
+                try TenantLocks.lockAudit(of: [tenant], connection)
                 try AuditTable.write(record, of: tenant, at: now, connection)
                 return true
             }

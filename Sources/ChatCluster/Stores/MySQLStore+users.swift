@@ -67,10 +67,10 @@ enum UserTable {
         }
     }
 
-    /// The caller has locked the application.
+    /// The caller holds the application's lock.
     static func apply(
         _ change: UserChange, of tenant: Tenant.ID, at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let id = MySQLValue.integer(tenant.rawValue)
         let time = MySQLValue.timestamp(now.microseconds)
         switch change {
@@ -82,41 +82,47 @@ enum UserTable {
                 ON DUPLICATE KEY UPDATE application_id = VALUES(application_id)
                 """, [id, .user(user), time])
         case .put(let user, let name, let metadata):
-            try connection.execute(
+            let changed = try connection.execute(
                 """
                 INSERT INTO users (application_id, id, created_at, name, metadata) VALUES (?, ?, ?, ?, ?)
                 ON DUPLICATE KEY UPDATE name = VALUES(name), metadata = VALUES(metadata)
                 """, [id, .user(user), time, name.map { .text($0) } ?? .null, metadata.map { .text($0) } ?? .null])
+            return .success(changed.affectedRows == 0 ? .nothing : .changed)
         case .patch(let userID, let patch):
             guard var user = try user(userID, id, lock: "FOR UPDATE", connection) else { return .failure(.notFound) }
             do throws(ChatError) { try patch.apply(to: &user) } catch { return .failure(error) }
-            try connection.execute(
+            let changed = try connection.execute(
                 "UPDATE users SET name = ?, metadata = ? WHERE application_id = ? AND id = ?",
                 [
                     user.name.map { .text($0) } ?? .null, user.metadata.map { .text($0) } ?? .null, id, .user(userID),
                 ])
+            return .success(changed.affectedRows == 0 ? .nothing : .changed)
         case .block(let user):
-            try connection.execute(
+            let changed = try connection.execute(
                 """
                 INSERT INTO users (application_id, id, created_at, blocked_at) VALUES (?, ?, ?, ?)
                 ON DUPLICATE KEY UPDATE blocked_at = IFNULL(blocked_at, VALUES(blocked_at))
                 """, [id, .user(user), time, time])
+            if changed.affectedRows == 0 { return .success(.nothing) }
             try AccessChanges.record(nil, user: user, of: tenant, connection)
         case .unblock(let user):
-            let isThere = try connection.first(
-                "SELECT 1 FROM users WHERE application_id = ? AND id = ? FOR UPDATE", [id, .user(user)]
+            let isBlocked = try connection.first(
+                "SELECT blocked_at IS NOT NULL FROM users WHERE application_id = ? AND id = ? FOR UPDATE",
+                [id, .user(user)]
             ) { $0.integer(0) }
-            guard isThere != nil else { return .failure(.notFound) }
+            guard let isBlocked else { return .failure(.notFound) }
+            if isBlocked == 0 { return .success(.nothing) }
             try connection.execute(
                 "UPDATE users SET blocked_at = NULL WHERE application_id = ? AND id = ?", [id, .user(user)])
             try AccessChanges.record(nil, user: user, of: tenant, connection)
         case .revoke(let user, let end):
-            try connection.execute(
+            let changed = try connection.execute(
                 """
                 INSERT INTO users (application_id, id, created_at, valid_after) VALUES (?, ?, ?, ?)
                 ON DUPLICATE KEY UPDATE
                     valid_after = GREATEST(IFNULL(valid_after, VALUES(valid_after)), VALUES(valid_after))
                 """, [id, .user(user), time, .timestamp(end.microseconds)])
+            if changed.affectedRows == 0 { return .success(.nothing) }
             try AccessChanges.record(nil, user: user, of: tenant, connection)
         case .revokeAll(let end):
             try connection.execute(
@@ -143,12 +149,12 @@ enum UserTable {
                 """, [retires, revoked, id, .text(key.text)])
             try AccessChanges.record(nil, of: tenant, connection)
         }
-        return .success(())
+        return .success(.changed)
     }
 
     private static func add(
         _ new: StoredTokenKey, of tenant: Tenant.ID, _ connection: isolated MySQLConnection
-    ) throws -> Result<Void, ChatError> {
+    ) throws -> Result<TenantChange.Effect, ChatError> {
         let id = MySQLValue.integer(tenant.rawValue)
         let counts = try connection.first(
             "SELECT COUNT(*), COUNT(revoked_at) FROM jwt_keys WHERE application_id = ?", [id]
@@ -170,7 +176,7 @@ enum UserTable {
                 .timestamp(new.createdAt.microseconds),
             ])
         try AccessChanges.record(nil, of: tenant, connection)
-        return .success(())
+        return .success(.changed)
     }
 
     static func note(_ uses: [TokenKeyAddress: Timestamp], _ connection: isolated MySQLConnection) throws {

@@ -31,8 +31,8 @@ struct AccessUpkeep: Service {
             let (uses, tokenUses) = (authenticator.usage.take(), authenticator.users.usage.take())
             if uses.isEmpty, tokenUses.isEmpty { return }
             do {
-                if !uses.isEmpty { try await writer.submit(.useKeys(uses)) }
-                if !tokenUses.isEmpty { try await writer.submit(.useTokenKeys(tokenUses)) }
+                if !uses.isEmpty { _ = try await writer.submit(.useKeys(uses)) }
+                if !tokenUses.isEmpty { _ = try await writer.submit(.useTokenKeys(tokenUses)) }
             } catch {
                 // Only information, and the next use is noted again: not worth keeping.
                 return logger.warning("Last uses of keys not stored", metadata: ["error": ChatError.forLog(error)])

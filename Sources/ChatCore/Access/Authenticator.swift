@@ -29,7 +29,15 @@ final class Authenticator: Sendable {
         case user(UserToken, tenant: Tenant.ID)
     }
 
+    /// What may be open to somebody who is refused now.
+    private enum Doubt: Hashable {
+        case principal(Principal)
+        case tenant(Tenant.ID)
+        case all
+    }
+
     let openings = Openings()
+    private let reviews = ReviewQueue<Doubt>(everything: .all)
     let usage = KeyUsage<AccessKey.ID>()
     let users: UserAuthority
     let tickets: TicketSeal
@@ -110,20 +118,52 @@ final class Authenticator: Sendable {
         openings.revoke(principal, reason)
     }
 
-    /// Something about a principal may have changed: what it has open ends if it is refused from now on. Without an
-    /// answer of the store, it stays.
+    /// Something about a principal has changed: from now on it is looked up again, and what it has open ends soon if it
+    /// is refused.
+    ///
+    /// - Parameter principal: nil for all.
+    func noteChange(of principal: Principal?) {
+        guard let principal else {
+            forgetAll()
+            return ask(for: .all)
+        }
+        forget(principal)
+        if openings.has(principal) { ask(for: .principal(principal)) }
+    }
+
+    /// The same for everyone in a tenant.
+    func noteChange(of tenant: Tenant.ID) {
+        forget(tenant)
+        ask(for: .tenant(tenant))
+    }
+
+    private func ask(for doubt: Doubt) {
+        reviews.ask(for: doubt) { [self] doubt in
+            switch doubt {
+            case .principal(let principal): await reviewOpen { $0.principal == principal }
+            case .tenant(let tenant): await reviewOpen { $0.tenant == tenant }
+            case .all: await reviewOpen { _ in true }
+            }
+        }
+    }
+
+    /// Something about a principal may have changed: what it has open ends if it is refused from now on.
     func review(_ principal: Principal) async {
         forget(principal)
-        await review(openings.all { $0.principal == principal })
+        await reviewOpen { $0.principal == principal }
     }
 
     /// The same for everyone who has something open in a tenant.
     func review(_ tenant: Tenant.ID) async {
         forget(tenant)
-        await review(openings.all { $0.tenant == tenant })
+        await reviewOpen { $0.tenant == tenant }
     }
 
+    private func reviewOpen(where condition: (Opening) -> Bool) async { await review(openings.all(where: condition)) }
+
+    /// Without an answer of the store they stay, and are looked at again (`endExpired`).
     private func review(_ open: [Opening]) async {
+        for opening in open { opening.isInDoubt = true }
         for opening in open {
             do {
                 _ = try await renew(opening.principal, opening.name, opening.token)
@@ -132,9 +172,11 @@ final class Authenticator: Sendable {
                 case .unauthorized(.expired), .unauthorized(.userToken(.expired)): opening.revoke(.expired)
                 case .userBlocked: opening.revoke(.blocked)
                 case .unauthorized, .notFound, .suspended: opening.revoke()
-                default: break
+                // It would be the same for the others.
+                default: return
                 }
             }
+            opening.isInDoubt = false
         }
     }
 
@@ -147,14 +189,9 @@ final class Authenticator: Sendable {
         }
     }
 
-    /// The same for all that have something open.
-    func reviewAll() async {
-        forgetAll()
-        for principal in openings.principals { await review(principal) }
-    }
-
     /// Ends what was opened with keys that have expired since, and under tokens that have ended.
     func endExpired() async {
+        await review(openings.all(where: \.isInDoubt))
         await endOldTokens()
         for opening in openings.all(where: { $0.token != nil }) {
             if let end = opening.token.flatMap({ users.end(of: $0, of: opening.tenant) }) { opening.revoke(end) }

@@ -41,6 +41,8 @@ package final class Openings: Sendable {
         return all.filter(condition)
     }
 
+    func has(_ principal: Principal) -> Bool { open.withLock { $0[principal] != nil } }
+
     /// The principals with openings.
     var principals: [Principal] { open.withLock { Array($0.keys) } }
 }
@@ -51,6 +53,7 @@ package final class Opening: Sendable {
         /// Why it has ended.
         var ended: StreamEnd?
         var end: (@Sendable (StreamEnd) -> Void)?
+        var isInDoubt = false
     }
 
     let principal: Principal
@@ -71,6 +74,12 @@ package final class Opening: Sendable {
         self.tenant = tenant
         self.session = session
         self.openings = openings
+    }
+
+    /// Whether nobody has found out yet if it may stay open.
+    var isInDoubt: Bool {
+        get { state.withLock(\.isInDoubt) }
+        set { state.withLock { $0.isInDoubt = newValue } }
     }
 
     /// A user's, as it is now.

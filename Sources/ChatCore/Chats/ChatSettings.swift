@@ -59,6 +59,11 @@ extension Chat {
             return new
         }
 
+        package static func == (left: Settings, right: Settings) -> Bool {
+            Text.areSame(left.name, right.name) && Text.areSame(left.metadata, right.metadata)
+                && left.access == right.access && left.history == right.history
+        }
+
         /// What waits to be stored, in bytes.
         package var size: Int { (name?.utf8.count ?? 0) + (metadata?.utf8.count ?? 0) }
     }
@@ -85,5 +90,14 @@ extension Chat {
         func check() throws(ChatError) { if case .some(let name?) = name { try Text.checkName(name) } }
 
         var size: Int { (name??.utf8.count ?? 0) + (metadata??.utf8.count ?? 0) }
+
+        /// For the audit: nothing that users wrote.
+        var summary: String {
+            let members = [
+                name.map { _ in "name" }, metadata.map { _ in "metadata" }, access.map { "access=\($0.name)" },
+                history.map { "history=\($0.name)" },
+            ]
+            return members.compactMap(\.self).joined(separator: ",")
+        }
     }
 }

@@ -125,6 +125,15 @@ package enum TenantChange: Sendable {
     case useTokenKeys([TokenKeyAddress: Timestamp])
     case member(MemberChange)
     case chat(ChatUpdate)
+
+    /// What came of a change.
+    package enum Effect: Equatable, Sendable {
+        /// It was so before: nothing is stored, not even a row of the audit.
+        case nothing
+        case changed
+        /// Besides, who may see what in a chat is not what it was.
+        case changedAccess
+    }
 }
 
 extension ChatChange {

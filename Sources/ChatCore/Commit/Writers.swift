@@ -3,4 +3,4 @@ package typealias ChatWriter = GroupCommit<ChatChange, ChatChange.Outcome>
 /// The group commit of new chats.
 package typealias NewChatWriter = GroupCommit<NewChat, AppendedChat>
 /// The group commit of changes to tenants and their keys.
-package typealias TenantWriter = GroupCommit<TenantChange, Void>
+package typealias TenantWriter = GroupCommit<TenantChange, TenantChange.Effect>

@@ -109,6 +109,11 @@ final class Feed: Sendable {
         }
     }
 
+    /// - Parameter user: nil for any.
+    func isRead(by user: User.ID?) -> Bool {
+        state.withLock { state in state.users.values.contains { user == nil || $0.user == user } }
+    }
+
     /// The users who read it.
     var users: Set<Memberships.Key> { state.withLock { Set($0.users.values.map(\.user)) } }
 

@@ -40,6 +40,8 @@ package final class Hub: Service {
     let source: StreamSource
     let bus: any MessageBus
     private let memberships: Memberships
+    /// Of subscriptions that a change may have ended; nil: of all.
+    private let reviews = ReviewQueue<MembersChanged?>(everything: nil)
     private let state: Mutex<State>
 
     /// - Parameter hears: also gets each event of the bus, before it acts on it.
@@ -161,9 +163,20 @@ package final class Hub: Service {
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
         case .revoked, .changed(.some), .tenantChanged: break
-        case .changed(nil): Task.detached { for feed in self.feeds { await self.review(feed) } }
-        case .members(let change): Task.detached { await self.review(change) }
+        case .changed(nil): ask(forReview: nil)
+        case .members(let change):
+            // Only of what is read here. A subscription that is just opening looks again by itself.
+            guard let feed = feed(of: change.chat), feed.isRead(by: change.user) else { return }
+            ask(forReview: change)
         case .gap: Task.detached { await self.lookAtAll() }
+        }
+    }
+
+    /// - Parameter change: nil for all.
+    private func ask(forReview change: MembersChanged?) {
+        reviews.ask(for: change) { [self] change in
+            if let change { return await review(change) }
+            for feed in feeds { await review(feed) }
         }
     }
 

@@ -48,12 +48,15 @@ extension ChatScope {
     private func change(_ user: User.ID, to role: Member.Role?) async throws {
         let change = MemberChange(chat: place, user: user, role: role, actor: tenant.access.user)
         let member = "chats/\(number.rawValue)/members/\(user.text)"
-        if let role {
-            try await tenant.submit(.member(change), .setMember, target: "\(member) \(role.name)")
-        } else {
-            try await tenant.submit(.member(change), .removeMember, target: member)
-        }
-        await tenant.service.changed(MembersChanged(tenant: tenant.id, chat: id, number: number, user: user))
+        let effect =
+            if let role {
+                try await tenant.submit(.member(change), .setMember, target: "\(member) \(role.name)")
+            } else {
+                try await tenant.submit(.member(change), .removeMember, target: member)
+            }
+        let changed = MembersChanged(tenant: tenant.id, chat: id, number: number, user: user)
+        // What another process has answered may not have come here yet.
+        if effect == .nothing { await tenant.service.review(changed) } else { await tenant.service.changed(changed) }
     }
 
     /// - Returns: the chat as it is then.
@@ -62,9 +65,10 @@ extension ChatScope {
     package func update(_ patch: Chat.Patch) async throws -> Chat {
         try checkAdministers(.write)
         try patch.check()
-        try await tenant.service.tenantWriter.submit(
-            .chat(ChatUpdate(chat: place, patch: patch, actor: tenant.access.user)))
-        if patch.access != nil {
+        let effect = try await tenant.submit(
+            .chat(ChatUpdate(chat: place, patch: patch, actor: tenant.access.user)), .updateChat,
+            target: "chats/\(number.rawValue) \(patch.summary)")
+        if effect == .changedAccess {
             await tenant.service.changed(MembersChanged(tenant: tenant.id, chat: id, number: number, user: nil))
         }
         guard let chat = try await storedDetails() else { throw ChatError.notFound }

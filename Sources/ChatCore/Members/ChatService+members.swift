@@ -5,4 +5,10 @@ extension ChatService {
         backend.bus.publish(change)
         await hub.review(change)
     }
+
+    /// The same for this process alone.
+    func review(_ change: MembersChanged) async {
+        memberships.forget(change)
+        await hub.review(change)
+    }
 }

@@ -26,6 +26,7 @@ package struct Member: Equatable, Sendable {
     }
 
     package let user: User.ID
+    /// Of one that was removed: `reader` if it was one when it left by itself, which it stays in an open chat.
     package var role: Role
     /// The messages that are there for it, while the chat is not open.
     package var numbers: NumberSpan
@@ -70,22 +71,33 @@ package struct Standing: Equatable, Sendable {
 
     /// - Returns: nil if the chat is not there for the user.
     package init?(access: Chat.Access, member: Member?) {
-        if let member, member.isActive {
-            guard member.role != .banned else { return nil }
-            role = member.role
+        self.init(
+            access: access, role: member?.role, isRemoved: member?.isActive == false, numbers: member?.numbers ?? .all)
+    }
+
+    /// - Parameter role: of the member's row; nil without one.
+    private init?(access: Chat.Access, role: Member.Role?, isRemoved: Bool, numbers: NumberSpan = .all) {
+        if let role, !isRemoved {
+            guard role != .banned else { return nil }
+            self.role = role
             // Whoever is no member would see all of an open chat.
-            numbers = access == .open ? .all : member.numbers
+            self.numbers = access == .open ? .all : numbers
         } else if access == .open {
-            (role, numbers) = (.member, .all)
+            // Nobody sheds a restriction by leaving.
+            self.role = role == .reader ? .reader : .member
+            self.numbers = .all
         } else {
-            guard let member else { return nil }
-            (role, numbers) = (nil, member.numbers)
+            guard role != nil else { return nil }
+            self.role = nil
+            self.numbers = numbers
         }
     }
 
     /// Why a user may not write in a chat, as of the transaction of a create; nil if it may.
-    package static func refusalToWrite(access: Chat.Access, member: Member?) -> ChatError? {
-        guard let standing = Standing(access: access, member: member) else { return .notFound }
+    ///
+    /// - Parameter role: of the member's row; nil without one.
+    package static func refusalToWrite(access: Chat.Access, role: Member.Role?, isRemoved: Bool) -> ChatError? {
+        guard let standing = Standing(access: access, role: role, isRemoved: isRemoved) else { return .notFound }
         return standing.role?.writes == true ? nil : .insufficientRole
     }
 

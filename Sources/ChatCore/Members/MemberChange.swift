@@ -47,13 +47,18 @@ package struct MemberChange: Sendable {
             }
         }
         guard let role else {
-            guard target != nil else { throw ChatError.notFound }
+            guard var target else { throw ChatError.notFound }
+            if current?.role == .banned { return .delete }
+            // A reader who leaves stays one where everybody may write; whoever else removes it lifts that.
+            let isLifted = target.role == .reader && actor != user
             // It was removed before, perhaps by this request, whose answer was lost.
-            guard var current else { return .nothing }
-            if current.role == .banned { return .delete }
-            current.numbers = NumberSpan(first: current.numbers.first, last: try lastNumber())
-            current.removedAt = now
-            return .store(current)
+            guard current != nil || isLifted else { return .nothing }
+            if isLifted { target.role = .member }
+            if current != nil {
+                target.numbers = NumberSpan(first: target.numbers.first, last: try lastNumber())
+                target.removedAt = now
+            }
+            return .store(target)
         }
         if var current, current.role != .banned || role == .banned {
             guard current.role != role else { return .nothing }
@@ -78,15 +83,19 @@ package struct ChatUpdate: Sendable {
         self.actor = actor
     }
 
-    /// The settings after it. Called as `MemberChange.decide` is.
+    /// The settings after it, and what that changes. Called as `MemberChange.decide` is.
     ///
     /// - Throws: likewise.
-    package func decide(in settings: Chat.Settings, actor actorRow: Member?) throws(ChatError) -> Chat.Settings {
+    package func decide(
+        in settings: Chat.Settings, actor actorRow: Member?
+    ) throws(ChatError) -> (settings: Chat.Settings, effect: TenantChange.Effect) {
         if actor != nil {
             guard let standing = Standing(access: settings.access, member: actorRow) else { throw .notFound }
             try standing.checkAdministers()
         }
-        return try settings.applying(patch)
+        let new = try settings.applying(patch)
+        if new == settings { return (new, .nothing) }
+        return (new, new.access == settings.access ? .changed : .changedAccess)
     }
 }
 

@@ -32,7 +32,7 @@ final class Memberships: Sendable {
     }
 
     func forget(_ change: MembersChanged) {
-        guard let user = change.user else { return places.forgetAll() }
+        guard let user = change.user else { return places.forget { $0.chat == change.chat } }
         places.forget(Key(tenant: change.tenant, chat: change.number, user: user))
     }
 

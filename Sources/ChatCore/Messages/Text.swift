@@ -10,6 +10,12 @@ enum Text {
         guard errors.isEmpty else { throw .invalid(errors) }
     }
 
+    /// By bytes: Swift's strings are equal too if they are only canonically equivalent.
+    static func areSame(_ left: String?, _ right: String?) -> Bool {
+        guard let left, let right else { return left == nil && right == nil }
+        return left.utf8.elementsEqual(right.utf8)
+    }
+
     /// - Throws: `ChatError.invalid` with every sentence that applies.
     static func checkBody(_ body: String) throws(ChatError) {
         var errors: [String] = []

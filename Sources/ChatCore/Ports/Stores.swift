@@ -119,12 +119,15 @@ package protocol NewChatLog: Sendable {
 
 /// Changes tenants and their keys, one batch at a time, in one durable transaction each.
 package protocol TenantLog: Sendable {
+    /// Changes of different tenants, users and chats may be made in another order than that of the batch.
+    ///
     /// - Returns: one result for each change, in the order of the batch; `.notFound` if the tenant or the key does not
-    ///   exist, `.invalid` for a key past `ApplicationKey.most`.
+    ///   exist, `.invalid` for a key past `ApplicationKey.most`. An effect may be said where there is none, if an attempt
+    ///   whose outcome was lost may have had it.
     /// - Throws: if the whole batch failed; then nothing of it is stored.
     func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
-    ) async throws -> [Result<Void, ChatError>]
+    ) async throws -> [Result<TenantChange.Effect, ChatError>]
 }
 
 // Without a waiting request, the store's own patience is the limit.
@@ -150,7 +153,9 @@ extension NewChatLog {
 }
 
 extension TenantLog {
-    package func apply(_ batch: [TenantChange], at now: Timestamp) async throws -> [Result<Void, ChatError>] {
+    package func apply(
+        _ batch: [TenantChange], at now: Timestamp
+    ) async throws -> [Result<TenantChange.Effect, ChatError>] {
         try await apply(batch, at: now, within: .seconds(3600))
     }
 }

@@ -41,6 +41,7 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("jwt_keys", .application),
         OwnedTable("users", .application),
         OwnedTable("chat_members", .application),
+        OwnedTable("audit_heads", .application, in: .cluster),
         OwnedTable("application_counts", .application, in: .cluster),
         OwnedTable("access_changes", .application, in: .cluster, isIndexed: false),
         OwnedTable("member_changes", .application, in: .cluster, isIndexed: false),

@@ -7,7 +7,10 @@ extension TenantScope {
     ///
     /// - Parameter target: what is changed, such as the id of a key; nil for the tenant itself. No secret, and nothing
     ///   that users wrote.
-    func submit(_ change: TenantChange, _ action: AuditAction, target: String? = nil) async throws {
+    @discardableResult
+    func submit(
+        _ change: TenantChange, _ action: AuditAction, target: String? = nil
+    ) async throws -> TenantChange.Effect {
         try await service.tenantWriter.submit(.audited(change, access.audit(action, target: target)))
     }
 

@@ -91,8 +91,8 @@ extension TenantScope {
     package func putUser(_ id: User.ID, name: String?, metadata: String?) async throws -> User {
         try access.require(.members)
         if let name { try Text.checkName(name) }
-        try await service.tenantWriter.submit(
-            .users(.put(id, name: name, metadata: metadata), of: self.id, token: token))
+        try await submit(
+            .users(.put(id, name: name, metadata: metadata), of: self.id, token: token), .updateUser, target: id.text)
         return try await user(id)
     }
 
@@ -103,7 +103,13 @@ extension TenantScope {
         if let name = patch.name ?? nil { try Text.checkName(name) }
         // What can never be stored waits in no queue.
         if let metadata = patch.metadata { _ = try Metadata.merge(metadata, into: nil) }
-        try await service.tenantWriter.submit(.users(.patch(id, patch), of: self.id, token: token))
+        let change = TenantChange.users(.patch(id, patch), of: self.id, token: token)
+        // What users change of themselves is their own affair.
+        if access.user == nil {
+            try await submit(change, .updateUser, target: id.text)
+        } else {
+            _ = try await service.tenantWriter.submit(change)
+        }
         return try await user(id)
     }
 
@@ -149,7 +155,9 @@ extension TenantScope {
     }
 
     private func changeUser(_ user: User.ID, _ change: UserChange, _ action: AuditAction) async throws {
-        try await submit(.users(change, of: id, token: token), action, target: user.text)
+        let effect = try await submit(.users(change, of: id, token: token), action, target: user.text)
+        // What changes nothing may have been answered by another process, and not have come here yet.
+        if effect == .nothing { return await service.authenticator.review(.user(id, user)) }
         switch change {
         case .unblock: await service.authenticator.review(.user(id, user))
         case .block: service.revoke(.user(id, user), isBlocked: true)

@@ -21,6 +21,16 @@ package enum UserChange: Sendable {
     /// Ends a key's use at a time, or at once. Fails with `.notFound`. A revoked key stays as it is.
     case endKey(UserTokenKey.ID, UserTokenKey.State)
 
+    /// Whom it is about, if it is one user.
+    package var user: User.ID? {
+        switch self {
+        case .add(let user), .put(let user, _, _), .patch(let user, _), .block(let user), .unblock(let user),
+            .revoke(let user, _):
+            user
+        case .revokeAll, .addKey, .endKey: nil
+        }
+    }
+
     /// Whether it must come after those before it.
     var isOrdered: Bool { if case .add = self { false } else { true } }
 

@@ -48,10 +48,14 @@ package enum AuditAction: String, Sendable {
     case revokeTokenKey = "jwt_key.revoke"
     case blockUser = "user.block"
     case unblockUser = "user.unblock"
+    /// The name and metadata, by somebody else than the user.
+    case updateUser = "user.update"
     /// All tokens that the user has by then.
     case revokeUser = "user.revoke"
     /// Those of all users.
     case revokeUsers = "application.revoke"
+    /// A chat's settings.
+    case updateChat = "chat.update"
     case setMember = "member.set"
     case removeMember = "member.remove"
 }

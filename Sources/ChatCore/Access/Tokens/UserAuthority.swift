@@ -133,7 +133,7 @@ final class UserAuthority: Sendable {
         if let standing = standings[address] { return standing }
         if let standing = try await lookUp(address) { return standing }
         // Wait for the row: a create of the user needs it, so that a block that comes first finds something to lock.
-        try await writer.submit(.users(.add(user), of: tenant.id, token: tenant.token))
+        _ = try await writer.submit(.users(.add(user), of: tenant.id, token: tenant.token))
         return try await lookUp(address) ?? UserStanding()
     }
 
