@@ -32,6 +32,7 @@ extension Backend {
             chats: store,
             members: store,
             messages: store,
+            changes: store,
             tenantLog: store,
             newChatLog: store,
             chatLog: store,

@@ -12,6 +12,14 @@ package enum ChatError: Error, Equatable, Sendable {
     case suspended
     /// The user's role in the chat does not allow it.
     case insufficientRole
+    /// A user's own message is too old for the user to change it.
+    case editWindowClosed
+    /// The message was deleted.
+    case messageDeleted
+    /// The message's revision is not one that the request expects; it is this now.
+    case changedMeanwhile(Message)
+    /// The cursor is not of this store, as it is now: the client has to load anew, from this one on.
+    case cursorEpoch(Cursor)
     /// The request shows no credentials, or none that are accepted.
     case unauthorized(Refusal)
     /// The user of a valid token is blocked.
@@ -57,6 +65,10 @@ package enum ChatError: Error, Equatable, Sendable {
         case .notAllowed: "insufficient_scope"
         case .suspended: "application_suspended"
         case .insufficientRole: "insufficient_role"
+        case .editWindowClosed: "edit_window_closed"
+        case .messageDeleted: "message_deleted"
+        case .changedMeanwhile: "precondition_failed"
+        case .cursorEpoch: "cursor_epoch"
         case .unauthorized(let refusal): refusal.code
         case .userBlocked: "user_blocked"
         case .ambiguousCredentials: "ambiguous_credentials"
@@ -77,7 +89,8 @@ package enum ChatError: Error, Equatable, Sendable {
     package var mayRetry: Bool {
         switch self {
         case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
-            .invalid, .keyReused:
+            .invalid, .keyReused, .editWindowClosed, .messageDeleted, .changedMeanwhile,
+            .cursorEpoch:
             false
         case .keyInFlight, .overloaded, .quotaExceeded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable,
             .shuttingDown:

@@ -9,6 +9,7 @@ package final class ChatService: Sendable {
     let chatWriter: ChatWriter
     let newChatWriter: NewChatWriter
     let tenantWriter: TenantWriter
+    let changeWriter: ChangeWriter
     package let hub: Hub
     private let clockWatch: ClockWatch
     let clock: WallClock
@@ -22,13 +23,16 @@ package final class ChatService: Sendable {
     let policy: AccessPolicy
     /// How long after the request an application is deleted.
     let deletionDelay: Duration
+    /// How long messages may be edited.
+    let edits: EditRules
 
     /// - Parameters:
-    ///   - limits: for each of the three writers, except the number of batches in flight, which the backend sets.
+    ///   - limits: for each of the four writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
     ///   - policy: who may create applications.
     ///   - rates: the limits of requests.
     ///   - deletionDelay: how long after the request an application is deleted; until then it can be resumed.
+    ///   - edits: how long messages may be edited, and what is kept of them.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
     package init(
@@ -38,6 +42,7 @@ package final class ChatService: Sendable {
         policy: AccessPolicy = .open,
         rates: LimitDefaults = LimitDefaults(),
         deletionDelay: Duration = .seconds(30 * 86_400),
+        edits: EditRules = EditRules(),
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         engine: EngineSearch? = nil,
@@ -47,6 +52,7 @@ package final class ChatService: Sendable {
         self.backend = backend
         self.policy = policy
         self.deletionDelay = deletionDelay
+        self.edits = edits
         self.clock = clock
         let memberships = Memberships(backend: backend)
         self.memberships = memberships
@@ -64,6 +70,9 @@ package final class ChatService: Sendable {
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
+        self.changeWriter = ChangeWriter(
+            name: "edits", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { try await backend.changes.revise($0, at: clock.now(), within: $1) }
         let authenticator = Authenticator(backend: backend, policy: policy, clock: clock, writer: tenantWriter)
         self.authenticator = authenticator
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
@@ -96,7 +105,7 @@ package final class ChatService: Sendable {
     /// The services that must run while this one is in use: first the backend's, then the writers, which drain before
     /// the backend stops.
     package var services: [any Service] {
-        backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter, accessUpkeep]
+        backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, accessUpkeep]
     }
 
     /// The same with the given server. It stops after the live streams have ended, which it would wait for, and before

@@ -2,7 +2,7 @@ extension Page {
     /// A page that ends before the last of `walked` if their bodies exceed the limit: the next item then shows that
     /// more follow.
     package func cut(to walked: [Message]) -> Page {
-        cut(to: walked.count, of: walked.lazy.map(\.body.lengthInJSON).reduce(0, +))
+        cut(to: walked.count, of: walked.lazy.map(\.textsInJSON).reduce(0, +))
     }
 
     /// The same.
@@ -35,5 +35,13 @@ extension Page {
         (below.bytes, above.bytes) = (bytes / 2, bytes / 2)
         (below.numbers, above.numbers) = (numbers, numbers)
         return (below, above)
+    }
+}
+
+extension PageOf<MessageVersion> {
+    /// - Parameter walked: in the direction of the page; it ends early if the texts are long.
+    package init(versions walked: [MessageVersion], page: Page, isPrecededBy precedes: Bool) {
+        let bytes = walked.reduce(0) { $0 + $1.body.lengthInJSON + ($1.metadata?.utf8.count ?? 0) }
+        self.init(walked: walked, page: page.cut(to: walked.count, of: bytes), isPrecededBy: precedes)
     }
 }

@@ -59,6 +59,17 @@ final class ChangedChats: Sendable {
         }
     }
 
+    /// The same for edits and deletions.
+    func see(_ batch: [MessageChange]) {
+        state.withLock { state in
+            for change in batch where state.unindexed.count < Self.capacity { state.unindexed.insert(change.chat.id) }
+            guard state.isRead else { return }
+            state.moment += 1
+            for change in batch { state.change(change.chat.id, of: change.chat.tenant) }
+            if state.count > most { state.forget() }
+        }
+    }
+
     /// The chats that got messages since the last call.
     func take() -> [Chat.ID] {
         state.withLock { state in

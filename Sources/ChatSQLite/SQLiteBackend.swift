@@ -31,6 +31,7 @@ extension Backend {
             chats: store,
             members: store,
             messages: store,
+            changes: store,
             local: store,
             tenantLog: store,
             newChatLog: store,

@@ -42,7 +42,11 @@ private struct ChangeBatch {
         var added: [Tenant.ID: Int64] = [:]
 
         let insert = try Query(
-            db, "INSERT INTO messages (chat_id, number, body, created_at, sender) VALUES (?, ?, ?, ?, ?)")
+            db,
+            """
+            INSERT INTO messages (chat_id, number, body, created_at, sender, metadata, thread, reply_to)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """)
         for (index, change) in batch.enumerated() where results[index] == nil {
             switch change {
             case .message(let new):
@@ -54,7 +58,10 @@ private struct ChangeBatch {
                 added[new.tenant, default: 0] += 1
                 try insert.rebind(
                     .integer(new.chat.rawValue), .integer(number), .text(new.content.body), .integer(now.microseconds),
-                    new.content.sender.map { .text($0.text) } ?? .null)
+                    new.content.sender.map { .text($0.text) } ?? .null,
+                    new.content.metadata.map { .text($0) } ?? .null,
+                    new.content.thread.map { .integer($0.rawValue) } ?? .null,
+                    new.content.replyTo.map { .integer($0.rawValue) } ?? .null)
                 try insert.run()
                 try keys.remember(new.key, in: new.chat.rawValue, number: number)
                 results[index] = .success(

@@ -10,7 +10,7 @@ extension SQLiteStore {
             var bytes = 0
             while bytes < limit.bytes, try query.next() {
                 entries.append(LogEntry(MessageRow.message(query)))
-                bytes += MessageRow.body(query).lengthInJSON
+                bytes += MessageRow.textsInJSON(query)
             }
             return entries
         }

@@ -65,16 +65,17 @@ extension SQLiteStore: SearchGenerations {
     }
 
     package func remove(_ generation: SearchGeneration.ID) async throws {
-        let reader = Query.Value.text(generation.reader.text)
-        while try await changed({ db in
-            try Query(
-                db,
-                """
-                DELETE FROM log_cursors WHERE reader = ? AND chat_id IN (
-                    SELECT chat_id FROM log_cursors WHERE reader = ? LIMIT \(Self.removedAtOnce))
-                """, reader, reader
-            ).run()
-        }) {}
+        for reader in [generation.reader, generation.changeReader].map({ Query.Value.text($0.text) }) {
+            while try await changed({ db in
+                try Query(
+                    db,
+                    """
+                    DELETE FROM log_cursors WHERE reader = ? AND chat_id IN (
+                        SELECT chat_id FROM log_cursors WHERE reader = ? LIMIT \(Self.removedAtOnce))
+                    """, reader, reader
+                ).run()
+            }) {}
+        }
         _ = try await changed { db in
             try Query(db, "DELETE FROM search_generations WHERE id = ?", .text(generation.text)).run()
         }
@@ -119,20 +120,43 @@ extension SQLiteStore: SearchGenerations {
             let place = try Query(
                 db,
                 """
-                SELECT chats.number, ifnull(cursors.number, 0), last_message_number
-                FROM chats LEFT JOIN log_cursors AS cursors ON reader = ? AND chat_id = id
+                SELECT chats.number, ifnull(cursors.number, 0), last_message_number, ifnull(changes.number, 0),
+                    ifnull(revision, 0)
+                FROM chats
+                LEFT JOIN log_cursors AS cursors ON cursors.reader = ? AND cursors.chat_id = id
+                LEFT JOIN log_cursors AS changes ON changes.reader = ? AND changes.chat_id = id
+                LEFT JOIN chat_heads AS heads ON heads.chat_id = id
                 WHERE id = ? AND application_id = ?
                 """)
+            let changedNumbers = try Query(
+                db,
+                """
+                SELECT item FROM chat_changes
+                WHERE chat_id = ? AND revision > ? AND kind = \(ChangedItem.Kind.message.rawValue) AND item <= ?
+                """)
+            let row = try Query(db, MessageRow.lookUp)
             var search = try TenantSearchWalk(query, page: page, until: deadline)
             var numbers: [Chat.ID: Chat.Number] = [:]
-            var messages: Int64 = 0
+            var (messages, changes): (Int64, Int64) = (0, 0)
             for chat in changed {
                 try place.rebind(
-                    .text(live.id.reader.text), .integer(chat.rawValue), .integer(tenant.rawValue))
-                guard try place.next(), place.integer(2) > place.integer(1) else { continue }
+                    .text(live.id.reader.text), .text(live.id.changeReader.text), .integer(chat.rawValue),
+                    .integer(tenant.rawValue))
+                guard try place.next(),
+                    place.integer(2) > place.integer(1) || place.integer(4) > place.integer(3)
+                else { continue }
                 numbers[chat] = Chat.Number(place.integer(0))
                 messages += place.integer(2) - place.integer(1)
                 guard numbers.count <= limits.chats, messages <= limits.messages else { return nil }
+                try changedNumbers.rebind(
+                    .integer(chat.rawValue), .integer(place.integer(3)), .integer(place.integer(1)))
+                while try changedNumbers.next() {
+                    changes += 1
+                    guard changes <= limits.changes else { return nil }
+                    try row.rebind(.integer(chat.rawValue), .integer(changedNumbers.integer(0)))
+                    guard try row.next() else { continue }
+                    try search.see(MessageRow.body(row), in: chat) { MessageRow.message(row) }
+                }
                 let rows = try Self.walk(chat, Page(after: place.integer(1)), limit: -1, db)
                 while try rows.next() {
                     try search.see(MessageRow.body(rows), in: chat) { MessageRow.message(rows) }
@@ -160,7 +184,7 @@ extension SQLiteStore: SearchGenerations {
             let query = try Query(
                 db,
                 """
-                SELECT messages.number, body, messages.created_at, sender, chats.number
+                SELECT \(MessageRow.qualifiedColumns), chats.number
                 FROM chats JOIN messages ON chat_id = chats.id
                 WHERE chats.id = ? AND application_id = ? AND messages.number = ?
                 """)
@@ -171,7 +195,8 @@ extension SQLiteStore: SearchGenerations {
                 guard try query.next() else { continue }
                 hits.append(
                     TenantHit(
-                        chat: place.chat, number: Chat.Number(query.integer(4)), message: MessageRow.message(query)))
+                        chat: place.chat, number: Chat.Number(query.integer(MessageRow.columnCount)),
+                        message: MessageRow.message(query)))
             }
             return hits
         }

@@ -22,6 +22,18 @@ extension SQLiteStore: MessageStore, LocalReads {
         try storedMessages(in: chat, page: page).messages
     }
 
+    package func headNow(of chat: Chat.ID) throws -> ChatCore.Cursor? {
+        try read(.revisions) { db in
+            let query = try Query(
+                db,
+                """
+                SELECT last_message_number, revision FROM chats LEFT JOIN chat_heads ON chat_id = id WHERE id = ?
+                """, .integer(chat.rawValue))
+            return try query.next()
+                ? ChatCore.Cursor(query.integer(0), revision: query.integer(1)) : ChatCore.Cursor(0, revision: 0)
+        }
+    }
+
     package func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>? {
         let (messages, isCut) = try storedMessages(in: chat, page: page)
         return isCut ? nil : messages
@@ -35,7 +47,7 @@ extension SQLiteStore: MessageStore, LocalReads {
             var bytes = 0
             while bytes <= page.bytes, try query.next() {
                 messages.append(MessageRow.message(query))
-                bytes += MessageRow.body(query).lengthInJSON
+                bytes += MessageRow.textsInJSON(query)
             }
             let cut = page.cut(to: messages.count, of: bytes)
             let found = PageOf(

@@ -69,10 +69,14 @@ extension SQLiteStore: LogReaders {
             let query = try Query(
                 db,
                 """
-                SELECT id FROM chats LEFT JOIN log_cursors AS cursors ON reader = ? AND chat_id = id
-                WHERE id > ? AND last_message_number > IFNULL(cursors.number, 0)
+                SELECT id FROM chats
+                LEFT JOIN log_cursors AS cursors ON cursors.reader = ? AND cursors.chat_id = id
+                LEFT JOIN log_cursors AS changes ON changes.reader = ? AND changes.chat_id = id
+                LEFT JOIN chat_heads AS heads ON heads.chat_id = id
+                WHERE id > ? AND (
+                    last_message_number > IFNULL(cursors.number, 0) OR revision > IFNULL(changes.number, 0))
                 ORDER BY id LIMIT \(Self.sweptAtOnce)
-                """, .text(reader), .integer(place))
+                """, .text(reader), .text(reader + "-changes"), .integer(place))
             var chats: [Chat.ID] = []
             while try query.next() { chats.append(Chat.ID(query.integer(0))) }
             return chats

@@ -18,6 +18,7 @@ extension SQLiteStore {
             let expected = try Int64.fetchOne(db, sql: "SELECT ifnull(sum(messages_count), 0) FROM applications") ?? 0
             try Self.verifyMessages(&report, db) { progress($0, expected) }
             try Self.verifyKeys(&report, db)
+            try Self.verifyChanges(&report, db)
             return report
         }
     }

@@ -47,7 +47,7 @@ struct Serve: AsyncParsableCommand {
         }
         let service = ChatService(
             backend: backend, limits: plan.limits, policy: plan.policy, rates: plan.rates,
-            deletionDelay: plan.deletionDelay, engine: search, logger: logger, metrics: metrics)
+            deletionDelay: plan.deletionDelay, edits: plan.edits, engine: search, logger: logger, metrics: metrics)
         let server = buildServer(
             service: service,
             options: plan.options,
@@ -108,6 +108,7 @@ struct Serve: AsyncParsableCommand {
         let limits: CommitLimits
         let policy: AccessPolicy
         let deletionDelay: Duration
+        let edits: EditRules
         let rates: LimitDefaults
         let location: StoreLocation
         let engine: ElasticsearchEngine?
@@ -130,6 +131,7 @@ struct Serve: AsyncParsableCommand {
                 limits: try settings.commitLimits(),
                 policy: try settings.accessPolicy(listeningOn: options.host),
                 deletionDelay: try settings.deletionDelay(),
+                edits: try settings.editRules(),
                 rates: try settings.limitDefaults(),
                 location: try location(settings),
                 engine: try settings.engine(),

@@ -126,9 +126,10 @@ import Testing
                     let path =
                         parts[1].replacing("/applications/{token}", with: "").replacing("{chat_number}", with: "1")
                         .replacing("{message_number}", with: "1").replacing("{user}", with: "u1")
-                        + (row.name.hasSuffix("/search") ? "?q=x" : "")
+                        + (row.name.hasSuffix("/search") ? "?q=x" : row.name.hasSuffix("/changes") ? "?after=0" : "")
                     let json: [Substring: String] = [
-                        "POST": #"{"body":"x"}"#, "PATCH": #"{"name":"x"}"#, "PUT": #"{"role":"reader"}"#,
+                        "POST": #"{"body":"x"}"#, "PATCH": #"{"name":"x","metadata":{"a":1}}"#,
+                        "PUT": #"{"role":"reader"}"#,
                     ]
                     let answer = try await caller.send(String(parts[0]), String(path), json: json[parts[0]])
                     #expect((answer.status < 300 ? "yes" : answer.code) == expected, "\(what): \(answer.text)")

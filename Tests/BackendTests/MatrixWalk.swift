@@ -239,6 +239,7 @@ final class MatrixWalk: Sendable {
         let isHarmless = path.hasSuffix("{user}")
         path = path.replacing("{user}", with: isHarmless ? "ada" : "victim")
         if path.hasSuffix("/search") { path += "?q=x" }
+        if path.hasSuffix("/changes") { path += "?after=0" }
         var headers: [String: String] = [:]
         headers["Authorization"] = authorization
         if path.hasSuffix("/socket") {
@@ -251,7 +252,7 @@ final class MatrixWalk: Sendable {
             return try await server.client.send(String(parts[0]), String(path), headers: headers)
         }
         let json =
-            path.hasSuffix("/messages")
+            path.hasSuffix("/messages") || path.contains("/messages/")
             ? #"{"body":"x"}"#
             : path.contains("/members/")
                 ? #"{"role":"member"}"#

@@ -87,6 +87,12 @@ import Testing
                 times: [2, 0], folded: Array("x\0x\0".utf8))
             #expect(try await test.backend.searchIndex.store(block, at: SearchHead()))
             #expect(try await test.backend.readers.advance(LogReader.Name("reader"), in: id, from: 0, to: 3))
+            let edits = [Int64(5), 6].map { number in
+                MessageChange(
+                    chat: place, number: Message.Number(number),
+                    action: number == 5 ? .edit(MessagePatch(body: "edited")) : .delete)
+            }
+            for result in try await test.backend.changes.revise(edits, at: TestBackend.time) { _ = try result.get() }
         }
         let shown = AccessKey.random(.application)
         let stored = ApplicationKey(

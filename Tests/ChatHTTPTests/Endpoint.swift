@@ -29,7 +29,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
     var takesKey: Bool { method == "POST" && ["chats", "messages"].contains(last) }
     /// Whether its success is a WebSocket.
     var isSocket: Bool { last == "socket" }
-    var isList: Bool { !isWrite && ["chats", "messages", "search"].contains(last) }
+    var isList: Bool { !isWrite && ["chats", "messages", "search", "versions"].contains(last) }
 
     /// Whether a correct request is answered with this status: only GET can open a socket.
     func isSuccess(_ status: Int) -> Bool { isSocket && method == "HEAD" ? status == 426 : status < 300 }
@@ -54,6 +54,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         case "{user}" where pattern.contains("/members/"): #"{"role":"member"}"#
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
+        case "{message_number}": #"{"metadata":{"a":1}}"#
         case "{chat_number}": #"{"access":"open"}"#
         case "rotate": #"{"overlap_s":60}"#
         default: #"{"name":"new"}"#
@@ -64,7 +65,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
             .replacing("{message_number}", with: place.message).replacing("{key_id}", with: place.key)
             .replacing("/members/{user}", with: "/members/\(place.member)")
-        let queries = [last == "search" ? "q=x" : nil, query].compactMap(\.self)
+        let queries = [["search": "q=x", "changes": "after=0"][last], query].compactMap(\.self)
         return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
     }
 }

@@ -17,6 +17,7 @@ struct FaultyBackend: Sendable {
         backend.chats = self
         backend.members = self
         backend.messages = self
+        backend.changes = self
         backend.local = self
         backend.tenantLog = self
         backend.newChatLog = self
@@ -126,6 +127,7 @@ extension FaultyBackend: LocalReads {
     func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message? {
         reads.isOpen ? try inner.local?.messageNow(number, in: chat) : nil
     }
+    func headNow(of chat: Chat.ID) throws -> Cursor? { reads.isOpen ? try inner.local?.headNow(of: chat) : nil }
     func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>? {
         reads.isOpen ? try inner.local?.messagesNow(in: chat, page: page) : nil
     }
@@ -176,5 +178,36 @@ extension FaultyBackend: TenantLog, NewChatLog, ChatLog {
     }
     func settle(_ numbers: ClosedRange<Int64>, in chat: Chat.ID) async throws {
         try await write { try await $0.chatLog.settle(numbers, in: chat) }
+    }
+}
+
+extension FaultyBackend: MessageChanges {
+    func revise(
+        _ batch: [MessageChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChangedMessage, ChatError>] {
+        try await write { try await $0.changes.revise(batch, at: now, within: time) }
+    }
+    func revisions(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await read(.revisions) { try await $0.changes.revisions(of: chats) }
+    }
+    func changes(
+        in chat: Chat.ID, after revision: Int64, upTo last: Int64, limit: Int
+    ) async throws -> [ChangedItem] {
+        try await read(.changes) {
+            try await $0.changes.changes(in: chat, after: revision, upTo: last, limit: limit)
+        }
+    }
+    func messages(_ numbers: [Message.Number], in chat: Chat.ID) async throws -> [Message.Number: Message] {
+        try await read(.messages) { try await $0.changes.messages(numbers, in: chat) }
+    }
+    func versions(
+        of number: Message.Number, in chat: Chat.ID, page: Page, since time: Timestamp
+    ) async throws -> PageOf<MessageVersion> {
+        try await read(.messageVersions) {
+            try await $0.changes.versions(of: number, in: chat, page: page, since: time)
+        }
+    }
+    func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64 {
+        try await read(.deletedCount) { try await $0.changes.deletedCount(in: chat, of: numbers) }
     }
 }

@@ -52,7 +52,9 @@ import Yams
                     .replacing("{message_number}", with: "1")
                     .replacing("{key_id}", with: key.json["id"] as? String ?? "")
                     .replacing("{kid}", with: tokenKey.json["kid"] as? String ?? "").replacing("{user}", with: "u1")
-                let query = operation.path.hasSuffix("/search") ? "?q=h" : ""
+                let query =
+                    operation.path.hasSuffix("/search")
+                    ? "?q=h" : operation.path.hasSuffix("/changes") ? "?after=0" : ""
                 let answer =
                     if let example = operation.requestExample {
                         try await server.client.send(

@@ -107,7 +107,7 @@ import Testing
             let lists = server.endpoints.filter {
                 $0.isList && $0.method == "GET" && $0.pattern != "/applications/{token}/messages/search"
             }
-            #expect(lists.count == 3)
+            #expect(lists.count == 4)
             for endpoint in lists {
                 let answer = try await server.expectRefusal(422, "invalid", "\(endpoint)") {
                     try await server.send(endpoint, place, query: query)
@@ -121,7 +121,7 @@ import Testing
         try await TestServer.run { server in
             let place = try await server.seed()
             let writes = server.endpoints.filter { $0.json != nil }
-            #expect(writes.count == 9)
+            #expect(writes.count == 10)
             for endpoint in writes {
                 let own: [BadRequest] =
                     switch endpoint.json {

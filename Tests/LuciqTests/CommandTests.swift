@@ -180,6 +180,8 @@ import Testing
         add(Setup.openApplications, shown: "none")
         add(Setup.deleteAfterDays)
         add(Setup.tokenMaxLifetime)
+        add(Setup.editWindow)
+        add(Setup.editHistoryDays)
         for (flag, variable, key, value) in settings {
             let words = help.split { $0.isWhitespace }.joined(separator: " ")
             #expect(words.contains(flag), "\(flag)")
@@ -208,7 +210,7 @@ import Testing
             try await luciq("db", "migrate").output.contains(
                 "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
                     + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle, "
-                    + "0010-secrets, 0011-rules."))
+                    + "0010-secrets, 0011-rules, 0013-changes."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -218,7 +220,7 @@ import Testing
             object?["applied"] as? [String] == [
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
                 "0005-search-generations", "0006-access", "0007-users", "0008-members",
-                "0009-lifecycle", "0010-secrets", "0011-rules",
+                "0009-lifecycle", "0010-secrets", "0011-rules", "0013-changes",
             ])
 
         // Nobody answers the question, and no answer means no.

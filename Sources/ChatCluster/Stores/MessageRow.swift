@@ -4,16 +4,27 @@ import MySQLClient
 /// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
     /// The columns of every numbered table come first (`NumberedWalk`).
-    static let columns = "\(NumberedWalk.columns), body, created_at, sender"
+    static let columns = """
+        \(NumberedWalk.columns), body, created_at, sender, metadata, thread, reply_to, content_revision, edited_at, \
+        deleted_at, deleted_by
+        """
 
     /// How many columns that is: what a statement selects after them has this index.
     static let columnCount: Int = columns.split(separator: ",").count
 
     /// - Parameter row: not void.
     static func message(_ row: borrowing MySQLRow) -> Message {
-        let sender = row.isNull(4) ? nil : User.ID(stored: row.text(4))
-        return Message(
-            number: number(row), content: MessageContent(body: row.text(2), sender: sender), createdAt: createdAt(row))
+        var message = Message(
+            number: number(row),
+            content: MessageContent(
+                body: row.text(2), sender: user(row, 4), metadata: row.isNull(5) ? nil : row.text(5),
+                thread: number(row, 6), replyTo: number(row, 7)),
+            createdAt: createdAt(row))
+        message.revision = row.integer(8)
+        guard message.revision > 0 else { return message }
+        message.editedAt = time(row, 9)
+        message.deletion = time(row, 10).map { Message.Deletion(at: $0, by: user(row, 11)) }
+        return message
     }
 
     static func entry(_ row: borrowing MySQLRow) -> LogEntry {
@@ -24,9 +35,24 @@ enum MessageRow {
     /// Valid until the next row.
     static func body(_ row: borrowing MySQLRow) -> UnsafeRawBufferPointer { row.bytes(2) }
 
+    /// Bytes of its texts as JSON.
+    static func textsInJSON(_ row: borrowing MySQLRow) -> Int { body(row).lengthInJSON + row.bytes(5).count }
+
     private static func number(_ row: borrowing MySQLRow) -> Message.Number { Message.Number(row.integer(0)) }
+
+    private static func number(_ row: borrowing MySQLRow, _ column: Int) -> Message.Number? {
+        row.isNull(column) ? nil : Message.Number(row.integer(column))
+    }
 
     private static func createdAt(_ row: borrowing MySQLRow) -> Timestamp {
         Timestamp(microseconds: row.timestamp(3))
+    }
+
+    private static func time(_ row: borrowing MySQLRow, _ column: Int) -> Timestamp? {
+        row.isNull(column) ? nil : Timestamp(microseconds: row.timestamp(column))
+    }
+
+    private static func user(_ row: borrowing MySQLRow, _ column: Int) -> User.ID? {
+        row.isNull(column) ? nil : User.ID(stored: row.text(column))
     }
 }

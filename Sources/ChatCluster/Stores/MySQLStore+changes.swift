@@ -26,14 +26,18 @@ extension MySQLStore: ChatLog {
             for some in rows.statements(within: packet, values: bytes) {
                 try connection.execute(
                     """
-                    INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id, sender)
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id, sender, metadata, thread,
+                        reply_to)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
                             .integer(row.place.owner), .integer(row.place.number), .text(content(row).body),
                             .timestamp(now.microseconds), .timestamp(now.microseconds), .integer(id),
                             content(row).sender.map { .text($0.text) } ?? .null,
+                            content(row).metadata.map { .text($0) } ?? .null,
+                            content(row).thread.map { .integer($0.rawValue) } ?? .null,
+                            content(row).replyTo.map { .integer($0.rawValue) } ?? .null,
                         ]
                     })
             }

@@ -18,7 +18,7 @@ extension MySQLStore {
                 [.integer(chat.rawValue), .integer(number), .integer(Int64(limit.messages))]
             ) { row in
                 entries.append(MessageRow.entry(row))
-                bytes += MessageRow.body(row).lengthInJSON
+                bytes += MessageRow.textsInJSON(row)
                 return bytes < limit.bytes
             }
             guard let last = entries.last?.number.rawValue, entries.endsWithVoids(Self.manyVoids) else {

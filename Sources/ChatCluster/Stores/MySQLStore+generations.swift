@@ -73,12 +73,14 @@ extension MySQLStore: SearchGenerations {
     }
 
     func remove(_ generation: SearchGeneration.ID) async throws {
-        while try await write({ connection in
-            try connection.execute(
-                "DELETE FROM log_cursors WHERE reader = ? ORDER BY chat_id LIMIT \(Self.removedAtOnce)",
-                [.text(generation.reader.text)]
-            ).affectedRows > 0
-        }) {}
+        for reader in [generation.reader, generation.changeReader] {
+            while try await write({ connection in
+                try connection.execute(
+                    "DELETE FROM log_cursors WHERE reader = ? ORDER BY chat_id LIMIT \(Self.removedAtOnce)",
+                    [.text(reader.text)]
+                ).affectedRows > 0
+            }) {}
+        }
         _ = try await write { connection in
             try connection.execute("DELETE FROM search_generations WHERE id = ?", [.text(generation.text)])
         }
@@ -124,7 +126,10 @@ extension MySQLStore: SearchGenerations {
                 let tails = try unfedTails(of: generation.id, in: tenant, within: limits, connection)
             else { return nil }
             var search = try TenantSearchWalk(query, page: page, until: deadline)
-            try read(tails.map { Hole(chat: $0.chat.rawValue, numbers: $0.numbers) }, &search, connection)
+            let holes = tails.flatMap { tail in
+                tail.numbers.map { Hole(chat: tail.chat.rawValue, numbers: $0) }
+            }
+            try read(holes, &search, connection)
             let numbers = Dictionary(tails.map { ($0.chat, $0.number) }, uniquingKeysWith: { $1 })
             let (found, hasMore, _) = search.found
             let hits = found.compactMap { place, message in
@@ -134,8 +139,8 @@ extension MySQLStore: SearchGenerations {
         }
     }
 
-    /// What follows the reader's cursor in a chat.
-    private typealias Tail = (chat: Chat.ID, number: Chat.Number, numbers: ClosedRange<Int64>)
+    /// What follows the reader's cursor in a chat, and what has changed below it.
+    private typealias Tail = (chat: Chat.ID, number: Chat.Number, numbers: [ClosedRange<Int64>])
 
     /// The chats that have changed since the last finished sweep began and are not read to their end. Whatever was
     /// committed before then is below the cursors (`LogReader.sweep`).
@@ -169,21 +174,67 @@ extension MySQLStore: SearchGenerations {
             """
             SELECT chats.id, chats.number, IFNULL(cursors.number, 0), (
                 SELECT number FROM \(NumberedTable.messages.byNumber)
-                WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1)
+                WHERE chat_id = chats.id AND number <= \(NumberedTable.lastNumber) ORDER BY number DESC LIMIT 1),
+                IFNULL(changes.number, 0), IFNULL(heads.revision, 0)
             FROM (SELECT DISTINCT scope_id FROM log_changes WHERE changed_at >= ? AND scope = ?) AS changed
             STRAIGHT_JOIN chats FORCE INDEX (PRIMARY) ON chats.id = changed.scope_id
             LEFT JOIN log_cursors AS cursors ON cursors.reader = ? AND cursors.chat_id = chats.id
+            LEFT JOIN log_cursors AS changes ON changes.reader = ? AND changes.chat_id = chats.id
+            LEFT JOIN chat_heads AS heads ON heads.chat_id = chats.id
             WHERE chats.application_id = ? LIMIT \(mostChanged + 1)
             """,
             [
-                .timestamp(start), .integer(IdempotencyTable.Scope.chat.rawValue), reader, .integer(tenant.rawValue),
+                .timestamp(start), .integer(IdempotencyTable.Scope.chat.rawValue), reader,
+                .text(generation.changeReader.text), .integer(tenant.rawValue),
             ]
-        ) { (chat: $0.integer(0), number: $0.integer(1), cursor: $0.integer(2), last: $0.integer(3)) }
-        let tails = chats.filter { $0.last > $0.cursor }
-        guard chats.count <= mostChanged, tails.count <= limits.chats,
-            tails.reduce(0, { $0 + $1.last - $1.cursor }) <= limits.messages
+        ) { row in
+            UnfedChat(
+                id: Chat.ID(row.integer(0)), number: Chat.Number(row.integer(1)), cursor: row.integer(2),
+                last: row.integer(3), changesCursor: row.integer(4), revision: row.integer(5))
+        }
+        let unfed = chats.filter { $0.last > $0.cursor || $0.revision > $0.changesCursor }
+        guard chats.count <= mostChanged, unfed.count <= limits.chats,
+            unfed.reduce(0, { $0 + max(0, $1.last - $1.cursor) }) <= limits.messages
         else { return nil }
-        return tails.map { (Chat.ID($0.chat), Chat.Number($0.number), $0.cursor + 1...$0.last) }
+        var left = limits.changes
+        var tails: [Tail] = []
+        for chat in unfed {
+            var numbers = chat.last > chat.cursor ? [chat.cursor + 1...chat.last] : []
+            if chat.revision > chat.changesCursor {
+                let changed = try changedNumbers(of: chat, most: left, connection)
+                left -= Int64(changed.count)
+                guard left >= 0 else { return nil }
+                numbers += changed.map { $0...$0 }
+            }
+            tails.append((chat.id, chat.number, numbers))
+        }
+        return tails
+    }
+
+    private struct UnfedChat: Sendable {
+        let id: Chat.ID
+        let number: Chat.Number
+        let cursor: Int64
+        let last: Int64
+        /// A revision.
+        let changesCursor: Int64
+        let revision: Int64
+    }
+
+    /// The messages below the cursor that have changed since they were sent; one more than `most` if there are more.
+    private func changedNumbers(
+        of chat: UnfedChat, most: Int64, _ connection: isolated MySQLConnection
+    ) throws -> [Int64] {
+        try connection.rows(
+            """
+            SELECT item FROM chat_changes WHERE chat_id = ? AND revision > ? AND kind = ? AND item <= ?
+            ORDER BY revision LIMIT ?
+            """,
+            [
+                .integer(chat.id.rawValue), .integer(chat.changesCursor),
+                .integer(ChangedItem.Kind.message.rawValue), .integer(chat.cursor), .integer(most + 1),
+            ]
+        ) { $0.integer(0) }
     }
 
     func hits(at places: [SearchPlace], in tenant: Tenant.ID) async throws -> [TenantHit] {

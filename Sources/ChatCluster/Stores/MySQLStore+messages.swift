@@ -17,7 +17,7 @@ extension MySQLStore: MessageStore {
             var walk = self.walk(chat, page)
             try walk.run(limit: page.limit + 1, connection) { row in
                 messages.append(MessageRow.message(row))
-                bytes += MessageRow.body(row).lengthInJSON
+                bytes += MessageRow.textsInJSON(row)
                 return bytes <= page.bytes
             }
             let page = page.cut(to: messages.count, of: bytes)

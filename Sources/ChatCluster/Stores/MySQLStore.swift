@@ -22,6 +22,7 @@ struct MySQLStore: Sendable {
     let counting = Counting()
     let scout = VoidScout()
     let lookups = MessageLookups()
+    let versionExpiry = VersionExpiry()
     let recentChanges = RecentChanges()
     let writing: WriteSignal
     /// The time limit of one search.

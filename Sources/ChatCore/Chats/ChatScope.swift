@@ -11,7 +11,7 @@ package struct ChatScope: Sendable {
     private var messageStore: any MessageStore { tenant.service.backend.messages }
 
     /// Reads by the chat's id, like `TenantScope.read`.
-    private func read<Result>(_ body: (ChatScope) async throws -> Result) async throws -> Result {
+    func read<Result>(_ body: (ChatScope) async throws -> Result) async throws -> Result {
         try await tenant.read { try await body($0.epoch == tenant.epoch ? self : $0.chat(number)) }
     }
 
@@ -60,9 +60,30 @@ package struct ChatScope: Sendable {
 
     /// A message's content, with its sender.
     ///
-    /// - Parameter sender: the id of a user.
-    /// - Throws: `ChatError.notAllowed`; `.invalid` for a sender that is no user's id.
-    package func content(_ body: String, sender: String? = nil) throws(ChatError) -> MessageContent {
+    /// - Parameters:
+    ///   - sender: the id of a user.
+    ///   - metadata: one JSON value.
+    ///   - thread: a number; so is `replyTo`. Whether there are such messages says `checkReferences`.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a sender that is no user's id, and for bad metadata and numbers.
+    package func content(
+        _ body: String, sender: String? = nil, metadata: [UInt8]? = nil, thread: String? = nil, replyTo: String? = nil
+    ) throws(ChatError) -> MessageContent {
+        var content = try content(body, by: sender)
+        guard metadata != nil || thread != nil || replyTo != nil else { return content }
+        if let metadata { content.metadata = try Metadata.merge(metadata, into: nil) }
+        func number(_ text: String?, _ name: String) throws(ChatError) -> Message.Number? {
+            guard let text else { return nil }
+            guard let number = Message.Number(digits: text[...]) else {
+                throw .invalid(["\(name) must be the number of a message"])
+            }
+            return number
+        }
+        return MessageContent(
+            body: body, sender: content.sender, metadata: content.metadata, thread: try number(thread, "Thread"),
+            replyTo: try number(replyTo, "Reply_to"))
+    }
+
+    private func content(_ body: String, by sender: String?) throws(ChatError) -> MessageContent {
         try tenant.access.require(.write)
         let named = try sender.map { text throws(ChatError) in try User.ID(text, named: "Sender") }
         switch tenant.access.principal {

@@ -4,3 +4,5 @@ package typealias ChatWriter = GroupCommit<ChatChange, ChatChange.Outcome>
 package typealias NewChatWriter = GroupCommit<NewChat, AppendedChat>
 /// The group commit of changes to tenants and their keys.
 package typealias TenantWriter = GroupCommit<TenantChange, TenantChange.Effect>
+/// The group commit of edits and deletions of messages.
+package typealias ChangeWriter = GroupCommit<MessageChange, ChangedMessage>

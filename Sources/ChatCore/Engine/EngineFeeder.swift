@@ -62,10 +62,17 @@ struct EngineFeeder: Sendable {
         var sweep = try await source.readers.beginSweep(of: generation.id.reader)
         var isWhole = true
         while let chats = try await source.readers.nextChats(of: &sweep) {
+            // The revisions first: what changes after this has a higher one, whatever state of it is sent below.
+            let changed = try await changedChats(among: chats, generation.id)
             let cursors = try await source.readers.cursors(of: generation.id.reader, in: chats)
             let ends = try await source.messages.lastNumbers(of: chats)
             let behind = chats.filter { ends[$0, default: 0] > cursors[$0, default: 0] }
-            let tenants = behind.isEmpty ? [:] : try await source.generations.tenants(of: behind)
+            let visited = behind + changed.map(\.chat)
+            let tenants = visited.isEmpty ? [:] : try await source.generations.tenants(of: visited)
+            for move in changed {
+                guard let tenant = tenants[move.chat], load.changeMoves[move.chat] == nil else { continue }
+                try await sendChanges(move, of: tenant, &load)
+            }
             for chat in behind {
                 guard let tenant = tenants[chat], load.moves[chat] == nil else { continue }
                 var cursor = cursors[chat, default: 0]
@@ -91,6 +98,39 @@ struct EngineFeeder: Sendable {
         return isWhole
     }
 
+    /// The chats with changes that were not sent, and up to which revision they are to be sent now.
+    private func changedChats(
+        among chats: [Chat.ID], _ generation: SearchGeneration.ID
+    ) async throws -> [LogMove] {
+        let revisions = try await source.changes.revisions(of: chats)
+        guard !revisions.isEmpty else { return [] }
+        let cursors = try await source.readers.cursors(of: generation.changeReader, in: Array(revisions.keys))
+        return revisions.compactMap { chat, revision in
+            let cursor = cursors[chat, default: 0]
+            return revision > cursor ? LogMove(chat, from: cursor, to: revision) : nil
+        }
+    }
+
+    /// Sends the messages of a chat that have changed, as they are now: those that were deleted have no text any more.
+    private func sendChanges(_ move: LogMove, of tenant: Tenant.ID, _ load: inout Load) async throws {
+        var cursor = move.old
+        while true {
+            try Task.checkCancellation()
+            let items = try await source.changes.changes(
+                in: move.chat, after: cursor, upTo: move.new, limit: limits.changesAtOnce)
+            let numbers = items.filter { $0.kind == .message }.map { Message.Number($0.number) }
+            let messages = try await source.changes.messages(numbers, in: move.chat)
+            load.add(Array(messages.values), of: move.chat, in: tenant)
+            if load.bytes >= limits.requestBytes || load.documents.count >= limits.requestDocuments {
+                try await send(&load)
+            }
+            guard items.count == limits.changesAtOnce, let last = items.last else { break }
+            cursor = last.revision
+        }
+        load.changeMoves[move.chat] = move
+        if load.isDue(at: time.now(), limits) { try await commit(&load) }
+    }
+
     /// Makes the index, if it may not be there yet.
     func prepared(_ generation: SearchGeneration) async throws -> SearchGeneration {
         guard generation.marker == 0 else { return generation }
@@ -112,6 +152,7 @@ struct EngineFeeder: Sendable {
         /// Sent, and below no marker yet.
         var sent = 0
         var moves: [Chat.ID: LogMove] = [:]
+        var changeMoves: [Chat.ID: LogMove] = [:]
         /// When the last marker was written.
         var since: Duration
 
@@ -123,18 +164,21 @@ struct EngineFeeder: Sendable {
         }
 
         mutating func add(_ entries: [LogEntry], of chat: Chat.ID, in tenant: Tenant.ID, after cursor: Int64) {
-            for entry in entries {
-                guard let message = entry.message else { continue }
-                let document = SearchDocument(message, of: chat, in: tenant)
-                documents.append(document)
-                bytes += document.folded.utf8.count + SearchWalk.row
-            }
+            add(entries.compactMap(\.message), of: chat, in: tenant)
             guard let last = entries.last?.last.rawValue else { return }
             moves[chat, default: LogMove(chat, from: cursor, to: last)].new = last
         }
 
+        mutating func add(_ messages: [Message], of chat: Chat.ID, in tenant: Tenant.ID) {
+            for message in messages {
+                let document = SearchDocument(message, of: chat, in: tenant)
+                documents.append(document)
+                bytes += document.folded.utf8.count + SearchWalk.row
+            }
+        }
+
         func isDue(at now: Duration, _ limits: EngineFeedLimits) -> Bool {
-            sent + documents.count >= limits.markedDocuments || moves.count >= limits.markedChats
+            sent + documents.count >= limits.markedDocuments || moves.count + changeMoves.count >= limits.markedChats
                 || now - since >= limits.markedTime
         }
     }
@@ -160,8 +204,12 @@ struct EngineFeeder: Sendable {
         if !load.moves.isEmpty {
             try await source.readers.advance(load.generation.reader, Array(load.moves.values))
         }
+        if !load.changeMoves.isEmpty {
+            try await source.readers.advance(load.generation.changeReader, Array(load.changeMoves.values))
+        }
         load.sent = 0
         load.moves = [:]
+        load.changeMoves = [:]
         load.since = time.now()
     }
 
@@ -205,6 +253,8 @@ package struct EngineFeedLimits: Sendable {
     /// Of one request.
     package var requestBytes = 1 << 20
     package var requestDocuments = 2000
+    /// Changed messages that are read at once.
+    package var changesAtOnce = 256
     /// What is sent before a marker.
     package var markedDocuments = 20_000
     package var markedChats = 2048

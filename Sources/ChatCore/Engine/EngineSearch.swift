@@ -218,7 +218,7 @@ struct EngineHits {
             guard body.withUTF8({ matcher.matches(UnsafeRawBufferPointer($0)) }) else { continue }
             hits[row.place] = row
             matches += 1
-            bytes += row.message.body.lengthInJSON
+            bytes += row.message.textsInJSON
         }
         last = places.last ?? last
         return true
@@ -235,7 +235,7 @@ struct EngineHits {
             .sorted { $0.place > $1.place }
         var (bytes, kept) = (0, 0)
         for hit in known.prefix(page.limit) {
-            bytes += hit.message.body.lengthInJSON
+            bytes += hit.message.textsInJSON
             if kept > 0, bytes > page.bytes { break }
             kept += 1
         }

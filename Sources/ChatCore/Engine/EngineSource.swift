@@ -2,6 +2,7 @@
 package struct EngineSource: Sendable {
     let readers: any LogReaders
     let messages: any MessageStore
+    let changes: any MessageChanges
     let log: any ChatLog
     let index: any SearchIndex
     let generations: any SearchGenerations
@@ -9,14 +10,16 @@ package struct EngineSource: Sendable {
     package init(_ backend: Backend) {
         readers = backend.readers
         messages = backend.messages
+        changes = backend.changes
         log = backend.chatLog
         index = backend.searchIndex
         generations = backend.generations
     }
 
-    package init(_ store: some LogReaders & MessageStore & ChatLog & SearchIndex & SearchGenerations) {
+    package init(_ store: some LogReaders & MessageStore & MessageChanges & ChatLog & SearchIndex & SearchGenerations) {
         readers = store
         messages = store
+        changes = store
         log = store
         index = store
         generations = store

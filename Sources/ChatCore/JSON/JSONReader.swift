@@ -75,6 +75,15 @@ package struct JSONReader {
         }
     }
 
+    /// Reads any value.
+    ///
+    /// - Returns: as it is written.
+    package mutating func raw() throws -> String {
+        let start = position
+        try value()
+        return text(start..<position)
+    }
+
     package mutating func literal(_ text: StaticString) throws {
         for index in 0..<text.utf8CodeUnitCount {
             guard current == text.utf8Start[index] else { throw failure }

@@ -31,6 +31,31 @@ package struct MessageJSON: JSONWritable {
             json.member("created_at", message.createdAt)
             json.member("sender", message.content.sender?.text)
         }
+        writeRest(to: &json)
+    }
+
+    /// What most messages do not have. A message that never changed leaves out what it lacks, so that clients of before
+    /// get what they always got. One that has changed says null, because it may have had it.
+    private func writeRest(to json: inout JSONWriter) {
+        let (content, hasChanged) = (message.content, message.revision > 0)
+        if let thread = content.thread { json.member("thread", thread.rawValue) }
+        if let replyTo = content.replyTo { json.member("reply_to", replyTo.rawValue) }
+        if let metadata = content.metadata {
+            json.member("metadata", JSONText(metadata))
+        } else if hasChanged {
+            json.member("metadata", String?.none)
+        }
+        guard hasChanged else { return }
+        json.member("rev", message.revision)
+        write("edited_at", message.editedAt, to: &json)
+        guard let deletion = message.deletion else { return }
+        write("deleted_at", deletion.at, to: &json)
+        json.member("deleted_by", deletion.by?.text)
+    }
+
+    private func write(_ name: StaticString, _ time: Timestamp?, to json: inout JSONWriter) {
+        guard let time else { return json.member(name, String?.none) }
+        if form == .exact { json.member(name, time.microseconds) } else { json.member(name, time) }
     }
 }
 
@@ -44,10 +69,23 @@ extension Message {
     package init(json reader: inout JSONReader) throws {
         var (number, time): (Int64?, Int64?)
         var body: String?
-        // Servers of earlier versions leave it out.
+        // Servers of earlier versions leave these out.
         var sender: User.ID?
+        var (metadata, revision): (String?, Int64?)
+        var (thread, replyTo): (Int64?, Int64?)
+        var (editedAt, deletedAt): (Int64?, Int64?)
+        var deletedBy: User.ID?
         try reader.object { name, reader in
+            let isNull = reader.current == UInt8(ascii: "n")
             switch name {
+            case _ where isNull: try reader.value()
+            case "metadata": metadata = try reader.raw()
+            case "rev": revision = Int64(try reader.number())
+            case "thread": thread = Int64(try reader.number())
+            case "reply_to": replyTo = Int64(try reader.number())
+            case "edited_at": editedAt = Int64(try reader.number())
+            case "deleted_at": deletedAt = Int64(try reader.number())
+            case "deleted_by": deletedBy = User.ID(try reader.string())
             case "number": number = Int64(try reader.number())
             case "body": body = try reader.string()
             case "created_at": time = Int64(try reader.number())
@@ -55,11 +93,18 @@ extension Message {
             default: try reader.value()
             }
         }
-        guard let number, number > 0, let time, Timestamp.years0To9999.contains(time), let body else {
+        let times = [time, editedAt, deletedAt].compactMap(\.self)
+        guard let number, number > 0, let time, let body, times.allSatisfy(Timestamp.years0To9999.contains) else {
             throw NotOne()
         }
         self.init(
-            number: Number(number), content: MessageContent(body: body, sender: sender),
+            number: Number(number),
+            content: MessageContent(
+                body: body, sender: sender, metadata: metadata, thread: thread.map { Number($0) },
+                replyTo: replyTo.map { Number($0) }),
             createdAt: Timestamp(microseconds: time))
+        self.revision = revision ?? 0
+        self.editedAt = editedAt.map { Timestamp(microseconds: $0) }
+        self.deletion = deletedAt.map { Deletion(at: Timestamp(microseconds: $0), by: deletedBy) }
     }
 }

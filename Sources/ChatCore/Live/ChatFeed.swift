@@ -12,8 +12,9 @@ struct ChatFeed {
         order.see(highest, now: now)
     }
 
-    /// Takes messages from the bus.
+    /// Takes messages from the bus. Those that were changed replace what waits for slow readers.
     mutating func receive(_ messages: [Message], now: Duration, isTight: Bool = false) {
+        for message in messages where message.revision > 0 { window.replace(message) }
         var due: [Message] = []
         for message in messages { due += order.receive(message, now: now) }
         append(due, isBurst: due.count > messages.count, isTight)

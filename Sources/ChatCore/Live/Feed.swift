@@ -93,6 +93,8 @@ final class Feed: Sendable {
     func receive(_ messages: [Message]) {
         change { state in
             if state.feed == nil { state.heard = messages.reduce(state.heard) { max($0, $1.number.rawValue) } }
+            // Equal numbers do not mean equal messages any more.
+            if messages.contains(where: { $0.revision > 0 }) { state.page = nil }
             state.feed?.receive(messages, now: source.time.now(), isTight: source.isTight)
         }
     }

@@ -76,6 +76,16 @@ struct LiveWindow {
         }
     }
 
+    /// Takes a message that has changed, if an earlier state of it is here.
+    mutating func replace(_ message: Message) {
+        let index = index(after: message.number.rawValue - 1)
+        guard index < messages.count, messages[index].number == message.number,
+            messages[index].revision < message.revision
+        else { return }
+        bytes += message.weight - messages[index].weight
+        messages[index] = message
+    }
+
     /// - Parameter cursor: nil for the head.
     /// - Returns: where the reader starts.
     mutating func join(_ id: ReaderID, after cursor: Int64?) -> Int64 {
@@ -143,19 +153,24 @@ struct LiveWindow {
     }
 
     private func nextPage(after position: Int64) -> [Message] {
-        var (start, end) = (0, messages.count)
-        while start < end {
-            let middle = (start + end) / 2
-            if messages[middle].number.rawValue <= position { start = middle + 1 } else { end = middle }
-        }
         var bytes = 0
         var page: [Message] = []
-        for message in messages[start...].prefix(limits.page.messages) {
+        for message in messages[index(after: position)...].prefix(limits.page.messages) {
             bytes += message.weight
             if bytes > limits.page.bytes, !page.isEmpty { break }
             page.append(message)
         }
         return page
+    }
+
+    /// Where the messages after a position begin.
+    private func index(after position: Int64) -> Int {
+        var (start, end) = (0, messages.count)
+        while start < end {
+            let middle = (start + end) / 2
+            if messages[middle].number.rawValue <= position { start = middle + 1 } else { end = middle }
+        }
+        return start
     }
 
     /// Drops messages that no reader needs. As it visits all readers, it runs again only after the window has doubled.

@@ -46,8 +46,8 @@ package struct GapPatience: Sendable {
 
 extension Message {
     /// Its bytes in memory, estimated, for the bounds.
-    var weight: Int { body.utf8.count + 64 }
+    var weight: Int { body.utf8.count + (content.metadata?.utf8.count ?? 0) + 64 }
 
     /// Its encoded bytes, estimated. Scans the whole body.
-    var writtenBytes: Int { body.lengthInJSON + 160 }
+    var writtenBytes: Int { textsInJSON + 160 }
 }

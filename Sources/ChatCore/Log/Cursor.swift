@@ -1,15 +1,16 @@
 /// A reader's position in a chat: it has every message up to `number`, and every change to them up to `revision`.
 ///
-/// Clients keep it as opaque text: `43`, `43.17`, or `e2.43.17` in a later epoch. An epoch or a revision of 0 is left
-/// out. Today's stores have no others, so their cursors are plain numbers.
+/// Clients keep it as opaque text: `43.17`, or `e2.43.17` in a later epoch; an epoch of 0 is left out. A plain number says
+/// nothing about changes: `43`, as streams of messages alone have it.
 package struct Cursor: Hashable, Sendable, CustomStringConvertible {
     /// How often the store was restored to an earlier state, so that it gives numbers a second time.
     package let epoch: Int64
     /// 0 before the first message.
     package let number: Int64
-    package let revision: Int64
+    /// Nil: of messages alone.
+    package let revision: Int64?
 
-    package init(_ number: Int64, revision: Int64 = 0, epoch: Int64 = 0) {
+    package init(_ number: Int64, revision: Int64? = nil, epoch: Int64 = 0) {
         self.epoch = epoch
         self.number = number
         self.revision = revision
@@ -21,14 +22,16 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
     /// - Returns: nil if the text is not a cursor. A plain number may have leading zeros.
     package init?(_ text: Substring) {
         let dot = UInt8(ascii: ".")
-        var (rest, epoch, revision) = (text.utf8, Int64(0), Int64(0))
+        var (rest, epoch) = (text.utf8, Int64(0))
+        var revision: Int64?
         if rest.first == UInt8(ascii: "e") {
             guard let end = rest.firstIndex(of: dot), let part = Self.part(rest[..<end].dropFirst()) else { return nil }
             epoch = part
             rest = rest[end...].dropFirst()
         }
         if let end = rest.firstIndex(of: dot) {
-            guard let part = Self.part(rest[end...].dropFirst()) else { return nil }
+            let digits = rest[end...].dropFirst()
+            guard let part = digits.elementsEqual("0".utf8) ? 0 : Self.part(digits) else { return nil }
             revision = part
             rest = rest[..<end]
         }
@@ -36,7 +39,7 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         self.init(number, revision: revision, epoch: epoch)
     }
 
-    /// Reads a client's cursor.
+    /// Reads a client's cursor of a stream, which has messages alone.
     ///
     /// - Parameters:
     ///   - name: of the parameter, capitalised, to begin a sentence.
@@ -46,15 +49,15 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
             errors.append("\(name) must be a number from 0 to \(Int64.max)")
             return nil
         }
-        guard cursor.epoch == 0, cursor.revision == 0 else {
-            errors.append("\(name) is not a cursor of this server: its cursors have no epoch and no revision")
+        guard cursor.epoch == 0, cursor.revision == nil else {
+            errors.append("\(name) is not a cursor of a stream: these have no epoch and no revision")
             return nil
         }
         return cursor
     }
 
     package var description: String {
-        (epoch == 0 ? "" : "e\(epoch).") + "\(number)" + (revision == 0 ? "" : ".\(revision)")
+        (epoch == 0 ? "" : "e\(epoch).") + "\(number)" + (revision.map { ".\($0)" } ?? "")
     }
 
     /// A number from 1, without leading zeros.

@@ -163,8 +163,9 @@ struct LogOrder {
         if entry.last != entry.number {
             skip(to: entry.last.rawValue)
         } else {
-            if let old = ahead.removeValue(forKey: head + 1) { aheadBytes -= old?.weight ?? 0 }
-            advance(over: entry.message, into: &due)
+            let old = ahead.removeValue(forKey: head + 1) ?? nil
+            aheadBytes -= old?.weight ?? 0
+            advance(over: Self.newer(entry.message, old), into: &due)
         }
         while let next = ahead.removeValue(forKey: head + 1) {
             aheadBytes -= next?.weight ?? 0
@@ -174,6 +175,12 @@ struct LogOrder {
         // The head has moved: a gap that remains is a new one.
         notBefore = .zero
         pause = Self.shortestPause
+    }
+
+    /// Of two states of one number the later one: a row may have been read before a change that the bus has told of.
+    private static func newer(_ message: Message?, _ other: Message?) -> Message? {
+        guard let other, let message else { return message ?? other }
+        return other.revision > message.revision ? other : message
     }
 
     private mutating func advance(over message: Message?, into due: inout [Message]) {
@@ -197,8 +204,10 @@ struct LogOrder {
         see(entry.last.rawValue, now: now)
         // A run of void rows is not kept, but read again later.
         guard entry.last == entry.number else { return }
-        if let old = ahead.updateValue(entry.message, forKey: entry.number.rawValue) { aheadBytes -= old?.weight ?? 0 }
-        aheadBytes += entry.message?.weight ?? 0
+        let old = ahead[entry.number.rawValue] ?? nil
+        let kept = Self.newer(entry.message, old)
+        ahead[entry.number.rawValue] = .some(kept)
+        aheadBytes += (kept?.weight ?? 0) - (old?.weight ?? 0)
         if ahead.count > bounds.messages || aheadBytes > bounds.bytes {
             ahead = [:]
             aheadBytes = 0

@@ -1,7 +1,7 @@
 extension ChatScope {
     private var members: any MemberStore { tenant.service.backend.members }
 
-    private var place: ChatPlace { ChatPlace(id: id, number: number, tenant: tenant.id, token: tenant.token) }
+    var place: ChatPlace { ChatPlace(id: id, number: number, tenant: tenant.id, token: tenant.token) }
 
     /// - Throws: `ChatError.insufficientRole` for a user, `.notAllowed` for a key.
     private func checkAdministers(_ needs: Abilities) throws(ChatError) {

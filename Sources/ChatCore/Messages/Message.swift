@@ -1,4 +1,4 @@
-/// One message of a chat. It never changes once stored.
+/// One message of a chat, as it is now.
 package struct Message: Equatable, Sendable {
     /// 1, 2, 3 … within its chat, in the order of the log.
     package struct Number: Hashable, Sendable, SequenceNumber {
@@ -7,9 +7,26 @@ package struct Message: Equatable, Sendable {
         package init(_ rawValue: Int64) { self.rawValue = rawValue }
     }
 
+    /// When and by whom it was deleted.
+    package struct Deletion: Equatable, Sendable {
+        package let at: Timestamp
+        /// Nil: by a key or the path's token.
+        package let by: User.ID?
+
+        package init(at: Timestamp, by: User.ID?) {
+            self.at = at
+            self.by = by
+        }
+    }
+
     package let number: Number
-    package let content: MessageContent
+    package var content: MessageContent
     package let createdAt: Timestamp
+    /// Of its content, in its chat's count of changes; 0 if it never changed.
+    package var revision: Int64 = 0
+    package var editedAt: Timestamp?
+    /// A deleted message keeps its number, its sender and its place in a thread. Its body is empty.
+    package var deletion: Deletion?
 
     package var body: String { content.body }
 
@@ -22,4 +39,7 @@ package struct Message: Equatable, Sendable {
     package init(number: Number, body: String, createdAt: Timestamp) {
         self.init(number: number, content: MessageContent(body: body), createdAt: createdAt)
     }
+
+    /// Bytes of its texts as JSON, for the bounds of pages. Scans the whole body.
+    package var textsInJSON: Int { body.lengthInJSON + (content.metadata?.utf8.count ?? 0) }
 }

@@ -10,6 +10,7 @@ package struct Backend: Sendable {
     package var chats: any ChatStore
     package var members: any MemberStore
     package var messages: any MessageStore
+    package var changes: any MessageChanges
     /// Nil where reading means asking a server.
     package var local: (any LocalReads)?
     package var tenantLog: any TenantLog
@@ -56,6 +57,7 @@ package struct Backend: Sendable {
         chats: any ChatStore,
         members: any MemberStore,
         messages: any MessageStore,
+        changes: any MessageChanges,
         local: (any LocalReads)? = nil,
         tenantLog: any TenantLog,
         newChatLog: any NewChatLog,
@@ -85,6 +87,7 @@ package struct Backend: Sendable {
         self.chats = chats
         self.members = members
         self.messages = messages
+        self.changes = changes
         self.local = local
         self.tenantLog = tenantLog
         self.newChatLog = newChatLog

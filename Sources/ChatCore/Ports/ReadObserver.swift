@@ -25,6 +25,9 @@ package struct ReadObserver: Sendable {
         case message, messages, search, tail, probe
         case searchIndex = "search_index"
         case searchEngine = "search_engine"
+        case changes, revisions
+        case deletedCount = "deleted_count"
+        case messageVersions = "message_versions"
     }
 
     private let logger: Logger

@@ -122,8 +122,7 @@ package struct SearchDocument: Equatable, Sendable {
         var folded: [UInt8] = []
         body.withUTF8 { SearchFold.append(UnsafeRawBufferPointer($0), to: &folded) }
         self.folded = String(decoding: folded, as: UTF8.self)
-        // Messages never change. Those that do will have a revision, and this is the one place that sends it.
-        self.revision = 1
+        self.revision = message.revision + 1
     }
 }
 

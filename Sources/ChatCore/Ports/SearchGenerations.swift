@@ -19,11 +19,12 @@ package protocol SearchGenerations: Sendable {
     ///
     /// - Returns: false if it was not there, or another one is still retired.
     func retire(_ generation: SearchGeneration.ID) async throws -> Bool
-    /// Removes a generation and the cursors of its reader.
+    /// Removes a generation and the cursors of its readers.
     func remove(_ generation: SearchGeneration.ID) async throws
     /// The tenants of chats, without chats that are gone.
     func tenants(of chats: [Chat.ID]) async throws -> [Chat.ID: Tenant.ID]
-    /// The live generation, and the hits among the messages of a tenant that its reader has not passed. Together with
+    /// The live generation, and the hits among the messages of a tenant that its readers have not passed: those above a
+    /// cursor of `reader`, and those whose last change is above one of `changeReader`. Together with
     /// what an index of that marker holds, these are all hits whose create was answered before the call.
     ///
     /// The cost depends on what has changed since the reader's last finished sweep began.
@@ -54,6 +55,8 @@ package struct SearchGeneration: Equatable, Sendable {
 
         /// The log reader that feeds it.
         package var reader: LogReader.Name { LogReader.Name("engine-\(text)") }
+        /// Its cursors are revisions: the feed has sent what has changed up to them.
+        package var changeReader: LogReader.Name { LogReader.Name("engine-\(text)-changes") }
         package var description: String { text }
     }
 
@@ -86,6 +89,8 @@ package struct UnfedLimits: Sendable {
     package var chats = 256
     /// These messages.
     package var messages: Int64 = 4096
+    /// Those of them that the engine has as they were before a change.
+    package var changes: Int64 = 512
 
     package init() {}
 }

@@ -81,6 +81,10 @@ package protocol LocalReads: Sendable {
     /// - Returns: nil if only the `MessageStore` can read it.
     /// - Throws: `ChatError.notFound` if there is none.
     func messageNow(_ number: Message.Number, in chat: Chat.ID) throws -> Message?
+    /// The highest number and revision of a chat; 0 for a chat that is not there.
+    ///
+    /// - Returns: nil if only the `MessageStore` can read it.
+    func headNow(of chat: Chat.ID) throws -> Cursor?
     /// - Returns: nil if only the `MessageStore` can read it, because the bodies are more than `page.bytes`.
     func messagesNow(in chat: Chat.ID, page: Page) throws -> PageOf<Message>?
 }

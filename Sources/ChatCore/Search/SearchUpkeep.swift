@@ -10,7 +10,7 @@ package struct SearchUpkeep: Sendable {
     /// For the upkeep of an engine.
     package let engineSource: EngineSource
 
-    package init(_ store: some SearchIndex & MessageStore & LogReaders & ChatLog & SearchGenerations) {
+    package init(_ store: some SearchIndex & MessageStore & MessageChanges & LogReaders & ChatLog & SearchGenerations) {
         self.engineSource = EngineSource(store)
         self.index = store
         self.messages = store

@@ -384,7 +384,7 @@ package struct TenantSearchWalk {
 }
 
 extension TenantSearchWalk.Hit {
-    fileprivate var bytes: Int { message?.body.lengthInJSON ?? 0 }
+    fileprivate var bytes: Int { message?.textsInJSON ?? 0 }
 }
 
 extension [TenantSearchWalk.Hit] {

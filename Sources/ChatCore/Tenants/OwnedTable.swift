@@ -45,7 +45,10 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("application_counts", .application, in: .cluster),
         OwnedTable("access_changes", .application, in: .cluster, isIndexed: false),
         OwnedTable("member_changes", .application, in: .cluster, isIndexed: false),
+        OwnedTable("message_versions", .chat),
+        OwnedTable("chat_changes", .chat),
         OwnedTable("messages", .chat),
+        OwnedTable("chat_heads", .chat),
         OwnedTable("chats", .application),
     ]
 

@@ -60,7 +60,7 @@ final class API: Sendable {
         // Browsers compare it byte for byte with the spelling that they use.
         let allowed = options.corsOrigin.map { $0 == "*" ? "*" : Origin($0)?.description ?? $0 } ?? ""
         let exposed =
-            "Location, Link, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, WWW-Authenticate, "
+            "Location, Link, ETag, X-Request-Id, Retry-After, Idempotent-Replayed, Luciq-Search, Luciq-Cursor, WWW-Authenticate, "
             + "Deprecation, Sunset, RateLimit-Policy, RateLimit"
         applicationCORSAnswer =
             "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: \(exposed)\r\nAccess-Control-Allow-Origin: "
@@ -68,7 +68,7 @@ final class API: Sendable {
         var preflight = Response(status: .noContent)
         preflight.add(
             "Access-Control-Allow-Headers",
-            "accept, authorization, content-type, origin, idempotency-key, x-request-id, last-event-id")
+            "accept, authorization, content-type, origin, idempotency-key, if-match, x-request-id, last-event-id")
         preflight.add("Access-Control-Allow-Methods", "GET, POST, PATCH, PUT, DELETE, HEAD, OPTIONS")
         self.preflight = preflight
     }

@@ -51,6 +51,18 @@ extension Page {
         return (limit, cursor)
     }
 
+    /// Reads `limit` and `after` for what has changed in a chat.
+    ///
+    /// - Throws: likewise.
+    static func changes(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: Cursor) {
+        var errors: [String] = []
+        let limit = limit(query, &errors)
+        let cursor = query["after"].flatMap { $0.flatMap { Cursor($0[...]) } }
+        if cursor == nil { errors.append("After must be a cursor, as Luciq-Cursor has it") }
+        guard errors.isEmpty, let cursor else { throw .invalid(errors) }
+        return (limit, cursor)
+    }
+
     /// Reads `limit` and `after` for all applications.
     ///
     /// - Throws: likewise.

@@ -20,6 +20,10 @@ package struct Problem: Error, Sendable {
     var link: String?
     /// For 429: the limits that refuse it.
     var quota: Quota?
+    /// Of a chat whose cursor is refused.
+    var cursor: Cursor?
+    /// For 412: the message as it is.
+    var current: Message?
     /// For 401: the `WWW-Authenticate` header (RFC 6750, 3).
     var challenge: String?
     /// For 426: the protocol that this path speaks.
@@ -101,6 +105,21 @@ extension Problem {
         case .insufficientRole:
             self.init(
                 status: .forbidden, code: error.code, detail: "The user's role in this chat does not allow this.")
+        case .editWindowClosed:
+            self.init(
+                status: .forbidden, code: error.code, detail: "This message is too old for its sender to change it.")
+        case .messageDeleted:
+            self.init(status: .conflict, code: error.code, detail: "This message was deleted.")
+        case .changedMeanwhile(let message):
+            self.init(
+                status: .preconditionFailed, code: error.code,
+                detail: "The message is not the one that If-Match names. It is as current says.")
+            current = message
+        case .cursorEpoch(let head):
+            self.init(
+                status: .conflict, code: error.code,
+                detail: "The cursor is beyond what this chat has: load it anew, and go on from cursor.")
+            cursor = head
         case .unauthorized(let refusal):
             self.init(status: .unauthorized, code: error.code, detail: refusal.detail)
             // RFC 6750, 3.1: no error for who has shown nothing.
@@ -173,6 +192,8 @@ extension Problem {
             json.member("code", code)
             if let errors { json.member("errors", errors) }
             if let quota { json.member("violated-policies", quota.policies) }
+            if let cursor { json.member("cursor", cursor.description) }
+            if let current { json.member("current", MessageJSON(current, as: .answer)) }
         }
         return writer.buffer
     }
@@ -187,6 +208,7 @@ extension Problem {
         response.add("Retry-After", retryAfter.map { String($0) })
         if let decision = quota?.decision { response.add(decision) }
         response.add("Link", link)
+        response.add("ETag", current?.entityTag)
         response.add("WWW-Authenticate", challenge)
         if !allow.isEmpty { response.add("Allow", allow.map(\.rawValue).joined(separator: ", ")) }
         if let upgrade {

@@ -224,11 +224,14 @@ struct RemovedMemberAnswer: JSONWritable {
 struct ChatCountAnswer: JSONWritable {
     let number: Chat.Number
     let count: Int64
+    /// Of these messages, how many were deleted.
+    let deleted: Int64
 
     func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("chat_number", number.rawValue)
             json.member("messages_count", count)
+            if deleted > 0 { json.member("deleted_count", deleted) }
         }
     }
 }
@@ -237,7 +240,7 @@ struct MessagesAnswer: JSONWritable {
     let messages: [Message]
 
     /// In bytes, if nothing is escaped; about.
-    var size: Int { messages.reduce(2) { $0 + $1.body.utf8.count + 96 } }
+    var size: Int { messages.reduce(2) { $0 + $1.body.utf8.count + ($1.content.metadata?.utf8.count ?? 0) + 96 } }
 
     func write(to json: inout JSONWriter) {
         json.array { json in for message in messages { json.element(MessageJSON(message)) } }

@@ -55,6 +55,8 @@ package func buildServer(
     ChatsController(scopes: scopes).add(to: routes)
     MembersController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
+    MessageEditsController(scopes: scopes).add(to: routes)
+    ChangesController(scopes: scopes, budget: budget).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)
     StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(

@@ -1,7 +1,7 @@
 /// The request header fields that the server reads. It checks the syntax of all others and ignores them.
 package enum HeaderName: UInt8, CaseIterable, Sendable {
     case accept, authorization, connection, contentLength, contentType, expect, forwardedFor, host, idempotencyKey
-    case lastEventID, origin, requestID
+    case ifMatch, lastEventID, origin, requestID
     case secWebSocketKey, secWebSocketProtocol, secWebSocketVersion, transferEncoding, upgrade
 
     /// In lower case.
@@ -16,6 +16,7 @@ package enum HeaderName: UInt8, CaseIterable, Sendable {
         case .forwardedFor: "x-forwarded-for"
         case .host: "host"
         case .idempotencyKey: "idempotency-key"
+        case .ifMatch: "if-match"
         case .lastEventID: "last-event-id"
         case .origin: "origin"
         case .requestID: "x-request-id"

@@ -57,6 +57,8 @@ enum Setup {
     static let openApplications = Setting("open.applications", default: "")
     static let tokenMaxLifetime = Setting("token.max_lifetime", default: 86_400)
     static let deleteAfterDays = Setting("delete.after_days", default: 30)
+    static let editWindow = Setting("edit.window", default: 86_400)
+    static let editHistoryDays = Setting("edit.history_days", default: 30)
     static let queues = Setting("queues", default: "default", flag: "--queue")
     static let concurrency = Setting("concurrency", default: 10)
     static let workerTag = Setting("worker.tag", default: "", flag: "--tag")
@@ -75,7 +77,8 @@ enum Setup {
         trustedProxies.key, limitsUser.key, limitsApplication.key, limitsAuth.key, tlsCert.key, tlsKey.key, opsHost.key,
         opsPort.key, maxPending.key, maxPendingBytes.key, maxHeldBytes.key,
         corsOrigin.key, allowedHosts.key, elasticsearchURL.key, elasticsearchAPIKey.key, elasticsearchIndex.key,
-        adminKey.key, openApplications.key, tokenMaxLifetime.key, deleteAfterDays.key, queues.key, concurrency.key,
+        adminKey.key, openApplications.key, tokenMaxLifetime.key, deleteAfterDays.key, editWindow.key,
+        editHistoryDays.key, queues.key, concurrency.key,
         workerTag.key,
         workerHost.key,
         workerPort.key,

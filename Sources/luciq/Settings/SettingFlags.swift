@@ -219,6 +219,19 @@ struct ServeFlags: ParsableArguments {
     )
     var deleteAfterDays: String?
 
+    @Option(
+        help: """
+            How long users may edit and delete their own messages, in seconds. Default: 86400. Environment: EDIT_WINDOW.
+            """)
+    var editWindow: String?
+
+    @Option(
+        help: """
+            Days for which texts that were edited away are kept; 0 keeps none. Default: 30. Environment: \
+            EDIT_HISTORY_DAYS.
+            """)
+    var editHistoryDays: String?
+
     var values: [String: String] {
         [
             Setup.host.variable: host,
@@ -244,6 +257,8 @@ struct ServeFlags: ParsableArguments {
             Setup.openApplications.variable: openApplications,
             Setup.tokenMaxLifetime.variable: tokenMaxLifetime,
             Setup.deleteAfterDays.variable: deleteAfterDays,
+            Setup.editWindow.variable: editWindow,
+            Setup.editHistoryDays.variable: editHistoryDays,
         ].compactMapValues(\.self).merging(process.values) { $1 }
     }
 }

@@ -37,6 +37,13 @@ extension Settings {
         .seconds(try number(Setup.deleteAfterDays, in: 0...3650) * 86_400)
     }
 
+    /// How long messages may be edited, and what is kept of them.
+    func editRules() throws -> EditRules {
+        EditRules(
+            window: .seconds(try number(Setup.editWindow, in: 0...3_153_600_000)),
+            historyDays: try number(Setup.editHistoryDays, in: 0...3650))
+    }
+
     private func adminKeys() throws -> [AccessKey] {
         let texts = try text(Setup.adminKey).split { $0 == "," || $0 == " " }
         guard texts.count <= Self.mostKeys else {

@@ -51,7 +51,12 @@ struct ChatsController {
     }
 
     @Sendable private func messageCount(_ call: Call, _ chat: ChatScope) -> EndpointResult {
-        .task { Response(json: ChatCountAnswer(number: chat.number, count: try await chat.messageCount())) }
+        .task {
+            // The deletions first: each of them is of a message that is counted.
+            let deleted = try await chat.deletedCount()
+            return Response(
+                json: ChatCountAnswer(number: chat.number, count: try await chat.messageCount(), deleted: deleted))
+        }
     }
 }
 

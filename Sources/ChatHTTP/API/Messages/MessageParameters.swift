@@ -1,20 +1,32 @@
 import ChatCore
 import NIOCore
 
-/// What a create says: `{"message":{"body":"hi","sender":"u1"}}` or `{"body":"hi","sender":"u1"}`, or the same as a
-/// form; read in one go, by the rules of `TextParameter`. A sender that is null is none.
+/// What a create or an edit says: `{"message":{"body":"hi","sender":"u1","metadata":{"color":"red"},"thread":12,
+/// "reply_to":41}}`, or the same without `message`; read in one go, by the rules of `TextParameter`. Or as a form, which has
+/// no metadata. A sender, a thread and a `reply_to` that are null are none.
 struct MessageParameters {
-    let body: String
-    let sender: String?
+    private var members = Members()
+
+    var body: String? { members.body }
+    var sender: String? { members.sender }
+    /// One JSON value.
+    var metadata: [UInt8]? { members.metadata }
+    var thread: String? { members.thread }
+    var replyTo: String? { members.replyTo }
 
     fileprivate struct Members {
         var body: String?
         var sender: String?
+        var metadata: [UInt8]?
+        var thread: String?
+        var replyTo: String?
+        /// Whether it has metadata that are none.
+        var hasBadMetadata = false
     }
 
     private static let wrapper = "message"
 
-    /// - Throws: a `Problem` (400) for anything but one JSON object, or a form, that has a `body`.
+    /// - Throws: a `Problem` (400) for anything but one JSON object, or a form.
     init(_ request: RequestBody) throws {
         var flat = Members()
         var nested = Members()
@@ -37,9 +49,30 @@ struct MessageParameters {
                 }
             }
         }
-        guard let body = nested.body ?? flat.body else { throw Problem.missingParameter("body") }
-        self.body = body
-        self.sender = nested.sender ?? flat.sender
+        guard !flat.hasBadMetadata, !nested.hasBadMetadata else {
+            throw ChatError.invalid(["Metadata must be a JSON object"])
+        }
+        members.body = nested.body ?? flat.body
+        members.sender = nested.sender ?? flat.sender
+        members.metadata = nested.metadata ?? flat.metadata
+        members.thread = nested.thread ?? flat.thread
+        members.replyTo = nested.replyTo ?? flat.replyTo
+    }
+
+    /// The text of a create.
+    ///
+    /// - Throws: a `Problem` (400) without one.
+    func requiredBody() throws(Problem) -> String {
+        guard let body else { throw .missingParameter("body") }
+        return body
+    }
+
+    /// An edit.
+    ///
+    /// - Throws: a `Problem` (400) if it changes nothing.
+    func patch() throws(Problem) -> MessagePatch {
+        guard body != nil || metadata != nil else { throw .missingParameter("body") }
+        return MessagePatch(body: body, metadata: metadata)
     }
 }
 
@@ -47,21 +80,28 @@ extension MessageParameters.Members {
     fileprivate mutating func read(_ name: JSONName, _ reader: inout JSONReader) throws {
         switch name {
         case "body": body = try reader.scalar()
-        case "sender":
-            if reader.current == UInt8(ascii: "n") {
-                try reader.literal("null")
-                sender = nil
-            } else {
-                sender = try reader.scalar()
-            }
+        case "sender": sender = try Self.text(&reader)
+        case "metadata": metadata = Array(try reader.raw().utf8)
+        case "thread": thread = try Self.text(&reader)
+        case "reply_to": replyTo = try Self.text(&reader)
         default: try reader.value()
         }
     }
 
+    private static func text(_ reader: inout JSONReader) throws -> String? {
+        guard reader.current == UInt8(ascii: "n") else { return try reader.scalar() }
+        try reader.literal("null")
+        return nil
+    }
+
     /// - Parameter names: from the outermost on; further ones make the value an array or an object.
     fileprivate mutating func read(_ names: ArraySlice<ArraySlice<UInt8>>, _ value: String) {
+        guard let name = names.first else { return }
         let text = names.count == 1 ? value : ""
-        if names.first?.elementsEqual("body".utf8) == true { body = text }
-        if names.first?.elementsEqual("sender".utf8) == true { sender = text }
+        if name.elementsEqual("body".utf8) { body = text }
+        if name.elementsEqual("sender".utf8) { sender = text }
+        if name.elementsEqual("metadata".utf8) { hasBadMetadata = true }
+        if name.elementsEqual("thread".utf8) { thread = text }
+        if name.elementsEqual("reply_to".utf8) { replyTo = text }
     }
 }

@@ -1,0 +1,14 @@
+-- As in 20261128000003: a Rails application beside us shows its clients all columns that it sees.
+ALTER TABLE messages
+    /*!80023 ALTER COLUMN metadata SET INVISIBLE, ALTER COLUMN thread SET INVISIBLE,
+    ALTER COLUMN reply_to SET INVISIBLE, ALTER COLUMN edited_at SET INVISIBLE,
+    ALTER COLUMN deleted_at SET INVISIBLE, ALTER COLUMN deleted_by SET INVISIBLE,
+    ALTER COLUMN content_revision SET INVISIBLE, ALTER COLUMN reactions_revision SET INVISIBLE */
+    /*M!100303 MODIFY metadata TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL INVISIBLE,
+    MODIFY thread BIGINT NULL INVISIBLE,
+    MODIFY reply_to BIGINT NULL INVISIBLE,
+    MODIFY edited_at DATETIME(6) NULL INVISIBLE,
+    MODIFY deleted_at DATETIME(6) NULL INVISIBLE,
+    MODIFY deleted_by VARBINARY(128) NULL INVISIBLE,
+    MODIFY content_revision BIGINT NULL INVISIBLE,
+    MODIFY reactions_revision BIGINT NULL INVISIBLE */;

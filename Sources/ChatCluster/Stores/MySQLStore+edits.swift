@@ -1,0 +1,214 @@
+import ChatCore
+import MySQLClient
+import RedisClient
+
+extension MySQLStore: MessageChanges {
+    func revise(
+        _ batch: [MessageChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChangedMessage, ChatError>] {
+        let patience = Retry(patience: min(messageLog.patience, time))
+        let results = try await revise(batch, at: now, patience, isAlone: false)
+        let changed = batch.changed(results)
+        if !changed.isEmpty {
+            redis.post(bus.publish(changed))
+            writing.note(changed.values.reduce(0) { $0 + $1.count })
+            if let rules = batch.last?.rules { await versionExpiry.run(rules, at: now, writes) }
+        }
+        return results
+    }
+
+    /// - Parameter isAlone: whether the batch has one chat, of which another transaction may hold rows: it does not wait for
+    ///   them, and is answered `.held`.
+    private func revise(
+        _ batch: [MessageChange], at now: Timestamp, _ patience: Retry, isAlone: Bool
+    ) async throws(ChatError) -> [Result<ChangedMessage, ChatError>] {
+        let revisions = RevisionBatch(batch, id: BatchID.random(), at: now)
+        var retry = patience
+        // Of an attempt whose commit was not confirmed.
+        var doubtful: RevisionBatch.Plan?
+        while true {
+            var tried = Attempt()
+            do throws(MySQLError) {
+                tried = try await attempt(revisions, after: doubtful, isAlone: isAlone, within: retry.remaining)
+            } catch {
+                tried.failure = error
+            }
+            if tried.isUnknown { throw .outcomeUnknown }
+            guard let failure = tried.failure else {
+                if let changes = tried.plan.changes { messageLog.changes.see(changes) }
+                return tried.plan.outcomes.map { $0! }
+            }
+            if failure.leavesInDoubt { doubtful = tried.plan }
+            if failure.kind == .lockTimeout, doubtful == nil {
+                return isAlone ? batch.map { _ in .failure(.held) } : await reviseByChats(batch, at: now, retry)
+            }
+            guard await retry.mayGoOn(after: failure) else {
+                throw doubtful == nil ? ChatError(driver: failure) : .outcomeUnknown
+            }
+        }
+    }
+
+    /// Carries out the changes of each chat in a transaction of its own, so that a locked row holds up its own chat alone.
+    private func reviseByChats(
+        _ batch: [MessageChange], at now: Timestamp, _ retry: Retry
+    ) async -> [Result<ChangedMessage, ChatError>] {
+        var results: [Result<ChangedMessage, ChatError>] = batch.map { _ in .failure(.held) }
+        for (_, places) in Dictionary(grouping: batch.indices, by: { batch[$0].owner }) {
+            // If each of them costs a second, the last ones are not tried.
+            guard retry.remaining > .zero else { break }
+            do throws(ChatError) {
+                let some = try await revise(places.map { batch[$0] }, at: now, retry, isAlone: true)
+                for (place, result) in zip(places, some) { results[place] = result }
+            } catch {
+                for place in places { results[place] = .failure(error) }
+            }
+        }
+        return results
+    }
+
+    private struct Attempt: Sendable {
+        var plan = RevisionBatch.Plan(outcomes: [])
+        var failure: MySQLError?
+        /// Whether nobody can tell any more what became of the attempt before.
+        var isUnknown = false
+    }
+
+    /// - Returns: the plan even if the commit failed: it may be stored.
+    private func attempt(
+        _ revisions: RevisionBatch, after doubtful: RevisionBatch.Plan?, isAlone: Bool, within time: Duration
+    ) async throws(MySQLError) -> Attempt {
+        let records = messageLog.changes
+        return try await writes.run(within: time) { connection in
+            var attempt = Attempt()
+            do {
+                if isAlone {
+                    try connection.withoutLockWaits { connection in
+                        try connection.transaction { connection in
+                            attempt.plan = try revisions.carryOut(after: doubtful, records, connection)
+                        }
+                    }
+                } else {
+                    try connection.transaction { connection in
+                        attempt.plan = try revisions.carryOut(after: doubtful, records, connection)
+                    }
+                }
+            } catch let error as MySQLError {
+                attempt.failure = error
+            } catch is ChatError {
+                attempt.isUnknown = true
+            }
+            return attempt
+        }
+    }
+}
+
+extension MySQLStore {
+    func revisions(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try await read(.revisions) { connection in
+            var revisions: [Chat.ID: Int64] = [:]
+            for some in chats.chunks(of: 256).map(\.padded) {
+                let marks = some.map { _ in "?" }.joined(separator: ", ")
+                try connection.query(
+                    "SELECT chat_id, revision FROM chat_heads WHERE chat_id IN (\(marks))",
+                    some.map { .integer($0.rawValue) }
+                ) { row in
+                    revisions[Chat.ID(row.integer(0))] = row.integer(1)
+                    return true
+                }
+            }
+            return revisions
+        }
+    }
+
+    func changes(
+        in chat: Chat.ID, after revision: Int64, upTo last: Int64, limit: Int
+    ) async throws -> [ChangedItem] {
+        try await read(.changes) { connection in
+            try connection.rows(
+                """
+                SELECT kind, item, user_id, revision FROM chat_changes
+                WHERE chat_id = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
+                """, [.integer(chat.rawValue), .integer(revision), .integer(last), .integer(Int64(limit))]
+            ) { row -> ChangedItem? in
+                let user = row.text(2)
+                // A newer version may have stored other kinds.
+                return ChangedItem.Kind(rawValue: row.integer(0)).map {
+                    ChangedItem(
+                        kind: $0, number: row.integer(1), user: user.isEmpty ? nil : User.ID(stored: user),
+                        revision: row.integer(3))
+                }
+            }.compactMap(\.self)
+        }
+    }
+
+    func messages(
+        _ numbers: [Message.Number], in chat: Chat.ID
+    ) async throws -> [Message.Number: Message] {
+        try await read(.messages) { connection in
+            var messages: [Message.Number: Message] = [:]
+            for some in numbers.chunks(of: MessageLookups.most) {
+                let keys = some.map { MessageLookups.Key(chat: chat, number: $0) }
+                for (key, message) in try MessageLookups.read(keys, connection) { messages[key.number] = message }
+            }
+            return messages
+        }
+    }
+
+    func versions(
+        of number: Message.Number, in chat: Chat.ID, page: Page, since time: Timestamp
+    ) async throws -> PageOf<MessageVersion> {
+        try await read(.messageVersions) { connection in
+            let walked = try Self.versions(of: number, in: chat, page, limit: page.limit + 1, since: time, connection)
+            let behind = try page.behind.map {
+                try Self.versions(of: number, in: chat, $0, limit: 1, since: time, connection)
+            }
+            return PageOf(versions: walked, page: page, isPrecededBy: behind?.isEmpty == false)
+        }
+    }
+
+    private static func versions(
+        of number: Message.Number, in chat: Chat.ID, _ page: Page, limit: Int, since time: Timestamp,
+        _ connection: isolated MySQLConnection
+    ) throws -> [MessageVersion] {
+        var versions: [MessageVersion] = []
+        var bytes = 0
+        try connection.query(
+            """
+            SELECT revision, body, metadata, created_at, replaced_at FROM message_versions
+            WHERE chat_id = ? AND number = ? AND revision > ? AND revision < ? AND replaced_at >= ?
+            ORDER BY revision \(page.walksUp ? "ASC" : "DESC") LIMIT ?
+            """,
+            [
+                // The first version has the revision 0.
+                .integer(chat.rawValue), .integer(number.rawValue),
+                .integer(page.after == nil ? -1 : page.lowerBound), .integer(page.upperBound),
+                .timestamp(time.microseconds), .integer(Int64(limit)),
+            ]
+        ) { row in
+            versions.append(
+                MessageVersion(
+                    revision: row.integer(0), body: row.text(1), metadata: row.isNull(2) ? nil : row.text(2),
+                    createdAt: Timestamp(microseconds: row.timestamp(3)),
+                    replacedAt: Timestamp(microseconds: row.timestamp(4))))
+            bytes += row.bytes(1).lengthInJSON + row.bytes(2).count
+            return bytes <= page.bytes
+        }
+        return versions
+    }
+
+    func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64 {
+        try await read(.deletedCount) { connection in
+            if numbers == .all {
+                return try connection.first(
+                    "SELECT deleted_count FROM chat_heads WHERE chat_id = ?", [.integer(chat.rawValue)]
+                ) { $0.integer(0) } ?? 0
+            }
+            return try connection.first(
+                """
+                SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber)
+                WHERE chat_id = ? AND number BETWEEN ? AND ? AND deleted_at IS NOT NULL
+                """, [.integer(chat.rawValue), .integer(numbers.first), .integer(numbers.last)]
+            ) { $0.integer(0) } ?? 0
+        }
+    }
+}

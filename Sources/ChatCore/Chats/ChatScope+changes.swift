@@ -1,0 +1,145 @@
+/// A page of what has changed in a chat since a cursor.
+package struct ChatChanges: Sendable {
+    package enum Event: Sendable {
+        /// A message above the reader's number, as it is now.
+        case message(Message)
+        /// The content of one that the reader has, as it is now.
+        case content(Message)
+    }
+
+    /// Each with the cursor after it.
+    package var events: [(cursor: Cursor, event: Event)] = []
+    /// Where the next page begins.
+    package var cursor: Cursor
+    /// Whether there are more events now.
+    package var hasMore = false
+
+    init(from cursor: Cursor) { self.cursor = cursor }
+
+    mutating func add(_ event: Event, upTo cursor: Cursor) {
+        events.append((cursor, event))
+        self.cursor = cursor
+    }
+}
+
+extension ChatScope {
+    /// Changes that are read at once, at most so many times for a page: most of them may be of messages that the reader does
+    /// not have.
+    private static let readAtOnce = 256
+    private static let reads = 16
+
+    /// The cursor of a reader that has everything. Read it before the rows: what changes meanwhile comes a second time, and
+    /// nothing is left out.
+    package func head() async throws -> Cursor {
+        try await read { scope in
+            let backend = tenant.service.backend
+            let revision = try await backend.changes.revisions(of: [scope.id])[scope.id] ?? 0
+            let tail = try await backend.messages.tail(of: scope.id)
+            let grace = StreamLimits().gaps.grace
+            // Gaps that nobody fills any more are made void by whoever reads over them.
+            let end = tail.complete(without: tail.lost(at: tenant.service.clock.now(), grace: grace))
+            return Cursor(min(end, scope.standing?.numbers.last ?? .max), revision: revision)
+        }
+    }
+
+    /// The same without waiting.
+    ///
+    /// - Returns: nil if only `head()` can read it.
+    package func headNow() throws -> Cursor? {
+        guard let head = try tenant.readNow({ try $0.headNow(of: id) }) else { return nil }
+        return Cursor(min(head.number, standing?.numbers.last ?? .max), revision: head.revision)
+    }
+
+    /// What has changed since a cursor: first the changes of what the reader has, by their revisions; then what is new, by
+    /// number. Each thing as it is now, with all its changes up to the head. So a reader that applies the pages in order ends
+    /// in the state of one that never left.
+    ///
+    /// Changes of messages above the cursor's number are left out: those come with all their changes.
+    ///
+    /// - Throws: `ChatError.notFound`; `.cursorEpoch` for a cursor beyond the head.
+    package func changes(after cursor: Cursor, limit: Int, bytes: Int) async throws -> ChatChanges {
+        try await read { scope in
+            let head = try await scope.head()
+            let revision = cursor.revision ?? 0
+            let highest = try await tenant.service.backend.messages.lastNumbers(of: [scope.id])[scope.id] ?? 0
+            guard cursor.epoch == head.epoch, cursor.number <= max(highest, head.number), revision <= head.revision!
+            else { throw ChatError.cursorEpoch(head) }
+            let numbers = scope.standing?.numbers ?? .all
+            let start = Cursor(max(cursor.number, numbers.first - 1), revision: revision)
+            var page = ChatChanges(from: start)
+            var room = Room(left: limit, bytes: bytes)
+            guard try await scope.addChanged(to: &page, upTo: head.revision!, in: numbers, &room) else {
+                page.hasMore = true
+                return page
+            }
+            page.cursor = Cursor(start.number, revision: head.revision)
+            page.hasMore = try await !scope.addNew(to: &page, in: numbers, &room)
+            return page
+        }
+    }
+
+    /// What still fits into a page.
+    private struct Room {
+        var left: Int
+        var bytes: Int
+
+        /// - Returns: false if the page is full; one message always fits.
+        mutating func take(_ message: Message, isFirst: Bool) -> Bool {
+            let size = message.writtenBytes
+            guard left > 0, isFirst || size <= bytes else { return false }
+            left -= 1
+            bytes -= size
+            return true
+        }
+    }
+
+    /// - Returns: whether that is all.
+    private func addChanged(
+        to page: inout ChatChanges, upTo last: Int64, in numbers: NumberSpan, _ room: inout Room
+    ) async throws -> Bool {
+        let changes = tenant.service.backend.changes
+        let number = page.cursor.number
+        for _ in 0..<Self.reads {
+            guard let revision = page.cursor.revision, revision < last else { return true }
+            let items = try await changes.changes(in: id, after: revision, upTo: last, limit: Self.readAtOnce)
+            let known = items.filter { $0.kind == .message && $0.number <= number && numbers.contains($0.number) }
+            let messages = try await changes.messages(known.map { Message.Number($0.number) }, in: id)
+            for item in items {
+                let next = Cursor(number, revision: item.revision)
+                guard known.contains(item), let message = messages[Message.Number(item.number)] else {
+                    page.cursor = next
+                    continue
+                }
+                guard room.take(message, isFirst: page.events.isEmpty) else { return false }
+                page.add(.content(message), upTo: next)
+            }
+            if items.count < Self.readAtOnce { return true }
+        }
+        return false
+    }
+
+    /// - Returns: whether that is all, for now.
+    private func addNew(
+        to page: inout ChatChanges, in numbers: NumberSpan, _ room: inout Room
+    ) async throws -> Bool {
+        let service = tenant.service
+        let reader = LogReader("changes", service.backend, clock: service.clock)
+        let revision = page.cursor.revision
+        while true {
+            // At a gap that may still be filled, the rest comes with the next page.
+            guard let entries = try await reader.entries(in: id, after: page.cursor.number), !entries.isEmpty else {
+                return true
+            }
+            for entry in entries {
+                guard entry.number.rawValue <= numbers.last else { return true }
+                let next = Cursor(min(entry.last.rawValue, numbers.last), revision: revision)
+                guard let message = entry.message else {
+                    page.cursor = next
+                    continue
+                }
+                guard room.take(message, isFirst: page.events.isEmpty) else { return false }
+                page.add(.message(message), upTo: next)
+            }
+        }
+    }
+}

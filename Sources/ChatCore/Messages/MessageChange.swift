@@ -1,0 +1,194 @@
+/// An edit or a deletion of one stored message. Each can be carried out a second time without any effect.
+package struct MessageChange: Sendable {
+    package enum Action: Hashable, Sendable {
+        case edit(MessagePatch)
+        case delete
+    }
+
+    package let chat: ChatPlace
+    package let number: Message.Number
+    package let action: Action
+    /// Only if the message's revision is one of these. Nil: whatever it is.
+    package let expected: Set<Int64>?
+    package let key: IdempotencyKey?
+    package let author: Author
+    /// From where it comes; nil: from the server itself.
+    package let client: IPAddress?
+    package let rules: EditRules
+
+    package init(
+        chat: ChatPlace, number: Message.Number, action: Action, expected: Set<Int64>? = nil,
+        key: IdempotencyKey? = nil, author: Author = .application, client: IPAddress? = nil,
+        rules: EditRules = EditRules()
+    ) {
+        self.chat = chat
+        self.number = number
+        self.action = action
+        self.expected = expected
+        self.key = key
+        self.author = author
+        self.client = client
+        self.rules = rules
+    }
+
+    /// What the message becomes. Called within the transaction that stores it, so that nothing that it depends on changes
+    /// meanwhile. The caller gives it its revision.
+    ///
+    /// - Parameter standing: of a user in the chat, if the chat is there for the user; else of no meaning.
+    /// - Returns: nil if the message is that way already, whatever revision was expected (RFC 9110, 13.1.1).
+    /// - Throws: `ChatError.notFound`, `.insufficientRole`, `.editWindowClosed`, `.messageDeleted`, `.changedMeanwhile`;
+    ///   `.invalid` for metadata that become too long.
+    package func decide(
+        on message: Message, as standing: Standing?, at now: Timestamp
+    ) throws(ChatError) -> Message? {
+        try checkAuthor(of: message, standing, now)
+        var new = message
+        switch action {
+        case .delete:
+            guard message.deletion == nil else { return nil }
+            new.content = message.content.cleared
+            new.deletion = Message.Deletion(at: now, by: author.user)
+        case .edit(let patch):
+            guard message.deletion == nil else { throw .messageDeleted }
+            new.content = try patch.applied(to: message.content)
+            guard !new.content.isIdentical(to: message.content) else { return nil }
+            new.editedAt = now
+        }
+        if let expected, !expected.contains(message.revision) { throw .changedMeanwhile(message) }
+        return new
+    }
+
+    /// The application may all. A user changes its own messages for a while; who administers the chat changes metadata, and
+    /// deletes.
+    private func checkAuthor(
+        of message: Message, _ standing: Standing?, _ now: Timestamp
+    ) throws(ChatError) {
+        guard let user = author.user else { return }
+        guard let standing, standing.numbers.contains(number.rawValue) else { throw .notFound }
+        try standing.checkMayWrite()
+        if standing.role?.administers == true, action.isForAdministrators { return }
+        guard message.content.sender == user else { throw .insufficientRole }
+        guard now <= message.createdAt.adding(rules.window) else { throw .editWindowClosed }
+    }
+}
+
+extension MessageChange.Action {
+    fileprivate var isForAdministrators: Bool {
+        switch self {
+        case .delete: true
+        case .edit(let patch): patch.body == nil
+        }
+    }
+}
+
+/// What to change of a message's content; nil stays as it is.
+package struct MessagePatch: Hashable, Sendable {
+    package var body: String?
+    /// A JSON object, which is merged into the present one (RFC 7396), or null, which removes all.
+    package var metadata: [UInt8]?
+
+    package init(body: String? = nil, metadata: [UInt8]? = nil) {
+        self.body = body
+        self.metadata = metadata
+    }
+
+    var size: Int { (body?.utf8.count ?? 0) + (metadata?.count ?? 0) }
+
+    /// - Throws: `ChatError.invalid` for a bad body, or metadata that are neither an object nor null.
+    func check() throws(ChatError) {
+        if let body { try Text.checkBody(body) }
+        if let metadata { _ = try Metadata.merge(metadata, into: nil) }
+    }
+
+    /// - Throws: `ChatError.invalid` if the metadata become too long.
+    func applied(to content: MessageContent) throws(ChatError) -> MessageContent {
+        var new = content
+        if let body { new.body = body }
+        if let metadata { new.metadata = try Metadata.merge(metadata, into: content.metadata) }
+        return new
+    }
+}
+
+/// How long messages may be edited, and what is kept of them.
+package struct EditRules: Hashable, Sendable {
+    /// How long a user may edit and delete a message of its own.
+    package var window: Duration
+    /// How long replaced contents are kept; 0 keeps none.
+    package var historyDays: Int
+
+    package init(window: Duration = .seconds(86_400), historyDays: Int = 30) {
+        self.window = window
+        self.historyDays = historyDays
+    }
+
+    package var keepsVersions: Bool { historyDays > 0 }
+
+    /// What was replaced before is not kept any more.
+    package func oldest(at now: Timestamp) -> Timestamp { now.adding(.seconds(-86_400 * Int64(historyDays))) }
+}
+
+/// A message after a change.
+package struct ChangedMessage: Equatable, Sendable {
+    /// As it is then.
+    package let message: Message
+    /// Whether the change took a revision.
+    package let isChanged: Bool
+    /// Whether an earlier request with the same idempotency key made the change.
+    package let isReplay: Bool
+
+    package init(message: Message, isChanged: Bool, isReplay: Bool = false) {
+        self.message = message
+        self.isChanged = isChanged
+        self.isReplay = isReplay
+    }
+}
+
+/// A content that was replaced.
+package struct MessageVersion: Equatable, Sendable {
+    /// The revision that the message had with it.
+    package let revision: Int64
+    package let body: String
+    package let metadata: String?
+    /// Since when it was the message's content.
+    package let createdAt: Timestamp
+    package let replacedAt: Timestamp
+
+    package init(
+        revision: Int64, body: String, metadata: String?, createdAt: Timestamp, replacedAt: Timestamp
+    ) {
+        self.revision = revision
+        self.body = body
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.replacedAt = replacedAt
+    }
+
+    /// What an edit replaces.
+    package init(of message: Message, replacedAt: Timestamp) {
+        self.init(
+            revision: message.revision, body: message.body, metadata: message.content.metadata,
+            createdAt: message.editedAt ?? message.createdAt, replacedAt: replacedAt)
+    }
+}
+
+extension MessageChange: CommitEntry {
+    package var lane: Int64? { chat.id.rawValue }
+    package var share: Int64? { chat.tenant.rawValue }
+    package var bytes: Int {
+        let patch = if case .edit(let patch) = action { patch.size } else { 0 }
+        return 64 + patch + (key?.text.utf8.count ?? 0)
+    }
+    package var claim: CommitClaim? { key.map { CommitClaim(scope: chat.id.rawValue, key: $0.text) } }
+
+    /// The bytes that an idempotency key's fingerprint covers. They begin with a null character, which those of a create do
+    /// not.
+    package static func fingerprinted(_ action: Action, of number: Message.Number) -> [UInt8] {
+        let place = [0] + Array(String(number.rawValue).utf8) + [0]
+        switch action {
+        case .delete: return place + [0]
+        case .edit(let patch):
+            let (body, metadata) = (patch.body.map { Array($0.utf8) }, patch.metadata)
+            return place + [body == nil ? 1 : 2] + (body ?? []) + [0] + [metadata == nil ? 1 : 2] + (metadata ?? [])
+        }
+    }
+}

@@ -1,0 +1,295 @@
+package import ChatCore
+import GRDB
+
+extension SQLiteStore: MessageChanges {
+    package func revise(
+        _ batch: [MessageChange], at now: Timestamp, within time: Duration
+    ) async throws -> [Result<ChangedMessage, ChatError>] {
+        // It may have been stored even if this throws.
+        defer { changed.see(batch) }
+        let results = try write { db in
+            // What is replaced or deleted does not stay in free parts of the file.
+            try db.execute(sql: "PRAGMA secure_delete = ON")
+            defer { try? db.execute(sql: "PRAGMA secure_delete = OFF") }  // Only slower.
+            var revisions = try RevisionBatch(db, at: now, keyTime: keyClock.now(db, wall: now))
+            return try revisions.apply(batch)
+        }
+        bus.publish(batch.changed(results))
+        return results
+    }
+
+    package func revisions(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
+        try read(.revisions) { db in
+            let query = try Query(db, "SELECT revision FROM chat_heads WHERE chat_id = ?")
+            var revisions: [Chat.ID: Int64] = [:]
+            for chat in chats {
+                try query.rebind(.integer(chat.rawValue))
+                if try query.next() { revisions[chat] = query.integer(0) }
+            }
+            return revisions
+        }
+    }
+
+    package func changes(
+        in chat: Chat.ID, after revision: Int64, upTo last: Int64, limit: Int
+    ) async throws -> [ChangedItem] {
+        try read(.changes) { db in
+            let query = try Query(
+                db,
+                """
+                SELECT kind, item, user_id, revision FROM chat_changes
+                WHERE chat_id = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
+                """, .integer(chat.rawValue), .integer(revision), .integer(last), .integer(Int64(limit)))
+            var items: [ChangedItem] = []
+            while try query.next() {
+                // A newer version may have stored other kinds.
+                guard let kind = ChangedItem.Kind(rawValue: query.integer(0)) else { continue }
+                let user = query.text(2)
+                items.append(
+                    ChangedItem(
+                        kind: kind, number: query.integer(1), user: user.isEmpty ? nil : User.ID(stored: user),
+                        revision: query.integer(3)))
+            }
+            return items
+        }
+    }
+
+    package func messages(
+        _ numbers: [Message.Number], in chat: Chat.ID
+    ) async throws -> [Message.Number: Message] {
+        try read(.messages) { db in
+            let query = try Query(db, MessageRow.lookUp)
+            var messages: [Message.Number: Message] = [:]
+            for number in numbers {
+                try query.rebind(.integer(chat.rawValue), .integer(number.rawValue))
+                if try query.next() { messages[number] = MessageRow.message(query) }
+            }
+            return messages
+        }
+    }
+
+    package func versions(
+        of number: Message.Number, in chat: Chat.ID, page: Page, since time: Timestamp
+    ) async throws -> PageOf<MessageVersion> {
+        try read(.messageVersions) { db in
+            func walk(_ page: Page, limit: Int) throws -> [MessageVersion] {
+                // The first version has the revision 0.
+                let query = try Query(
+                    db,
+                    """
+                    SELECT revision, body, metadata, created_at, replaced_at FROM message_versions
+                    WHERE chat_id = ? AND number = ? AND revision > ? AND revision < ? AND replaced_at >= ?
+                    ORDER BY revision \(page.walkOrder) LIMIT ?
+                    """, .integer(chat.rawValue), .integer(number.rawValue),
+                    .integer(page.after == nil ? -1 : page.lowerBound), .integer(page.upperBound),
+                    .integer(time.microseconds), .integer(Int64(limit)))
+                var versions: [MessageVersion] = []
+                var bytes = 0
+                while bytes <= page.bytes, try query.next() {
+                    bytes += query.bytes(1).lengthInJSON + query.bytes(2).count
+                    versions.append(
+                        MessageVersion(
+                            revision: query.integer(0), body: query.text(1),
+                            metadata: query.isNull(2) ? nil : query.text(2),
+                            createdAt: Timestamp(microseconds: query.integer(3)),
+                            replacedAt: Timestamp(microseconds: query.integer(4))))
+                }
+                return versions
+            }
+            let walked = try walk(page, limit: page.limit + 1)
+            return PageOf(
+                versions: walked, page: page,
+                isPrecededBy: try page.behind.map { try !walk($0, limit: 1).isEmpty } ?? false)
+        }
+    }
+
+    package func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64 {
+        try read(.deletedCount) { db in
+            let query =
+                numbers == .all
+                ? try Query(db, "SELECT deleted_count FROM chat_heads WHERE chat_id = ?", .integer(chat.rawValue))
+                : try Query(
+                    db,
+                    """
+                    SELECT count(*) FROM messages
+                    WHERE chat_id = ? AND number BETWEEN ? AND ? AND deleted_at IS NOT NULL
+                    """, .integer(chat.rawValue), .integer(numbers.first), .integer(numbers.last))
+            return try query.next() ? query.integer(0) : 0
+        }
+    }
+}
+
+/// Carries out a batch of changes in one transaction, one after the other: each sees what the one before has stored. Takes
+/// the revisions of each chat by one update of its head.
+private struct RevisionBatch {
+    /// A chat's head, while the batch counts on from it.
+    private struct Head {
+        var revision: Int64
+        var deleted: Int64
+        var isChanged = false
+    }
+
+    /// The most versions that a batch deletes because they are old, for each of its changes.
+    private static let expiredPerChange = 4
+
+    private let db: Database
+    private let now: Timestamp
+    private let keys: IdempotencyTable
+    private var authors: AuthorCheck
+    private var heads: [Chat.ID: Head] = [:]
+
+    init(_ db: Database, at now: Timestamp, keyTime: Timestamp) {
+        self.db = db
+        self.now = now
+        self.keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
+        self.authors = AuthorCheck(db)
+    }
+
+    mutating func apply(_ batch: [MessageChange]) throws -> [Result<ChangedMessage, ChatError>] {
+        var results: [Result<ChangedMessage, ChatError>] = []
+        for change in batch {
+            do {
+                results.append(.success(try apply(change)))
+            } catch let error as ChatError {
+                results.append(.failure(error))
+            }
+        }
+        for (chat, head) in heads where head.isChanged {
+            try Query(
+                db, "INSERT OR REPLACE INTO chat_heads (chat_id, revision, deleted_count) VALUES (?, ?, ?)",
+                .integer(chat.rawValue), .integer(head.revision), .integer(head.deleted)
+            ).run()
+        }
+        if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
+        if let rules = batch.last?.rules { try expireVersions(rules, atMost: Self.expiredPerChange * batch.count) }
+        return results
+    }
+
+    /// - Throws: `ChatError` for this change alone, which has stored nothing then.
+    private mutating func apply(_ change: MessageChange) throws -> ChangedMessage {
+        let chat = change.chat.id
+        switch try keys.lookUp(change.key, in: chat.rawValue) {
+        case .reused: throw ChatError.keyReused
+        case .seen:
+            guard let message = try message(change) else { throw ChatError.notFound }
+            return ChangedMessage(message: message, isChanged: false, isReplay: true)
+        case .unseen: break
+        }
+        if let refusal = try authors.refusal(of: change.author, in: change.chat.tenant, to: chat) { throw refusal }
+        let standing = try standing(change)
+        guard let message = try message(change) else { throw ChatError.notFound }
+        guard var new = try change.decide(on: message, as: standing, at: now) else {
+            try keys.remember(change.key, in: chat.rawValue, number: change.number.rawValue)
+            return ChangedMessage(message: message, isChanged: false)
+        }
+        new.revision = try nextRevision(of: chat, deletes: new.deletion != nil)
+        try store(new, in: chat)
+        if new.deletion == nil {
+            if change.rules.keepsVersions { try store(MessageVersion(of: message, replacedAt: now), of: new, in: chat) }
+            try SQLiteStore.dropBlock(covering: new.number.rawValue, of: chat, db)
+        } else {
+            for remains in MessageRemains.allCases { try remove(remains, of: new.number, in: chat) }
+        }
+        try keys.remember(change.key, in: chat.rawValue, number: change.number.rawValue)
+        return ChangedMessage(message: new, isChanged: true)
+    }
+
+    private func message(_ change: MessageChange) throws -> Message? {
+        let query = try Query(
+            db, MessageRow.lookUp, .integer(change.chat.id.rawValue), .integer(change.number.rawValue))
+        return try query.next() ? MessageRow.message(query) : nil
+    }
+
+    /// - Returns: nil for what is no user, or if the chat is not there for the user.
+    /// - Throws: `ChatError.notFound` if the chat is gone.
+    private func standing(_ change: MessageChange) throws -> Standing? {
+        let query = try Query(
+            db,
+            """
+            SELECT access FROM chats JOIN applications ON applications.id = application_id
+            WHERE chats.id = ? AND application_id = ? AND removed_at IS NULL
+            """, .integer(change.chat.id.rawValue), .integer(change.chat.tenant.rawValue))
+        guard try query.next() else { throw ChatError.notFound }
+        guard let user = change.author.user else { return nil }
+        return Standing(
+            access: Chat.Access(rawValue: query.integer(0)) ?? .members,
+            member: try SQLiteStore.member(user, in: change.chat.id, db))
+    }
+
+    private mutating func nextRevision(of chat: Chat.ID, deletes: Bool) throws -> Int64 {
+        if heads[chat] == nil {
+            let query = try Query(
+                db, "SELECT revision, deleted_count FROM chat_heads WHERE chat_id = ?", .integer(chat.rawValue))
+            heads[chat] =
+                try query.next()
+                ? Head(revision: query.integer(0), deleted: query.integer(1)) : Head(revision: 0, deleted: 0)
+        }
+        heads[chat]!.revision += 1
+        heads[chat]!.deleted += deletes ? 1 : 0
+        heads[chat]!.isChanged = true
+        return heads[chat]!.revision
+    }
+
+    private func store(_ message: Message, in chat: Chat.ID) throws {
+        try Query(
+            db,
+            """
+            UPDATE messages SET body = ?, metadata = ?, edited_at = ?, deleted_at = ?, deleted_by = ?, content_revision = ?
+            WHERE chat_id = ? AND number = ?
+            """,
+            .text(message.body), message.content.metadata.map { .text($0) } ?? .null,
+            message.editedAt.map { .integer($0.microseconds) } ?? .null,
+            message.deletion.map { .integer($0.at.microseconds) } ?? .null,
+            message.deletion?.by.map { .text($0.text) } ?? .null, .integer(message.revision),
+            .integer(chat.rawValue), .integer(message.number.rawValue)
+        ).run()
+        try Query(
+            db,
+            """
+            INSERT INTO chat_changes (chat_id, kind, item, user_id, revision) VALUES (?, ?, ?, '', ?)
+            ON CONFLICT (chat_id, kind, item, user_id) DO UPDATE SET revision = excluded.revision
+            """,
+            .integer(chat.rawValue), .integer(ChangedItem.Kind.message.rawValue),
+            .integer(message.number.rawValue), .integer(message.revision)
+        ).run()
+    }
+
+    private func store(_ version: MessageVersion, of message: Message, in chat: Chat.ID) throws {
+        try Query(
+            db,
+            """
+            INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """,
+            .integer(chat.rawValue), .integer(message.number.rawValue), .integer(version.revision),
+            .text(version.body), version.metadata.map { .text($0) } ?? .null,
+            .integer(version.createdAt.microseconds), .integer(version.replacedAt.microseconds)
+        ).run()
+    }
+
+    private func remove(_ remains: MessageRemains, of number: Message.Number, in chat: Chat.ID) throws {
+        switch remains {
+        case .body, .metadata: break  // The message is stored without them.
+        case .versions:
+            try Query(
+                db, "DELETE FROM message_versions WHERE chat_id = ? AND number = ?",
+                .integer(chat.rawValue), .integer(number.rawValue)
+            ).run()
+        case .searchBlocks: try SQLiteStore.dropBlock(covering: number.rawValue, of: chat, db)
+        case .engine: break  // Its feed follows `chat_changes`.
+        case .liveWindow: break  // `revise` publishes the message as it is then.
+        case .jobs: break  // The embedded store has none.
+        }
+    }
+
+    private func expireVersions(_ rules: EditRules, atMost count: Int) throws {
+        try Query(
+            db,
+            """
+            DELETE FROM message_versions WHERE (chat_id, number, revision) IN (
+                SELECT chat_id, number, revision FROM message_versions WHERE replaced_at < ?
+                ORDER BY replaced_at LIMIT ?)
+            """, .integer(rules.oldest(at: min(now, keys.now)).microseconds), .integer(Int64(count))
+        ).run()
+    }
+}
