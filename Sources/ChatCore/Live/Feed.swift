@@ -113,7 +113,7 @@ final class Feed: Sendable {
 
     /// - Parameter user: nil for any.
     func isRead(by user: User.ID?) -> Bool {
-        state.withLock { state in state.users.values.contains { user == nil || $0.user == user } }
+        state.withLock { state in state.users.values.contains { user == nil || $0.user.user == user } }
     }
 
     /// The users who read it.
