@@ -164,12 +164,13 @@ struct MemberChangeTests {
         (#"{"a":{"b":"c"}}"#, #"{"a":{"b":"d","c":null}}"#, #"{"a":{"b":"d"}}"#),
         (#"{"a":[{"b":"c"}]}"#, #"{"a":[1]}"#, #"{"a":[1]}"#), (#"{"e":null}"#, #"{"a":1}"#, #"{"e":null,"a":1}"#),
         ("{}", #"{"a":{"bb":{"ccc":null}}}"#, #"{"a":{"bb":{}}}"#),
-        (#"{"a":1.50,"b":[ 1 , 2 ]}"#, #"{"c":1e3}"#, #"{"a":1.50,"b":[ 1 , 2 ],"c":1e3}"#),
+        (#"{"a":1.50,"b":[ 1 , 2 ]}"#, #"{"c":1e3}"#, #"{"a":1.50,"b":[1,2],"c":1e3}"#),
+        (#"{"a":[{"b":null}]}"#, #"{"c":[null,{"d":null}]}"#, #"{"a":[{"b":null}],"c":[null,{"d":null}]}"#),
         (#"{"\u0061":1}"#, #"{"a":2,"a":3}"#, #"{"a":3}"#),
         ("{\"\u{E9}\":1}", #"{"e\u0301":2}"#, "{\"\u{E9}\":1,\"e\u{301}\":2}"),
     ])
-    func mergedMetadata(_ target: String, _ patch: String, _ expected: String) {
-        #expect(JSONTree.merge(patch, into: target)?.utf8.elementsEqual(expected.utf8) == true)
-        #expect(JSONTree.merge("{}", into: nil) == "{}")
+    func mergedMetadata(_ target: String, _ patch: String, _ expected: String) throws {
+        #expect(try Metadata.merge(patch.utf8, into: target)?.utf8.elementsEqual(expected.utf8) == true)
+        #expect(try Metadata.merge("{}".utf8, into: nil) == "{}")
     }
 }

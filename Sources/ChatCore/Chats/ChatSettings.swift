@@ -19,9 +19,6 @@ extension Chat {
     }
 
     package struct Settings: Equatable, Sendable {
-        /// Bytes of `metadata`.
-        package static let mostMetadata = 8 << 10
-
         package var name: String?
         /// A JSON object.
         package var metadata: String?
@@ -49,13 +46,10 @@ extension Chat {
             var new = self
             if let name = patch.name { new.name = name }
             if let metadata = patch.metadata {
-                new.metadata = metadata.flatMap { JSONTree.merge($0, into: new.metadata) }
+                new.metadata = if let metadata { try Metadata.merge(metadata.utf8, into: new.metadata) } else { nil }
             }
             new.access = patch.access ?? new.access
             new.history = patch.history ?? new.history
-            if let metadata = new.metadata, metadata.utf8.count > Self.mostMetadata {
-                throw .invalid(["Metadata is too long (maximum is \(Self.mostMetadata) bytes)"])
-            }
             return new
         }
 

@@ -130,9 +130,6 @@ package struct JSONWriter {
         string(value)
     }
 
-    /// A value that is JSON already.
-    mutating func raw(_ json: some Sequence<UInt8>) { buffer.writeBytes(json) }
-
     private mutating func enclose(_ open: StaticString, _ body: (inout JSONWriter) -> Void, _ close: StaticString) {
         buffer.writeStaticString(open)
         needsComma = false

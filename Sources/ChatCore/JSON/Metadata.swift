@@ -18,8 +18,10 @@ package enum Metadata {
     ///   - patch: one JSON value, which was read before; null removes all.
     /// - Returns: the text to store; nil for none.
     /// - Throws: `ChatError.invalid`.
-    package static func merge(_ patch: [UInt8], into stored: String?) throws(ChatError) -> String? {
-        switch MergeTree(patch) {
+    package static func merge(
+        _ patch: some Collection<UInt8>, into stored: String?
+    ) throws(ChatError) -> String? {
+        switch MergeTree(Array(patch)) {
         case .null: return nil
         case .object(let members):
             let before = stored.flatMap { MergeTree(Array($0.utf8)) } ?? .object([])

@@ -176,7 +176,7 @@ extension Chat.Settings {
     /// Writes its members into a chat.
     fileprivate func write(to json: inout JSONWriter) {
         json.member("name", name)
-        json.member("metadata", JSONText(metadata ?? "null"))
+        json.member("metadata", RawJSON(text: metadata ?? "null"))
         json.member("access", access.name)
         json.member("history", history.name)
     }
