@@ -46,19 +46,35 @@ extension SQLiteStore: UserStore {
         }
     }
 
+    package func users(
+        of tenant: Tenant.ID, after user: User.ID?, limit: Int
+    ) async throws -> (users: [User], hasMore: Bool) {
+        try read(.users) { db in
+            let query = try Query(
+                db,
+                "SELECT \(Self.userColumns) FROM users WHERE application_id = ? AND id > ? ORDER BY id LIMIT ?",
+                .integer(tenant.rawValue), .text(user?.text ?? ""), .integer(Int64(limit) + 1))
+            var users: [User] = []
+            while try query.next() { users.append(Self.user(query)) }
+            return User.page(users, limit: limit)
+        }
+    }
+
+    private static let userColumns = "id, name, metadata, created_at, blocked_at, valid_after"
+
+    private static func user(_ row: borrowing Query) -> User {
+        User(
+            id: User.ID(stored: row.text(0)), name: row.isNull(1) ? nil : row.text(1),
+            metadata: row.isNull(2) ? nil : row.text(2), createdAt: Timestamp(microseconds: row.integer(3)),
+            blockedAt: row.time(4), validAfter: row.time(5))
+    }
+
     private static func user(
         _ id: User.ID, _ tenant: Query.Value, _ db: some StatementSource
     ) throws -> User? {
         let query = try Query(
-            db,
-            """
-            SELECT name, metadata, created_at, blocked_at, valid_after FROM users
-            WHERE application_id = ? AND id = ?
-            """, tenant, .text(id.text))
-        guard try query.next(), let createdAt = query.time(2) else { return nil }
-        return User(
-            id: id, name: query.isNull(0) ? nil : query.text(0), metadata: query.isNull(1) ? nil : query.text(1),
-            createdAt: createdAt, blockedAt: query.time(3), validAfter: query.time(4))
+            db, "SELECT \(userColumns) FROM users WHERE application_id = ? AND id = ?", tenant, .text(id.text))
+        return try query.next() ? user(query) : nil
     }
 
     static func apply(

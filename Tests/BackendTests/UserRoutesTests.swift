@@ -98,6 +98,44 @@ import Testing
         }
     }
 
+    /// In the order of their bytes, whatever the database's collation says, page by page.
+    @Test(arguments: BackendKind.allCases)
+    func usersAreListed(_ kind: BackendKind) async throws {
+        try await AccessServer.run(kind) { server in
+            let (site, other) = (try await Site(server), try await Site(server))
+            #expect(try await site.send("GET", "/users").text == "[]")
+            #expect(try await other.send("PUT", "/users/of%20another", json: "{}").status == 200)
+            let ids = ["a", "B", "b", "e\u{301}", "é", "a/b", "z z", "z", "100%"]
+            for id in ids {
+                let path = "/users/\(id.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "")"
+                #expect(try await site.send("PUT", path, json: #"{"name":"N","metadata":{"a":[1]}}"#).status == 200)
+            }
+            let whole = try await site.send("GET", "/users")
+            #expect(whole["Link"] == nil && whole.text.contains(#""name":"N","metadata":{"a":[1]},"created_at""#))
+            var listed: [[String]] = []
+            var next: String? = site.path + "/users?limit=2"
+            while let path = next {
+                let answer = try await server.client.get(path, headers: site.owner)
+                listed.append((answer.parsed as? [[String: Any]] ?? []).compactMap { $0["id"] as? String })
+                next = answer["Link"]?.firstMatch(of: /<(.*)>; rel="next"/).map { String($0.1) }
+            }
+            let sorted = ids.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+            #expect(listed.map(\.count) == [2, 2, 2, 2, 1])
+            #expect(listed.flatMap(\.self).map { Array($0.utf8) } == sorted.map { Array($0.utf8) })
+            for query in ["limit=0", "limit=1001", "after=", "after=me"] {
+                #expect(try await site.send("GET", "/users?\(query)").status == 422, "\(query)")
+            }
+            // Large ones end a page early.
+            for number in 1...70 {
+                let json = #"{"metadata":{"a":"\#(String(repeating: "x", count: 8000))"}}"#
+                #expect(try await other.send("PUT", "/users/u\(number)", json: json).status == 200)
+            }
+            let first = try await other.send("GET", "/users")
+            let count = (first.parsed as? [Any])?.count ?? 0
+            #expect((60..<70).contains(count) && first["Link"]?.contains("&limit=100>; rel=\"next\"") == true)
+        }
+    }
+
     @Test(arguments: BackendKind.allCases)
     func aUserIsShutOut(_ kind: BackendKind) async throws {
         try await AccessServer.run(kind) { server in

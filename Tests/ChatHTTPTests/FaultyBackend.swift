@@ -72,6 +72,9 @@ extension FaultyBackend: UserStore {
     func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User? {
         try await read(.user) { try await $0.users.user(id, in: tenant) }
     }
+    func users(of tenant: Tenant.ID, after user: User.ID?, limit: Int) async throws -> (users: [User], hasMore: Bool) {
+        try await read(.users) { try await $0.users.users(of: tenant, after: user, limit: limit) }
+    }
 }
 
 extension FaultyBackend: ChatStore {

@@ -89,7 +89,7 @@ import Yams
                     try document.expect(answer, isPromisedBy: operation)
                 }
                 let chat = try await server.client.makeChat()
-                let isOfUsers = path.contains("/users/") || path.contains("/members") || path.hasSuffix("/revoke")
+                let isOfUsers = path.contains("/users") || path.contains("/members") || path.hasSuffix("/revoke")
                 let scope = isOfUsers ? "read" : "members"
                 let key =
                     try await server.client.post(

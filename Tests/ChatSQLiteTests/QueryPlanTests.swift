@@ -87,6 +87,7 @@ import Testing
                 at: TestStore.time)
         }
         _ = try await store.user(user, in: test.tenant)
+        _ = try await store.users(of: test.tenant, after: user, limit: 1)
         _ = try await store.tokenKeys(of: test.tenant)
         let late = TestStore.time.adding(.seconds(60))
         let byUser = NewMessage(

@@ -36,6 +36,16 @@ extension MySQLStore: UserStore {
             try UserTable.user(id, .integer(tenant.rawValue), connection)
         }
     }
+
+    func users(of tenant: Tenant.ID, after user: User.ID?, limit: Int) async throws -> (users: [User], hasMore: Bool) {
+        let users = try await read(.users) { connection in
+            try connection.rows(
+                "SELECT \(UserTable.columns) FROM users WHERE application_id = ? AND id > ? ORDER BY id LIMIT ?",
+                [.integer(tenant.rawValue), user.map { .user($0) } ?? .bytes([]), .integer(Int64(limit) + 1)]
+            ) { UserTable.user($0) }
+        }
+        return User.page(users, limit: limit)
+    }
 }
 
 extension MySQLValue {
@@ -51,20 +61,21 @@ extension MySQLRow {
 
 /// Changes users, and the keys of their tokens.
 enum UserTable {
+    static let columns = "id, name, metadata, created_at, blocked_at, valid_after"
+
+    static func user(_ row: borrowing MySQLRow) -> User {
+        User(
+            id: User.ID(stored: row.text(0)), name: row.isNull(1) ? nil : row.text(1),
+            metadata: row.isNull(2) ? nil : row.text(2), createdAt: Timestamp(microseconds: row.timestamp(3)),
+            blockedAt: row.time(4), validAfter: row.time(5))
+    }
+
     static func user(
         _ id: User.ID, _ tenant: MySQLValue, lock: String = "", _ connection: isolated MySQLConnection
     ) throws -> User? {
         try connection.first(
-            """
-            SELECT name, metadata, created_at, blocked_at, valid_after FROM users
-            WHERE application_id = ? AND id = ? \(lock)
-            """, [tenant, .user(id)]
-        ) { row in
-            User(
-                id: id, name: row.isNull(0) ? nil : row.text(0), metadata: row.isNull(1) ? nil : row.text(1),
-                createdAt: row.time(2) ?? Timestamp(microseconds: 0), blockedAt: row.time(3),
-                validAfter: row.time(4))
-        }
+            "SELECT \(columns) FROM users WHERE application_id = ? AND id = ? \(lock)", [tenant, .user(id)]
+        ) { user($0) }
     }
 
     /// The caller holds the application's lock.

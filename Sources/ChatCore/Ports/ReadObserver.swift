@@ -11,7 +11,7 @@ package struct ReadObserver: Sendable {
         case accessKeys = "access_keys"
         case audit
         case tokenKeys = "token_keys"
-        case user
+        case user, users
         case applicationMessageCount = "application_message_count"
         case chatID = "chat_id"
         case chat, chats

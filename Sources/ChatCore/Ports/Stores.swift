@@ -41,6 +41,10 @@ package protocol UserStore: Sendable {
     /// What the tokens of a tenant's users rest on; nil if the tenant is gone.
     func tokenKeys(of tenant: Tenant.ID) async throws -> TokenKeyring?
     func user(_ id: User.ID, in tenant: Tenant.ID) async throws -> User?
+    /// The users in the order of their ids' bytes. Costs O(limit).
+    ///
+    /// - Returns: at most `limit`, fewer if they are large (`User.page`), and whether there are more.
+    func users(of tenant: Tenant.ID, after user: User.ID?, limit: Int) async throws -> (users: [User], hasMore: Bool)
 }
 
 /// Reads chats, always through the tenant that owns them.

@@ -56,6 +56,14 @@ extension TenantScope {
         }
     }
 
+    /// The users by their ids.
+    ///
+    /// - Throws: `ChatError.notAllowed`.
+    package func users(after user: User.ID?, limit: Int) async throws -> (users: [User], hasMore: Bool) {
+        try access.require(.members)
+        return try await lookUp { try await service.backend.users.users(of: $0.id, after: user, limit: limit) }
+    }
+
     /// How long a ticket may last, in seconds.
     package static let ticketLifetimes: ClosedRange<Int64> = 1...86_400
     /// The most chats that a ticket may name. A ticket with more could be too long for `TicketSeal.open` and for a URI.

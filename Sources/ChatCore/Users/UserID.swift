@@ -72,6 +72,21 @@ package struct User: Equatable, Sendable {
     }
 }
 
+extension User {
+    /// The most bytes of names and metadata in a page of users; a page has at least one user.
+    private static let mostOnAPage = 512 << 10
+
+    /// - Parameter users: up to `limit + 1` of a list; the extra one only shows that more follow.
+    package static func page(_ users: [User], limit: Int) -> (users: [User], hasMore: Bool) {
+        var bytes = 0
+        let page = users.prefix(limit).prefix { user in
+            defer { bytes += (user.name?.utf8.count ?? 0) + (user.metadata?.utf8.count ?? 0) }
+            return bytes < mostOnAPage
+        }
+        return (Array(page), users.count > page.count)
+    }
+}
+
 extension User.ID: CustomStringConvertible {
     package var description: String { text }
 }

@@ -78,10 +78,10 @@ extension Page {
         return (limit, after)
     }
 
-    /// Reads `limit` and `after` for the members of a chat.
+    /// Reads `limit` and `after` for a list in the order of users' ids.
     ///
     /// - Throws: likewise.
-    static func members(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: User.ID?) {
+    static func users(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: User.ID?) {
         var errors: [String] = []
         let limit = limit(query, &errors)
         var after: User.ID?
@@ -133,6 +133,11 @@ extension Page {
 }
 
 extension Page {
+    /// The `Link` header to the next page of a list in the order of users' ids; nil without a last one.
+    static func link(path: String, after user: User.ID?, limit: Int) -> String? {
+        user.map { "<\(path)?after=\($0.text.percentEncoded)&limit=\(limit)>; rel=\"next\"" }
+    }
+
     /// The `Link` header to the rest of a walk through a list that was not finished.
     ///
     /// - Parameters:

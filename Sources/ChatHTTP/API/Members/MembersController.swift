@@ -20,14 +20,12 @@ struct MembersController {
     }
 
     @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        let (limit, after) = try Page.members(QueryItems(call.request.query))
+        let (limit, after) = try Page.users(QueryItems(call.request.query))
         return .task {
             let (members, hasMore) = try await chat.members(after: after, limit: limit)
             var response = Response(json: members.map(MemberAnswer.init), size: 160 * members.count)
-            if hasMore, let last = members.last {
-                response.add(
-                    "Link",
-                    "<\(chat.path)/members?after=\(last.user.text.percentEncoded)&limit=\(limit)>; rel=\"next\"")
+            if hasMore {
+                response.add("Link", Page.link(path: "\(chat.path)/members", after: members.last?.user, limit: limit))
             }
             return response
         }

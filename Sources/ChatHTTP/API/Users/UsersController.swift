@@ -8,6 +8,7 @@ struct UsersController {
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/users"
+        routes.on(.get, path, scopes.tenant(.members, list))
         routes.on(.get, path + "/me", scopes.tenant(.all, me))
         routes.on(.get, path + "/{user}", scopes.tenant([.members, .read], show))
         routes.on(.put, path + "/{user}", takesBody: true, scopes.tenant(.members, put))
@@ -20,6 +21,18 @@ struct UsersController {
     @Sendable private func me(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
         guard let user = tenant.access.userToken?.user else { throw ChatError.notAllowed }
         return .task { Response(json: UserAnswer(user: try await tenant.user(user))) }
+    }
+
+    @Sendable private func list(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
+        let (limit, after) = try Page.users(QueryItems(call.request.query))
+        return .task {
+            let (users, hasMore) = try await tenant.users(after: after, limit: limit)
+            var response = Response(json: users.map(UserAnswer.init))
+            if hasMore {
+                response.add("Link", Page.link(path: "\(tenant.path)/users", after: users.last?.id, limit: limit))
+            }
+            return response
+        }
     }
 
     @Sendable private func show(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
