@@ -192,6 +192,9 @@ package final class ChatService: Sendable {
         }
     }
 
+    /// Rises with each change of any principal that this process has heard of.
+    package var accessChanges: UInt64 { authenticator.changes }
+
     /// The same, where nothing has to be looked up.
     ///
     /// - Returns: nil where it has.

@@ -1,6 +1,7 @@
 """The shared part of the benchmarks: luciq's servers, wrk's load, readers of streams, rounds and rows."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -20,7 +21,11 @@ CHATS = 100
 LUA = """
 local requests, at = {}, 0
 function init()
-    for path in io.lines(PATHS) do requests[#requests + 1] = wrk.format(METHOD, path, HEADERS, BODY) end
+    for line in io.lines(PATHS) do
+        local path, credential = line:match("^(%S+) ?(.*)$")
+        if credential ~= "" then HEADERS["Authorization"] = "Bearer " .. credential end
+        requests[#requests + 1] = wrk.format(METHOD, path, HEADERS, BODY)
+    end
 end
 function request() at = at % #requests + 1; return requests[at] end
 function done(all, latency, _)
@@ -138,12 +143,13 @@ class Measuring:
         name = name or f"filled_{messages}"
         return name, self.tool(name, "fill", "--messages", messages, "--chats", chats)
 
-    def load(self, method, paths, body=None):
-        """Writes wrk's script for one kind of request, which uses the paths in turn."""
+    def load(self, method, paths, body=None, credentials=(None,)):
+        """Writes wrk's script for one kind of request, which uses the paths in turn, and the credentials, if any."""
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
-        (folder / "paths").write_text("".join(path + "\n" for path in paths))
+        lines = (f"{path} {credential or ''}".strip() for path, credential in zip(paths, itertools.cycle(credentials)))
+        (folder / "paths").write_text("".join(line + "\n" for line in lines))
         # A JSON string of ASCII is a Lua string.
-        body, headers = (json.dumps(body), '{["Content-Type"]="application/json"}') if body else ("nil", "nil")
+        body, headers = (json.dumps(body), '{["Content-Type"]="application/json"}') if body else ("nil", "{}")
         variables = f'local PATHS, METHOD, BODY, HEADERS = "{folder}/paths", "{method}", {body}, {headers}\n'
         (folder / "load.lua").write_text(variables + LUA)
         return folder / "load.lua"

@@ -72,9 +72,12 @@ class Server:
         self.pid, self.port = pid, port
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def request(self, method, path, value=None):
+    def request(self, method, path, value=None, key=None):
         body = None if value is None else json.dumps(value)
-        self.connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        headers = {"Content-Type": "application/json"} if body else {}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        self.connection.request(method, path, body, headers)
         answer = self.connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -83,8 +86,8 @@ class Server:
             return self.request("GET", path)[0] < 500
         self.connection.close()
 
-    def call(self, method, path, value=None):
-        status, text = self.request(method, path, value)
+    def call(self, method, path, value=None, key=None):
+        status, text = self.request(method, path, value, key)
         return text if status < 400 else fail(f"{method} {path} was answered {status}: {text}")
 
     def create_chats(self, count):

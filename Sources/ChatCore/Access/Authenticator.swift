@@ -41,6 +41,8 @@ final class Authenticator: Sendable {
     let usage = KeyUsage<AccessKey.ID>()
     let users: UserAuthority
     let tickets: TicketSeal
+    /// Rises whenever something is forgotten, after it.
+    private let forgotten = Atomic<UInt64>(0)
     private let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
     private let keys: ImmutableCache<AccessKey.ID, KnownKey<ApplicationKey>>
     private let backend: Backend
@@ -222,18 +224,24 @@ final class Authenticator: Sendable {
         await review(unknown)
     }
 
+    /// The number of changes that were heard of: a grant from before the last one may no longer be right.
+    var changes: UInt64 { forgotten.load(ordering: .acquiring) }
+
     func forgetAll() {
+        defer { forgotten.add(1, ordering: .releasing) }
         tenants.forgetAll()
         keys.forgetAll()
         users.forgetAll()
     }
 
     func forget(_ tenant: Tenant.ID) {
+        defer { forgotten.add(1, ordering: .releasing) }
         tenants.forget { $0.id == tenant }
         users.forgetKeys(of: tenant)
     }
 
     private func forget(_ principal: Principal) {
+        defer { forgotten.add(1, ordering: .releasing) }
         switch principal {
         case .admin: break
         case .applicationKey(let id): keys.forget(id)

@@ -77,6 +77,12 @@ package final class Call: Sendable {
         return "\r\nDeprecation: @\(deprecation.since.microseconds / 1_000_000)\r\nSunset: \(sunset)"
     }
 
+    /// What the connection's client showed before this request, where it is called on the event loop.
+    var recentAccess: RecentAccess? {
+        get { eventLoop.inEventLoop ? carrier.value.recentAccess : nil }
+        set { if eventLoop.inEventLoop { carrier.value.recentAccess = newValue } }
+    }
+
     /// Calls `body` once if the client closes the connection or its sending side before the answer. Until the server
     /// writes, it cannot tell a client that only closed its sending side from one that has left.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void) {

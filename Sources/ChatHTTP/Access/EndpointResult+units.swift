@@ -22,6 +22,7 @@ extension Response {
 
     /// Tells a known principal about its limits (draft-ietf-httpapi-ratelimit-headers-10).
     mutating func add(_ decision: RateDecision) {
+        headers.reserveCapacity(headers.count + 2)
         add("RateLimit-Policy", decision.policyField)
         add("RateLimit", decision.limitField)
     }

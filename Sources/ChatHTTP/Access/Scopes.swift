@@ -17,22 +17,53 @@ struct Scopes {
     ///   - shown: finds the credentials in a request, but for the path.
     func tenant(
         _ needs: Abilities, orIsUser: Bool = false, as action: LimitedAction? = nil,
-        showing shown: @escaping @Sendable (Request) -> Authorization = { $0.authorization },
+        showing shown: (@Sendable (Request) -> Authorization)? = nil,
         _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) -> Endpoint {
         { [service] call in
-            let credentials = Credentials(
-                application: call.parameters.token, authorization: shown(call.request), client: call.client)
-            if let access = try service.knownAccess(credentials) {
+            let method = call.request.method
+            let action = action ?? (method == .get || method == .head ? .read : .change)
+            let isPlain = shown == nil && call.request.headers.has(.authorization)
+            if isPlain, let (access, charges) = try Self.recent(call, action) {
                 let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
-                return try Self.paid(call, tenant, action, endpoint)
+                return try Self.paid(call, tenant, charges, endpoint)
+            }
+            let credentials = Credentials(
+                application: call.parameters.token, authorization: shown?(call.request) ?? call.request.authorization,
+                client: call.client)
+            let changes = service.accessChanges
+            if let access = try service.knownAccess(credentials) {
+                if isPlain { Self.keep(access, at: changes, call) }
+                let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
+                return try Self.paid(call, tenant, access.charges(action), endpoint)
             }
             return .task {
                 let access = try await service.access(credentials)
                 let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
-                return try await Self.paid(call, tenant, action, endpoint).response()
+                return try await Self.paid(call, tenant, access.charges(action), endpoint).response()
             }
         }
+    }
+
+    /// What the same credentials gave to the request before on the connection.
+    private static func recent(
+        _ call: Call, _ action: LimitedAction
+    ) throws(ChatError) -> (access: Access, charges: [RateCharge<String>])? {
+        guard let recent = call.recentAccess else { return nil }
+        let found = call.request.headers.withOnlyValue(of: .authorization) { value in
+            Result { () throws(ChatError) in
+                try recent.access(call.parameters.token, value, from: call.client)
+            }
+        }
+        guard let access = try found?.get() else { return nil }
+        return (access, recent.charges(action))
+    }
+
+    private static func keep(_ access: Access, at changes: UInt64, _ call: Call) {
+        call.recentAccess =
+            call.request.headers.withOnlyValue(of: .authorization) { value in
+                RecentAccess(call.parameters.token, value, access, at: changes)
+            } ?? nil
     }
 
     private static func tenant(
@@ -48,15 +79,13 @@ struct Scopes {
     }
 
     private static func paid(
-        _ call: Call, _ tenant: TenantScope, _ action: LimitedAction?,
+        _ call: Call, _ tenant: TenantScope, _ charges: [RateCharge<String>],
         _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) throws -> EndpointResult {
         let access = tenant.access
         if access.rules?.origins.isEmpty == false {
             _ = call.crossOrigin.compareExchange(expected: .none, desired: .varies, ordering: .relaxed)
         }
-        let method = call.request.method
-        let charges = access.charges(action ?? (method == .get || method == .head ? .read : .change))
         if charges.isEmpty { return try endpoint(call, tenant) }
         if let units = try access.payNow(charges) { return try endpoint(call, tenant).paid(with: units, by: access) }
         return .task {
@@ -68,7 +97,7 @@ struct Scopes {
     /// An endpoint for a path with an application's name and a chat's number.
     func chat(
         _ needs: Abilities, orIsUser: Bool = false, as action: LimitedAction? = nil,
-        showing shown: @escaping @Sendable (Request) -> Authorization = { $0.authorization },
+        showing shown: (@Sendable (Request) -> Authorization)? = nil,
         _ endpoint: @escaping @Sendable (Call, ChatScope) throws -> EndpointResult
     ) -> Endpoint {
         tenant(needs, orIsUser: orIsUser, as: action, showing: shown) { call, tenant in

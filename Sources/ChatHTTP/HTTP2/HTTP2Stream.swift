@@ -230,6 +230,12 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         if let result = answer(call) { finish(result, context) }
     }
 
+    /// A stream has one request.
+    var recentAccess: RecentAccess? {
+        get { nil }
+        set {}
+    }
+
     func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {
         // The stream has ended, or the request has its answer already.
         guard let context, self.call === call else { return }

@@ -33,6 +33,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     var bodyReader: BodyReader?
     /// The request that is being answered.
     var call: Call?
+    var recentAccess: RecentAccess?
     /// The client's: the peer's or, of a trusted proxy, the one that it names for the current request.
     var address = IPAddress.unspecified
     /// The client of a trusted proxy that the current request is counted for (`ConnectionSlots.carries`).

@@ -1,9 +1,12 @@
+import ChatCore
 import NIOCore
 
 /// What carries a request: a connection of HTTP/1, or a stream of HTTP/2. It belongs to its event loop.
 protocol RequestCarrier: AnyObject {
     var server: HTTPServer.Shared { get }
     var loop: LoopState { get }
+    /// What the client showed last, and what it was found to give; only where requests follow one another.
+    var recentAccess: RecentAccess? { get set }
 
     /// Calls `body` when the client leaves, or sends no more; at once if it has done so.
     func whenClientLeaves(_ body: @escaping @Sendable () -> Void)

@@ -12,6 +12,16 @@ package struct RateDecision: Equatable, Sendable {
 
         /// How long until the bucket is full, in microseconds.
         var missing: Int64 { next == 0 ? 0 : (limit.burst - remaining - 1) * limit.interval + next }
+
+        /// - Parameter full: when the bucket will be.
+        init<Owner>(_ charge: RateCharge<Owner>, full: Int64, wait: Int64, now: Int64) {
+            limit = charge.limit
+            let missing = full - now
+            remaining = (limit.window - missing) / limit.interval
+            // Of a full bucket nothing is missing.
+            next = missing == 0 ? 0 : (missing - 1) % limit.interval + 1
+            self.wait = wait
+        }
     }
 
     /// In the order of the charges.
@@ -28,17 +38,18 @@ package struct RateDecision: Equatable, Sendable {
     ///     later.
     package init<Owner>(_ charges: [RateCharge<Owner>], held: [Int64], now: Int64) {
         precondition(charges.count == held.count, "a bucket each")
+        if charges.count == 1 {
+            let (charge, held) = (charges[0], held[0])
+            let wait = max(0, held + charge.interval - charge.limit.window - now)
+            standings = [Standing(charge, full: held + (wait == 0 ? charge.interval : 0), wait: wait, now: now)]
+            return
+        }
         assert(Set(charges.map(\.bucket)).count == charges.count, "a bucket is charged twice")
         let waits = zip(charges, held).map { max(0, $1 + $0.interval - $0.limit.window - now) }
         let isAllowed = waits.allSatisfy { $0 == 0 }
         standings = charges.indices.map { index in
-            let limit = charges[index].limit
             let full = held[index] + (isAllowed ? charges[index].interval : 0)
-            let missing = full - now
-            return Standing(
-                limit: limit, remaining: (limit.window - missing) / limit.interval,
-                // Of a full bucket nothing is missing.
-                next: missing == 0 ? 0 : (missing - 1) % limit.interval + 1, wait: waits[index])
+            return Standing(charges[index], full: full, wait: waits[index], now: now)
         }
     }
 }
@@ -48,12 +59,12 @@ package struct RateDecision: Equatable, Sendable {
 extension RateDecision {
     /// `RateLimit-Policy`: what the limits are. The burst has no parameter there.
     package var policyField: String {
-        tightest.map { "\"\($0.limit.name)\";q=\($0.limit.units);w=\($0.limit.seconds)" }.joined(separator: ", ")
+        standings.count == 1 ? standings[0].limit.policy : tightest.map(\.limit.policy).joined(separator: ", ")
     }
 
     /// `RateLimit`: what is left, and the seconds until there is more.
     package var limitField: String {
-        tightest.map { "\"\($0.limit.name)\";r=\($0.remaining);t=\(Self.seconds($0.next))" }.joined(separator: ", ")
+        standings.count == 1 ? Self.item(standings[0]) : tightest.map(Self.item).joined(separator: ", ")
     }
 
     /// `Retry-After`, in seconds: at least 1, and up to a second and 20 % later than the request could be repeated, so
@@ -69,6 +80,17 @@ extension RateDecision {
     /// - Parameter wait: in microseconds, more than 0.
     static func retryAfter(wait: Int64, using random: inout some RandomNumberGenerator) -> Int64 {
         seconds(wait + Int64.random(in: 0...1_000_000 + wait / 5, using: &random))
+    }
+
+    /// Without an interpolation, which costs several allocations for each answer.
+    private static func item(_ standing: Standing) -> String {
+        var item = ""
+        item.reserveCapacity(64)
+        item += standing.limit.standing
+        item += String(standing.remaining)
+        item += ";t="
+        item += String(seconds(standing.next))
+        return item
     }
 
     private var tightest: some Sequence<Standing> {

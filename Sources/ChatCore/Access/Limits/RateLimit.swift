@@ -14,6 +14,10 @@ package struct RateLimit: Hashable, Sendable {
     package let burst: Int64
     /// From one unit to the next.
     let interval: Int64
+    /// It as an item of `RateLimit-Policy`.
+    let policy: String
+    /// How an item of `RateLimit` about it begins, up to the units that are left.
+    let standing: String
 
     /// The time in which an empty bucket becomes full.
     package var window: Int64 { burst * interval }
@@ -38,6 +42,8 @@ package struct RateLimit: Hashable, Sendable {
         self.seconds = seconds
         self.burst = burst
         self.interval = interval
+        self.policy = "\"\(name)\";q=\(units);w=\(seconds)"
+        self.standing = "\"\(name)\";r="
     }
 
     /// What one process may give when each of some gives on its own: together they give at most the limit. But a burst
@@ -61,6 +67,23 @@ package struct RateBucket<Owner: Hashable & Sendable>: Hashable, Sendable {
     /// The limit's.
     package let name: String
     package let owner: Owner
+    /// Made once: a request looks into its buckets several times.
+    private let digest: Int
+
+    init(name: String, owner: Owner) {
+        self.name = name
+        self.owner = owner
+        var hasher = Hasher()
+        hasher.combine(name)
+        hasher.combine(owner)
+        digest = hasher.finalize()
+    }
+
+    package static func == (a: RateBucket, b: RateBucket) -> Bool {
+        a.digest == b.digest && a.name == b.name && a.owner == b.owner
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 }
 
 /// Units that one request takes from one bucket.
