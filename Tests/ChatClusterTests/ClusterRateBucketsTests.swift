@@ -73,6 +73,19 @@ import Testing
         }
     }
 
+    /// Each request gets an answer, and the answers together what the limit has.
+    @Test func manyAtOnceShareScripts() async throws {
+        try await withProcesses(burst: 100) { _, processes, charges in
+            let given = await withTaskGroup(of: Bool.self) { group in
+                for turn in 0..<1000 {
+                    group.addTask { await processes[turn % 2].buckets.take(charges)?.isAllowed == true }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(given == 100)
+        }
+    }
+
     /// In the middle of the load. Together they give what the limit has, each half of the rest.
     @Test func aRedisThatDiesGivesNoBurstMore() async throws {
         try await withProcesses(burst: 200) { server, processes, charges in
@@ -89,7 +102,11 @@ import Testing
         try await withProcesses(burst: 200) { server, processes, charges in
             var given = try await take(100, from: processes, charges)
             server.freeze()
-            #expect(await processes[0].buckets.take(charges) == nil)
+            // Those that wait behind others do not wait longer than those.
+            await withTaskGroup(of: RateDecision?.self) { group in
+                for _ in 0..<500 { group.addTask { await processes[0].buckets.take(charges) } }
+                for await decision in group { #expect(decision == nil) }
+            }
             #expect(!processes[0].buckets.isThere && processes[1].buckets.isThere)
             // Without waiting at all.
             #expect(try processes[0].limiter.takeNow(charges) != nil)

@@ -38,18 +38,41 @@ import Testing
                 }
                 if Int.random(in: 0..<4, using: &random) == 0 {
                     // Give back what was just taken, so that the model's time for both is the same but for a round trip.
-                    let answer = try await buckets.answer(charges)
+                    let answer = try await buckets.answers(to: [charges])[0]
                     #expect(answer.decision == model.take(charges, at: answer.now))
                     guard answer.decision.isAllowed else { continue }
                     try await buckets.giveBack(charges)
-                    let after = try await buckets.answer(charges)
+                    let after = try await buckets.answers(to: [charges])[0]
                     model.giveBack(charges, at: answer.now)
                     #expect(after.decision == model.take(charges, at: after.now))
                     continue
                 }
-                let answer = try await buckets.answer(charges)
+                let answer = try await buckets.answers(to: [charges])[0]
                 #expect(answer.decision == model.take(charges, at: answer.now))
                 if answer.decision.isAllowed { allowed += 1 } else { refused += 1 }
+            }
+            #expect(allowed > 20 && refused > 20)
+        }
+    }
+
+    /// The requests of one script see what those before them have taken.
+    @Test(arguments: 1...4)
+    func severalAtOnceAreDecidedOneAfterAnother(_ seed: UInt64) async throws {
+        try await withBuckets { buckets, _ in
+            var random = SeededRandom(seed: seed)
+            var model = RateBuckets<String>()
+            let limits = try [#require(RateLimit("a", 100, per: 1, burst: 5)), creates, seldom]
+            var (allowed, refused) = (0, 0)
+            for _ in 0..<60 {
+                let requests = (1...Int.random(in: 1...20, using: &random)).map { _ in
+                    limits.indices.shuffled(using: &random).prefix(Int.random(in: 1...2, using: &random)).map { index in
+                        RateCharge("k\(index)", limits[index], cost: Int64.random(in: 1...2, using: &random))
+                    }
+                }
+                for (charges, answer) in zip(requests, try await buckets.answers(to: requests)) {
+                    #expect(answer.decision == model.take(charges, at: answer.now))
+                    if answer.decision.isAllowed { allowed += 1 } else { refused += 1 }
+                }
             }
             #expect(allowed > 20 && refused > 20)
         }
@@ -132,13 +155,13 @@ import Testing
         ] as [[Int64]])
     func anAnswerOutOfRangeIsRefused(_ reply: [Int64]) {
         #expect(throws: RedisError.unusable(reason: "it answers a script with something else")) {
-            try RedisRateBuckets.answer(reply, to: [RateCharge("u1", seldom)])
+            try RedisRateBuckets.answers(reply, to: [[RateCharge("u1", seldom)]])
         }
     }
 
     @Test(arguments: [[0, 0], [1, 10_800_000_001], [(1 << 53) - 1, (1 << 53) - 1]] as [[Int64]])
     func anAnswerInRangeIsADecision(_ reply: [Int64]) throws {
-        _ = try RedisRateBuckets.answer(reply, to: [RateCharge("u1", seldom, cost: 3)])
+        _ = try RedisRateBuckets.answers(reply, to: [[RateCharge("u1", seldom, cost: 3)]])
     }
 
     @Test func aKeyOfAnotherTypeIsReplaced() async throws {

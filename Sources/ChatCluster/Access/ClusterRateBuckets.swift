@@ -10,6 +10,8 @@ import Synchronization
 /// Nobody waits long for Redis: after `patience` a request is decided without it, and for `pause` nobody asks it.
 final class ClusterRateBuckets: SharedRateBuckets, Service {
     private static let patience = TimeAmount.milliseconds(100)
+    /// Requests that wait for a script. More are decided without one.
+    private static let mostWaiting = 8192
     /// In nanoseconds: a wait after this time is another incident.
     private static let calm: UInt64 = 60_000_000_000
 
@@ -21,6 +23,7 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
     /// Of this process among the others.
     private let process = UInt64.random(in: .min ... .max)
     private let seen = Mutex(SeenProcesses())
+    private let queue = Mutex(ScriptQueue())
     /// In nanoseconds of NIO's clock.
     private let restsUntil = Atomic<UInt64>(0)
     private let logger: Logger
@@ -46,21 +49,49 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
 
     var processes: Int { seen.withLock(\.count) }
 
+    /// One script at a time: it takes the units of all requests that have come while the one before ran.
     func take(_ charges: [RateCharge<String>]) async -> RateDecision? {
         await withCheckedContinuation { continuation in
-            let race = Race(continuation)
-            let timer = group.any().scheduleTask(in: Self.patience) { [self] in
-                guard race.end(with: nil) else { return }
-                rest()
+            let (isTaken, next) = queue.withLock { queue in
+                guard queue.waiting.count < Self.mostWaiting else { return (false, nil as Script?) }
+                queue.waiting.append(Waiting(charges: charges, continuation: continuation))
+                return (true, queue.next())
             }
-            Task { [buckets] in
-                var decision: RateDecision?
-                // The client logs an outage, and the caller decides without an answer.
-                do { decision = try await buckets.take(charges) } catch {}
-                timer.cancel()
-                race.end(with: decision)
-            }
+            if !isTaken { continuation.resume(returning: nil) }
+            if let next { run(next) }
         }
+    }
+
+    private func run(_ script: Script) {
+        let timer = group.any().scheduleTask(in: Self.patience) { [self] in
+            if end(script, with: nil, isLate: true) { rest() }
+        }
+        Task { [buckets] in
+            // The client logs an outage, and the callers decide without an answer.
+            let decisions = try? await buckets.take(script.requests.map(\.charges))
+            timer.cancel()
+            end(script, with: decisions)
+        }
+    }
+
+    /// - Parameter isLate: whether nobody waits for another one.
+    /// - Returns: whether the script had not ended before.
+    @discardableResult
+    private func end(_ script: Script, with decisions: [RateDecision]?, isLate: Bool = false) -> Bool {
+        let (hasEnded, given, next) = queue.withLock { queue in
+            guard queue.running == script.number else { return (false, [] as [Waiting], nil as Script?) }
+            queue.running = nil
+            guard isLate else { return (true, [], queue.next()) }
+            defer { queue.waiting = [] }
+            return (true, queue.waiting, nil)
+        }
+        guard hasEnded else { return false }
+        if let next { run(next) }
+        for (index, request) in script.requests.enumerated() {
+            request.continuation.resume(returning: decisions?[index])
+        }
+        for request in given { request.continuation.resume(returning: nil) }
+        return true
     }
 
     /// Redis was too slow.
@@ -116,22 +147,34 @@ final class ClusterRateBuckets: SharedRateBuckets, Service {
         """)
 }
 
-/// The first of two that come: an answer, or the end of the time for it.
-private final class Race: Sendable {
-    private let continuation: Mutex<CheckedContinuation<RateDecision?, Never>?>
+/// A request that waits for its units.
+private struct Waiting: Sendable {
+    let charges: [RateCharge<String>]
+    let continuation: CheckedContinuation<RateDecision?, Never>
+}
 
-    init(_ continuation: CheckedContinuation<RateDecision?, Never>) {
-        self.continuation = Mutex(continuation)
-    }
+/// A run of the script.
+private struct Script: Sendable {
+    let number: UInt64
+    let requests: [Waiting]
+}
 
-    /// - Returns: whether this was the first.
-    @discardableResult
-    func end(with decision: RateDecision?) -> Bool {
-        let waiting = continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
-        }
-        waiting?.resume(returning: decision)
-        return waiting != nil
+private struct ScriptQueue: Sendable {
+    /// Requests of one script. It keeps Redis busy for less than a millisecond.
+    static let mostAtOnce = 128
+
+    var waiting: [Waiting] = []
+    /// The number of the script that is running.
+    var running: UInt64?
+    private var last: UInt64 = 0
+
+    /// The script to run now; nil if one is running, or nobody waits.
+    mutating func next() -> Script? {
+        guard running == nil, !waiting.isEmpty else { return nil }
+        last += 1
+        running = last
+        let requests = waiting.prefix(Self.mostAtOnce)
+        waiting.removeFirst(requests.count)
+        return Script(number: last, requests: Array(requests))
     }
 }

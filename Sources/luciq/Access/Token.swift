@@ -14,8 +14,9 @@ struct Token: ParsableCommand {
     )
 
     @Argument(help: "The application's id.") var app: String
-    @Option(help: "The user's id.") var user: String
-    @Option(help: "The id of the key.") var kid: String
+    // Both may begin with a hyphen.
+    @Option(parsing: .unconditional, help: "The user's id.") var user: String
+    @Option(parsing: .unconditional, help: "The id of the key.") var kid: String
     @Option(help: ArgumentHelp("How long the token is good for.", valueName: "seconds")) var ttl = 3600
     @Option(help: "The number of a chat; repeat it for more. The token is good for no other.") var chat: [Int64] = []
 

@@ -12,16 +12,6 @@ package struct RateDecision: Equatable, Sendable {
 
         /// How long until the bucket is full, in microseconds.
         var missing: Int64 { next == 0 ? 0 : (limit.burst - remaining - 1) * limit.interval + next }
-
-        /// - Parameter full: when the bucket will be.
-        init<Owner>(_ charge: RateCharge<Owner>, full: Int64, wait: Int64, now: Int64) {
-            limit = charge.limit
-            let missing = full - now
-            remaining = (limit.window - missing) / limit.interval
-            // Of a full bucket nothing is missing.
-            next = missing == 0 ? 0 : (missing - 1) % limit.interval + 1
-            self.wait = wait
-        }
     }
 
     /// In the order of the charges.
@@ -51,6 +41,18 @@ package struct RateDecision: Equatable, Sendable {
             let full = held[index] + (isAllowed ? charges[index].interval : 0)
             return Standing(charges[index], full: full, wait: waits[index], now: now)
         }
+    }
+}
+
+extension RateDecision.Standing {
+    /// - Parameter full: when the bucket will be.
+    init<Owner>(_ charge: RateCharge<Owner>, full: Int64, wait: Int64, now: Int64) {
+        limit = charge.limit
+        let missing = full - now
+        remaining = (limit.window - missing) / limit.interval
+        // Of a full bucket nothing is missing.
+        next = missing == 0 ? 0 : (missing - 1) % limit.interval + 1
+        self.wait = wait
     }
 }
 

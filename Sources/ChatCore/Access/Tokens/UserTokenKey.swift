@@ -12,10 +12,8 @@ package struct UserTokenKey: Equatable, Sendable {
             self.text = text
         }
 
-        /// 96 random bits in 16 characters.
-        package static func random() -> ID {
-            ID(Base64URL.encode((0..<12).map { _ in .random(in: 0...255) }))!
-        }
+        /// 95 random bits in 16 characters of base62: a hyphen in front would look like an option to a command.
+        package static func random() -> ID { ID(Base62.random(count: 16).text)! }
 
         package var description: String { text }
     }
