@@ -11,13 +11,15 @@ import Testing
         let path: String
         private var rest: [UInt8] = []
 
-        init(_ server: AccessServer, _ path: String) async throws {
-            connection = try await RawConnection(server.client.port)
+        init(_ server: AccessServer, _ path: String) throws {
+            connection = try RawConnection(port: server.client.port)
             self.path = path
         }
 
         /// Several at once are answered within the tenth of a second for which an access is kept.
-        func statuses(_ times: Int = 1, of path: String? = nil, as credentials: [String: String]) async throws -> [Int] {
+        func statuses(
+            _ times: Int = 1, of path: String? = nil, as credentials: [String: String]
+        ) async throws -> [Int] {
             let lines = credentials.map { "\($0): \($1)\r\n" }.joined()
             let request = "GET \(path ?? self.path) HTTP/1.1\r\nHost: localhost\r\n\(lines)\r\n"
             #expect(await connection.send(String(repeating: request, count: times)))
@@ -34,7 +36,7 @@ import Testing
         try await AccessServer.run(kind) { server in
             let (mine, other) = (try await server.makeApplication(), try await server.makeApplication())
             let path = "/applications/\(mine.new.publicID.text)"
-            let client = try await Kept(server, path)
+            let client = try Kept(server, path)
             let reader = AccessServer.bearer(try await mine.key(.read))
             let writer = AccessServer.bearer(try await mine.key(.write))
             let stranger = AccessServer.bearer(try await other.key(.read))
@@ -53,12 +55,12 @@ import Testing
     func aRevokedKeyIsRefusedAtOnce(_ kind: BackendKind) async throws {
         try await AccessServer.run(kind) { server in
             let application = try await server.makeApplication()
-            let client = try await Kept(server, "/applications/\(application.new.publicID.text)")
+            let client = try Kept(server, "/applications/\(application.new.publicID.text)")
             // In several rounds: some of the revocations come while the access is kept.
             for _ in 0..<20 {
                 let key = try await application.key(.read)
                 #expect(try await client.statuses(5, as: AccessServer.bearer(key)) == [200, 200, 200, 200, 200])
-                try await server.scope(of: .publicID(application.new.publicID)).revokeKey(key.id.text[...])
+                _ = try await server.scope(of: .publicID(application.new.publicID)).revokeKey(key.id.text[...])
                 #expect(try await client.statuses(2, as: AccessServer.bearer(key)) == [401, 401])
             }
         }
