@@ -146,18 +146,52 @@ import Testing
         try limiter.checkFailures(from: .unspecified)
     }
 
-    @Test func refusedAddressesAreBounded() async throws {
+    /// Far more addresses than are kept: each that has used up its guesses stays refused, and some of their neighbours are.
+    @Test(
+        arguments: [
+            // Networks of 64 bits, each in another of 48 and 32; addresses of IPv4 side by side, and far apart.
+            { UInt128($0) << 100 | 1 << 127 }, { IPAddress.mapped | UInt128($0) },
+            { IPAddress.mapped | UInt128(UInt32(truncatingIfNeeded: $0 &* 2_654_435_761)) },
+        ] as [@Sendable (Int) -> UInt128])
+    func refusedAddressesAreBoundedAndStayRefused(_ bits: @Sendable (Int) -> UInt128) async throws {
         var defaults = LimitDefaults()
         defaults.failures = LimitDefaults.failures(perMinute: 1)
         let limiter = limiter(defaults)
         for number in 0..<20_000 {
-            let address = IPAddress(bits: UInt128(number) << 64)
+            let address = IPAddress(bits: bits(number))
+            guard (try? limiter.checkFailures(from: address)) != nil else { continue }
             for _ in 0..<2 { _ = await limiter.noteFailure(.unauthorized(.invalid), from: address) }
+            #expect(limiter.refusedAddresses <= 16_384)
         }
-        #expect(limiter.refusedAddresses == 16_384)
+        for number in 0..<20_000 {
+            #expect(throws: ChatError.self) { try limiter.checkFailures(from: IPAddress(bits: bits(number))) }
+        }
+        // The other family is not touched.
+        try limiter.checkFailures(from: #require(IPAddress(bits(0) >> 32 == 0xFFFF ? "2001:db8::1" : "192.0.2.1")))
         clock.advance(by: .seconds(61))
+        try limiter.checkFailures(from: IPAddress(bits: bits(0)))
         for _ in 0..<2 { _ = await limiter.noteFailure(.unauthorized(.invalid), from: .unspecified) }
-        #expect(limiter.refusedAddresses == 1)
+    }
+
+    /// Whoever has a wide network of IPv6 has more of the narrow ones than there are buckets.
+    @Test(arguments: [(48, 8), (32, 64)])
+    func aWideNetworkHasALimitToo(_ width: Int, _ most: Int) async throws {
+        var defaults = LimitDefaults()
+        defaults.failures = LimitDefaults.failures(perMinute: 1)
+        let limiter = limiter(defaults)
+        let first = try #require(IPAddress("2001:db8::1"))
+        // Each time another network of 64 bits, in another of 48 where the wider one is meant.
+        func address(_ number: Int) -> IPAddress {
+            IPAddress(bits: first.bits + UInt128(number) << (width == 48 ? 64 : 80))
+        }
+        for number in 0..<most {
+            try limiter.checkFailures(from: address(number))
+            #expect(
+                await limiter.noteFailure(.unauthorized(.invalid), from: address(number)) == .unauthorized(.invalid))
+        }
+        #expect(await limiter.noteFailure(.unauthorized(.invalid), from: address(most)) != .unauthorized(.invalid))
+        #expect(throws: ChatError.self) { try limiter.checkFailures(from: address(most + 1)) }
+        try limiter.checkFailures(from: #require(IPAddress("2001:db9::1")))
     }
 
     // MARK: Several processes

@@ -67,9 +67,15 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
 
 /// All addresses with the same first bits, in CIDR notation (RFC 4632; RFC 4291, 2.3).
 package struct AddressRange: Hashable, Sendable {
-    private let first: IPAddress
-    /// 0 to 128, as IPv6.
-    private let prefix: Int
+    let first: IPAddress
+    /// How many bits they share: 0 to 128, as IPv6.
+    let width: Int
+
+    /// - Parameter width: 0 to 128, as IPv6.
+    init(of address: IPAddress, width: Int) {
+        first = IPAddress(bits: address.bits & Self.mask(width))
+        self.width = width
+    }
 
     /// - Parameter text: `10.0.0.0/8`, `2001:db8::/32`, or an address for itself alone.
     /// - Returns: nil for anything else, and if bits after the prefix are set: `10.1.2.3/8` is more likely a mistake
@@ -79,24 +85,30 @@ package struct AddressRange: Hashable, Sendable {
         guard let part = parts.first, let first = IPAddress(part) else { return nil }
         // A mapped address counts its bits as one of IPv6.
         let isWrittenV4 = !part.contains(":")
-        var prefix = 128
+        var width = 128
         if parts.count == 2 {
             guard let length = Int64(digits: Substring(parts[1])), String(length) == parts[1],
                 length <= (isWrittenV4 ? 32 : 128)
             else { return nil }
-            prefix = Int(length) + (isWrittenV4 ? 96 : 0)
+            width = Int(length) + (isWrittenV4 ? 96 : 0)
         }
-        guard first.bits & Self.mask(prefix) == first.bits else { return nil }
+        guard first.bits & Self.mask(width) == first.bits else { return nil }
         self.first = first
-        self.prefix = prefix
+        self.width = width
+    }
+
+    /// In CIDR notation; an address of IPv4 alone as it is written.
+    var text: String {
+        if first.isV4, width == 128 { return first.description }
+        return "\(first)/\(first.isV4 ? width - 96 : width)"
     }
 
     /// No range of IPv6 has an address of IPv4 in it, not even `::/0`.
     package func contains(_ address: IPAddress) -> Bool {
-        address.isV4 == first.isV4 && address.bits & Self.mask(prefix) == first.bits
+        address.isV4 == first.isV4 && address.bits & Self.mask(width) == first.bits
     }
 
-    private static func mask(_ prefix: Int) -> UInt128 { prefix == 0 ? 0 : ~0 << (128 - prefix) }
+    private static func mask(_ width: Int) -> UInt128 { width == 0 ? 0 : ~0 << (128 - width) }
 }
 
 extension UInt8 {

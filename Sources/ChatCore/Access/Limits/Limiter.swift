@@ -22,26 +22,24 @@ package protocol SharedRateBuckets: Sendable {
 /// In a cluster the buckets are shared. While those do not answer, each process gives its share of a limit, and goes on from
 /// where the shared bucket was when it last asked (docs/decisions/0036-limits-wired.md).
 package final class Limiter: Sendable {
-    /// Addresses at the same time whose credentials are refused.
+    /// Networks at the same time whose credentials are refused.
     private static let mostAddresses = 16_384
-
-    /// The addresses whose credentials are refused.
-    private struct Refused {
-        var until: [IPAddress: Int64] = [:]
-        /// When those whose time is over were removed last.
-        var sweptAt = Int64.min
-    }
+    /// How many times the failures of a network of IPv6 a wider one may have, which may be one customer's, too.
+    private static let widening: Int64 = 8
 
     let defaults: LimitDefaults
     let slots = StreamSlots()
     private let shared: (any SharedRateBuckets)?
     private let buckets = Mutex(RateBuckets<String>())
-    private let refused = Mutex(Refused())
+    private let refused = Mutex(RefusedAddresses(capacity: mostAddresses))
     private let isAnyRefused = Atomic(false)
     private let time: Timekeeper
+    /// Of failures, for each of the networks that an address is in: `AddressRange.countedWidths`.
+    private let failures: [RateLimit]
 
     init(_ defaults: LimitDefaults, shared: (any SharedRateBuckets)?, time: Timekeeper) {
         self.defaults = defaults
+        self.failures = defaults.failures.map(Self.failures) ?? []
         self.shared = shared
         self.time = time
     }
@@ -159,42 +157,44 @@ package final class Limiter: Sendable {
     /// - Throws: `ChatError.quotaExceeded`.
     func checkFailures(from address: IPAddress) throws(ChatError) {
         guard isAnyRefused.load(ordering: .relaxed) else { return }
-        let address = address.network
         let now = now
-        let until = refused.withLock { refused -> Int64? in
-            guard let until = refused.until[address] else { return nil }
-            if until <= now {
-                refused.until[address] = nil
-                isAnyRefused.store(!refused.until.isEmpty, ordering: .relaxed)
-            }
-            return until
+        let end = refused.withLock { refused in
+            let end = refused.end(of: address, at: now)
+            if refused.isEmpty { isAnyRefused.store(false, ordering: .relaxed) }
+            return end
         }
-        guard let until, until > now else { return }
-        throw .quotaExceeded(Quota(policies: [defaults.failures?.name ?? "auth"], wait: until - now))
+        guard let end else { return }
+        throw .quotaExceeded(Quota(policies: [defaults.failures?.name ?? "auth"], wait: end - now))
     }
 
-    /// The number of addresses that are refused.
-    var refusedAddresses: Int { refused.withLock(\.until.count) }
+    /// The number of networks that are refused.
+    var refusedAddresses: Int { refused.withLock(\.count) }
 
-    /// Counts failed credentials.
+    /// Counts failed credentials: for the address, and for the wider networks of IPv6 that it is in. Whoever has a wide one
+    /// has more addresses than there are buckets.
     ///
     /// - Returns: what to answer.
     func noteFailure(_ failure: ChatError, from address: IPAddress) async -> ChatError {
         guard failure.isFailedCredential, let limit = defaults.failures else { return failure }
-        let decision = await decide([RateCharge(address.network.description, limit)])
-        guard !decision.isAllowed else { return failure }
-        let quota = Quota(policies: [limit.name], wait: decision.standings[0].wait)
+        let networks = RefusedAddresses.counted(address)
+        let decision = await decide(zip(networks, failures).map { RateCharge($0.text, $1) })
+        guard let widest = decision.standings.lastIndex(where: { $0.wait > 0 }) else { return failure }
+        let quota = Quota(policies: [limit.name], wait: decision.standings.map(\.wait).max() ?? 0)
         let now = now
         refused.withLock { refused in
-            // Once a second at most: it looks at all of them.
-            if refused.until.count >= Self.mostAddresses, now - 1_000_000 >= refused.sweptAt {
-                refused.until = refused.until.filter { $0.value > now }
-                refused.sweptAt = now
-            }
-            if refused.until.count < Self.mostAddresses { refused.until[address.network] = now + quota.wait }
+            refused.refuse(networks[widest], until: now + quota.wait, at: now)
             isAnyRefused.store(true, ordering: .relaxed)
         }
         return .quotaExceeded(quota)
+    }
+
+    private static func failures(_ narrow: RateLimit) -> [RateLimit] {
+        var limits = [narrow]
+        for _ in RefusedAddresses.countedWidths.v6.dropFirst() {
+            let perMinute = min(limits[limits.count - 1].units * widening, Allowance.mostPerMinute)
+            limits.append(LimitDefaults.failures(perMinute: perMinute) ?? narrow)
+        }
+        return limits
     }
 }
 
