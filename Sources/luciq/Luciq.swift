@@ -14,7 +14,7 @@ struct Luciq: AsyncParsableCommand {
 
     private static let commands: [any ParsableCommand.Type] = [
         Serve.self, WorkerCommand.self, Jobs.self, DB.self, Verify.self, Search.self, Tail.self, Send.self,
-        Apps.self, Keys.self, Token.self,
+        Apps.self, Keys.self, TokenKeys.self, Users.self, Members.self, Token.self,
     ]
 
     #if DEBUG

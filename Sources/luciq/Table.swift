@@ -5,9 +5,13 @@ struct Table {
     private let columns: [String]
     private var rows: [[String]] = []
 
-    init(_ columns: String...) { self.columns = columns }
+    init(_ columns: String...) { self.init(columns) }
 
-    mutating func add(_ cells: String...) { rows.append(cells.map(\.printable)) }
+    init(_ columns: [String]) { self.columns = columns }
+
+    mutating func add(_ cells: String...) { add(cells) }
+
+    mutating func add(_ cells: [String]) { rows.append(cells.map(\.printable)) }
 
     /// - Parameter width: in characters; the widest columns are cut until all fit. Nil for no limit.
     func text(width: Int? = Terminal.width) -> String {

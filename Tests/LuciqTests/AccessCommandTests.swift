@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `luciq apps` and `luciq keys`, against a server of either backend.
+/// `luciq apps`, `luciq keys` and the like, against a server of either backend.
 @Suite(.timeLimit(.minutes(5))) struct AccessCommandTests {
     private let folder: TemporaryFolder
     private let serverKey = AccessKey.random(.admin).text
@@ -90,6 +90,81 @@ import Testing
         for secret in [key, serverKey, String(token)] { #expect(!server.errorText.contains(secret)) }
     }
 
+    @Test(arguments: [false, true])
+    func usersMembersAndTheKeysOfTheirTokens(_ isCluster: Bool) async throws {
+        let (server, client) = try await LuciqProcess.serve(
+            ["--migrate"], in: folder, environment: try await environment(isCluster))
+        let url = ["LUCIQ_URL": "http://127.0.0.1:\(client.port)", "LUCIQ_ADMIN_KEY": serverKey]
+        func luciq(_ arguments: String..., also environment: [String: String] = [:]) async throws -> String {
+            let result = try await LuciqProcess.run(arguments, in: folder, environment: url.merging(environment) { $1 })
+            #expect(result.code == 0 && result.errors.isEmpty, "\(arguments): \(result.errors)")
+            return result.output
+        }
+        func json(_ arguments: String...) async throws -> Any {
+            let result = try await LuciqProcess.run(arguments + ["--json"], in: folder, environment: url)
+            return try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        }
+        let created = try await luciq("apps", "create", "Shop")
+        let id = String(try #require(created.firstMatch(of: /id:    (app_[0-9A-Za-z]{22})\n/)?.1))
+
+        #expect(try await luciq("jwt-keys", "list", id) == "The application has no keys for user tokens.\n")
+        let made = try await luciq("jwt-keys", "create", id)
+        let (_, kid, secret) = try #require(try /kid:    (\S+)\nsecret: (\S+)\n/.wholeMatch(in: made)?.output)
+        let pem = folder.file("key.pem")
+        try """
+        -----BEGIN PUBLIC KEY-----
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+        -----END PUBLIC KEY-----
+
+        """.write(toFile: pem, atomically: true, encoding: .utf8)
+        #expect(try await luciq("jwt-keys", "create", id, "--public-key", pem).wholeMatch(of: /kid:    \S+\n/) != nil)
+        let keys = try await luciq("jwt-keys", "list", id)
+        #expect(keys.contains("HS256") && keys.contains("EdDSA") && !keys.contains(secret))
+        #expect(
+            try await luciq("jwt-keys", "retire", id, String(kid), "--at", "2099-01-01T00:00:00Z")
+                == "\(kid): retires 2099-01-01T00:00:00.000Z\n")
+        #expect(try await luciq("jwt-keys", "activate", id, String(kid)) == "\(kid): active\n")
+
+        #expect(try await luciq("users", "list", id) == "The application has no users.\n")
+        let odd = "a b/é"
+        for (user, name) in [("ann", "Ann"), (odd, "Odd \u{1B}[31m")] {
+            _ = try await luciq("users", "put", id, user, "--name", name, "--metadata", #"{"team":[1,{"a":null}]}"#)
+        }
+        let users = try await luciq("users", "list", id)
+        #expect(users.contains("ann") && users.contains(odd) && users.contains("Odd ␛[31m"))
+        let shown = try #require(try await json("users", "show", id, odd) as? [String: Any])
+        #expect(shown["id"] as? String == odd && shown["blocked_at"] is NSNull)
+        #expect((shown["metadata"] as? [String: [Any]])?["team"]?.count == 2)
+        #expect((try await json("users", "list", id) as? [[String: Any]])?.count == 2)
+        #expect(try await luciq("users", "block", id, "ann").contains("blocked:     since 20"))
+        let token = try await luciq(
+            "token", id, "--kid", String(kid), "--user", "ann", also: ["LUCIQ_JWT_SECRET": String(secret)])
+        let bearer = ["Authorization": "Bearer \(token.trimmingCharacters(in: .newlines))"]
+        let me = "/applications/\(id)/users/me"
+        #expect(try await client.get(me, headers: bearer).json["code"] as? String == "user_blocked")
+        #expect(try await luciq("users", "unblock", id, "ann").contains("blocked:     no"))
+        #expect(try await client.get(me, headers: bearer).status == 200)
+        #expect(try await luciq("users", "revoke", id, "ann").hasPrefix("Tokens are taken from 20"))
+        #expect(try await client.get(me, headers: bearer).json["code"] as? String == "token_revoked")
+        #expect(try await luciq("users", "revoke", id, "--all").hasPrefix("Tokens are taken from 20"))
+
+        let chat = try await client.post(
+            "/applications/\(id)/chats", json: "{}", headers: ["Authorization": "Bearer \(serverKey)"])
+        #expect(chat.status == 201)
+        #expect(try await luciq("members", "list", id, "1") == "The chat has no members.\n")
+        #expect(try await luciq("members", "set", id, "1", "ann") == "ann: member\n")
+        #expect(try await luciq("members", "set", id, "1", odd, "--role", "owner") == "\(odd): owner\n")
+        let members = try await luciq("members", "list", id, "1")
+        #expect(members.contains(odd) && members.contains("owner") && members.contains("#1"))
+        #expect(try await luciq("members", "remove", id, "1", "ann") == "ann is no member any more.\n")
+        #expect((try await json("members", "list", id, "1") as? [[String: Any]])?.count == 1)
+
+        #expect(try await luciq("jwt-keys", "revoke", id, String(kid)).hasPrefix("\(kid): revoked 20"))
+        server.signal(SIGTERM)
+        #expect(await server.wait().code == 0)
+        #expect(!server.errorText.contains(secret))
+    }
+
     @Test func whatGoesWrongIsOneSentence() async throws {
         let (server, client) = try await LuciqProcess.serve(in: folder, environment: ["LUCIQ_ADMIN_KEY": serverKey])
         let url = ["LUCIQ_URL": "http://127.0.0.1:\(client.port)"]
@@ -114,6 +189,16 @@ import Testing
             ),
             (["keys", "revoke", id, "x"], [:], 64, "KEY must be the 12 characters"),
             (["apps", "set", id], [:], 64, "There is nothing to change"),
+            (["jwt-keys", "list", id], ["LUCIQ_KEY": serverKey], 69, "There is no such application at"),
+            (["jwt-keys", "revoke", id, "a b"], [:], 64, "KID must be the id of a key"),
+            (
+                ["jwt-keys", "create", id, "--public-key", "nowhere"], [:], 64,
+                "--public-key cannot be read from nowhere: No such file or directory."
+            ),
+            (["users", "show", id, "u"], ["LUCIQ_KEY": serverKey], 69, "There is no such user at"),
+            (["users", "put", id, "u", "--metadata", "[]"], [:], 64, "--metadata must be a JSON object."),
+            (["members", "list", id, "1"], ["LUCIQ_KEY": serverKey], 69, "There is no such chat at"),
+            (["members", "remove", id, "1", "u"], ["LUCIQ_KEY": serverKey], 69, "There is no such member at"),
             (["apps", "create", " "], ["LUCIQ_ADMIN_KEY": serverKey], 65, "Name can't be blank."),
             (["apps", "list", "--url", "ftp://x"], [:], 64, "The server's URL must look like"),
             (

@@ -1,10 +1,10 @@
 import ArgumentParser
 import ChatCore
+import ChatHTTP
 import Foundation
-import NIOCore
 import NIOHTTP1
 
-/// The flags of the server, for the commands that look after applications and their keys.
+/// The flags of the server, for the commands that look after applications and what is in them.
 struct AccessFlags: ParsableArguments {
     static let keyHelp = """
         Asks a running server, as HTTP clients do. LUCIQ_KEY, or else LUCIQ_ADMIN_KEY, has the key that allows it, or @FILE \
@@ -16,10 +16,53 @@ struct AccessFlags: ParsableArguments {
             "The server, http or https. Default: http://127.0.0.1:3000. Environment: LUCIQ_URL.", valueName: "url"))
     var url: String?
 
-    @Flag(help: "Print JSON.") var json = false
+    @Flag(help: "Print the server's answer, as JSON.") var json = false
+
+    /// Calls the API, and prints the answer.
+    ///
+    /// - Parameters:
+    ///   - member: the only one that is of interest, for JSON.
+    ///   - missing: what there is not after a 404.
+    ///   - text: the answer for people.
+    func show<Answer: Decodable>(
+        _ method: HTTPMethod, _ path: String, _ body: (any Encodable)? = nil, member: String? = nil, missing: String,
+        _ text: (Answer) -> String
+    ) async throws {
+        try await withServer { server in
+            if json {
+                let answer = try await server.call(method, path, body, missing: missing, as: JSONValue.self).value
+                return try printJSON(member.map { answer[$0] } ?? answer)
+            }
+            print(text(try await server.call(method, path, body, missing: missing, as: Answer.self).value))
+        }
+    }
+
+    /// Reads a list, and prints it as a table.
+    ///
+    /// - Parameters:
+    ///   - isWhole: whether to read all its pages.
+    ///   - empty: what to say of an empty list.
+    ///   - columns: their titles.
+    ///   - cells: those of an item.
+    func list<Item: Decodable>(
+        _ path: String, isWhole: Bool = true, missing: String, empty: String, _ columns: [String],
+        _ cells: (Item) -> [String]
+    ) async throws {
+        try await withServer { server in
+            if json {
+                return try printJSON(
+                    try await server.list(path, isWhole: isWhole, missing: missing, of: JSONValue.self))
+            }
+            let items = try await server.list(path, isWhole: isWhole, missing: missing, of: Item.self)
+            guard !items.isEmpty else { return print(empty) }
+            var table = Table(columns)
+            for item in items { table.add(cells(item)) }
+            print(table.text())
+        }
+    }
 
     /// Calls the server, and turns a failure into an exit code.
-    func withServer(_ body: (AccessClient) async throws -> Void) async throws {
+    private func withServer(_ body: (AccessClient) async throws -> Void) async throws {
         let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
         do {
             let address = try ServerAddress(url: url ?? environment["LUCIQ_URL"] ?? ServerAddress.standard)
@@ -33,6 +76,17 @@ struct AccessFlags: ParsableArguments {
     }
 }
 
+/// An application and the server that has it: what most of these commands begin with.
+struct ApplicationFlags: ParsableArguments {
+    static let missing = "such application"
+
+    @Argument(help: "The application's id, or its token.") var app: ApplicationName
+    @OptionGroup var server: AccessFlags
+
+    /// The path of something of the application, which begins with a slash.
+    func path(_ rest: String = "") -> String { "/applications/\(app.text)\(rest)" }
+}
+
 /// The name of an application among the arguments: its id or its token.
 struct ApplicationName: ExpressibleByArgument {
     let text: String
@@ -43,29 +97,15 @@ struct ApplicationName: ExpressibleByArgument {
     }
 }
 
-/// Calls of the API for applications and their keys.
-struct AccessClient {
-    let server: ServerClient
+/// The id of a user among the arguments.
+struct UserName: ExpressibleByArgument {
+    let text: String
 
-    /// - Parameters:
-    ///   - body: sent as JSON.
-    ///   - missing: what there is not after a 404.
-    /// - Returns: the parsed answer.
-    func call<Answer: Decodable>(
-        _ method: HTTPMethod, _ path: String, _ body: (any Encodable)? = nil, missing: String, as type: Answer.Type
-    ) async throws -> Answer {
-        var headers: HTTPHeaders = [:]
-        var bytes: ByteBuffer?
-        if let body {
-            let json = try JSONEncoder().encode(body)
-            headers = ["Content-Type": "application/json", "Content-Length": String(json.count)]
-            bytes = ByteBuffer(bytes: json)
-        }
-        let answer = try await server.whole(
-            server.execute(method, server.address.path + path, headers, bytes))
-        guard (200...299).contains(answer.status),
-            let value = try? JSONDecoder().decode(Answer.self, from: Data(answer.body))
-        else { throw answer.failure(at: server.address, missing: missing) }
-        return value
+    init?(argument: String) {
+        guard let id = User.ID(argument) else { return nil }
+        text = id.text
     }
+
+    /// For a path.
+    var encoded: String { text.percentEncoded }
 }

@@ -8,15 +8,14 @@ extension Apps {
             abstract: "Give an application a new token, and print it.",
             discussion: "The old token works for a while longer. One that was replaced before ends at once.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Option(
             help: ArgumentHelp("How long the old token works, up to 30 days. 0 ends it now.", valueName: "seconds"))
         var overlap: Int64 = 86_400
-        @OptionGroup var flags: AccessFlags
 
         private struct Change: Encodable { let overlap_s: Int64 }
 
-        private struct Rotated: Codable {
+        private struct Rotated: Decodable {
             let token: String
             let old_token_until: String?
         }
@@ -25,13 +24,13 @@ extension Apps {
             guard TenantScope.overlaps.contains(overlap) else {
                 throw ExitStatus.usage("--overlap must be a number from 0 to \(TenantScope.overlaps.upperBound).")
             }
-            try await flags.withServer { server in
-                let rotated = try await server.call(
-                    .POST, "/applications/\(app.text)/rotate", Change(overlap_s: overlap),
-                    missing: "such application", as: Rotated.self)
-                if flags.json { return try printJSON(rotated) }
-                print("token:           \(rotated.token.printable)")
-                print("old token until: \((rotated.old_token_until ?? "now").printable)")
+            try await application.server.show(
+                .POST, application.path("/rotate"), Change(overlap_s: overlap), missing: ApplicationFlags.missing
+            ) { (rotated: Rotated) in
+                """
+                token:           \(rotated.token.printable)
+                old token until: \((rotated.old_token_until ?? "now").printable)
+                """
             }
         }
     }
@@ -41,10 +40,9 @@ extension Apps {
             abstract: "Suspend an application. Needs LUCIQ_ADMIN_KEY.",
             discussion: "Everyone but the server's own keys is refused, and all its streams end, within 10 seconds.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var application: ApplicationFlags
 
-        func run() async throws { try await flags.change(app, .POST, "/suspension") }
+        func run() async throws { try await application.change(.POST, "/suspension") }
     }
 
     struct Resume: AsyncParsableCommand {
@@ -52,10 +50,9 @@ extension Apps {
             abstract: "End the suspension of an application. Needs LUCIQ_ADMIN_KEY.",
             discussion: "It also takes a deletion back that has not begun.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var application: ApplicationFlags
 
-        func run() async throws { try await flags.change(app, .DELETE, "/suspension") }
+        func run() async throws { try await application.change(.DELETE, "/suspension") }
     }
 
     struct Delete: AsyncParsableCommand {
@@ -63,28 +60,25 @@ extension Apps {
             abstract: "Delete an application with all its chats and messages. Needs LUCIQ_ADMIN_KEY.",
             discussion: "It is suspended at once. Until the time that is printed, luciq apps resume takes it back.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var application: ApplicationFlags
 
-        func run() async throws { try await flags.change(app, .DELETE, "") }
+        func run() async throws { try await application.change(.DELETE, "") }
     }
 
     struct Audit: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "List who changed an application and its keys, the newest first.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Option(help: "How many changes, up to 1000.") var limit = 100
         @Option(help: ArgumentHelp("Only changes before this one.", valueName: "id")) var before: Int64?
-        @OptionGroup var flags: AccessFlags
 
-        private struct Entry: Codable {
+        private struct Entry: Decodable {
             let id: Int64
             let created_at: String
             let principal: String
             let action: String
             let target: String?
-            let request_id: String?
             let address: String?
         }
 
@@ -92,33 +86,26 @@ extension Apps {
             guard Page.limits.contains(limit) else {
                 throw ExitStatus.usage("--limit must be a number from 1 to \(Page.limits.upperBound).")
             }
-            try await flags.withServer { server in
-                let before = before.map { "&before=\($0)" } ?? ""
-                let entries = try await server.call(
-                    .GET, "/applications/\(app.text)/audit?order=desc&limit=\(limit)\(before)",
-                    missing: "such application", as: [Entry].self)
-                if flags.json { return try printJSON(entries) }
-                guard !entries.isEmpty else { return print("There are no changes.") }
-                var table = Table("ID", "TIME", "PRINCIPAL", "ACTION", "TARGET", "ADDRESS")
-                for entry in entries {
-                    table.add(
-                        "\(entry.id)", entry.created_at, entry.principal, entry.action, entry.target ?? "",
-                        entry.address ?? "")
-                }
-                print(table.text())
+            let before = before.map { "&before=\($0)" } ?? ""
+            try await application.server.list(
+                application.path("/audit?order=desc&limit=\(limit)\(before)"), isWhole: false,
+                missing: ApplicationFlags.missing, empty: "There are no changes.",
+                ["ID", "TIME", "PRINCIPAL", "ACTION", "TARGET", "ADDRESS"]
+            ) { (entry: Entry) in
+                [
+                    "\(entry.id)", entry.created_at, entry.principal, entry.action, entry.target ?? "",
+                    entry.address ?? "",
+                ]
             }
         }
     }
 }
 
-extension AccessFlags {
-    /// Suspends, resumes or deletes an application, and says what it is now.
-    fileprivate func change(_ app: ApplicationName, _ method: HTTPMethod, _ path: String) async throws {
-        try await withServer { server in
-            let application = try await server.call(
-                method, "/applications/\(app.text)\(path)", missing: "such application", as: Apps.Application.self)
-            if json { return try printJSON(application) }
-            print("\(application.name) (\(application.id)) is \(application.state).".printable)
+extension ApplicationFlags {
+    /// Suspends, resumes or deletes the application, and says what it is now.
+    fileprivate func change(_ method: HTTPMethod, _ rest: String) async throws {
+        try await server.show(method, path(rest), missing: Self.missing) { (application: Apps.Application) in
+            "\(application.name) (\(application.id)) is \(application.state).".printable
         }
     }
 }

@@ -13,7 +13,7 @@ struct Apps: AsyncParsableCommand {
         ]
     )
 
-    struct Application: Codable {
+    struct Application: Decodable {
         let id: String
         let name: String
         let path_token: String
@@ -32,28 +32,17 @@ struct Apps: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List all applications. Needs LUCIQ_ADMIN_KEY.")
 
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var server: AccessFlags
 
         func run() async throws {
-            try await flags.withServer { server in
-                var all: [Application] = []
-                var page: [Application]
-                repeat {
-                    let after = all.last.map { "&after=\($0.id)" } ?? ""
-                    page = try await server.call(
-                        .GET, "/applications?limit=500\(after)", missing: "list of applications",
-                        as: [Application].self)
-                    all += page
-                } while page.count == 500
-                if flags.json { return try printJSON(all) }
-                guard !all.isEmpty else { return print("There are no applications.") }
-                var table = Table("ID", "NAME", "PATH TOKEN", "CHATS", "MESSAGES", "CREATED", "STATE")
-                for application in all {
-                    table.add(
-                        application.id, application.name, application.path_token, "\(application.chats_count)",
-                        "\(application.messages_count)", application.created_at, application.state)
-                }
-                print(table.text())
+            try await server.list(
+                "/applications?limit=500", missing: "list of applications", empty: "There are no applications.",
+                ["ID", "NAME", "PATH TOKEN", "CHATS", "MESSAGES", "CREATED", "STATE"]
+            ) { (application: Application) in
+                [
+                    application.id, application.name, application.path_token, "\(application.chats_count)",
+                    "\(application.messages_count)", application.created_at, application.state,
+                ]
             }
         }
     }
@@ -64,20 +53,16 @@ struct Apps: AsyncParsableCommand {
             discussion: "Prints its id, and its token: put it away.")
 
         @Argument(help: "Its name.") var name: String
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var server: AccessFlags
 
-        private struct Created: Codable {
+        private struct Created: Decodable {
             let id: String
-            let name: String
             let token: String
         }
 
         func run() async throws {
-            try await flags.withServer { server in
-                let created = try await server.call(
-                    .POST, "/applications", ["name": name], missing: "API", as: Created.self)
-                if flags.json { return try printJSON(created) }
-                print("id:    \(created.id.printable)\ntoken: \(created.token.printable)")
+            try await server.show(.POST, "/applications", ["name": name], missing: "API") { (created: Created) in
+                "id:    \(created.id.printable)\ntoken: \(created.token.printable)"
             }
         }
     }
@@ -85,7 +70,7 @@ struct Apps: AsyncParsableCommand {
     struct Set: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Change an application.")
 
-        @Argument(help: "Its id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Option(help: "Its new name.") var name: String?
         @Option(
             help: """
@@ -93,7 +78,6 @@ struct Apps: AsyncParsableCommand {
                 it) or off.
                 """)
         var pathToken: PathToken?
-        @OptionGroup var flags: AccessFlags
 
         enum PathToken: String, CaseIterable, ExpressibleByArgument { case credential, identifier, off }
 
@@ -102,7 +86,7 @@ struct Apps: AsyncParsableCommand {
             let path_token: String?
         }
 
-        private struct Changed: Codable {
+        private struct Changed: Decodable {
             let name: String
             let path_token: String?
         }
@@ -111,13 +95,12 @@ struct Apps: AsyncParsableCommand {
             guard name != nil || pathToken != nil else {
                 throw ExitStatus.usage("There is nothing to change: pass --name or --path-token.")
             }
-            try await flags.withServer { server in
-                let changed = try await server.call(
-                    .PATCH, "/applications/\(app.text)", Change(name: name, path_token: pathToken?.rawValue),
-                    missing: "such application", as: Changed.self)
-                if flags.json { return try printJSON(changed) }
+            try await application.server.show(
+                .PATCH, application.path(), Change(name: name, path_token: pathToken?.rawValue),
+                missing: ApplicationFlags.missing
+            ) { (changed: Changed) in
                 let token = changed.path_token.map { "; the token in the path is now: \($0)" } ?? ""
-                print("\(changed.name)\(token)".printable)
+                return "\(changed.name)\(token)".printable
             }
         }
     }

@@ -10,11 +10,10 @@ struct Keys: AsyncParsableCommand {
         subcommands: [Admin.self, Create.self, List.self, Revoke.self]
     )
 
-    private struct Key: Codable {
+    private struct Key: Decodable {
         let id: String
         let name: String
         let scopes: [String]
-        let created_at: String
         let expires_at: String?
         let last_used_at: String?
         let revoked_at: String?
@@ -33,7 +32,7 @@ struct Keys: AsyncParsableCommand {
             abstract: "Make a key of an application, and print it.",
             discussion: "Nobody can see it again: put it away.")
 
-        @Argument(help: "The application's id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Option(help: "What the key is for.") var name: String
         @Option(
             name: [.customLong("scope"), .customShort("s")],
@@ -41,7 +40,6 @@ struct Keys: AsyncParsableCommand {
         var scopes: [Scope]
         @Option(help: ArgumentHelp("When it expires. Default: never.", valueName: "time"))
         var expiresAt: String?
-        @OptionGroup var flags: AccessFlags
 
         enum Scope: String, CaseIterable, ExpressibleByArgument { case read, write, members, admin }
 
@@ -51,44 +49,28 @@ struct Keys: AsyncParsableCommand {
             let expires_at: String?
         }
 
-        private struct Created: Codable {
-            let id: String
-            let key: String
-            let name: String
-            let scopes: [String]
-            let expires_at: String?
-        }
+        private struct Created: Decodable { let key: String }
 
         func run() async throws {
-            try await flags.withServer { server in
-                let created = try await server.call(
-                    .POST, "/applications/\(app.text)/keys",
-                    Request(name: name, scopes: scopes.map(\.rawValue), expires_at: expiresAt),
-                    missing: "such application", as: Created.self)
-                if flags.json { try printJSON(created) } else { print(created.key.printable) }
-            }
+            let request = Request(name: name, scopes: scopes.map(\.rawValue), expires_at: expiresAt)
+            try await application.server.show(
+                .POST, application.path("/keys"), request, missing: ApplicationFlags.missing
+            ) { (created: Created) in created.key.printable }
         }
     }
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the keys of an application.")
 
-        @Argument(help: "The application's id, or its token.") var app: ApplicationName
-        @OptionGroup var flags: AccessFlags
+        @OptionGroup var application: ApplicationFlags
 
         func run() async throws {
-            try await flags.withServer { server in
-                let keys = try await server.call(
-                    .GET, "/applications/\(app.text)/keys", missing: "such application", as: [Key].self)
-                if flags.json { return try printJSON(keys) }
-                guard !keys.isEmpty else { return print("The application has no keys.") }
-                var table = Table("ID", "NAME", "SCOPES", "LAST USED", "ENDS")
-                for key in keys {
-                    let end = key.revoked_at.map { "revoked \($0)" } ?? key.expires_at ?? "never"
-                    table.add(
-                        key.id, key.name, key.scopes.joined(separator: " "), key.last_used_at ?? "never", end)
-                }
-                print(table.text())
+            try await application.server.list(
+                application.path("/keys"), missing: ApplicationFlags.missing, empty: "The application has no keys.",
+                ["ID", "NAME", "SCOPES", "LAST USED", "ENDS"]
+            ) { (key: Key) in
+                let end = key.revoked_at.map { "revoked \($0)" } ?? key.expires_at ?? "never"
+                return [key.id, key.name, key.scopes.joined(separator: " "), key.last_used_at ?? "never", end]
             }
         }
     }
@@ -98,19 +80,15 @@ struct Keys: AsyncParsableCommand {
             abstract: "Revoke a key of an application.",
             discussion: "It opens nothing from now on, and what was opened with it ends within 10 seconds.")
 
-        @Argument(help: "The application's id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Argument(help: "The key's id.") var key: String
-        @OptionGroup var flags: AccessFlags
 
         func run() async throws {
             guard let id = AccessKey.ID(key) else {
                 throw ExitStatus.usage("KEY must be the 12 characters between lq_app_ and the next underscore.")
             }
-            try await flags.withServer { server in
-                let revoked = try await server.call(
-                    .DELETE, "/applications/\(app.text)/keys/\(id)", missing: "such key", as: Key.self)
-                if flags.json { return try printJSON(revoked) }
-                print("\(revoked.id) (\(revoked.name)) is revoked.".printable)
+            try await application.server.show(.DELETE, application.path("/keys/\(id)"), missing: "such key") {
+                (revoked: Key) in "\(revoked.id) (\(revoked.name)) is revoked.".printable
             }
         }
     }

@@ -7,6 +7,8 @@ struct HTTPAnswer {
     var contentType = ""
     var retryAfter: String?
     var location: String?
+    /// The path of the next page, from `Link` (RFC 8288).
+    var next: String?
     var body: [UInt8] = []
 
     private struct Problem: Decodable {
@@ -61,4 +63,12 @@ struct HTTPAnswer {
 extension String {
     /// Adds a full stop unless the text ends with punctuation.
     fileprivate var asSentence: String { hasSuffix(".") ? self : self + "." }
+}
+
+extension String {
+    /// In a `Link` header as this server writes it.
+    var nextLink: String? {
+        split(separator: ", ").first { $0.hasSuffix(">; rel=\"next\"") && $0.hasPrefix("</") }
+            .map { String($0.dropFirst().prefix { $0 != ">" }) }
+    }
 }

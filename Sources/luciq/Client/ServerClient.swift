@@ -91,6 +91,7 @@ final class ServerClient {
                 contentType: response.contentType,
                 retryAfter: response.head.headers.first(name: "Retry-After"),
                 location: response.head.headers.first(name: "Location"),
+                next: response.head.headers.first(name: "Link")?.nextLink,
                 body: body
             )
         } catch {

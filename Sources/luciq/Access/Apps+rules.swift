@@ -12,9 +12,8 @@ extension Apps {
                 same time. user.create=default takes it away, and the server's setting holds again.
                 """)
 
-        @Argument(help: "The application's id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Argument(help: "Limits to set.") var limits: [Limit] = []
-        @OptionGroup var flags: AccessFlags
 
         /// `user.create=120/60`.
         struct Limit: ExpressibleByArgument {
@@ -56,7 +55,7 @@ extension Apps {
             }
         }
 
-        private struct Application: Codable {
+        private struct Application: Decodable {
             let limits: [String: [String: Limit.Value]]
         }
 
@@ -66,22 +65,12 @@ extension Apps {
         }
 
         func run() async throws {
-            try await flags.withServer { server in
-                let path = "/applications/\(app.text)"
-                let application: Application
-                if limits.isEmpty {
-                    application = try await server.call(
-                        .GET, path, missing: "such application", as: Application.self)
-                } else {
-                    var change = Change()
-                    for limit in limits {
-                        change.limits[limit.principal.rawValue, default: [:]][limit.action.rawValue] = .some(
-                            limit.value)
-                    }
-                    application = try await server.call(
-                        .PATCH, path, change, missing: "such application", as: Application.self)
-                }
-                if flags.json { return try printJSON(application.limits) }
+            var change = Change()
+            for limit in limits {
+                change.limits[limit.principal.rawValue, default: [:]][limit.action.rawValue] = .some(limit.value)
+            }
+            try await application.showOrChange(limits.isEmpty ? nil : change, member: "limits") {
+                (application: Application) in
                 let lines = LimitedPrincipal.allCases.flatMap { principal in
                     LimitedAction.allCases.compactMap { action in
                         application.limits[principal.rawValue]?[action.rawValue].map {
@@ -89,7 +78,7 @@ extension Apps {
                         }
                     }
                 }
-                print(lines.isEmpty ? "The server's limits hold." : lines.joined(separator: "\n"))
+                return lines.isEmpty ? "The server's limits hold." : lines.joined(separator: "\n")
             }
         }
     }
@@ -99,12 +88,11 @@ extension Apps {
             abstract: "Show or set the origins whose pages may call the API for an application.",
             discussion: "Those that are given replace all that were there.")
 
-        @Argument(help: "The application's id, or its token.") var app: ApplicationName
+        @OptionGroup var application: ApplicationFlags
         @Argument(help: "Origins to set, such as https://chat.example.com.") var origins: [String] = []
         @Flag(help: "Take all away.") var none = false
-        @OptionGroup var flags: AccessFlags
 
-        private struct Application: Codable {
+        private struct Application: Decodable {
             let origins: [String]
         }
 
@@ -113,18 +101,22 @@ extension Apps {
         }
 
         func run() async throws {
-            try await flags.withServer { server in
-                let path = "/applications/\(app.text)"
-                let application =
-                    origins.isEmpty && !none
-                    ? try await server.call(.GET, path, missing: "such application", as: Application.self)
-                    : try await server.call(
-                        .PATCH, path, ["origins": origins], missing: "such application", as: Application.self)
-                if flags.json { return try printJSON(application.origins) }
-                print(
-                    application.origins.isEmpty
-                        ? "No other origin may call." : application.origins.map(\.printable).joined(separator: "\n"))
+            try await application.showOrChange(origins.isEmpty && !none ? nil : ["origins": origins], member: "origins")
+            {
+                (application: Application) in
+                application.origins.isEmpty
+                    ? "No other origin may call." : application.origins.map(\.printable).joined(separator: "\n")
             }
         }
+    }
+}
+
+extension ApplicationFlags {
+    /// Looks at the application, or changes it, and prints a member of it.
+    fileprivate func showOrChange<Answer: Decodable>(
+        _ change: (any Encodable)?, member: String, _ text: (Answer) -> String
+    ) async throws {
+        try await server.show(
+            change == nil ? .GET : .PATCH, path(), change, member: member, missing: Self.missing, text)
     }
 }
