@@ -76,6 +76,8 @@ import Testing
             let end = #","name":null,"metadata":{"a":{"b":1.50},"d":[1,2]},"access":"open","history":"all"}"#
             #expect(changed.status == 200 && changed.text.hasSuffix(end), "\(changed.text)")
             #expect(try await scene.admin.get("/chats").text.contains(end))
+            #expect(try await scene.admin.send("PATCH", "/chats/2", json: "{}").text == changed.text)
+            #expect(try await scene.admin.send("PATCH", "/chats/2").code == "malformed_json")
             let none = try await scene.admin.send("PATCH", "/chats/2", json: #"{"metadata":null}"#)
             #expect(none.text.contains(#""metadata":null"#))
             for json in [

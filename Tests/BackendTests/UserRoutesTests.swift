@@ -89,6 +89,15 @@ import Testing
                     #expect(answer.status == status, "\(method) \(json.prefix(40)): \(answer.text)")
                 }
             }
+            // An empty object says something; no body does not, and PUT would take all away.
+            let whole = try await site.send("PUT", "/users/u1", json: #"{"name":"Ada"}"#)
+            #expect(try await site.send("PATCH", "/users/u1", json: "{}").text == whole.text)
+            for method in ["PUT", "PATCH"] {
+                let empty = try await site.send(method, "/users/u1")
+                #expect(empty.status == 400 && empty.code == "malformed_json", "\(method): \(empty.text)")
+            }
+            #expect(try await site.send("GET", "/users/u1").text == whole.text)
+            #expect(try await site.send("PUT", "/users/u1", json: "{}").json["name"] is NSNull)
             // It grows by patches alone.
             for member in ["a", "b"] {
                 let json = #"{"metadata":{"\#(member)":"\#(String(repeating: "x", count: 4100))"}}"#

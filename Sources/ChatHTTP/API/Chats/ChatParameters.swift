@@ -10,13 +10,13 @@ struct ChatParameters {
 
     private static let wrapper = "chat"
 
-    /// - Parameter request: may be empty.
+    /// - Parameter mayBeEmpty: whether no body at all is as good as an empty object.
     /// - Throws: a `Problem` (400) for anything but one JSON object, or a form; `ChatError.invalid` with a sentence for
     ///   each bad value.
-    init(_ request: RequestBody) throws {
+    init(_ request: RequestBody, mayBeEmpty: Bool = false) throws {
         var (flat, nested) = (Chat.Patch(), Chat.Patch())
         switch request {
-        case .json(let json) where json.readableBytes == 0: break
+        case .json(let json) where json.readableBytes == 0 && mayBeEmpty: break
         case .json(let json):
             try JSONReader.read(json) { name, reader in
                 if name == Self.wrapper, reader.current == UInt8(ascii: "{") {

@@ -16,7 +16,7 @@ struct ChatsController {
 
     @Sendable private func create(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
         let body = try call.request.typedBody()
-        let settings = try ChatParameters(body).patch
+        let settings = try ChatParameters(body, mayBeEmpty: true).patch
         let key = try call.request.idempotencyKey().map {
             try IdempotencyKey($0, content: tenant.fingerprinted(Array(body.bytes.readableBytesView)))
         }

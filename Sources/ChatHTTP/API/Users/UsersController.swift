@@ -8,7 +8,7 @@ struct UsersController {
 
     func add(to routes: Routes) {
         let path = "/applications/{token}/users"
-        routes.on(.get, path, scopes.tenant(.members, list))
+        routes.onJSON(.get, path, scopes.tenant(.members, list))
         routes.on(.get, path + "/me", scopes.tenant(.all, me))
         routes.on(.get, path + "/{user}", scopes.tenant([.members, .read], show))
         routes.on(.put, path + "/{user}", takesBody: true, scopes.tenant(.members, put))
@@ -103,7 +103,7 @@ private struct UserRequest {
     /// - Throws: a `Problem` (400, 415); `ChatError.invalid`.
     init(_ body: RequestBody) throws {
         switch body {
-        case .json(let json) where json.readableBytes > 0:
+        case .json(let json):
             let bytes = Array(json.readableBytesView)
             try JSONReader.read(json) { [bytes] member, reader in
                 switch member {
@@ -121,7 +121,6 @@ private struct UserRequest {
                 default: try reader.value()
                 }
             }
-        case .json: break
         case .form(let form):
             try FormBody.read(form) { names, value in
                 if names.count == 1, names[0].elementsEqual("name".utf8) { name = value }
