@@ -20,7 +20,7 @@ package final class ChatService: Sendable {
     let memberships: Memberships
     let limiter: Limiter
     private let accessUpkeep: AccessUpkeep
-    let policy: AccessPolicy
+    package let policy: AccessPolicy
     /// How long after the request an application is deleted.
     let deletionDelay: Duration
     /// How long messages may be edited.

@@ -1,3 +1,4 @@
+import ChatCore
 import Cryptography
 import Foundation
 import NIOCore
@@ -11,14 +12,19 @@ struct WebPage {
     let response: Response
 
     /// At `/`.
-    static var chat: WebPage {
-        WebPage(
+    ///
+    /// - Parameter demoUsers: those whom it can be.
+    static func chat(for demoUsers: [DemoUser]) -> WebPage {
+        // Neither ids nor names need escaping.
+        let users = demoUsers.map { "\($0.id.text)=\($0.name)" }.joined(separator: " ")
+        return WebPage(
             PackageResources.index_html, styles: [PackageResources.page_css],
             scripts: [
-                PackageResources.dom_js, PackageResources.theme_js, PackageResources.api_js, PackageResources.stream_js,
-                PackageResources.outbox_js, PackageResources.messages_js, PackageResources.search_js,
-                PackageResources.shell_js, PackageResources.app_js,
-            ])
+                PackageResources.dom_js, PackageResources.theme_js, PackageResources.users_js, PackageResources.api_js,
+                PackageResources.stream_js, PackageResources.outbox_js, PackageResources.messages_js,
+                PackageResources.search_js, PackageResources.members_js, PackageResources.shell_js,
+                PackageResources.sidebar_js, PackageResources.app_js,
+            ], attributes: demoUsers.isEmpty ? "" : " data-demo-users=\"\(users)\"")
     }
 
     /// At `/docs`.
@@ -31,11 +37,14 @@ struct WebPage {
             ])
     }
 
-    /// - Parameter scripts: share one scope; later ones use declarations of earlier ones.
-    private init(_ document: [UInt8], styles: [[UInt8]], scripts: [[UInt8]]) {
+    /// - Parameters:
+    ///   - scripts: share one scope; later ones use declarations of earlier ones.
+    ///   - attributes: of the document's element, each with a leading space.
+    private init(_ document: [UInt8], styles: [[UInt8]], scripts: [[UInt8]], attributes: String = "") {
         let script = Self.lean(scripts)
         let style = Self.lean(styles)
         let document = String(decoding: document, as: UTF8.self)
+            .replacing("<html lang=\"en\">", with: "<html lang=\"en\"\(attributes)>")
             .replacing(#"<link rel="stylesheet" href="page.css">"#, with: "<style>\(style)</style>")
             .replacing(
                 #"<script type="module" src="page.js"></script>"#, with: "<script type=\"module\">\(script)</script>")

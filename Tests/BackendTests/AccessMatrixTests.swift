@@ -12,7 +12,7 @@ import Testing
 
     @Test func everyRouteHasARow() async throws {
         let rows = Set(matrix.rows.map(\.endpoint))
-        try await AccessServer.run(.sqlite) { server in
+        try await AccessServer.run(.sqlite, isOpen: true) { server in
             let routes = server.routes.filter { !$0.path.hasSuffix(".json") }.map { "\($0.method) \($0.path)" }
             #expect(rows == Set(routes))
         }
@@ -41,7 +41,7 @@ import Testing
         let clock = MatrixClock()
         try await AccessServer.run(kind, clock: WallClock(now: clock.now)) { [matrix] server in
             let walk = try await MatrixWalk(server, clock)
-            for row in matrix.rows where row.endpoint.contains("{token}") {
+            for row in matrix.rows where row.endpoint.contains("{token}") && row.server == nil {
                 for names in matrix.otherNames {
                     for (index, principal) in matrix.principals.enumerated() {
                         guard var expected = names.answers[index] else { continue }
@@ -85,7 +85,8 @@ import Testing
             let key = try await walk.own.key(.all)
             let forged = AccessKey.forged(key.id, .application)
             try await eventually("it expires") { WallClock.system.now() > soon.adding(.seconds(1)) }
-            for row in matrix.rows where row.answers[0] == "credentials_required" {
+            for row in matrix.rows
+            where row.server != "open server" && row.answers[0] == "credentials_required" {
                 for (shown, code) in [
                     (expired.text, "token_expired"), (revoked.text, "token_revoked"), (forged.text, "token_invalid"),
                     (AccessKey.random(.application).text, "token_invalid"),

@@ -25,7 +25,8 @@ struct AccessServer: Sendable {
             let metrics = PrometheusRegistry(version: "test")
             let serverKey = AccessKey.random(.admin)
             let service = ChatService(
-                backend: test.backend, policy: AccessPolicy(adminKeys: [serverKey], isOpen: isOpen), rates: rates,
+                backend: test.backend,
+                policy: AccessPolicy(adminKeys: [serverKey], isOpen: isOpen, takesDemoKeys: true), rates: rates,
                 clock: clock, logger: logger, metrics: metrics)
             var options = options
             options.port = 0

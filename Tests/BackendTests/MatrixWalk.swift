@@ -252,8 +252,8 @@ final class MatrixWalk: Sendable {
             return try await server.client.send(String(parts[0]), String(path), headers: headers)
         }
         let json =
-            path.hasSuffix("/messages") || path.contains("/messages/")
-            ? #"{"body":"x"}"#
+            path.hasSuffix("/messages") || path.contains("/messages/") || path.hasSuffix("/demo-tokens")
+            ? #"{"body":"x","user":"ada"}"#
             : path.contains("/members/")
                 ? #"{"role":"member"}"#
                 : path.contains("/jwt-keys/")

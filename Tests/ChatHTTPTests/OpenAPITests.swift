@@ -9,16 +9,42 @@ import Yams
 /// openapi.yaml against the server: the same routes, and examples that are true.
 @Suite(.timeLimit(.minutes(3))) struct OpenAPITests {
     private let document: OpenAPIDocument
+    /// With everything that any server has.
+    private static let policy = AccessPolicy(adminKeys: [TestServer.adminKey], isOpen: true, takesDemoKeys: true)
 
     init() throws { document = try OpenAPIDocument() }
 
     @Test func hasTheRoutesOfTheRouter() async throws {
         let documented = Set(document.operations.map { "\($0.method) \($0.path)" })
-        try await TestServer.run { server in
+        try await TestServer.run(policy: Self.policy) { server in
             let registered = Set(server.routes.map { "\($0.method.rawValue) \($0.path)" })
             let withSuffix = document.operations.filter(\.hasJSONSuffix).map { "\($0.method) \($0.path).json" }
             #expect(documented.union(withSuffix) == registered)
         }
+    }
+
+    /// What each operation asks for is what docs/access-matrix.json says, which is tested.
+    @Test func credentialsAreThoseOfTheMatrix() throws {
+        let matrix = try AccessRows()
+        var count = 0
+        // Streams also take tickets, and tokens in other places.
+        for operation in document.operations where !operation.path.hasSuffix("/stream") && !operation.isSocket {
+            let name = "\(operation.method) \(operation.path)"
+            let allowed = try #require(matrix.allowed[name], "\(name)")
+            var expected: Set<[String: [String]]> = []
+            if allowed.contains("token") || name == "POST /applications" { expected.insert([:]) }
+            if allowed.contains("server key") { expected.insert(["serverKey": []]) }
+            if name != "POST /applications" {
+                for scope in ["read", "write", "members", "admin"] where allowed.contains(scope) {
+                    expected.insert(["applicationKey": [scope]])
+                }
+                if allowed.contains("user") { expected.insert(["userToken": []]) }
+            }
+            if allowed.contains("none"), !operation.path.hasPrefix("/applications") { expected = [] }
+            #expect(operation.security.map { Set($0) } == expected, "\(name)")
+            count += 1
+        }
+        #expect(count > 50)
     }
 
     @Test func itsOwnExamplesAreValid() throws {
@@ -37,7 +63,7 @@ import Yams
     /// Every operation, sent as its example says: the answer is what the document promises.
     @Test func answersAreAsDocumented() async throws {
         let document = document
-        try await TestServer.run { server in
+        try await TestServer.run(policy: Self.policy) { server in
             // A user's own chats need a user's token.
             for operation in document.operations where !operation.path.contains("/users/me") {
                 let chat = try await server.client.makeChat()
@@ -73,7 +99,7 @@ import Yams
 
     @Test func refusalsAreAsDocumented() async throws {
         let document = document
-        try await TestServer.run { server in
+        try await TestServer.run(policy: Self.policy) { server in
             let nobody = String(repeating: "0", count: 32)
             for operation in document.operations where operation.path.contains("{token}") {
                 let path = operation.path.replacing("{token}", with: nobody).replacing("{chat_number}", with: "1")
@@ -138,6 +164,9 @@ struct OpenAPIDocument: @unchecked Sendable {
                 || path.hasSuffix("/suspension")
             return needsServerKey ? ["Authorization": "Bearer \(TestServer.adminKey.text)"] : [:]
         }
+        var isSocket: Bool { path.hasSuffix("/socket") }
+        /// The alternatives, each with its schemes and their scopes.
+        let security: [[String: [String]]]?
         /// Whether the path also ends with `.json`.
         let hasJSONSuffix: Bool
         /// By status, the media type object; empty where the answer is no JSON.
@@ -173,6 +202,7 @@ struct OpenAPIDocument: @unchecked Sendable {
                     Operation(
                         method: method.uppercased(), path: path,
                         requestExample: request?["application/json"]?["example"],
+                        security: operation["security"] as? [[String: [String]]],
                         hasJSONSuffix: operation["x-json-suffix"] as? Bool ?? false,
                         answers: answers, types: types))
             }
@@ -249,5 +279,27 @@ struct OpenAPIDocument: @unchecked Sendable {
             object = found as? [String: Any] ?? [:]
         }
         return object
+    }
+}
+
+/// docs/access-matrix.json, of an open server.
+private struct AccessRows {
+    /// By method and path, the principals that may.
+    let allowed: [String: Set<String>]
+
+    init() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../docs/access-matrix.json")
+        let root = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        let principals = try #require(root["principals"] as? [String])
+        var allowed: [String: Set<String>] = [:]
+        for row in try #require(root["endpoints"] as? [[Any]]) where row[1] as? String != "closed server" {
+            let answers = zip(principals, row.dropFirst(2).map { $0 as? String })
+            // A user may do it in the right role.
+            allowed[try #require(row[0] as? String)] = Set(
+                answers.filter { ["yes", "insufficient_role"].contains($0.1) }.map(\.0))
+        }
+        self.allowed = allowed
     }
 }

@@ -32,6 +32,12 @@ struct BrowserTab: Sendable {
         try await until("document.readyState === 'complete' && location.href === \(Self.quote(url))")
     }
 
+    func reload() async throws {
+        try await value("window.isOld = true")
+        try await call("Page.reload")
+        try await until("!window.isOld && document.readyState === 'complete'")
+    }
+
     func resize(width: Int, height: Int) async throws {
         try await call(
             "Emulation.setDeviceMetricsOverride",

@@ -157,7 +157,8 @@ import Testing
             // The whole hit leads there.
             try await tab.click("#results-list mark")
             try await tab.until("document.querySelector('#m7.pointed')?.checkVisibility()")
-            #expect(try await tab.numbers() == Array(1...32))
+            let around = try await tab.numbers()
+            #expect(around == Array(1...32), "\(around)")
         }
     }
 
@@ -320,86 +321,6 @@ import Testing
             }
             try await first.until("\(listed) === '\(numbers(60, 1))'")
             #expect(try await first.text(of: "#chats [aria-current]").contains("Chat 1"))
-        }
-    }
-
-    @Test func theAPIIsToReadAndToTry() async throws {
-        try await PageScene.run { scene in
-            let tab = try await scene.tab()
-            try await tab.click("header a[href='/docs']")
-            let document = try await scene.client().get("/openapi.yaml").text
-            let count = document.matches(of: /operationId:/).count
-            #expect(count > 20)
-            try await tab.until("document.querySelectorAll('article').length === \(count)")
-            #expect(try await tab.text(of: "#getMessage h3") == "Look at a message")
-            #expect(try await tab.value("document.querySelector('#alert').hidden") as? Bool == true)
-            for operation in ["createApplication", "createChat", "createMessage"] {
-                try await tab.sendTrial(operation)
-                try await tab.until(
-                    "/^201 Created/.test(document.querySelector('#\(operation) .outcome')?.textContent)")
-            }
-            // New tokens and numbers are filled in where other forms need them.
-            try await tab.sendTrial("getMessage")
-            try await tab.until("document.querySelector('#getMessage .answer')?.textContent.includes('my order')")
-            let answer = try await tab.text(of: "#getMessage .answer")
-            #expect(answer.contains("content-type: application/json") && answer.contains("\n  \"message_number\": 1,"))
-            #expect(answer.contains("curl -sN 'http"))
-            try await tab.value("document.querySelector('#searchMessages [name=q]').value = ''")
-            try await tab.value("document.querySelector('#searchMessages form').noValidate = true")
-            try await tab.sendTrial("searchMessages")
-            try await tab.until("/^422 /.test(document.querySelector('#searchMessages .outcome')?.textContent)")
-            // A stream shows what comes, until it is stopped.
-            try await tab.value("document.querySelector('#streamMessages [name=after]').value = '0'")
-            try await tab.sendTrial("streamMessages")
-            try await tab.until("/event: message/.test(document.querySelector('#streamMessages .answer')?.textContent)")
-            try await tab.click("#streamMessages .trial button[type=button]")
-            try await tab.until("/stopped/.test(document.querySelector('#streamMessages .outcome').textContent)")
-            for (dark, width, height) in [(false, 1280, 800), (true, 1280, 800), (false, 390, 844), (true, 390, 844)] {
-                try await tab.prefer(dark: dark)
-                try await tab.resize(width: width, height: height)
-                try await tab.value("document.querySelectorAll('details').forEach(each => each.open = true)")
-                try await tab.isReadable("the API at \(width)")
-                try await tab.value("document.querySelector('#createMessage .trial').scrollIntoView()")
-                try await tab.screenshot("docs-\(dark ? "dark" : "light")-\(width)")
-            }
-        }
-    }
-
-    @Test(arguments: [true, false])
-    func everybodyCanReadIt(dark: Bool) async throws {
-        try await PageScene.run { scene in
-            let tab = try await scene.tab()
-            try await tab.prefer(dark: dark)
-            try await tab.isReadable("welcome")
-            try await scene.makeChatByClicking(tab)
-            for number in 1...20 {
-                try await tab.send("message \(number), long enough to need more than one line on a phone")
-            }
-            try await tab.shows(20)
-            for (width, height) in [(1280, 800), (900, 700), (390, 844), (360, 640)] {
-                try await tab.resize(width: width, height: height)
-                try await tab.isReadable("chat at \(width)")
-                // A list that was scrolled to its end still is.
-                try await tab.until("document.querySelector('#chat-count').textContent === '20 messages'")
-                try await tab.until("\(PageScene.bottom("#m20")) <= \(PageScene.bottom("#log"))")
-                try await tab.screenshot("chat-\(dark ? "dark" : "light")-\(width)")
-                // On a phone the time takes no width from the text.
-                let isBelow = "\(PageScene.bottom("#m20 time")) > \(PageScene.bottom("#m20 .body"))"
-                #expect(try await tab.value(isBelow) as? Bool == (width < 500))
-            }
-            for panel in ["sidebar", "requests"] {
-                try await tab.click("#show-\(panel)")
-                try await tab.isReadable(panel)
-                try await tab.screenshot("phone-\(panel)-\(dark ? "dark" : "light")")
-                try await tab.press("Escape")
-                #expect(try await tab.value("document.activeElement.id") as? String == "show-\(panel)")
-            }
-            try await tab.click("#show-help")
-            try await tab.isReadable("help")
-            try await tab.screenshot("phone-help-\(dark ? "dark" : "light")")
-            try await tab.press("Escape")
-            try await tab.go(to: scene.url)
-            try await tab.screenshot("phone-welcome-\(dark ? "dark" : "light")")
         }
     }
 }

@@ -6,10 +6,17 @@ package struct AccessPolicy: Sendable {
     /// The most time from `iat` to `exp` of a user token.
     package let tokenMaxLifetime: Duration
 
-    package init(adminKeys: [AccessKey], isOpen: Bool, tokenMaxLifetime: Duration = .seconds(86_400)) {
+    /// Whether user tokens count that the page's own keys have signed (`DemoUser`): on a server on this machine that
+    /// anyone may use.
+    package let takesDemoKeys: Bool
+
+    package init(
+        adminKeys: [AccessKey], isOpen: Bool, tokenMaxLifetime: Duration = .seconds(86_400), takesDemoKeys: Bool = false
+    ) {
         admins = Dictionary(adminKeys.map { ($0.id, $0.digest) }) { first, _ in first }
         self.isOpen = isOpen
         self.tokenMaxLifetime = tokenMaxLifetime
+        self.takesDemoKeys = isOpen && takesDemoKeys
     }
 
     /// No key, and anyone may create applications.

@@ -51,8 +51,7 @@ final class Authenticator: Sendable {
 
     /// - Parameter writer: stores users at their first use.
     init(backend: Backend, policy: AccessPolicy, clock: WallClock, writer: TenantWriter) {
-        self.users = UserAuthority(
-            backend: backend, maxLifetime: policy.tokenMaxLifetime, clock: clock, writer: writer)
+        self.users = UserAuthority(backend: backend, policy: policy, clock: clock, writer: writer)
         self.tickets = TicketSeal(key: backend.ticketKey)
         self.backend = backend
         self.policy = policy

@@ -4,13 +4,17 @@ package import Cryptography
 extension TenantScope {
     /// Makes a key for user tokens; durable when this returns.
     ///
-    /// - Parameter publicKey: of a pair that the application has; nil for a new secret, which nobody can see again.
+    /// - Parameters:
+    ///   - publicKey: of a pair that the application has; nil for a new secret, which nobody can see again.
+    ///   - id: a new one.
     /// - Throws: `ChatError.notAllowed`; `.invalid` for one too many; what `GroupCommit.submit` throws.
-    package func createTokenKey(_ publicKey: Ed25519PublicKey? = nil) async throws -> StoredTokenKey {
+    package func createTokenKey(
+        _ publicKey: Ed25519PublicKey? = nil, id: UserTokenKey.ID = .random()
+    ) async throws -> StoredTokenKey {
         try access.require(.admin)
         let material = publicKey.map { UserTokenKey.Material.publicKey($0) } ?? .secret(.randomText())
         // A random secret is long enough.
-        let stored = StoredTokenKey(key: UserTokenKey(id: .random(), material)!, createdAt: service.clock.now())
+        let stored = StoredTokenKey(key: UserTokenKey(id: id, material)!, createdAt: service.clock.now())
         try await changeUsers(.addKey(stored), .createTokenKey, target: stored.key.id.text)
         return stored
     }

@@ -51,6 +51,7 @@ package func buildServer(
     TokenKeysController(scopes: scopes).add(to: routes)
     UsersController(scopes: scopes).add(to: routes)
     TicketsController(scopes: scopes).add(to: routes)
+    if service.policy.takesDemoKeys { DemoTokensController(scopes: scopes).add(to: routes) }
     LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MembersController(scopes: scopes).add(to: routes)
@@ -64,7 +65,7 @@ package func buildServer(
         metrics: liveMetrics
     ).add(to: routes)
     HealthController(probe: service.backend.probe, notes: service.backend.notes, metrics: metrics).add(to: routes)
-    DocumentsController().add(to: routes)
+    DocumentsController(demoUsers: service.policy.takesDemoKeys ? DemoUser.allCases : []).add(to: routes)
     extraRoutes(routes)
     return options.server(
         routes, service: service, metrics: metrics, budget: budget, logger: logger,

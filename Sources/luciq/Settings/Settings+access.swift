@@ -10,6 +10,7 @@ extension Settings {
     /// - Parameter host: the address to listen on. On another one than a loopback address, the settings must say it.
     func accessPolicy(listeningOn host: String) throws -> AccessPolicy {
         let keys = try adminKeys()
+        let isLocal = AllowedHosts.isLoopback(host)
         let lifetime = Duration.seconds(
             try number(Setup.tokenMaxLifetime, in: 60...Int(UserToken.longestLifetime.components.seconds)))
         if let isOpen = try flag(Setup.openApplications) {
@@ -20,16 +21,18 @@ extension Settings {
                         keys admin prints one).
                         """)
             }
-            return AccessPolicy(adminKeys: keys, isOpen: isOpen, tokenMaxLifetime: lifetime)
+            return AccessPolicy(
+                adminKeys: keys, isOpen: isOpen, tokenMaxLifetime: lifetime, takesDemoKeys: isLocal)
         }
-        guard !keys.isEmpty || AllowedHosts.isLoopback(host) else {
+        guard !keys.isEmpty || isLocal else {
             throw Invalid(
                 description: """
                     On \(host) anyone who reaches this server could make applications. Set LUCIQ_ADMIN_KEY to a key, which \
                     is then needed (luciq keys admin prints one), or OPEN_APPLICATIONS=true if anyone may.
                     """)
         }
-        return AccessPolicy(adminKeys: keys, isOpen: keys.isEmpty, tokenMaxLifetime: lifetime)
+        return AccessPolicy(
+            adminKeys: keys, isOpen: keys.isEmpty, tokenMaxLifetime: lifetime, takesDemoKeys: isLocal)
     }
 
     /// How long after the request an application is deleted.

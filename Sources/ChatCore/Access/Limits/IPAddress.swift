@@ -25,6 +25,9 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         bits = isV6 ? value : Self.mapped | value
     }
 
+    /// This machine: 127.0.0.0/8 (RFC 1122, 3.2.1.3), or ::1 (RFC 4291, 2.5.3).
+    package var isLoopback: Bool { bits == 1 || isV4 && bits >> 24 & 0xFF == 127 }
+
     package var isV4: Bool { bits >> 32 == Self.mapped >> 32 }
 
     /// What is limited in an address's stead: of IPv6 the first 64 bits, since a customer has all addresses below them.

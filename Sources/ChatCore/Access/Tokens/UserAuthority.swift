@@ -21,12 +21,14 @@ final class UserAuthority: Sendable {
     private let store: any UserStore
     private let clock: WallClock
     private let writer: TenantWriter
+    private let takesDemoKeys: Bool
 
-    init(backend: Backend, maxLifetime: Duration, clock: WallClock, writer: TenantWriter) {
+    init(backend: Backend, policy: AccessPolicy, clock: WallClock, writer: TenantWriter) {
         self.store = backend.users
         self.clock = clock
         self.writer = writer
-        self.tokens = UserTokenCache(maxLifetime: maxLifetime)
+        self.takesDemoKeys = policy.takesDemoKeys
+        self.tokens = UserTokenCache(maxLifetime: policy.tokenMaxLifetime)
         self.keyrings = ImmutableCache(capacity: 4096, epoch: backend.epoch)
         self.standings = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
     }
@@ -122,7 +124,8 @@ final class UserAuthority: Sendable {
         guard let stored = try await store.tokenKeys(of: tenant) else {
             throw ChatError.unauthorized(.userToken(.invalid(.audience)))
         }
-        let keys = stored.keys.map { ($0.key.id, KnownKey($0.key, lastUsedAt: $0.lastUsedAt)) }
+        let keys = stored.keys.filter { takesDemoKeys || !$0.key.id.isDemo }
+            .map { ($0.key.id, KnownKey($0.key, lastUsedAt: $0.lastUsedAt)) }
         let keyring = Keyring(keys: Dictionary(keys) { first, _ in first }, validAfter: stored.validAfter)
         keyrings.insert(keyring, for: tenant, at: version)
         return keyring

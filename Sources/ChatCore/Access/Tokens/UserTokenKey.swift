@@ -12,7 +12,8 @@ package struct UserTokenKey: Equatable, Sendable {
             self.text = text
         }
 
-        /// 95 random bits in 16 characters of base62: a hyphen in front would look like an option to a command.
+        /// 95 random bits in 16 characters of base62: a hyphen in front would look like an option to a command,
+        /// and `demo-` is of demo keys alone.
         package static func random() -> ID { ID(Base62.random(count: 16).text)! }
 
         package var description: String { text }

@@ -1,15 +1,16 @@
 // One call of the API: a deadline, problems as sentences, Link headers, and a line for curl in the list of requests.
 
 class Problem extends Error {
-  // @param details status (0 when no answer came), code, retryAfter in seconds
+  // @param details status (0 when no answer came), code, retryAfter in seconds, links as in an answer
   constructor(sentence, details) {
     super(sentence);
-    Object.assign(this, { name: "Problem", status: 0, code: "unreachable", retryAfter: 0 }, details);
+    Object.assign(this, { name: "Problem", status: 0, code: "unreachable", retryAfter: 0, links: {} }, details);
   }
 
-  // Whether the same request may get another answer later.
+  // Whether the same request may get another answer later. A user gets another token.
   get isPassing() {
-    return this.status === 0 || this.status === 409 || this.status === 429 || this.status >= 500;
+    const isOfUser = this.status === 401 && users.current !== null;
+    return isOfUser || this.status === 0 || this.status === 409 || this.status === 429 || this.status >= 500;
   }
 }
 
@@ -19,24 +20,29 @@ async function problemOf(response) {
   // What stands between us and the server may answer in a language of its own.
   try { document = await response.json(); } catch { /* The status says enough. */ }
   const sentence = document.detail ?? `The server answered ${response.status} ${response.statusText}`.trim() + ".";
-  return new Problem(sentence, { status: response.status, code: document.code ?? "", retryAfter });
+  return new Problem(
+    sentence, { status: response.status, code: document.code ?? "", retryAfter, links: linksOf(response) });
 }
 
 // Asks the server.
 //
 // @param options json: the body; key: an Idempotency-Key; signal: ends it early; title: what a person just did, for the
-// list of requests; replaces: a word, for what only the newest request of its kind is worth keeping of
+// list of requests; replaces: a word, for what only the newest request of its kind is worth keeping of; as: the id of the
+// user who asks, null for the application, and without it whoever the tab is
 // @returns value: the answer's JSON; links: its Link header by rel; isReplay
 // @throws Problem
 async function call(method, path, options = {}) {
-  const { json, key, signal, title } = options;
-  const headers = {};
+  const { json, key, signal, title, as = users.current } = options;
+  const application = applicationIn(path);
+  const authorization = as && application ? await users.authorization(application, as) : undefined;
+  const headers = authorization ? { Authorization: authorization } : {};
   if (json !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const deadline = AbortSignal.timeout(20_000);
   const began = performance.now();
   const note = (outcome) => {
-    if (title) requests.add({ ...options, method, path, milliseconds: performance.now() - began, ...outcome });
+    const milliseconds = performance.now() - began;
+    if (title) requests.add({ ...options, method, path, authorization, milliseconds, ...outcome });
   };
   let response;
   let value;
@@ -53,6 +59,10 @@ async function call(method, path, options = {}) {
     note({ problem });
     throw problem;
   }
+  if (response.status === 401 && authorization) {
+    users.forget(application, as);
+    if (!options.isSecond) return call(method, path, { ...options, as, isSecond: true });
+  }
   if (!response.ok) {
     const problem = await problemOf(response);
     note({ status: response.status, problem });
@@ -64,6 +74,8 @@ async function call(method, path, options = {}) {
   };
 }
 
+const applicationIn = (path) => /^\/applications\/([^/]+)/.exec(path)?.[1];
+
 // RFC 8288, as far as this server writes it.
 function linksOf(response) {
   const found = (response.headers.get("Link") ?? "").matchAll(/<(\/[^>]*)>; rel="(\w+)"/g);
@@ -71,10 +83,11 @@ function linksOf(response) {
 }
 
 // The request as a line for a shell.
-function curlLine({ method, path, json, key, isStream }) {
+function curlLine({ method, path, json, key, authorization, isStream }) {
   const words = [isStream ? "curl -sN" : "curl -s"];
   if (method !== "GET") words.push(`-X ${method}`);
   words.push(/[?&]/.test(path) ? quote(location.origin + path) : location.origin + path);
+  if (authorization) words.push(`-H 'Authorization: ${authorization}'`);
   if (json !== undefined) words.push(`-H 'Content-Type: application/json'`);
   if (key) words.push(`-H 'Idempotency-Key: ${key}'`);
   if (json !== undefined) words.push(`-d ${quote(JSON.stringify(json))}`);
@@ -87,8 +100,8 @@ const requests = {
 
   add(request) {
     const line = curlLine(request);
-    // For the eye an option a line, as a shell takes it too; a body of 64 KiB only begins.
-    const folded = line.replaceAll(/ (?=-[Hd] )/g, " \\\n  ");
+    // For the eye an option a line, as a shell takes it too; a token and a body of 64 KiB only begin.
+    const folded = line.replaceAll(/ (?=-[Hd] )/g, " \\\n  ").replace(/(Bearer .{8})[^']+/, "$1…");
     const shown = folded.length > 700 ? folded.slice(0, 700) + "…" : folded;
     const outcome = request.status ?? (request.isStream ? "stream" : "no answer");
     const time = request.milliseconds === undefined ? "" : `${Math.max(1, Math.round(request.milliseconds))} ms`;

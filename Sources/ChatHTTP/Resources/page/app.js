@@ -4,11 +4,11 @@
 // opened by a link, and the browser's own Back works.
 
 const place = { token: null, chat: null };
-// The chat that is open: { path, log, stream, search, outbox }.
+// The chat that is open: { path, key, log, stream, search, outbox }.
 let open = null;
-// Messages on their way in any chat, by its path: they go on when another chat is looked at.
+// Messages on their way in any chat, by its key (its path, and who writes): they go on when another chat is looked at.
 const outboxes = new Map();
-// What was written in a chat and not sent, by its path.
+// What was written in a chat and not sent, by its key.
 const drafts = new Map();
 // Counts up with each change of place; what was asked for an older one comes too late.
 let visit = 0;
@@ -77,128 +77,16 @@ function showTitle() {
   document.title = (unseen > 0 ? `(${unseen}) ` : "") + parts.filter(Boolean).join(" · ");
 }
 
-// Applications
-
-async function openApplication() {
-  const { value } = await call("GET", applicationPath(), { title: "Looked at the application" });
-  $("application-name").textContent = value.name;
-  $("token").textContent = value.token;
-  showApplicationCounts(value.chats_count, value.messages_count);
-  $("chats").replaceChildren();
-  await readChats(`${applicationPath()}/chats?order=desc&limit=50`);
-  return value;
-}
-
-async function createApplication(name) {
-  const { value } = await call("POST", "/applications", { json: { name }, title: "Created an application" });
-  location.hash = fragment(value.token);
-}
-
-function showApplicationCounts(chats, messages) {
-  $("application-counts").textContent = `${plural(chats, "chat")} · ${plural(messages, "message")}`;
-}
-
-// Exact counts, at once when something changes, but not more often than twice a second.
-let countsPause = null;
-let areCountsOld = false;
-function countAgain() {
-  areCountsOld = true;
-  if (countsPause || document.hidden || !place.token) return;
-  areCountsOld = false;
-  countsPause = setTimeout(() => {
-    countsPause = null;
-    if (areCountsOld) countAgain();
-  }, 500);
-  // The state of the connection says already why there is no answer.
-  readCounts(visit).catch(() => {});
-}
-
-async function readCounts(current) {
-  const [application, messages, chat, chats] = await Promise.all([
-    call("GET", applicationPath()), call("GET", `${applicationPath()}/message_count`),
-    open && call("GET", `${open.path}/message_count`), call("GET", `${applicationPath()}/chats?order=desc&limit=50`),
-  ]);
-  if (current !== visit) return;
-  messagesCount = messages.value.messages_count;
-  showApplicationCounts(application.value.chats_count, messagesCount);
-  if (chats.value.at(-1)?.number > newestChat() + 1) {
-    // So many were made elsewhere that the page does not reach down to the list.
-    $("chats").replaceChildren();
-    showMoreChats(chats.links);
-  }
-  for (const { number, messages_count: count } of chats.value.reverse()) showCount(number, count);
-  if (chat) showChatCount(chat.value.messages_count);
-}
-
-const newestChat = () => Number($("chats").firstElementChild?.dataset.chat ?? 0);
-
-// Of a chat in the list; one that was made elsewhere meanwhile comes into it.
-function showCount(number, count) {
-  const item = $("chats").querySelector(`[data-chat="${number}"] .count`);
-  // In a cluster the list is behind what was counted; no count falls.
-  if (item) {
-    item.dataset.count = Math.max(count, Number(item.dataset.count));
-    item.textContent = Number(item.dataset.count).toLocaleString();
-  } else if (number > newestChat()) {
-    $("chats").prepend(chatItem(number, count));
-    markCurrentChat();
-  }
-}
-
-// Other tabs of this browser are told at once of what happened in this one; what happened elsewhere in the application,
-// in chats that are not open here, is looked for now and then.
-const neighbours = new BroadcastChannel("luciq");
-let messagesCount = 0;
-
-function changed() {
-  neighbours.postMessage(place.token);
-  countAgain();
-}
-
-async function lookElsewhere() {
-  if (document.hidden || !place.token) return;
-  const { value } = await call("GET", `${applicationPath()}/message_count`);
-  if (value.messages_count !== messagesCount) countAgain();
-}
-
-neighbours.addEventListener("message", ({ data }) => { if (data === place.token) countAgain(); });
-// The state of the connection says already why there is no answer.
-setInterval(() => lookElsewhere().catch(() => {}), 10_000);
-
 // Chats
-
-let moreChats = null;
-function showMoreChats(links) {
-  moreChats = links.next ?? null;
-  $("more-chats").hidden = !moreChats;
-}
-
-async function readChats(url) {
-  const { value, links } = await call("GET", url, { title: "Listed the chats" });
-  showMoreChats(links);
-  $("chats").append(...value.map(({ number, messages_count: count }) => chatItem(number, count)));
-  markCurrentChat();
-}
-
-function chatItem(number, count) {
-  return el("li", { "data-chat": number },
-    el("a", { href: fragment(place.token, number) },
-      el("span", {}, `Chat ${number}`), el("span", { class: "count", title: "Messages", "data-count": count }, count.toLocaleString())));
-}
-
-function markCurrentChat() {
-  for (const item of $("chats").children) {
-    item.firstElementChild.toggleAttribute("aria-current", item.dataset.chat === place.chat);
-    if (item.dataset.chat === place.chat) item.firstElementChild.setAttribute("aria-current", "page");
-  }
-}
 
 // Kept until a chat was made by it, so that a second try makes no second chat.
 let chatKey = null;
 async function createChat() {
   const token = place.token;
   chatKey ??= randomKey();
-  const { value } = await call("POST", `${applicationPath()}/chats`, { key: chatKey, title: "Created a chat" });
+  // A user's chat would be for its members alone.
+  const json = users.current ? { access: "open" } : undefined;
+  const { value } = await call("POST", `${applicationPath()}/chats`, { json, key: chatKey, title: "Created a chat" });
   chatKey = null;
   if (token !== place.token) return;
   const isListed = $("chats").querySelector(`[data-chat="${value.chat_number}"]`);
@@ -214,31 +102,32 @@ function showChatCount(count) {
 
 async function openChat(number, current) {
   const path = `${applicationPath()}/chats/${place.chat}`;
+  const key = `${path} ${users.current}`;
   const on = { link: (message, chat = place.chat) => fragment(place.token, chat, message) };
   const mine = new Set();
   $("chat-title").textContent = `Chat ${place.chat}`;
   $("chat-count").textContent = "";
   $("search").value = "";
   $("search-all").setAttribute("aria-pressed", "false");
-  $("body").value = drafts.get(path) ?? "";
-  $("second-tab").href = fragment(place.token, place.chat);
+  $("body").value = drafts.get(key) ?? "";
+  showSecondTab();
   showState("connecting");
   showPage("chat");
   const log = new MessageLog(path, mine, on);
-  const outbox = outboxes.get(path) ?? new Outbox(path);
-  outboxes.set(path, outbox);
+  const outbox = outboxes.get(key) ?? new Outbox(path);
+  outboxes.set(key, outbox);
   outbox.forgetSent();
   outbox.on = {
     stored(message) { mine.add(message); log.markMine(message); changed(); },
     edit(body) { $("body").value = body; $("body").focus(); },
   };
   $("outbox").replaceChildren(outbox.element);
-  open = { path, log, outbox, search: new Search(path, applicationPath(), on), stream: null, remark: null };
+  open = { path, key, log, outbox, search: new Search(path, applicationPath(), on), stream: null, remark: null };
   try {
     const { value } = await call("GET", `${path}/message_count`, { title: "Counted the messages" });
     if (current !== visit) return;
     showChatCount(value.messages_count);
-    await log.start(number);
+    await Promise.all([log.start(number), members.readOwn(path)]);
   } catch (problem) {
     if (current !== visit) return;
     if (log.newest === 0) {
@@ -259,9 +148,9 @@ async function openChat(number, current) {
 function listen(path, current) {
   const { log, outbox } = open;
   open.stream = new LiveStream(path, {
-    opened(url) {
+    opened(url, authorization) {
       const title = url.includes("?after=") ? "Resumed the live stream" : "Opened the live stream";
-      if (current === visit) requests.add({ method: "GET", path: url, title, isStream: true });
+      if (current === visit) requests.add({ method: "GET", path: url, authorization, title, isStream: true });
     },
     begin(number) {
       if (current !== visit) return;
@@ -284,8 +173,8 @@ function leaveChat() {
   open.stream?.close();
   open.log.close();
   open.search.close();
-  drafts.set(open.path, $("body").value);
-  if (!open.outbox.isWaiting) outboxes.delete(open.path);
+  drafts.set(open.key, $("body").value);
+  if (!open.outbox.isWaiting) outboxes.delete(open.key);
   open = null;
 }
 
@@ -301,8 +190,7 @@ function showState(name, reason = "") {
   $("state").dataset.state = name;
   $("state").title = reason;
   $("state-text").textContent = words[name];
-  $("drop").textContent = name === "dropped" || name === "lost" ? "Reconnect" : "Disconnect";
-  $("drop").disabled = name === "gone";
+  $("drop").textContent = ["dropped", "lost", "gone"].includes(name) ? "Reconnect" : "Disconnect";
 }
 
 function streamChanged(name, { reason, count, lostAt } = {}) {
@@ -326,8 +214,39 @@ function streamChanged(name, { reason, count, lostAt } = {}) {
     open.outbox.hurry();
   } else if (name === "gone") {
     complain(new Problem(reason));
+    $("own-role").textContent = "";
+    countAgain();
+    members.readOwn(open.path).catch(() => {});
   }
 }
+
+// Who the tab is
+
+function showSecondTab() {
+  const { other } = users;
+  // The other one has a choice of its own: by what the link says, or by none.
+  $("second-tab").href = (other ? `/?as=${other}` : "") + fragment(place.token, place.chat);
+  $("second-tab").setAttribute("aria-label", other ? `Second tab, as ${users.nameOf(other)}` : "Second tab");
+}
+
+function showUsers() {
+  const option = (id, name) => el("option", { value: id, selected: users.current === (users.demo.has(id) ? id : null) }, name);
+  $("who").replaceChildren(
+    ...[...users.demo].map(([id, name]) => option(id, name)), option("application", "The application"));
+  $("who-label").hidden = users.demo.size === 0;
+  $("member-role").replaceChildren(
+    ...members.roles.map((role) => el("option", { selected: role === "member" }, role)));
+}
+
+$("who").addEventListener("change", () => {
+  users.be($("who").value);
+  chatKey = null;
+  // What a link has said does not hold any more.
+  history.replaceState(null, "", location.pathname + location.hash);
+  leaveChat();
+  place.token = null;
+  route();
+});
 
 // Search
 
@@ -389,10 +308,17 @@ clicked("jump", async () => { await open.log.showNewest(); $("log").focus(); });
 clicked("search-all", () => open.search.toggle());
 clicked("results-more", () => open.search.more());
 clicked("close-search", () => { closeSearch(); $("body").focus(); });
+clicked("show-members", () => members.show());
+clicked("change-access", () => members.changeAccess());
+submitted($("add-member"), () => members.add());
 clicked("copy-token", (button) => copy(place.token, button));
 clicked("alert-close", calmDown);
 clicked("skip", () => $("body").focus());
 clicked("drop", () => {
+  if ($("state").dataset.state === "gone") {
+    leaveChat();
+    return route();
+  }
   if (["dropped", "lost"].includes($("state").dataset.state)) {
     showState("lost");
     open.stream?.reconnect();
@@ -421,4 +347,6 @@ document.addEventListener("visibilitychange", () => {
   countAgain();
 });
 
+users.choose();
+showUsers();
 route();

@@ -79,7 +79,8 @@ function answerOf(status, { description, headers = {}, content = {} }) {
 // What was made is what the next forms are about.
 function remember(value) {
   for (const name of ["token", "chat_number", "message_number"]) {
-    if (value?.[name] === undefined) continue;
+    // A user's token is no application's.
+    if (value?.[name] === undefined || value.user) continue;
     for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.value = value[name];
   }
 }

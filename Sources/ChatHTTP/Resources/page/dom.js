@@ -32,20 +32,24 @@ const wait = (milliseconds) => new Promise((resume) => setTimeout(resume, millis
 const randomKey = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+// While a dialog is open, nothing else is read out.
+const inDialog = (selector) => document.querySelector(`dialog[open] ${selector}`);
+
 // For screen readers, politely.
 function say(text) {
-  $("said").textContent = text;
+  (inDialog(".said") ?? $("said")).textContent = text;
 }
 
 // One sentence about what went wrong, until it is dismissed or something works.
 function complain(problem) {
-  $("alert-text").textContent = problem.message;
-  $("alert").hidden = false;
+  const place = inDialog(".problem") ?? $("alert-text");
+  place.textContent = problem.message;
+  if (place === $("alert-text")) $("alert").hidden = false;
 }
 
 function calmDown() {
   $("alert").hidden = true;
-  $("alert-text").textContent = "";
+  for (const place of [$("alert-text"), inDialog(".problem")]) if (place) place.textContent = "";
 }
 
 // Runs what a person asked for.
@@ -81,13 +85,17 @@ async function copy(text, button) {
   setTimeout(() => (button.textContent = label), 1500);
 }
 
-// What is kept between visits: how the page looks and behaves, never a token.
-const preferences = {
+// A browser may refuse to keep anything.
+const memory = (kept) => ({
   read(name) {
-    // A browser may refuse to keep anything.
-    try { return localStorage.getItem(`luciq.${name}`); } catch { return null; }
+    try { return kept().getItem(`luciq.${name}`); } catch { return null; }
   },
   write(name, value) {
-    try { localStorage.setItem(`luciq.${name}`, value); } catch { /* It holds for this visit. */ }
+    try { kept().setItem(`luciq.${name}`, value); } catch { /* It holds for this visit. */ }
   },
-};
+});
+
+// What is kept between visits: how the page looks and behaves, never a token.
+const preferences = memory(() => localStorage);
+// What is kept as long as the tab, for it alone.
+const tabMemory = memory(() => sessionStorage);

@@ -124,13 +124,16 @@ class MessageLog {
   async loadOlder() {
     if (!this.#older) return;
     await this.#loading(async () => {
+      const items = this.#items;
       const { value, links } = await call("GET", this.#older, { title: "Read older messages", replaces: "older" });
+      // Somebody has gone to another place meanwhile.
+      if (items !== this.#items) return;
       this.#older = links.next ?? null;
       const { scrollHeight, scrollTop } = this.#scroller;
-      const items = value.reverse().map((message) => this.#item(message));
-      this.#list.prepend(...items.map((item) => item.element));
-      this.#items.unshift(...items);
-      this.#markDays(0, items.length + 1);
+      const fresh = value.reverse().map((message) => this.#item(message));
+      this.#list.prepend(...fresh.map((item) => item.element));
+      this.#items.unshift(...fresh);
+      this.#markDays(0, fresh.length + 1);
       // What is being read stays where it is.
       this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
       if (this.#items.length > MessageLog.cap) {
@@ -138,16 +141,18 @@ class MessageLog {
         while (this.#list.lastElementChild !== this.#items.at(-1).element) this.#list.lastElementChild.remove();
         this.#isAtEnd = false;
       }
-      say(`${plural(items.length, "older message")} above.`);
+      say(`${plural(fresh.length, "older message")} above.`);
     });
   }
 
   async loadNewer() {
     if (this.#isAtEnd) return;
     await this.#loading(async () => {
+      const items = this.#items;
       const { value } = await call(
         "GET", `${this.#path}/messages?after=${this.#items.at(-1)?.number ?? 0}&limit=${MessageLog.pageSize}`,
         { title: "Read newer messages", replaces: "newer" });
+      if (items !== this.#items) return;
       const known = value.filter((message) => message.number <= this.#newest);
       this.#append(known);
       // While the page was under way the stream may have brought more than it has.
@@ -221,7 +226,10 @@ class MessageLog {
 
   #announce(fresh) {
     if (fresh.length > 3) say(`${plural(fresh.length, "new message")}.`);
-    else say(fresh.map(({ number, body }) => `Message ${number}: ${body.slice(0, 200)}`).join(". "));
+    else say(fresh.map(({ number, sender, body }) => {
+      const author = sender == null ? "" : ` from ${users.nameOf(sender)}`;
+      return `Message ${number}${author}: ${body.slice(0, 200)}`;
+    }).join(". "));
   }
 
   #append(messages) {
@@ -273,10 +281,10 @@ class MessageLog {
     }
   }
 
-  #item({ number, body, created_at: createdAt }) {
+  #item({ number, sender, body, created_at: createdAt }) {
     const element = el("li", { class: "message", id: `m${number}`, "data-number": number },
       el("a", { class: "number", href: this.#on.link(number), "aria-label": `Message ${number}` }, `${number}`),
-      el("div", { class: "body", dir: "auto" }, excerpt(body)),
+      el("div", {}, users.author(sender), el("div", { class: "body", dir: "auto" }, excerpt(body))),
       timeElement(createdAt));
     if (this.#mine.has(number)) setMine(element);
     return { number, day: dayOf(createdAt), element };

@@ -4,6 +4,8 @@
 class Outbox {
   static limit = 50;
   #path;
+  // Whoever writes it, also if the tab is somebody else by then.
+  #as = users.current;
   // stored(number), for each message that was stored; edit(body), for one that a person wants to change.
   on = {};
   #items = [];
@@ -77,7 +79,7 @@ class Outbox {
       this.#show(item);
       try {
         const { value, isReplay } = await call("POST", `${this.#path}/messages`, {
-          json: { body: item.body }, key: item.key, title: failures ? "Sent a message again" : "Sent a message",
+          as: this.#as, json: { body: item.body }, key: item.key, title: failures ? "Sent a message again" : "Sent a message",
           replaces: failures ? item.key : undefined,
         });
         item.state = "sent";

@@ -35,15 +35,14 @@ class Search {
       const query = `/messages/search?q=${encodeURIComponent(text)}&limit=50`;
       let page;
       try {
-        page = await this.#read(this.#isEverywhere ? this.#application + query : `${this.#path}${query}&order=desc`);
+        const url = this.#isEverywhere ? this.#application + query : `${this.#path}${query}&order=desc`;
+        page = await this.#read(url, () => this.#open());
       } catch (problem) {
         // What was found before is not what was asked for now.
         if (problem.name !== "AbortError") this.#hide();
         throw problem;
       }
-      $("results-list").replaceChildren();
-      $("results").hidden = false;
-      $("conversation").hidden = true;
+      this.#open();
       this.#show(page);
     });
   }
@@ -65,8 +64,31 @@ class Search {
     $("results-list").children[from]?.querySelector("a").focus();
   }
 
-  #read(url) {
-    return call("GET", url, { title: `Searched for “${this.#query}”`, replaces: "search", signal: this.#abort.signal });
+  // A search whose time is up says where to go on: it is followed until something is found, or all was looked through.
+  //
+  // @param begin called when that begins
+  async #read(url, begin = () => {}) {
+    const { signal } = this.#abort;
+    for (let rounds = 1; ; rounds += 1) {
+      try {
+        return await call("GET", url, { title: `Searched for “${this.#query}”`, replaces: "search", signal });
+      } catch (problem) {
+        if (problem.code !== "search_timeout" || !problem.links.next) throw problem;
+        if (rounds === 1) begin();
+        $("results-title").textContent = `Still looking for “${this.#query}”…`;
+        if (rounds === 1) say($("results-title").textContent);
+        await wait(problem.retryAfter * 1000);
+        signal.throwIfAborted();
+        url = problem.links.next;
+      }
+    }
+  }
+
+  #open() {
+    $("results-list").replaceChildren();
+    $("results-more").hidden = true;
+    $("results").hidden = false;
+    $("conversation").hidden = true;
   }
 
   #show({ value, links }) {
@@ -81,12 +103,12 @@ class Search {
     say(text);
   }
 
-  #result({ chat_number: chat, number, body, created_at: createdAt, highlights }) {
+  #result({ chat_number: chat, number, sender, body, created_at: createdAt, highlights }) {
     const place = chat ? `chat ${chat}` : "the chat";
     return el("li", {},
       el("a", { class: "message hit", href: this.#on.link(number, chat), title: `Show message ${number} in ${place}` },
         el("span", { class: "number" }, `${number}`),
-        el("span", { class: "body", dir: "auto" }, ...marked(body, highlights)),
+        el("span", {}, users.author(sender), el("span", { class: "body", dir: "auto" }, ...marked(body, highlights))),
         el("span", {}, chat ? el("span", { class: "number" }, `Chat ${chat} `) : "", timeElement(createdAt))));
   }
 

@@ -43,12 +43,13 @@ const shortcuts = {
   "/": () => open && openSearch(),
   m: () => open && $("body").focus(),
   g: () => open && $("jump").click(),
+  u: () => open && $("show-members").click(),
   n: () => place.token && $("new-chat").click(),
   "?": () => $("help").showModal(),
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || $("help").open || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.defaultPrevented || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") {
     if (document.body.dataset.drawer) closeDrawers();
     else if (open && !$("results").hidden) { closeSearch(); $("body").focus(); }

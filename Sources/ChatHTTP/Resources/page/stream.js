@@ -13,9 +13,15 @@ function fieldsOf(block) {
 const numberIn = (cursor) => Number(/^(?:e\d+\.)?(\d+)/.exec(cursor)[1]);
 
 class LiveStream {
+  static #endings = {
+    slow_consumer: "This tab was too slow for the stream.", going_away: "The server is restarting.",
+    token_expired: "The token has expired.", token_revoked: "The token was revoked.",
+    not_found: "The members of this chat have changed.",
+  };
   // The server writes every 15 seconds, if only a comment.
   static silence = 40_000;
   #path; #on; #connection; #timer;
+  #as = users.current;
   #cursor = null;     // what was seen last; null until the server has said where it begins
   #failures = 0;
   #lostAt = null;
@@ -24,8 +30,8 @@ class LiveStream {
   #isClosed = false;
 
   // @param path the chat's
-  // @param on opened(url), whenever the server has taken the connection; begin(number), once: everything up to it is stored, everything above it comes; message(message);
-  // state(name, details)
+  // @param on opened(url, authorization), whenever the server has taken the connection; begin(number), once: everything
+  // up to it is stored, everything above it comes; message(message); state(name, details)
   //
   // States: connecting; live; lost, with the sentence that says why; resuming; resumed, with how many messages were
   // caught up; dropped, because a person asked for it; gone, when there is no such chat any more.
@@ -86,10 +92,12 @@ class LiveStream {
     let isOpen = false;
     const url = this.url;
     try {
+      const headers = { Accept: "text/event-stream" };
+      if (this.#as) headers.Authorization = await users.authorization(applicationIn(url), this.#as);
       const response = await fetch(url, {
-        headers: { Accept: "text/event-stream" }, cache: "no-store", credentials: "omit", signal: connection.signal });
+        headers, cache: "no-store", credentials: "omit", signal: connection.signal });
       if (!response.ok) throw await problemOf(response);
-      this.#on.opened(url);
+      this.#on.opened(url, headers.Authorization);
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
@@ -115,9 +123,10 @@ class LiveStream {
   #receive({ id, event, data }, connection, isOpen) {
     if (event === "close") {
       const { code, reconnect } = JSON.parse(data);
-      if (reconnect === false) this.#end("The server closed the stream for good.");
-      else this.#lose(new Problem(
-        code === "slow_consumer" ? "This tab was too slow for the stream." : "The server is restarting."));
+      const sentence = LiveStream.#endings[code] ?? "The server closed the stream.";
+      // With another token it goes on, and in an open chat for whoever is no member any more.
+      if (reconnect === false && !this.#as) this.#end(sentence);
+      else this.#lose(new Problem(sentence, { status: code.startsWith("token_") ? 401 : 0 }));
       return;
     }
     if (id) {
@@ -143,7 +152,7 @@ class LiveStream {
     // Caught up is when what is newest now has arrived.
     this.#on.state("resuming");
     try {
-      const { value } = await call("GET", `${this.#path}/messages?limit=1&order=desc`);
+      const { value } = await call("GET", `${this.#path}/messages?limit=1&order=desc`, { as: this.#as });
       if (connection !== this.#connection) return;
       this.#goal = value[0]?.number ?? 0;
       this.#checkGoal(numberIn(this.#cursor));
@@ -169,9 +178,10 @@ class LiveStream {
 
   #lose(problem) {
     if (problem.status === 404) {
-      this.#end("This server has no such chat.");
+      this.#end(this.#as ? `${users.nameOf(this.#as)} is not in this chat, or it is gone.` : "This server has no such chat.");
       return;
     }
+    if (problem.status === 401 && this.#as) users.forget(applicationIn(this.#path), this.#as);
     this.#disconnect();
     this.#markLost();
     this.#on.state("lost", { reason: problem.message });
