@@ -114,7 +114,12 @@ struct BrowserTab: Sendable {
     }
 
     func screenshot(_ name: String) async throws {
-        let answer = try await call("Page.captureScreenshot")
+        var answer: [String: Any] = [:]
+        try await eventually("a picture of \(name)") {
+            // Chromium refuses it now and then while it changes pages.
+            do { answer = try await call("Page.captureScreenshot") } catch is RawConnection.Failure { return false }
+            return true
+        }
         let image = (answer["data"] as? String).flatMap { Data(base64Encoded: $0) } ?? Data()
         try FileManager.default.createDirectory(at: Self.screenshots, withIntermediateDirectories: true)
         try image.write(to: Self.screenshots.appendingPathComponent("\(name).png"))
