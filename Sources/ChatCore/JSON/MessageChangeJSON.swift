@@ -25,7 +25,7 @@ package struct MessageChangeJSON: JSONWritable {
             json.object { json in
                 json.member("rev", message.revision)
                 json.member("body", message.body)
-                json.member("metadata", JSONText(message.content.metadata ?? "null"))
+                json.member("metadata", RawJSON(text: message.content.metadata ?? "null"))
                 json.member("edited_at", message.editedAt?.rfc3339)
                 json.member("deleted_at", message.deletion?.at.rfc3339)
                 json.member("deleted_by", message.deletion?.by?.text)

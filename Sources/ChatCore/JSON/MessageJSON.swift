@@ -41,7 +41,7 @@ package struct MessageJSON: JSONWritable {
         if let thread = content.thread { json.member("thread", thread.rawValue) }
         if let replyTo = content.replyTo { json.member("reply_to", replyTo.rawValue) }
         if let metadata = content.metadata {
-            json.member("metadata", JSONText(metadata))
+            json.member("metadata", RawJSON(text: metadata))
         } else if hasChanged {
             json.member("metadata", String?.none)
         }

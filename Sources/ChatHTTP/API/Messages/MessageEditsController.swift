@@ -83,7 +83,7 @@ private struct VersionItem: JSONWritable {
         json.object { json in
             json.member("rev", version.revision)
             json.member("body", version.body)
-            json.member("metadata", JSONText(version.metadata ?? "null"))
+            json.member("metadata", RawJSON(text: version.metadata ?? "null"))
             json.member("created_at", version.createdAt)
             json.member("replaced_at", version.replacedAt)
         }
