@@ -41,8 +41,9 @@ extension TenantScope {
         let (key, secret) = try await demoKey()
         // Whoever may make keys may sign for anyone, who is then stored.
         if try await lookUp({ try await service.backend.users.user(user.id, in: $0.id) }) == nil {
-            try await service.tenantWriter.submit(
-                .users(.put(user.id, name: user.name, metadata: nil), of: id, token: token))
+            try await submit(
+                .users(.put(user.id, name: user.name, metadata: nil), of: id, token: token), .updateUser,
+                target: user.id.text)
         }
         let audience = try await lookUp { scope in
             guard let tenant = try await service.backend.tenants.tenant(scope.id) else { throw ChatError.notFound }
