@@ -43,12 +43,6 @@ import Testing
                 let found = try await store.chats(seenBy: user, among: numbers, in: test.tenant)
                 #expect(found.map(\.chat.number) == numbers)
             }
-            let user = User.ID("u1")!
-            try await place.check("chats of a token", rows: 4 * 2 + 4 * 12 + 20) {
-                let numbers = [3, 17, 40, 59].map { Chat.Number($0) }
-                let found = try await store.chats(seenBy: user, among: numbers, in: test.tenant)
-                #expect(found.map(\.chat.number) == numbers)
-            }
             // One part of a walk there and one behind it, however long the chat.
             try await place.check("search", rows: 4 * 1024 + 8) {
                 let found = try await store.search(
