@@ -134,6 +134,8 @@ let package = Package(
                 .embedInCode("Migrations/20261204000001_add_rules.sql"),
                 .embedInCode("Migrations/20261204000002_hide_rules.sql"),
                 .embedInCode("Migrations/20261205000001_create_audit_heads.sql"),
+                .embedInCode("Migrations/20261205000002_add_receipts.sql"),
+                .embedInCode("Migrations/20261205000003_hide_receipts.sql"),
                 .embedInCode("Migrations/20261206000001_add_changes.sql"),
                 .embedInCode("Migrations/20261206000002_hide_changes.sql"),
             ],

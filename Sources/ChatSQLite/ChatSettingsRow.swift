@@ -2,14 +2,15 @@ import ChatCore
 
 /// The columns of a chat's settings, which all statements select.
 enum ChatSettingsRow {
-    static let columns = "name, metadata, access, history"
+    static let columns = "name, metadata, access, history, receipts"
 
     /// - Parameter column: the first of them.
     static func settings(_ row: borrowing Query, from column: CInt) -> Chat.Settings {
         Chat.Settings(
             name: row.isNull(column) ? nil : row.text(column),
             metadata: row.isNull(column + 1) ? nil : row.text(column + 1),
-            access: row.integer(column + 2), history: row.integer(column + 3))
+            access: row.integer(column + 2), history: row.integer(column + 3),
+            receipts: row.integer(column + 4))
     }
 }
 
@@ -18,7 +19,7 @@ extension Chat.Settings {
     var values: [Query.Value] {
         [
             name.map { .text($0) } ?? .null, metadata.map { .text($0) } ?? .null, .integer(access.rawValue),
-            .integer(history.rawValue),
+            .integer(history.rawValue), .integer(receipts.rawValue),
         ]
     }
 }

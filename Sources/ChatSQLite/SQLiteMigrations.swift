@@ -17,6 +17,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0009Lifecycle.identifier, migrate: Migration0009Lifecycle.migrate)
         migrator.registerMigration(Migration0010Secrets.identifier, migrate: Migration0010Secrets.migrate)
         migrator.registerMigration(Migration0011Rules.identifier, migrate: Migration0011Rules.migrate)
+        migrator.registerMigration(Migration0012Receipts.identifier, migrate: Migration0012Receipts.migrate)
         migrator.registerMigration(Migration0013Changes.identifier, migrate: Migration0013Changes.migrate)
         return migrator
     }

@@ -81,7 +81,7 @@ extension SQLiteStore: NewChatLog {
                     """
                     INSERT INTO chats (
                         id, application_id, number, created_at, updated_at, \(ChatSettingsRow.columns))
-                    VALUES (\(Self.nextID(in: "chats")), ?, ?, ?, ?, ?, ?, ?, ?)
+                    VALUES (\(Self.nextID(in: "chats")), ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                     values: [
                         .integer(new.tenant.rawValue), .integer(number), .integer(now.microseconds),

@@ -40,15 +40,9 @@ extension SQLiteStore: MemberStore {
 
     package func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
         try read(.chats) { db in
-            func walk(_ page: Page, limit: Int) throws -> [SeenChat] {
-                try Self.seenChats(
-                    db, by: user, in: tenant, "number > ? AND number < ?",
-                    [.integer(page.lowerBound), .integer(page.upperBound)], page.walkOrder, limit: limit)
-            }
-            let chats = try walk(page, limit: page.limit + 1)
-            return PageOf(
-                walked: chats, page: page,
-                isPrecededBy: try page.behind.map { try !walk($0, limit: 1).isEmpty } ?? false)
+            let chats = try Self.seenChats(db, by: user, in: tenant, page, limit: page.limit + 1)
+            let behind = try page.behind.map { try Self.seenChats(db, by: user, in: tenant, $0, limit: 1) }
+            return PageOf(walked: chats, page: page, isPrecededBy: behind?.isEmpty == false)
         }
     }
 
@@ -56,38 +50,69 @@ extension SQLiteStore: MemberStore {
         seenBy user: User.ID, among numbers: [Chat.Number], in tenant: Tenant.ID
     ) async throws -> [SeenChat] {
         try read(.chats) { db in
-            let places = numbers.map { _ in "?" }.joined(separator: ", ")
-            return try Self.seenChats(
-                db, by: user, in: tenant, "number IN (\(places))", numbers.map { .integer($0.rawValue) }, "ASC",
-                limit: numbers.count)
+            let query = try Query(
+                db,
+                """
+                SELECT \(Self.seenColumns) FROM chats LEFT JOIN chat_members ON chat_id = id AND user_id = ?
+                WHERE chats.application_id = ? AND number IN (\(numbers.map { _ in "?" }.joined(separator: ", ")))
+                ORDER BY number
+                """, values: [.text(user.text), .integer(tenant.rawValue)] + numbers.map { .integer($0.rawValue) })
+            var chats: [SeenChat] = []
+            while try query.next() { chats += [Self.seenChat(query)].compactMap(\.self) }
+            return chats
         }
     }
 
-    /// - Parameters:
-    ///   - condition: for the numbers.
-    ///   - order: of the numbers.
+    private static let seenColumns = "id, \(chatColumns), \(MemberRow.columns)"
+
+    /// - Parameter row: of `seenColumns`.
+    /// - Returns: nil if the chat is not there for the user.
+    private static func seenChat(_ row: borrowing Query) -> SeenChat? {
+        var chat = chat(row, from: 1)
+        let member = row.isNull(9) ? nil : MemberRow.member(row, from: 9)
+        guard let standing = Standing(access: chat.settings.access, member: member) else { return nil }
+        // Numbers are dense here.
+        chat.messagesCount = standing.numbers.count(upTo: chat.messagesCount)
+        return SeenChat(id: Chat.ID(row.integer(0)), chat: chat, member: member)
+    }
+
+    /// The open chats, and those where the user has a row: so that others cost nothing, however many there are.
+    ///
+    /// The second walk takes both kinds: a chat that is opened between the two walks is in one of them.
     private static func seenChats(
-        _ db: some StatementSource, by user: User.ID, in tenant: Tenant.ID, _ condition: String,
-        _ values: [Query.Value],
-        _ order: String, limit: Int
+        _ db: some StatementSource, by user: User.ID, in tenant: Tenant.ID, _ page: Page, limit: Int
     ) throws -> [SeenChat] {
-        let query = try Query(
-            db,
-            """
-            SELECT id, \(Self.chatColumns), \(MemberRow.columns) FROM chats
-            LEFT JOIN chat_members ON chat_id = id AND user_id = ?
-            WHERE chats.application_id = ? AND \(condition)
-            AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
-            AND (removed_at IS NOT NULL OR ifnull(role, 0) <> \(Member.Role.banned.rawValue))
-            ORDER BY number \(order) LIMIT ?
-            """, values: [.text(user.text), .integer(tenant.rawValue)] + values + [.integer(Int64(limit))])
-        var chats: [SeenChat] = []
-        while try query.next() {
-            let member = query.isNull(8) ? nil : MemberRow.member(query, from: 8)
-            chats += [SeenChat(id: Chat.ID(query.integer(0)), chat: Self.chat(query, from: 1), member: member)]
-                .compactMap(\.self)
+        var chats: [Chat.Number: SeenChat] = [:]
+        func note(_ query: borrowing Query) throws {
+            while try query.next() {
+                if let seen = seenChat(query) { chats[seen.chat.number] = seen }
+            }
         }
-        return chats
+        try note(
+            try Query(
+                db,
+                """
+                SELECT \(seenColumns) FROM chats INDEXED BY chats_open
+                LEFT JOIN chat_members ON chat_id = id AND user_id = ?
+                WHERE chats.application_id = ? AND access = \(Chat.Access.open.rawValue) AND number > ? AND number < ?
+                AND (removed_at IS NOT NULL OR ifnull(role, 0) <> \(Member.Role.banned.rawValue))
+                ORDER BY number \(page.walkOrder) LIMIT ?
+                """,
+                .text(user.text), .integer(tenant.rawValue), .integer(page.lowerBound), .integer(page.upperBound),
+                .integer(Int64(limit))))
+        try note(
+            try Query(
+                db,
+                """
+                SELECT \(seenColumns) FROM chat_members INDEXED BY chat_members_of_user_by_number
+                CROSS JOIN chats ON chats.id = chat_id
+                WHERE chat_members.application_id = ? AND user_id = ? AND chat_number > ? AND chat_number < ?
+                AND (removed_at IS NOT NULL OR role <> \(Member.Role.banned.rawValue))
+                ORDER BY chat_number \(page.walkOrder) LIMIT ?
+                """,
+                .integer(tenant.rawValue), .text(user.text), .integer(page.lowerBound), .integer(page.upperBound),
+                .integer(Int64(limit))))
+        return chats.values.sorted { ($0.chat.number < $1.chat.number) == page.walksUp }.prefix(limit).map(\.self)
     }
 
     package func member(_ user: User.ID, in chat: Chat.ID) async throws -> Member? {
@@ -154,14 +179,9 @@ extension SQLiteStore: MemberStore {
         }
     }
 
-    /// Numbers are dense here.
+    /// Numbers are dense here: the span says how many there are.
     package func messageCount(of chat: Chat.ID, in numbers: NumberSpan) async throws -> Int64 {
-        try read(.chatMessageCount) { db in
-            let query = try Query(
-                db, "SELECT COUNT(*) FROM messages WHERE chat_id = ? AND number BETWEEN ? AND ?",
-                .integer(chat.rawValue), .integer(numbers.first), .integer(numbers.last))
-            return try query.next() ? query.integer(0) : 0
-        }
+        numbers.count(upTo: try await count(in: chat) ?? 0)
     }
 }
 
@@ -195,7 +215,7 @@ extension SQLiteStore {
                     try Query(
                         db,
                         """
-                        SELECT 1 FROM chat_members
+                        SELECT 1 FROM chat_members INDEXED BY chat_members_owners
                         WHERE chat_id = ? AND removed_at IS NULL AND role = \(Member.Role.owner.rawValue) AND user_id <> ?
                         LIMIT 1
                         """, .integer(change.chat.id.rawValue), .text(change.user.text)
@@ -241,7 +261,8 @@ extension SQLiteStore {
             return decided.map { $0.effect }
         }
         try Query(
-            db, "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, updated_at = ? WHERE id = ?",
+            db,
+            "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, receipts = ?, updated_at = ? WHERE id = ?",
             values: settings.values + [.integer(now.microseconds), .integer(update.chat.id.rawValue)]
         ).run()
         return .success(effect)

@@ -15,7 +15,8 @@ extension SQLiteStore: TenantStore {
         let query = try Query(
             db,
             """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins FROM applications
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts
+            FROM applications
             WHERE \(column) = ? AND removed_at IS NULL
             """, .text(name.text))
         guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
@@ -30,16 +31,16 @@ extension SQLiteStore: TenantStore {
             rules: rules(query, at: 6))
     }
 
-    /// - Parameter column: of the limits; the origins follow.
+    /// - Parameter column: of the limits; the origins and the receipts follow.
     private static func rules(_ row: borrowing Query, at column: CInt) -> TenantRules? {
         TenantRules(
             storedLimits: row.isNull(column) ? nil : row.text(column),
-            origins: row.isNull(column + 1) ? nil : row.text(column + 1))
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2))
     }
 
     private static let columns = """
         id, token, public_id, path_token, name, chats_count, messages_count, created_at, suspended_at, delete_at, limits, \
-        origins
+        origins, receipts
         """
 
     /// - Parameter row: of `columns`.
@@ -104,13 +105,14 @@ extension SQLiteStore: TenantStore {
 
 extension SQLiteStore: TenantLog {
     private static func set(_ change: RulesChange, of id: Tenant.ID, _ db: Database) throws {
-        let query = try Query(db, "SELECT limits, origins FROM applications WHERE id = ?", .integer(id.rawValue))
+        let query = try Query(
+            db, "SELECT limits, origins, receipts FROM applications WHERE id = ?", .integer(id.rawValue))
         let before = try query.next() ? rules(query, at: 0) : nil
         let after = change.applied(to: before)
         try Query(
-            db, "UPDATE applications SET limits = ?, origins = ? WHERE id = ?",
+            db, "UPDATE applications SET limits = ?, origins = ?, receipts = ? WHERE id = ?",
             after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
-            .integer(id.rawValue)
+            .integer(after.receipts.rawValue), .integer(id.rawValue)
         ).run()
     }
 

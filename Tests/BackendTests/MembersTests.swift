@@ -70,10 +70,12 @@ import Testing
             let shown = try await scene.admin.get("/chats/2")
             #expect(
                 shown.text.hasSuffix(
-                    #","name":"Sü","metadata":{"a":{"b":1.50,"c":2}},"access":"open","history":"since_join"}"#))
+                    #","name":"Sü","metadata":{"a":{"b":1.50,"c":2}},"access":"open","history":"since_join","#
+                        + #""receipts":"off"}"#))
             let changed = try await scene.admin.send(
                 "PATCH", "/chats/2", json: #"{"name":null,"metadata":{"a":{"c":null},"d":[1, 2]},"history":"all"}"#)
-            let end = #","name":null,"metadata":{"a":{"b":1.50},"d":[1,2]},"access":"open","history":"all"}"#
+            let end =
+                #","name":null,"metadata":{"a":{"b":1.50},"d":[1,2]},"access":"open","history":"all","receipts":"off"}"#
             #expect(changed.status == 200 && changed.text.hasSuffix(end), "\(changed.text)")
             #expect(try await scene.admin.get("/chats").text.contains(end))
             #expect(try await scene.admin.send("PATCH", "/chats/2", json: "{}").text == changed.text)

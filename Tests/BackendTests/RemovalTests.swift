@@ -146,8 +146,8 @@ import Testing
             let chats = try await fill(test, doomed.id, chats: 5)
             let full = try await owners(test)
             for (table, owners) in before {
-                // Runs of void numbers are recorded when there are many.
-                if table.hasPrefix("void_runs") { continue }
+                // Void numbers are recorded when there are some, and their runs when they are long.
+                if table.hasPrefix("void_runs") || table.hasPrefix("message_voids") { continue }
                 #expect(full[table]?.count ?? 0 > owners.count, "\(table) has rows of the application")
             }
             let now = bench.now.withLock(\.self)

@@ -69,6 +69,22 @@ import Testing
         }
     }
 
+    /// Also where the database's own comparison would not: it ignores spaces at the end.
+    @Test(arguments: BackendKind.allCases)
+    func sendersAreToldApartByTheirBytes(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            let chat = try await test.makeChat()
+            let senders = ["u", "u ", "u  ", " u", "U", "\u{E9}", "e\u{301}"].map { User.ID($0)! }
+            try await Self.send(senders.map { MessageContent(body: "needle", sender: $0) }, to: chat, test)
+            for (index, sender) in senders.enumerated() {
+                let query = SearchQuery(try SearchText("needle"), sender: sender)
+                let found = try await test.backend.messages.search(query, in: chat, page: Page())
+                #expect(found.items.map(\.number.rawValue) == [Int64(index + 1)], "\(sender)")
+                #expect(found.items.map(\.content.sender) == [sender], "\(sender)")
+            }
+        }
+    }
+
     /// Servers of the version before compare what their clients' keys were for.
     @Test func theFingerprintOfAMessageWithoutASenderStays() {
         #expect(MessageContent(body: "hi", sender: Self.bob).size == 5)

@@ -12,8 +12,8 @@ import Testing
     private static let tables = [
         "access_changes", "application_counts", "application_keys", "applications", "audit", "audit_heads",
         "chat_members", "chats", "deployment", "idempotency_keys", "job_positions", "jwt_keys", "log_changes",
-        "log_cursors", "member_changes", "messages", "removals", "schema_migrations", "search_blocks",
-        "search_generations", "search_heads", "users", "void_runs",
+        "log_cursors", "member_changes", "message_voids", "messages", "removals", "schema_migrations",
+        "search_blocks", "search_generations", "search_heads", "users", "void_runs",
     ]
 
     @Test func anEmptyDatabaseGetsEverything() async throws {

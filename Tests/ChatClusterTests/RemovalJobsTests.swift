@@ -19,6 +19,8 @@ import Testing
             var steps = 0
             while try await test.store.removeSome(limit: 20, at: now) != nil {
                 steps += 1
+                // As of chats that nobody has counted yet: the jobs do not look below what is counted.
+                try await test.sql("UPDATE chats SET counted_number = 0")
                 try await test.sync(context)
                 try await test.reconcile(context)
                 for table in ["messages", "chats"] {

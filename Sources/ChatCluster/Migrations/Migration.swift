@@ -41,6 +41,8 @@ struct Migration: Sendable {
         Migration("20261204000001", PackageResources._0261204000001_add_rules_sql),
         Migration("20261204000002", PackageResources._0261204000002_hide_rules_sql, isOptional: true),
         Migration("20261205000001", PackageResources._0261205000001_create_audit_heads_sql),
+        Migration("20261205000002", PackageResources._0261205000002_add_receipts_sql),
+        Migration("20261205000003", PackageResources._0261205000003_hide_receipts_sql, isOptional: true),
         Migration("20261206000001", PackageResources._0261206000001_add_changes_sql),
         Migration("20261206000002", PackageResources._0261206000002_hide_changes_sql, isOptional: true),
     ]

@@ -73,7 +73,7 @@ enum MemberTable {
                 hasOtherOwner: {
                     try connection.first(
                         """
-                        SELECT 1 FROM chat_members
+                        SELECT 1 FROM chat_members FORCE INDEX (index_chat_members_on_role)
                         WHERE chat_id = ? AND removed_at IS NULL AND role = \(Member.Role.owner.rawValue) AND user_id <> ?
                         LIMIT 1
                         """, [.integer(chat.rawValue), .text(change.user.text)]
@@ -152,7 +152,7 @@ enum MemberTable {
             return decided.map { $0.effect }
         }
         try connection.execute(
-            "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, updated_at = ? WHERE id = ?",
+            "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, receipts = ?, updated_at = ? WHERE id = ?",
             new.values + [.timestamp(now.microseconds), .integer(update.chat.id.rawValue)])
         if effect == .changedAccess { try MemberChanges.record(update.chat, nil, connection) }
         return .success(effect)

@@ -4,6 +4,9 @@ import MySQLClient
 /// A row of `messages`, with the columns that all statements select.
 enum MessageRow {
     /// The columns of every numbered table come first (`NumberedWalk`).
+    ///
+    /// `sender` is read and then compared here, by bytes. A statement that compares it must cast it to BINARY: the column's
+    /// collation ignores spaces at the end, and would take one user for another.
     static let columns = """
         \(NumberedWalk.columns), body, created_at, sender, metadata, thread, reply_to, content_revision, edited_at, \
         deleted_at, deleted_by

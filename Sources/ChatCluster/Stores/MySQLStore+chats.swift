@@ -27,12 +27,12 @@ extension MySQLStore: ChatStore {
     }
 
     func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat> {
-        try await read(.chats) { connection in
-            let found = try Self.seenChats(by: user, in: tenant, page, limit: page.limit + 1, connection)
-            let behind = try page.behind.map { try Self.seenChats(by: user, in: tenant, $0, limit: 1, connection) }
-            return PageOf(
-                walked: try Self.counted(found, connection), page: page, isPrecededBy: behind?.isEmpty == false)
+        let (rows, found, isPreceded) = try await read(.chats) { connection in
+            let rows = try Self.seenRows(by: user, in: tenant, page, limit: page.limit + 1, connection)
+            let behind = try page.behind.map { try Self.seenRows(by: user, in: tenant, $0, limit: 1, connection) }
+            return (rows, try VisibleCount.find(rows.map(\.count), connection), behind?.isEmpty == false)
         }
+        return PageOf(walked: try await counted(rows, found), page: page, isPrecededBy: isPreceded)
     }
 
     func chats(
@@ -40,55 +40,59 @@ extension MySQLStore: ChatStore {
     ) async throws -> [SeenChat] {
         guard !numbers.isEmpty else { return [] }
         let some = numbers.padded
-        return try await read(.chats) { connection in
-            let found = try Self.seenChats(
-                by: user, in: tenant, "number IN (\(some.map { _ in "?" }.joined(separator: ", ")))",
-                some.map { .integer($0.rawValue) }, "ASC", limit: some.count, connection)
-            return try Self.counted(found, connection)
+        let (rows, found) = try await read(.chats) { connection in
+            let rows = try connection.rows(
+                """
+                SELECT \(SeenRow.columns) FROM \(NumberedTable.chats.byNumber)
+                LEFT JOIN chat_members ON chat_id = chats.id AND user_id = ?
+                WHERE chats.application_id = ? AND number IN (\(some.map { _ in "?" }.joined(separator: ", ")))
+                AND batch_id >= 0 ORDER BY number
+                """, [.user(user), .integer(tenant.rawValue)] + some.map { .integer($0.rawValue) }
+            ) { SeenRow($0) }.compactMap(\.self)
+            return (rows, try VisibleCount.find(rows.map(\.count), connection))
         }
+        return try await counted(rows, found)
     }
 
-    private static func counted(
-        _ found: [(chat: UncountedChat, member: Member?)], _ connection: isolated MySQLConnection
-    ) throws -> [SeenChat] {
-        let counts = try ChatCount.messages(after: found.map(\.chat.counted), connection)
-        return found.compactMap { row, member in
-            let id = row.counted.owner
-            return SeenChat(id: Chat.ID(id), chat: CountedChat(row, uncounted: counts[id] ?? 0).chat, member: member)
-        }
+    private func counted(_ rows: [SeenRow], _ found: VisibleCount.Found) async throws -> [SeenChat] {
+        let messages = try await messages(found)
+        return rows.compactMap { $0.seen(messages) }
     }
 
-    private static func seenChats(
+    /// The open chats, and those where the user has a row: so that others cost nothing, however many there are.
+    ///
+    /// The second walk takes both kinds: a chat that is opened between the two walks is in one of them.
+    private static func seenRows(
         by user: User.ID, in tenant: Tenant.ID, _ page: Page, limit: Int, _ connection: isolated MySQLConnection
-    ) throws -> [(chat: UncountedChat, member: Member?)] {
-        try seenChats(
-            by: user, in: tenant, "number > ? AND number < ?",
-            [.integer(max(page.lowerBound, 0)), .integer(min(page.upperBound, NumberedTable.lastNumber + 1))],
-            page.walksUp ? "ASC" : "DESC", limit: limit, connection)
-    }
-
-    /// - Parameters:
-    ///   - condition: for the numbers.
-    ///   - order: of the numbers.
-    private static func seenChats(
-        by user: User.ID, in tenant: Tenant.ID, _ condition: String, _ values: [MySQLValue], _ order: String,
-        limit: Int,
-        _ connection: isolated MySQLConnection
-    ) throws -> [(chat: UncountedChat, member: Member?)] {
-        try connection.rows(
+    ) throws -> [SeenRow] {
+        let order = page.walksUp ? "ASC" : "DESC"
+        let bounds: [MySQLValue] = [
+            .integer(max(page.lowerBound, 0)), .integer(min(page.upperBound, NumberedTable.lastNumber + 1)),
+            .integer(Int64(limit)),
+        ]
+        var rows: [Int64: SeenRow] = [:]
+        func note(_ row: borrowing MySQLRow) -> Bool {
+            rows[row.integer(0)] = SeenRow(row)
+            return true
+        }
+        try connection.query(
             """
-            SELECT \(UncountedChat.walkedColumns), \(MemberTable.columns)
-            FROM \(NumberedTable.chats.byNumber)
+            SELECT \(SeenRow.columns) FROM chats FORCE INDEX (index_chats_on_application_and_access)
             LEFT JOIN chat_members ON chat_id = chats.id AND user_id = ?
-            WHERE chats.application_id = ? AND \(condition) AND batch_id >= 0
-            AND (access = \(Chat.Access.open.rawValue) OR user_id IS NOT NULL)
+            WHERE chats.application_id = ? AND access = \(Chat.Access.open.rawValue)
+            AND number > ? AND number < ? AND batch_id >= 0
             AND (removed_at IS NOT NULL OR IFNULL(role, 0) <> \(Member.Role.banned.rawValue))
             ORDER BY number \(order) LIMIT ?
-            """, [.text(user.text), .integer(tenant.rawValue)] + values + [.integer(Int64(limit))]
-        ) { row in
-            let column = UncountedChat.columnCount
-            return (UncountedChat(row), row.isNull(column) ? nil : MemberTable.member(row, from: column))
-        }
+            """, [.user(user), .integer(tenant.rawValue)] + bounds, each: note)
+        try connection.query(
+            """
+            SELECT \(SeenRow.columns) FROM chat_members FORCE INDEX (index_chat_members_of_user_by_number)
+            STRAIGHT_JOIN chats ON chats.id = chat_id
+            WHERE chat_members.application_id = ? AND user_id = ? AND chat_number > ? AND chat_number < ?
+            AND batch_id >= 0 AND (removed_at IS NOT NULL OR role <> \(Member.Role.banned.rawValue))
+            ORDER BY chat_number \(order) LIMIT ?
+            """, [.integer(tenant.rawValue), .user(user)] + bounds, each: note)
+        return rows.values.sorted { ($0.number < $1.number) == page.walksUp }.prefix(limit).map(\.self)
     }
 
     func chats(in tenant: Tenant.ID, page: Page) async throws -> PageOf<Chat> {
@@ -114,7 +118,7 @@ private struct UncountedChat: Sendable {
     static let columns = "\(NumberedWalk.columns), id, \(rest)"
     /// Beside another table.
     static let walkedColumns = "\(NumberedWalk.columns), chats.id, \(rest)"
-    static let columnCount = 10
+    static let columnCount = 11
     private static let rest = "chats.created_at, counted_number, void_count, \(ChatSettingsRow.columns)"
 
     let number: Int64
@@ -129,6 +133,40 @@ private struct UncountedChat: Sendable {
         self.counted = OwnedNumber(owner: row.integer(2), number: row.integer(4))
         self.voids = row.integer(5)
         self.settings = ChatSettingsRow.settings(row, from: 6)
+    }
+}
+
+/// A chat that is there for a user, before its messages are counted.
+private struct SeenRow: Sendable {
+    static let columns = "\(UncountedChat.walkedColumns), \(MemberTable.columns)"
+
+    private let chat: UncountedChat
+    private let member: Member?
+    private let numbers: NumberSpan
+
+    var number: Int64 { chat.number }
+
+    /// - Returns: nil if the chat is not there for the user.
+    init?(_ row: borrowing MySQLRow) {
+        let column = UncountedChat.columnCount
+        chat = UncountedChat(row)
+        member = row.isNull(column) ? nil : MemberTable.member(row, from: column)
+        guard let standing = Standing(access: chat.settings.access, member: member) else { return nil }
+        numbers = standing.numbers
+    }
+
+    var count: VisibleCount {
+        VisibleCount(chat: chat.counted.owner, counted: chat.counted.number, voids: chat.voids, numbers: numbers)
+    }
+
+    func seen(_ messages: [Int64: Int64]) -> SeenChat? {
+        let id = chat.counted.owner
+        return SeenChat(
+            id: Chat.ID(id),
+            chat: Chat(
+                number: Chat.Number(chat.number), messagesCount: messages[id] ?? 0, createdAt: chat.createdAt,
+                settings: chat.settings),
+            member: member)
     }
 }
 
@@ -169,7 +207,7 @@ extension MySQLStore: NewChatLog {
                     """
                     INSERT INTO chats (application_id, number, created_at, updated_at, batch_id,
                         \(ChatSettingsRow.insertedColumns))
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
                     some.flatMap { place, id, settings -> [MySQLValue] in
                         [

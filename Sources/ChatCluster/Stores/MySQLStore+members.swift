@@ -69,19 +69,4 @@ extension MySQLStore: MemberStore {
                 joinedAt: Timestamp(microseconds: row.timestamp(2)))
         }
     }
-
-    func messageCount(of chat: Chat.ID, in numbers: NumberSpan) async throws -> Int64 {
-        try await read(.chatMessageCount) { connection in
-            try connection.first(
-                """
-                SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber)
-                WHERE chat_id = ? AND number >= ? AND number <= ? AND batch_id >= 0
-                """,
-                [
-                    .integer(chat.rawValue), .integer(max(numbers.first, 1)),
-                    .integer(min(numbers.last, NumberedTable.lastNumber)),
-                ]
-            ) { $0.integer(0) } ?? 0
-        }
-    }
 }

@@ -40,7 +40,7 @@ extension MySQLStore {
         }
     }
 
-    /// Stores void rows, subtracts them from their chats' counts, and records long runs.
+    /// Stores void rows, subtracts them from their chats' counts, and records them.
     static func insert(
         voids: [OwnedNumber], into table: NumberedTable = .messages, at now: Timestamp,
         _ connection: isolated MySQLConnection
@@ -65,6 +65,7 @@ extension MySQLStore {
                     ]
                 })
         }
+        if table == .messages { try VisibleCount.record(numbers, connection) }
         for (owner, numbers) in numbers { try VoidRuns(table: table).recordRuns(of: numbers, of: owner, connection) }
     }
 }

@@ -129,15 +129,15 @@ extension MySQLStore: TenantLog {
         _ change: RulesChange, of id: Tenant.ID, _ connection: isolated MySQLConnection
     ) throws {
         let before =
-            try connection.first("SELECT limits, origins FROM applications WHERE id = ?", [.integer(id.rawValue)]) {
-                TenantRow.rules($0, at: 0)
-            } ?? nil
+            try connection.first(
+                "SELECT limits, origins, receipts FROM applications WHERE id = ?", [.integer(id.rawValue)]
+            ) { TenantRow.rules($0, at: 0) } ?? nil
         let after = change.applied(to: before)
         try connection.execute(
-            "UPDATE applications SET limits = ?, origins = ? WHERE id = ?",
+            "UPDATE applications SET limits = ?, origins = ?, receipts = ? WHERE id = ?",
             [
                 after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
-                .integer(id.rawValue),
+                .integer(after.receipts.rawValue), .integer(id.rawValue),
             ])
     }
 

@@ -15,7 +15,8 @@ extension MySQLStore: TenantStore {
         let isOld = column == "old_token"
         return try connection.first(
             """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins FROM applications
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts
+            FROM applications
             WHERE \(column) = ? AND removed_at IS NULL
             """, [.text(name.text)]
         ) { row in
@@ -117,11 +118,11 @@ struct TenantRow {
         rules = Self.rules(row, at: 8)
     }
 
-    /// - Parameter column: of the limits; the origins follow.
+    /// - Parameter column: of the limits; the origins and the receipts follow.
     static func rules(_ row: borrowing MySQLRow, at column: Int) -> TenantRules? {
         TenantRules(
             storedLimits: row.isNull(column) ? nil : row.text(column),
-            origins: row.isNull(column + 1) ? nil : row.text(column + 1))
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2))
     }
 
     /// - Parameter rest: of the statement; in the order of the ids.
@@ -130,7 +131,7 @@ struct TenantRow {
     ) throws -> [TenantRow] {
         var rows = try connection.rows(
             """
-            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at, limits, origins
+            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at, limits, origins, receipts
             FROM applications \(rest)
             """, parameters
         ) { row in TenantRow(row) }

@@ -18,27 +18,44 @@ extension Chat {
         package var name: String { self == .all ? "all" : "since_join" }
     }
 
+    /// Whether the readers of a chat see how far others have read. The raw values are stored.
+    package enum Receipts: Int64, CaseIterable, Sendable {
+        case off
+        case members
+
+        package var name: String { String(describing: self) }
+
+        /// - Returns: nil if there is no such setting.
+        package init?(name: String) {
+            guard let value = Self.allCases.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return nil }
+            self = value
+        }
+    }
+
     package struct Settings: Equatable, Sendable {
         package var name: String?
         /// A JSON object.
         package var metadata: String?
         package var access: Access
         package var history: History
+        package var receipts: Receipts
 
         package init(
-            name: String? = nil, metadata: String? = nil, access: Access = .open, history: History = .all
+            name: String? = nil, metadata: String? = nil, access: Access = .open, history: History = .all,
+            receipts: Receipts = .off
         ) {
             self.name = name
             self.metadata = metadata
             self.access = access
             self.history = history
+            self.receipts = receipts
         }
 
         /// As stored; what a newer version may have stored counts as the narrower setting.
-        package init(name: String?, metadata: String?, access: Int64, history: Int64) {
+        package init(name: String?, metadata: String?, access: Int64, history: Int64, receipts: Int64) {
             self.init(
                 name: name, metadata: metadata, access: Access(rawValue: access) ?? .members,
-                history: History(rawValue: history) ?? .sinceJoin)
+                history: History(rawValue: history) ?? .sinceJoin, receipts: Receipts(rawValue: receipts) ?? .off)
         }
 
         /// - Throws: `ChatError.invalid` if the metadata become too long.
@@ -50,12 +67,13 @@ extension Chat {
             }
             new.access = patch.access ?? new.access
             new.history = patch.history ?? new.history
+            new.receipts = patch.receipts ?? new.receipts
             return new
         }
 
         package static func == (left: Settings, right: Settings) -> Bool {
             Text.areSame(left.name, right.name) && Text.areSame(left.metadata, right.metadata)
-                && left.access == right.access && left.history == right.history
+                && left.access == right.access && left.history == right.history && left.receipts == right.receipts
         }
 
         /// What waits to be stored, in bytes.
@@ -70,14 +88,17 @@ extension Chat {
         package var metadata: String??
         package var access: Access?
         package var history: History?
+        package var receipts: Receipts?
 
         package init(
-            name: String?? = nil, metadata: String?? = nil, access: Access? = nil, history: History? = nil
+            name: String?? = nil, metadata: String?? = nil, access: Access? = nil, history: History? = nil,
+            receipts: Receipts? = nil
         ) {
             self.name = name
             self.metadata = metadata
             self.access = access
             self.history = history
+            self.receipts = receipts
         }
 
         /// - Throws: `ChatError.invalid` for a bad name.
@@ -89,7 +110,7 @@ extension Chat {
         var summary: String {
             let members = [
                 name.map { _ in "name" }, metadata.map { _ in "metadata" }, access.map { "access=\($0.name)" },
-                history.map { "history=\($0.name)" },
+                history.map { "history=\($0.name)" }, receipts.map { "receipts=\($0.name)" },
             ]
             return members.compactMap(\.self).joined(separator: ",")
         }

@@ -60,6 +60,9 @@ package struct NumberSpan: Equatable, Sendable {
     package static let all = NumberSpan()
 
     package func contains(_ number: Int64) -> Bool { first <= number && number <= last }
+
+    /// How many of the numbers from 1 to `end` it has.
+    package func count(upTo end: Int64) -> Int64 { max(0, min(last, end) - max(first, 1) + 1) }
 }
 
 /// What a user is in a chat, and what it sees of it.
@@ -111,18 +114,16 @@ package struct Standing: Equatable, Sendable {
 /// A chat in the list of those that a user sees.
 package struct SeenChat: Sendable {
     package let id: Chat.ID
-    package var chat: Chat
-    /// The messages that are there for the user.
-    package let numbers: NumberSpan
+    /// With the count of the messages that are there for the user.
+    package let chat: Chat
     /// Also one that was removed.
     package let member: Member?
 
     /// - Returns: nil if the chat is not there for the user.
     package init?(id: Chat.ID, chat: Chat, member: Member?) {
-        guard let standing = Standing(access: chat.settings.access, member: member) else { return nil }
+        guard Standing(access: chat.settings.access, member: member) != nil else { return nil }
         self.id = id
         self.chat = chat
-        self.numbers = standing.numbers
         self.member = member
     }
 }

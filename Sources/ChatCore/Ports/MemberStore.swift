@@ -14,9 +14,9 @@ package protocol MemberStore: Sendable {
     func members(
         of chat: Chat.ID, after user: User.ID?, limit: Int
     ) async throws -> (members: [Member], hasMore: Bool)
-    /// The chats that are there for a user, by number. Passes over the others, however many there are.
+    /// The chats that are there for a user, by number. Costs O(page), and passes over those where the user is banned.
     func chats(seenBy user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<SeenChat>
-    /// Those of a few chats that are there for a user, by number. One query.
+    /// Those of a few chats that are there for a user, by number. One query, and what it takes to count.
     ///
     /// - Parameter numbers: at most 64.
     func chats(
@@ -24,6 +24,6 @@ package protocol MemberStore: Sendable {
     ) async throws -> [SeenChat]
     /// The chats whose member a user is, by number. Their `messagesCount` is 0. Costs O(page).
     func chats(of user: User.ID, in tenant: Tenant.ID, page: Page) async throws -> PageOf<MemberChat>
-    /// How many messages with these numbers there are. Costs O(messages).
+    /// How many messages with these numbers there are. Costs as much as `MessageStore.count`.
     func messageCount(of chat: Chat.ID, in numbers: NumberSpan) async throws -> Int64
 }

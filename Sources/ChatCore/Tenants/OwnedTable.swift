@@ -35,6 +35,7 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("search_heads", .chat),
         OwnedTable("log_cursors", .chat),
         OwnedTable("idempotency_keys", .scope),
+        OwnedTable("message_voids", .chat, in: .cluster),
         OwnedTable("void_runs", .scope, in: .cluster),
         OwnedTable("log_changes", .scope, in: .cluster, isIndexed: false),
         OwnedTable("application_keys", .application),

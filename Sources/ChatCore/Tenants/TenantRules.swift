@@ -1,25 +1,30 @@
-/// What an application has set for its requests, beyond the server's settings. Most have set nothing.
+/// What an application has set for its requests and its new chats, beyond the server's settings. Most have set nothing.
 package final class TenantRules: Equatable, Sendable {
     package static let mostOrigins = 32
 
     package let limits: TenantLimits
     /// Origins whose pages may call the API for this application, as browsers write them.
     package let origins: [String]
+    /// Of its new chats.
+    package let receipts: Chat.Receipts
 
-    package init(limits: TenantLimits = TenantLimits(), origins: [String] = []) {
+    package init(limits: TenantLimits = TenantLimits(), origins: [String] = [], receipts: Chat.Receipts = .off) {
         self.limits = limits
         self.origins = origins
+        self.receipts = receipts
     }
 
     /// - Parameters:
     ///   - limits: JSON; nil if none are set.
     ///   - origins: with blanks between; nil if none are set.
+    ///   - receipts: the raw value; what a newer version may have stored counts as off.
     /// - Returns: nil if nothing is set.
-    package convenience init?(storedLimits limits: String?, origins: String?) {
-        guard limits != nil || origins != nil else { return nil }
+    package convenience init?(storedLimits limits: String?, origins: String?, receipts: Int64) {
+        let receipts = Chat.Receipts(rawValue: receipts) ?? .off
+        guard limits != nil || origins != nil || receipts != .off else { return nil }
         self.init(
             limits: limits.map { TenantLimits(stored: $0) } ?? TenantLimits(),
-            origins: (origins ?? "").split(separator: " ").map(String.init))
+            origins: (origins ?? "").split(separator: " ").map(String.init), receipts: receipts)
     }
 
     /// As it is stored.
@@ -31,7 +36,7 @@ package final class TenantRules: Equatable, Sendable {
     package func allows(_ origin: String) -> Bool { origins.contains { $0.utf8.elementsEqual(origin.utf8) } }
 
     package static func == (left: TenantRules, right: TenantRules) -> Bool {
-        left.limits == right.limits && left.origins == right.origins
+        left.limits == right.limits && left.origins == right.origins && left.receipts == right.receipts
     }
 }
 
@@ -39,17 +44,20 @@ package final class TenantRules: Equatable, Sendable {
 package struct RulesChange: Sendable {
     package var limits: LimitsChange?
     package var origins: [String]?
+    package var receipts: Chat.Receipts?
 
-    package init(limits: LimitsChange? = nil, origins: [String]? = nil) {
+    package init(limits: LimitsChange? = nil, origins: [String]? = nil, receipts: Chat.Receipts? = nil) {
         self.limits = limits
         self.origins = origins
+        self.receipts = receipts
     }
 
-    package var isEmpty: Bool { limits == nil && origins == nil }
+    package var isEmpty: Bool { limits == nil && origins == nil && receipts == nil }
 
     package func applied(to rules: TenantRules?) -> TenantRules {
         let rules = rules ?? TenantRules()
         return TenantRules(
-            limits: limits?.applied(to: rules.limits) ?? rules.limits, origins: origins ?? rules.origins)
+            limits: limits?.applied(to: rules.limits) ?? rules.limits, origins: origins ?? rules.origins,
+            receipts: receipts ?? rules.receipts)
     }
 }

@@ -34,11 +34,7 @@ extension TenantScope {
             } else {
                 found = try await members.chats(seenBy: user, in: scope.id, page: page)
             }
-            var chats = found.items.map(\.chat)
-            for (index, seen) in found.items.enumerated() where seen.numbers != .all {
-                chats[index].messagesCount = try await members.messageCount(of: seen.id, in: seen.numbers)
-            }
-            return PageOf(chats, as: found)
+            return PageOf(found.items.map(\.chat), as: found)
         }
     }
 

@@ -49,7 +49,7 @@ package struct TenantScope: Sendable {
         if let limits = rules?.limits { try await check(limits) }
         let members = [
             name.map { _ in "name" }, pathToken.map { "path_token=\($0.name)" }, rules?.limits.map { _ in "limits" },
-            rules?.origins.map { _ in "origins" },
+            rules?.origins.map { _ in "origins" }, rules?.receipts.map { "receipts=\($0.name)" },
         ]
         try await submit(
             .update(id, token: token, name: name, pathToken: pathToken, rules: rules), .updateApplication,
@@ -158,7 +158,8 @@ package struct TenantScope: Sendable {
         // A token for some chats only makes no other.
         if access.userToken?.chats != nil { throw ChatError.notAllowed }
         try settings.check()
-        let defaults = Chat.Settings(access: access.user == nil ? .open : .members)
+        let defaults = Chat.Settings(
+            access: access.user == nil ? .open : .members, receipts: access.rules?.receipts ?? .off)
         let chat = try await service.newChatWriter.submit(
             NewChat(
                 tenant: id, settings: defaults.applying(settings), key: key,

@@ -34,6 +34,7 @@ struct ApplicationAnswer: JSONWritable {
     let pathToken: Tenant.PathToken?
     let limits: TenantLimits?
     let origins: [String]?
+    let receipts: Chat.Receipts?
 
     func write(to json: inout JSONWriter) {
         json.object { json in
@@ -42,6 +43,7 @@ struct ApplicationAnswer: JSONWritable {
             if let pathToken { json.member("path_token", pathToken.name) }
             if let limits { json.member("limits", limits) }
             if let origins { json.member("origins", origins) }
+            if let receipts { json.member("receipts", receipts.name) }
         }
     }
 }
@@ -63,6 +65,8 @@ struct ApplicationDetailsAnswer: JSONWritable {
             let rules = tenant.rules
             if isForKey || rules?.limits.isEmpty == false { json.member("limits", rules?.limits ?? TenantLimits()) }
             if isForKey || rules?.origins.isEmpty == false { json.member("origins", rules?.origins ?? []) }
+            let receipts = rules?.receipts ?? .off
+            if isForKey || receipts != .off { json.member("receipts", receipts.name) }
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
             json.member("created_at", tenant.createdAt)
@@ -179,6 +183,7 @@ extension Chat.Settings {
         json.member("metadata", RawJSON(text: metadata ?? "null"))
         json.member("access", access.name)
         json.member("history", history.name)
+        json.member("receipts", receipts.name)
     }
 }
 

@@ -1,13 +1,13 @@
 import ChatCore
 import NIOCore
 
-/// What a PATCH of an application says about its limits and origins:
-/// `{"limits":{"user":{"create":{"per_minute":60,"burst":30}}},"origins":["https://chat.example.com"]}`, in `application`
-/// or not. Null takes all away.
+/// What a PATCH of an application says about its limits, origins and new chats:
+/// `{"limits":{"user":{"create":{"per_minute":60,"burst":30}}},"origins":["https://chat.example.com"],"receipts":"members"}`,
+/// in `application` or not. Null takes all limits or origins away.
 struct RulesRequest {
     private(set) var change = RulesChange()
 
-    /// - Throws: a `Problem` (400); `ChatError.invalid` with a sentence for each mistake in the origins. Those in the limits
+    /// - Throws: a `Problem` (400); `ChatError.invalid` with a sentence for each mistake in the others. Those in the limits
     ///   are told by `TenantScope.update`.
     init(_ body: RequestBody) throws {
         // A form has no place for them.
@@ -27,6 +27,9 @@ struct RulesRequest {
         switch member {
         case "limits": change.limits = try LimitsChange(&reader)
         case "origins": change.origins = try Self.origins(&reader, &errors)
+        case "receipts":
+            change.receipts = Chat.Receipts(name: try reader.scalar())
+            if change.receipts == nil { errors.append(Chat.Receipts.mistake) }
         default: try reader.value()
         }
     }

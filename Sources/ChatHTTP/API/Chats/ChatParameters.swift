@@ -2,7 +2,7 @@ import ChatCore
 import NIOCore
 
 /// The settings of a chat in a request: `{"name":"Support","metadata":{"color":"red"},"access":"members",
-/// "history":"all"}`, or the same in `{"chat":{…}}`, which wins. A name or metadata that are null are none. As a form
+/// "history":"all","receipts":"off"}`, or the same in `{"chat":{…}}`, which wins. A name or metadata that are null are none. As a form
 /// without metadata: `name=Support&access=open`.
 struct ChatParameters {
     private(set) var patch = Chat.Patch()
@@ -38,6 +38,7 @@ struct ChatParameters {
         patch.metadata = nested.metadata ?? flat.metadata
         patch.access = nested.access ?? flat.access
         patch.history = nested.history ?? flat.history
+        patch.receipts = nested.receipts ?? flat.receipts
         guard errors.isEmpty else { throw ChatError.invalid(errors) }
     }
 
@@ -62,6 +63,7 @@ struct ChatParameters {
             }
         case "access": setAccess(try reader.scalar(), of: &patch)
         case "history": setHistory(try reader.scalar(), of: &patch)
+        case "receipts": setReceipts(try reader.scalar(), of: &patch)
         default: try reader.value()
         }
     }
@@ -72,6 +74,7 @@ struct ChatParameters {
         case "metadata": errors.append("Metadata must be a JSON object")
         case "access": setAccess(value, of: &patch)
         case "history": setHistory(value, of: &patch)
+        case "receipts": setReceipts(value, of: &patch)
         default: break
         }
     }
@@ -85,4 +88,13 @@ struct ChatParameters {
         patch.history = Chat.History.allCases.first { $0.name.utf8.elementsEqual(text.utf8) }
         if patch.history == nil { errors.append("History must be all or since_join") }
     }
+
+    private mutating func setReceipts(_ text: String, of patch: inout Chat.Patch) {
+        patch.receipts = Chat.Receipts(name: text)
+        if patch.receipts == nil { errors.append(Chat.Receipts.mistake) }
+    }
+}
+
+extension Chat.Receipts {
+    static let mistake = "Receipts must be off or members"
 }
