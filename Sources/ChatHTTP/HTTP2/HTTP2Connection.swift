@@ -97,6 +97,7 @@ final class HTTP2Connection: ChannelDuplexHandler {
             endIfIdle()
         case is ChannelShouldQuiesceEvent:
             isQuiescing = true
+            for stream in streams.values { stream.quiesce() }
             end()
         case is ConnectionSlots.MakeRoom: if streams.isEmpty { close() }
         default: break

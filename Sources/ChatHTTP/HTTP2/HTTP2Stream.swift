@@ -20,7 +20,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
     /// The request whose body is still incomplete.
     private var incoming: (request: Request, destination: API.Destination)?
     /// The request that is being answered.
-    private var call: Call?
+    private(set) var call: Call?
     /// Whether the client has sent all of its request.
     private var isWhole = false
     private var isLive = false
@@ -41,6 +41,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
     /// Writes that the client has not taken, and since when it takes none.
     private var unwritten = 0
     private var unwrittenSince = Duration.zero
+    var paced: Result<Response, any Error>?
 
     init(_ connection: HTTP2Connection) {
         self.connection = connection
@@ -51,8 +52,6 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
 
     var server: HTTPServer.Shared { connection.base.server }
     var loop: LoopState { connection.base.loop }
-
-    // MARK: The channel
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
@@ -123,8 +122,6 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         onLeaving?()
         onLeaving = nil
     }
-
-    // MARK: The request
 
     private func begin(_ payload: HTTP2Frame.FramePayload.Headers, _ context: ChannelHandlerContext) {
         isWhole = payload.endStream
@@ -227,7 +224,7 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         let call = makeCall(request, destination, context)
         self.call = call
         count()
-        if let result = answer(call) { finish(result, context) }
+        if let result = answerInTurn(call) { finish(result, context) }
     }
 
     /// A stream has one request.
@@ -242,10 +239,8 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         finish(result, context)
     }
 
-    // MARK: The answer
-
     private func finish(_ result: Result<Response, any Error>, _ context: ChannelHandlerContext) {
-        guard let call else { return }
+        guard let call, !isHeld(result, to: call) else { return }
         var response: Response
         switch result {
         case .success(let success): response = success
@@ -346,8 +341,6 @@ final class HTTP2Stream: ChannelDuplexHandler, RequestCarrier {
         isReset = true
         context.writeAndFlush(wrapOutboundOut(.rstStream(code)), promise: nil)
     }
-
-    // MARK: Streams of events
 
     /// Leaves HTTP: the handlers write the body.
     private func depart(_ handlers: [any ChannelHandler], _ context: ChannelHandlerContext) {

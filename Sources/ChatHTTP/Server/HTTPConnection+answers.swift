@@ -9,7 +9,7 @@ extension HTTPConnection {
 
     /// Writes the answer to the current request.
     func finish(_ result: Result<Response, any Error>, _ context: ChannelHandlerContext) {
-        guard let call else { return }
+        guard let call, !isHeld(result, to: call) else { return }
         var response: Response
         switch result {
         case .success(let success): response = success

@@ -52,6 +52,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
     private var hasLeft = false
     var isInputClosed = false
     var onLeaving: (@Sendable () -> Void)?
+    var paced: Result<Response, any Error>?
 
     init(_ server: HTTPServer.Shared, _ loop: LoopState) {
         self.server = server
@@ -143,6 +144,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
             if !state.hasDeparted { process(context) }
         case is ChannelShouldQuiesceEvent:
             state.quiesce()
+            quiesce()
             if state.isIdle { endQuietly(context) }
             // Do not wait for the rest of that body.
             if case .discardingBody = state.phase { linger(context) }
@@ -325,7 +327,7 @@ final class HTTPConnection: ChannelDuplexHandler, RequestCarrier {
 
     private func answer(_ request: Request, _ destination: API.Destination, _ context: ChannelHandlerContext) {
         let call = begin(request, destination, context)
-        if let result = answer(call) { finish(result, context) }
+        if let result = answerInTurn(call) { finish(result, context) }
     }
 
     func hasAnswer(_ result: Result<Response, any Error>, to call: Call) {

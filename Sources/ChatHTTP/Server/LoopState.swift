@@ -4,10 +4,14 @@ import NIOCore
 final class LoopState {
     let date = DateHeader()
     let executor: LoopExecutor
+    let turns: LoopTurns
     /// The last `Host` that was allowed. Most requests have the same.
     var allowedHost: String?
 
-    init(_ eventLoop: any EventLoop) { executor = LoopExecutor(eventLoop) }
+    init(_ eventLoop: any EventLoop) {
+        executor = LoopExecutor(eventLoop)
+        turns = LoopTurns(eventLoop)
+    }
 }
 
 @available(*, unavailable)

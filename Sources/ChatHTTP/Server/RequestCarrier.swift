@@ -13,9 +13,29 @@ protocol RequestCarrier: AnyObject {
 
     /// Takes an answer that was not available at once.
     func hasAnswer(_ result: Result<Response, any Error>, to call: Call)
+
+    /// The request that is being answered.
+    var call: Call? { get }
+
+    /// Its answer, while that waits (`RefusalPace`).
+    var paced: Result<Response, any Error>? { get set }
 }
 
 extension RequestCarrier {
+    /// Calls the request's endpoint if it is the request's turn.
+    ///
+    /// - Returns: the answer if it is available at once; nil if `hasAnswer` will get it.
+    func answerInTurn(_ call: Call) -> Result<Response, any Error>? {
+        loop.turns.isNow(call, of: self) ? answer(call) : nil
+    }
+
+    func hasTurn(_ call: Call) {
+        if self.call === call, let result = answer(call) { hasAnswer(result, to: call) }
+    }
+
+    /// The server shuts down: its answer does not wait.
+    func quiesce() { if let paced, let call { hasAnswer(paced, to: call) } }
+
     /// Calls the request's endpoint.
     ///
     /// - Returns: the answer if it is available at once; nil if `hasAnswer` will get it.
@@ -28,6 +48,20 @@ extension RequestCarrier {
         case .success(.wait(let body)): run(body, reply(to: call), on: loop.executor)
         }
         return nil
+    }
+
+    /// Whether an answer waits: then `hasAnswer` will get it again.
+    func isHeld(_ result: Result<Response, any Error>, to call: Call) -> Bool {
+        guard paced == nil else {
+            paced = nil
+            return false
+        }
+        let wait = loop.turns.wait(of: result, to: call)
+        guard wait > .zero else { return false }
+        paced = result
+        let carrier = NIOLoopBound<any RequestCarrier>(self, eventLoop: call.eventLoop)
+        call.eventLoop.scheduleTask(in: TimeAmount(wait)) { carrier.value.hasAnswer(result, to: call) }
+        return true
     }
 
     /// What the head of an answer has of its request.

@@ -19,6 +19,7 @@ struct Load: AsyncParsableCommand {
     @Option(help: "The body to POST or publish. Default for HTTP: send GET requests.") var body: String?
     @Option(help: "A key to show with each HTTP request.") var key: String?
     @Option(help: "Connections.") var connections = 64
+    @Option(help: "The address of this machine that they come from. Default: the system's choice.") var from: String?
     @Option(help: "Requests a second. Default: each connection sends the next when it has its answer.") var rate: Int?
     @Option(help: "Seconds to measure, after one second of warm-up.") var seconds: Int
 
@@ -52,7 +53,14 @@ struct Load: AsyncParsableCommand {
 
     private func connect(_ connection: LoadConnection, on eventLoop: any EventLoop) -> EventLoopFuture<any Channel> {
         let handler = NIOLoopBound(connection, eventLoop: eventLoop)
-        return ClientBootstrap(group: eventLoop)
+        var bootstrap = ClientBootstrap(group: eventLoop)
+        if let from {
+            do { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: from, port: 0)) } catch {
+                return eventLoop.makeFailedFuture(error)
+            }
+        }
+        return
+            bootstrap
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
