@@ -34,7 +34,7 @@ import Testing
         Endpoint(method: "GET", path: "/jwt-keys/kid"), Endpoint(method: "DELETE", path: "/jwt-keys/kid"),
         Endpoint(method: "PATCH", path: "/jwt-keys/kid", json: #"{"state":"revoked"}"#),
         Endpoint(method: "POST", path: "/tickets", json: "{}"), Endpoint(method: "POST", path: "/revoke"),
-        Endpoint(method: "GET", path: "/users/me"),
+        Endpoint(method: "GET", path: "/users/me"), Endpoint(method: "GET", path: "/users"),
         Endpoint(method: "GET", path: "/users/u1"), Endpoint(method: "PUT", path: "/users/u1", json: "{}"),
         Endpoint(method: "PATCH", path: "/users/u1", json: "{}"), Endpoint(method: "POST", path: "/users/u1/block"),
         Endpoint(method: "POST", path: "/users/u1/unblock"), Endpoint(method: "POST", path: "/users/u1/revoke"),
