@@ -26,7 +26,7 @@ import Testing
             Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
             Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
             Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
-            Endpoint(method: "GET", path: "/users/me/chats"),
+            Endpoint(method: "GET", path: "/users/me/chats"), Endpoint(method: "GET", path: "/users"),
         ]) + users
 
     private static let users = [
@@ -34,7 +34,7 @@ import Testing
         Endpoint(method: "GET", path: "/jwt-keys/kid"), Endpoint(method: "DELETE", path: "/jwt-keys/kid"),
         Endpoint(method: "PATCH", path: "/jwt-keys/kid", json: #"{"state":"revoked"}"#),
         Endpoint(method: "POST", path: "/tickets", json: "{}"), Endpoint(method: "POST", path: "/revoke"),
-        Endpoint(method: "GET", path: "/users/me"), Endpoint(method: "GET", path: "/users"),
+        Endpoint(method: "GET", path: "/users/me"),
         Endpoint(method: "GET", path: "/users/u1"), Endpoint(method: "PUT", path: "/users/u1", json: "{}"),
         Endpoint(method: "PATCH", path: "/users/u1", json: "{}"), Endpoint(method: "POST", path: "/users/u1/block"),
         Endpoint(method: "POST", path: "/users/u1/unblock"), Endpoint(method: "POST", path: "/users/u1/revoke"),
