@@ -88,19 +88,18 @@ package struct MySQLKeeper: StoreKeeper {
         }
     }
 
+    /// Those that belong to no application.
+    private static let otherTables = [
+        "deployment", "job_positions", "audit", "removals", "search_generations", "applications", "schema_migrations",
+    ]
+
     package func reset() async throws {
         try await withConnection(configuration.mysql) { connection in
             try await connection.perform { connection in
                 let schema = try Schema(connection)
                 try schema.checkMayMigrate(location)
-                for table in [
-                    "chat_members", "member_changes",
-                    "deployment", "job_positions", "idempotency_keys", "application_counts", "void_runs",
-                    "application_keys", "jwt_keys", "users", "access_changes", "audit", "removals", "log_changes",
-                    "log_cursors", "search_blocks", "search_heads", "search_generations", "messages", "chats",
-                    "applications",
-                    "schema_migrations",
-                ] {
+                // The messages before the chats, and these before the applications: foreign keys.
+                for table in OwnedTable.cluster.map(\.name) + Self.otherTables {
                     try connection.run("DROP TABLE IF EXISTS \(table)")
                 }
             }

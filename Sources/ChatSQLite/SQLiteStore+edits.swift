@@ -42,12 +42,11 @@ extension SQLiteStore: MessageChanges {
                 """, .integer(chat.rawValue), .integer(revision), .integer(last), .integer(Int64(limit)))
             var items: [ChangedItem] = []
             while try query.next() {
-                // A newer version may have stored other kinds.
-                guard let kind = ChangedItem.Kind(rawValue: query.integer(0)) else { continue }
                 let user = query.text(2)
                 items.append(
                     ChangedItem(
-                        kind: kind, number: query.integer(1), user: user.isEmpty ? nil : User.ID(stored: user),
+                        kind: ChangedItem.Kind(rawValue: query.integer(0)), number: query.integer(1),
+                        user: user.isEmpty ? nil : User.ID(stored: user),
                         revision: query.integer(3)))
             }
             return items
@@ -168,16 +167,15 @@ private struct RevisionBatch {
     /// - Throws: `ChatError` for this change alone, which has stored nothing then.
     private mutating func apply(_ change: MessageChange) throws -> ChangedMessage {
         let chat = change.chat.id
-        switch try keys.lookUp(change.key, in: chat.rawValue) {
-        case .reused: throw ChatError.keyReused
-        case .seen:
-            guard let message = try message(change) else { throw ChatError.notFound }
-            return ChangedMessage(message: message, isChanged: false, isReplay: true)
-        case .unseen: break
-        }
         if let refusal = try authors.refusal(of: change.author, in: change.chat.tenant, to: chat) { throw refusal }
         let standing = try standing(change)
+        try change.checkSees(standing)
         guard let message = try message(change) else { throw ChatError.notFound }
+        switch try keys.lookUp(change.key, in: chat.rawValue) {
+        case .reused: throw ChatError.keyReused
+        case .seen: return ChangedMessage(message: message, isChanged: false, isReplay: true)
+        case .unseen: break
+        }
         guard var new = try change.decide(on: message, as: standing, at: now) else {
             try keys.remember(change.key, in: chat.rawValue, number: change.number.rawValue)
             return ChangedMessage(message: message, isChanged: false)

@@ -137,6 +137,18 @@ import Testing
         }
     }
 
+    /// A number that may still be stored is not passed, however long it is missing; only what makes it void does.
+    @Test func aCursorPassesNoGap() async throws {
+        try await MembersTests.run(.cluster) { scene in
+            let chat = try await scene.users.application.scope.chat("1")
+            try await scene.server.test.insert(3, in: chat.id)
+            #expect(try await scene.admin.get("/chats/1/messages")["Luciq-Cursor"] == "1.0")
+            let changes = try await scene.admin.get("/chats/1/changes?after=1.0")
+            #expect(changes.json["cursor"] as? String == "3.0")
+            #expect(try await scene.admin.get("/chats/1/messages")["Luciq-Cursor"] == "3.0")
+        }
+    }
+
     /// What is not there for a member does not change for it either.
     @Test(arguments: BackendKind.allCases)
     func aMemberSeesChangesOfWhatItSees(_ kind: BackendKind) async throws {

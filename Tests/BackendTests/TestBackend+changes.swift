@@ -62,6 +62,18 @@ extension TestBackend {
         }
     }
 
+    /// Stores a message above a gap whose numbers are old, in a cluster.
+    func insert(_ number: Int64, in chat: Chat.ID) async throws {
+        guard let store = backend.searchIndex as? MySQLStore else { return }
+        try await store.writes.withConnection { connection in
+            _ = try connection.execute(
+                """
+                INSERT INTO messages (chat_id, number, body, created_at, updated_at)
+                VALUES (?, ?, 'late', '2025-01-01', '2025-01-01')
+                """, [.integer(chat.rawValue), .integer(number)])
+        }
+    }
+
     /// The texts of the blocks of a chat.
     func blocks(of chat: Chat.ID) async throws -> [String] {
         let index = backend.searchIndex

@@ -182,9 +182,16 @@ import Testing
     @Test func aResetLeavesNothing() async throws {
         try await TestCluster.run { test in
             try await test.send(3, key: "k")
+            let place = ChatPlace(id: test.chat, number: Chat.Number(1), tenant: test.tenant)
+            let edit = MessageChange(
+                chat: place, number: Message.Number(1), action: .edit(MessagePatch(body: "edited")))
+            _ = try await test.store.revise([edit], at: TestCluster.time, within: .seconds(60))[0].get()
             _ = try await test.redis("SET", "chat:77:message_number", "9")
             _ = try await test.redis("SET", "unrelated", "9")
             try await test.keeper.reset()
+            for table in OwnedTable.cluster {
+                #expect(try await test.sql("SELECT COUNT(*) FROM \(table.name)") == [[0]], "\(table.name)")
+            }
             let status = try await test.keeper.status()
             #expect(status.pending == [] && status.applications == 0 && status.chats == 0 && status.messages == 0)
             #expect(try await test.sql("SELECT COUNT(*) FROM idempotency_keys") == [[0]])

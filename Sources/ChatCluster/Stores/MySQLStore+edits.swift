@@ -129,15 +129,12 @@ extension MySQLStore {
                 SELECT kind, item, user_id, revision FROM chat_changes
                 WHERE chat_id = ? AND revision > ? AND revision <= ? ORDER BY revision LIMIT ?
                 """, [.integer(chat.rawValue), .integer(revision), .integer(last), .integer(Int64(limit))]
-            ) { row -> ChangedItem? in
+            ) { row in
                 let user = row.text(2)
-                // A newer version may have stored other kinds.
-                return ChangedItem.Kind(rawValue: row.integer(0)).map {
-                    ChangedItem(
-                        kind: $0, number: row.integer(1), user: user.isEmpty ? nil : User.ID(stored: user),
-                        revision: row.integer(3))
-                }
-            }.compactMap(\.self)
+                return ChangedItem(
+                    kind: ChangedItem.Kind(rawValue: row.integer(0)), number: row.integer(1),
+                    user: user.isEmpty ? nil : User.ID(stored: user), revision: row.integer(3))
+            }
         }
     }
 

@@ -209,8 +209,9 @@ struct RevisionBatch {
     ) -> Outcome {
         let key = change.messageKey
         guard let message = current[key] else { return .failure(.notFound) }
-        if isSeen { return .success(ChangedMessage(message: message, isChanged: false, isReplay: true)) }
         return Result { () throws(ChatError) in
+            try change.checkSees(standing)
+            if isSeen { return ChangedMessage(message: message, isChanged: false, isReplay: true) }
             guard var new = try change.decide(on: message, as: standing, at: now) else {
                 return ChangedMessage(message: message, isChanged: false)
             }

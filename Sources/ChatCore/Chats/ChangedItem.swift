@@ -8,7 +8,8 @@ package struct ChangedItem: Equatable, Sendable {
         case pin
     }
 
-    package let kind: Kind
+    /// Nil for a kind that a newer version has stored.
+    package let kind: Kind?
     /// The number of a message; 0 for what has none.
     package let number: Int64
     /// The id of a member; nil for what is none.
@@ -16,7 +17,7 @@ package struct ChangedItem: Equatable, Sendable {
     /// Of its last change.
     package let revision: Int64
 
-    package init(kind: Kind, number: Int64, user: User.ID?, revision: Int64) {
+    package init(kind: Kind?, number: Int64, user: User.ID?, revision: Int64) {
         self.kind = kind
         self.number = number
         self.user = user

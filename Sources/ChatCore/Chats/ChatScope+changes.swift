@@ -26,6 +26,8 @@ extension ChatScope {
     /// Changes that are read at once, at most so many times for a page: most of them may be of messages that the reader does
     /// not have.
     private static let readAtOnce = 256
+    /// Messages that are read at once: at most 1.2 MB.
+    private static let messagesAtOnce = 16
     private static let reads = 16
 
     /// The cursor of a reader that has everything. Read it before the rows: what changes meanwhile comes a second time, and
@@ -35,10 +37,8 @@ extension ChatScope {
             let backend = tenant.service.backend
             let revision = try await backend.changes.revisions(of: [scope.id])[scope.id] ?? 0
             let tail = try await backend.messages.tail(of: scope.id)
-            let grace = StreamLimits().gaps.grace
-            // Gaps that nobody fills any more are made void by whoever reads over them.
-            let end = tail.complete(without: tail.lost(at: tenant.service.clock.now(), grace: grace))
-            return Cursor(min(end, scope.standing?.numbers.last ?? .max), revision: revision)
+            // Below the first gap, however old: its number may still be stored, until it is made void.
+            return Cursor(min(tail.complete(without: nil), scope.standing?.numbers.last ?? .max), revision: revision)
         }
     }
 
@@ -62,9 +62,10 @@ extension ChatScope {
             let head = try await scope.head()
             let revision = cursor.revision ?? 0
             let highest = try await tenant.service.backend.messages.lastNumbers(of: [scope.id])[scope.id] ?? 0
-            guard cursor.epoch == head.epoch, cursor.number <= max(highest, head.number), revision <= head.revision!
-            else { throw ChatError.cursorEpoch(head) }
             let numbers = scope.standing?.numbers ?? .all
+            guard cursor.epoch == head.epoch, cursor.number <= min(max(highest, head.number), numbers.last),
+                revision <= head.revision!
+            else { throw ChatError.cursorEpoch(head) }
             let start = Cursor(max(cursor.number, numbers.first - 1), revision: revision)
             var page = ChatChanges(from: start)
             var room = Room(left: limit, bytes: bytes)
@@ -102,16 +103,19 @@ extension ChatScope {
         for _ in 0..<Self.reads {
             guard let revision = page.cursor.revision, revision < last else { return true }
             let items = try await changes.changes(in: id, after: revision, upTo: last, limit: Self.readAtOnce)
-            let known = items.filter { $0.kind == .message && $0.number <= number && numbers.contains($0.number) }
-            let messages = try await changes.messages(known.map { Message.Number($0.number) }, in: id)
-            for item in items {
-                let next = Cursor(number, revision: item.revision)
-                guard known.contains(item), let message = messages[Message.Number(item.number)] else {
-                    page.cursor = next
-                    continue
+            for some in items.chunks(of: Self.messagesAtOnce) {
+                let known = some.filter { $0.kind == .message && $0.number <= number && numbers.contains($0.number) }
+                guard known.isEmpty || room.left > 0 else { return false }
+                let messages = try await changes.messages(known.map { Message.Number($0.number) }, in: id)
+                for item in some {
+                    let next = Cursor(number, revision: item.revision)
+                    guard known.contains(item), let message = messages[Message.Number(item.number)] else {
+                        page.cursor = next
+                        continue
+                    }
+                    guard room.take(message, isFirst: page.events.isEmpty) else { return false }
+                    page.add(.content(message), upTo: next)
                 }
-                guard room.take(message, isFirst: page.events.isEmpty) else { return false }
-                page.add(.content(message), upTo: next)
             }
             if items.count < Self.readAtOnce { return true }
         }

@@ -28,7 +28,7 @@ extension ChatScope {
         try tenant.access.require(.write)
         guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
         let key = try key.map {
-            try IdempotencyKey($0, content: MessageChange.fingerprinted(action, of: number))
+            try IdempotencyKey($0, content: MessageChange.fingerprinted(action, of: number, by: tenant.access.user))
         }
         return try await tenant.service.changeWriter.submit(
             MessageChange(

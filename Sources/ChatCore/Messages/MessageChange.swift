@@ -41,7 +41,7 @@ package struct MessageChange: Sendable {
     package func decide(
         on message: Message, as standing: Standing?, at now: Timestamp
     ) throws(ChatError) -> Message? {
-        try checkAuthor(of: message, standing, now)
+        let isLimited = try checkAuthor(of: message, standing)
         var new = message
         switch action {
         case .delete:
@@ -54,21 +54,30 @@ package struct MessageChange: Sendable {
             guard !new.content.isIdentical(to: message.content) else { return nil }
             new.editedAt = now
         }
+        // Last of what concerns the user: a retry of what was done in time is no change.
+        if isLimited, now > message.createdAt.adding(rules.window) { throw .editWindowClosed }
         if let expected, !expected.contains(message.revision) { throw .changedMeanwhile(message) }
         return new
     }
 
+    /// - Parameter standing: as for `decide`.
+    /// - Throws: `ChatError.notFound` if the message is not there for a user.
+    package func checkSees(_ standing: Standing?) throws(ChatError) {
+        guard author.user != nil else { return }
+        guard let standing, standing.numbers.contains(number.rawValue) else { throw .notFound }
+    }
+
     /// The application may all. A user changes its own messages for a while; who administers the chat changes metadata, and
     /// deletes.
-    private func checkAuthor(
-        of message: Message, _ standing: Standing?, _ now: Timestamp
-    ) throws(ChatError) {
-        guard let user = author.user else { return }
-        guard let standing, standing.numbers.contains(number.rawValue) else { throw .notFound }
+    ///
+    /// - Returns: whether for a while.
+    private func checkAuthor(of message: Message, _ standing: Standing?) throws(ChatError) -> Bool {
+        try checkSees(standing)
+        guard let user = author.user, let standing else { return false }
         try standing.checkMayWrite()
-        if standing.role?.administers == true, action.isForAdministrators { return }
+        if standing.role?.administers == true, action.isForAdministrators { return false }
         guard message.content.sender == user else { throw .insufficientRole }
-        guard now <= message.createdAt.adding(rules.window) else { throw .editWindowClosed }
+        return true
     }
 }
 
@@ -182,8 +191,12 @@ extension MessageChange: CommitEntry {
 
     /// The bytes that an idempotency key's fingerprint covers. They begin with a null character, which those of a create do
     /// not.
-    package static func fingerprinted(_ action: Action, of number: Message.Number) -> [UInt8] {
-        let place = [0] + Array(String(number.rawValue).utf8) + [0]
+    ///
+    /// - Parameter user: nil for what is no user.
+    package static func fingerprinted(
+        _ action: Action, of number: Message.Number, by user: User.ID? = nil
+    ) -> [UInt8] {
+        let place = [0] + Array(String(number.rawValue).utf8) + [0] + Array((user?.text ?? "").utf8) + [0]
         switch action {
         case .delete: return place + [0]
         case .edit(let patch):

@@ -29,7 +29,8 @@ package struct OwnedTable: Equatable, Sendable {
     }
 
     /// In the order of their deletion. What is made from messages goes before them, so that nothing tells of a message that
-    /// is gone. The chats come last, because the others are found by them.
+    /// is gone; what edits make goes behind them, because without a message none is made. The chats come last, because the
+    /// others are found by them.
     package static let all = [
         OwnedTable("search_blocks", .chat),
         OwnedTable("search_heads", .chat),
@@ -46,9 +47,9 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("application_counts", .application, in: .cluster),
         OwnedTable("access_changes", .application, in: .cluster, isIndexed: false),
         OwnedTable("member_changes", .application, in: .cluster, isIndexed: false),
+        OwnedTable("messages", .chat),
         OwnedTable("message_versions", .chat),
         OwnedTable("chat_changes", .chat),
-        OwnedTable("messages", .chat),
         OwnedTable("chat_heads", .chat),
         OwnedTable("chats", .application),
     ]
