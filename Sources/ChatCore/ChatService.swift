@@ -213,35 +213,25 @@ package final class ChatService: Sendable {
         return Access(grant, from: credentials.client, service: self)
     }
 
-    /// What an application has set for requests, by its name in a path, where nothing has to be looked up.
+    /// Whether pages of an origin may ask for the application that a path names.
     ///
-    /// - Returns: nil where it has; `.some(nil)` if it has set nothing.
-    package func knownRules(of name: Substring) -> TenantRules?? {
-        guard let name = Tenant.Name(name) else { return .some(nil) }
-        return authenticator.knownTenant(name).map { $0.isReachable(by: name) ? $0.rules : nil }
+    /// - Throws: `ChatError.unavailable`.
+    package func allows(_ origin: String, of name: Substring) async throws -> Bool {
+        guard let name = Tenant.Name(name) else { return false }
+        return try await authenticator.allows(origin, of: name)
     }
 
-    /// - Returns: nil if it has set nothing, or there is none.
-    /// - Throws: `ChatError.unavailable`.
-    package func rules(of name: Substring) async throws -> TenantRules? {
-        guard let name = Tenant.Name(name) else { return nil }
-        do {
-            let tenant = try await authenticator.tenant(name)
-            return tenant.isReachable(by: name) ? tenant.rules : nil
-        } catch ChatError.notFound {
-            return nil
-        }
+    /// Whether pages of an origin may read why credentials of the path's application are refused. They may not where the
+    /// answer would tell a stranger that there is such an application.
+    package func allows(_ origin: String, with credentials: Credentials, refused error: any Error) async -> Bool {
+        guard let error = error as? ChatError else { return false }
+        // Without an answer of the store it is the more cautious one.
+        return (try? await authenticator.tenant(of: credentials, refusedWith: error))?.allows(origin) == true
     }
 
     /// Makes every process forget a principal and end its openings; other processes learn of it over the bus.
     package func revoke(_ principal: Principal, isBlocked: Bool = false) {
         backend.bus.revoke(principal, isBlocked: isBlocked)
-    }
-}
-
-extension Tenant.Identity {
-    fileprivate func isReachable(by name: Tenant.Name) -> Bool {
-        if case .token = name { pathToken != .off } else { true }
     }
 }
 

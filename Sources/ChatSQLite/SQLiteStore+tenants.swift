@@ -4,23 +4,25 @@ import GRDB
 extension SQLiteStore: TenantStore {
     package func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
         try read(.applicationID) { db in
-            if case .publicID = name { return try Self.identity("public_id", name, db) }
-            return try Self.identity("token", name, db) ?? Self.identity("old_token", name, db)
+            if case .publicID = name { return try Self.identity([Self.identity(by: "public_id")], name, db) }
+            return try Self.identity([Self.identity(by: "token"), Self.identity(by: "old_token")], name, db)
         }
     }
 
+    private static func identity(by column: String) -> String {
+        """
+        SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts, \
+        '\(column)' = 'old_token' FROM applications WHERE \(column) = ?1 AND removed_at IS NULL
+        """
+    }
+
+    /// In one statement, whatever the name is of.
     private static func identity(
-        _ column: String, _ name: Tenant.Name, _ db: some StatementSource
+        _ parts: [String], _ name: Tenant.Name, _ db: some StatementSource
     ) throws -> Tenant.Identity? {
-        let query = try Query(
-            db,
-            """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts
-            FROM applications
-            WHERE \(column) = ? AND removed_at IS NULL
-            """, .text(name.text))
+        let query = try Query(db, parts.joined(separator: " UNION ALL ") + " LIMIT 1", .text(name.text))
         guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
-        let isOld = column == "old_token"
+        let isOld = query.integer(9) != 0
         return Tenant.Identity(
             id: Tenant.ID(query.integer(0)), token: token, pathToken: Tenant.PathToken(stored: query.integer(2)),
             isSuspended: !query.isNull(3),

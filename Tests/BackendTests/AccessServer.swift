@@ -14,15 +14,16 @@ struct AccessServer: Sendable {
     let routes: [Routes.Route]
     let test: TestBackend
     let serverKey: AccessKey
+    let metrics: PrometheusRegistry
 
     static func run(
         _ kind: BackendKind, isOpen: Bool = false, rates: LimitDefaults = LimitDefaults(),
         options: HTTPOptions = HTTPOptions(), clock: WallClock = .system,
         _ body: @escaping @Sendable (AccessServer) async throws -> Void
     ) async throws {
-        try await TestBackend.run(kind) { test in
+        let metrics = PrometheusRegistry(version: "test")
+        try await TestBackend.run(kind, metrics: metrics) { test in
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            let metrics = PrometheusRegistry(version: "test")
             let serverKey = AccessKey.random(.admin)
             let service = ChatService(
                 backend: test.backend,
@@ -52,7 +53,7 @@ struct AccessServer: Sendable {
                     try await body(
                         AccessServer(
                             client: Client(port: listening), service: service, routes: routes, test: test,
-                            serverKey: serverKey))
+                            serverKey: serverKey, metrics: metrics))
                     result = .success(())
                 } catch {
                     result = .failure(error)
@@ -62,6 +63,18 @@ struct AccessServer: Sendable {
                 try result.get()
             }
         }
+    }
+
+    /// How many reads of each kind the store has done, of those that requests make.
+    var reads: [String: Int] {
+        var reads: [String: Int] = [:]
+        for line in metrics.text().split(separator: "\n") where line.hasPrefix("luciq_store_read_seconds_count{") {
+            guard let space = line.lastIndex(of: " "), let count = Double(line[line.index(after: space)...]) else {
+                continue
+            }
+            reads[String(line[..<space])] = Int(count)
+        }
+        return reads
     }
 
     static func bearer(_ key: AccessKey) -> [String: String] { ["Authorization": "Bearer \(key.text)"] }

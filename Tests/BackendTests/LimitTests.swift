@@ -266,13 +266,17 @@ import Testing
             func get(_ path: String, from origin: String?, _ key: [String: String]) async throws -> Answer {
                 try await server.client.get(path, headers: origin.map { key.merging(["Origin": $0]) { $1 } } ?? key)
             }
-            // Errors too, or a page could not tell why.
-            for (key, status) in [(scene.key, 200), (other.key, 404), ([:], 401)] {
-                let answer = try await get(scene.messages, from: Self.allowed, key)
+            // Errors too, or a page could not tell why; but not to a stranger, who learns nothing of the application.
+            for (path, key, status) in [
+                (scene.messages, scene.key, 200), (scene.messages + "/99", scene.key, 404),
+                (scene.messages, other.key, 404), (scene.messages, [:], 401),
+            ] {
+                let answer = try await get(path, from: Self.allowed, key)
                 #expect(answer.status == status)
-                #expect(answer["Access-Control-Allow-Origin"] == Self.allowed, "\(status)")
-                #expect(answer["Access-Control-Expose-Headers"]?.contains("Retry-After") == true)
-                #expect(answer["Vary"] == "Origin")
+                let isKnown = key == scene.key
+                #expect(answer["Access-Control-Allow-Origin"] == (isKnown ? Self.allowed : nil), "\(status)")
+                #expect((answer["Access-Control-Expose-Headers"]?.contains("Retry-After") == true) == isKnown)
+                #expect(answer["Vary"] == (isKnown ? "Origin" : nil))
             }
             let foreign = try await get(scene.messages, from: "https://evil.example", scene.key)
             #expect(foreign.status == 200 && foreign["Access-Control-Allow-Origin"] == nil)

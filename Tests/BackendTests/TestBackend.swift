@@ -3,6 +3,7 @@ import ChatCore
 import ChatSQLite
 import Foundation
 import Logging
+import Metrics
 import MySQLClient
 import RedisClient
 import ServiceLifecycle
@@ -26,14 +27,17 @@ struct TestBackend: Sendable {
     static let time = Timestamp(microseconds: 1_763_830_664_194_123)
 
     /// Runs `body` with a backend whose services run, then shuts them down.
-    static func run(_ kind: BackendKind, _ body: (TestBackend) async throws -> Void) async throws {
+    static func run(
+        _ kind: BackendKind, metrics: any MetricsFactory = NOOPMetricsHandler.instance,
+        _ body: (TestBackend) async throws -> Void
+    ) async throws {
         let folder = try TemporaryFolder()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let backend: Backend
         let keeper: any StoreKeeper
         switch kind {
         case .sqlite:
-            backend = try Backend.sqlite(path: folder.file("test.sqlite"), logger: logger)
+            backend = try Backend.sqlite(path: folder.file("test.sqlite"), logger: logger, metrics: metrics)
             keeper = SQLiteKeeper(path: folder.file("test.sqlite"))
         case .cluster:
             var configuration = ClusterConfiguration(
@@ -41,7 +45,7 @@ struct TestBackend: Sendable {
                 redis: try RedisConfiguration(url: await SharedServers.freshRedisDatabase()))
             configuration.migrates = true
             configuration.patience = .seconds(30)  // A slow machine must not fail the test.
-            backend = try await Backend.cluster(configuration, logger: logger)
+            backend = try await Backend.cluster(configuration, logger: logger, metrics: metrics)
             keeper = MySQLKeeper(configuration, logger: logger)
         }
         let group = ServiceGroup(

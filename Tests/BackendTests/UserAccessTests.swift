@@ -167,8 +167,9 @@ import Testing
                 }
             }
             await #expect(throws: ChatError.notFound) { try await users.application.scope.user(User.ID("u1")!) }
+            // The same as for a key that is not there: it does not tell whether there is the application.
             let nowhere = users.token("u1", audience: Tenant.PublicID.random().text)
-            await #expect(throws: ChatError.unauthorized(.userToken(.invalid(.audience)))) {
+            await #expect(throws: ChatError.unauthorized(.userToken(.invalid(.key)))) {
                 try await users.access(nowhere)
             }
         }

@@ -4,24 +4,27 @@ import MySQLClient
 extension MySQLStore: TenantStore {
     func identity(of name: Tenant.Name) async throws -> Tenant.Identity? {
         try await read(.applicationID) { connection in
-            if case .publicID = name { return try Self.identity("public_id", name, connection) }
-            return try Self.identity("token", name, connection) ?? Self.identity("old_token", name, connection)
+            if case .publicID = name { return try Self.identity(["public_id"], name, connection) }
+            return try Self.identity(["token", "old_token"], name, connection)
         }
     }
 
+    /// In one statement, whatever the name is of.
     private static func identity(
-        _ column: String, _ name: Tenant.Name, _ connection: isolated MySQLConnection
+        _ columns: [String], _ name: Tenant.Name, _ connection: isolated MySQLConnection
     ) throws -> Tenant.Identity? {
-        let isOld = column == "old_token"
-        return try connection.first(
+        let parts = columns.map { column in
             """
-            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts
-            FROM applications
-            WHERE \(column) = ? AND removed_at IS NULL
-            """, [.text(name.text)]
+            SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, \
+            receipts, '\(column)' = 'old_token' FROM applications WHERE \(column) = ? AND removed_at IS NULL
+            """
+        }
+        return try connection.first(
+            parts.joined(separator: " UNION ALL "), Array(repeating: .text(name.text), count: parts.count)
         ) { row in
             Tenant.Token(row.text(1)).map { token in
-                Tenant.Identity(
+                let isOld = row.integer(9) != 0
+                return Tenant.Identity(
                     id: Tenant.ID(row.integer(0)), token: token, pathToken: Tenant.PathToken(stored: row.integer(2)),
                     isSuspended: !row.isNull(3),
                     deprecation: isOld

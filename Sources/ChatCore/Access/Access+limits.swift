@@ -1,5 +1,10 @@
 /// What the principal's limits say to its requests.
 extension Access {
+    /// Whether pages of an origin may use what is open. As it is now.
+    ///
+    /// - Parameter origin: as browsers write it.
+    package func allows(_ origin: String) -> Bool { rules?.allows(origin) == true }
+
     /// The buckets that a request must pay from; empty if nothing limits it.
     package func charges(_ action: LimitedAction) -> [RateCharge<String>] {
         service.limiter.charges(principal, in: tenantID, rules, action)

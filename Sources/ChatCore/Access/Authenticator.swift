@@ -18,10 +18,12 @@ struct Grant: Sendable {
 /// they are forgotten, and what a principal has open ends if the principal is refused from now on.
 ///
 /// The order of the checks decides what a stranger learns. Credentials come first: with wrong ones, every path gets the
-/// same 401. Then the application: one that does not exist and one that the key does not belong to are the same 404.
+/// same 401. Then the application: one that does not exist and one that the key does not belong to are the same 404, after
+/// the same look-ups. So nobody is refused for what is kept of an application: it is looked up again, as what is not there
+/// is each time.
 final class Authenticator: Sendable {
     /// What was proven of an `Authorization`.
-    private enum Proof {
+    enum Proof {
         case none
         case admin(AccessKey.ID)
         case key(ApplicationKey)
@@ -43,7 +45,7 @@ final class Authenticator: Sendable {
     let tickets: TicketSeal
     /// Rises whenever something is forgotten, after it.
     private let forgotten = Atomic<UInt64>(0)
-    private let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
+    let tenants: ImmutableCache<Tenant.Name, Tenant.Identity>
     private let keys: ImmutableCache<AccessKey.ID, KnownKey<ApplicationKey>>
     private let backend: Backend
     private let policy: AccessPolicy
@@ -68,8 +70,18 @@ final class Authenticator: Sendable {
         let epoch = backend.epoch()
         guard let proof = try knownProof(credentials.authorization) else { return nil }
         let name = try name(credentials.application, proof)
+        return try knownGrant(proof, name, epoch)
+    }
+
+    /// - Returns: nil for an application that is not known, or not there for who asks.
+    private func knownGrant(
+        _ proof: Proof, _ name: Tenant.Name, _ epoch: UInt64
+    ) throws(ChatError) -> Grant? {
         guard let tenant = tenants[name] else { return nil }
-        return try grant(proof, name, tenant, epoch)
+        do throws(ChatError) { return try grant(proof, name, tenant, epoch) } catch {
+            if case .notFound = error { return nil }
+            throw error
+        }
     }
 
     /// The grant for credentials.
@@ -81,7 +93,8 @@ final class Authenticator: Sendable {
         let epoch = backend.epoch()
         let proof = try await proof(credentials.authorization)
         let name = try name(credentials.application, proof)
-        return try grant(proof, name, await tenant(name), epoch)
+        if let grant = try knownGrant(proof, name, epoch) { return grant }
+        return try grant(proof, name, await lookUp(name), epoch)
     }
 
     /// The grant of a principal that was found before, as of now.
@@ -277,35 +290,18 @@ final class Authenticator: Sendable {
     }
 
     private func proof(_ authorization: Authorization) async throws -> Proof {
+        // What is kept may not refuse it.
+        if case .userToken(let text) = authorization { return try await proof(users.read(text)) }
         if let proof = try knownProof(authorization) { return proof }
         switch authorization {
         case .key(let key): return try proof(key, await self.key(key.id))
-        case .userToken(let text):
-            let shown = try users.read(text)
-            let tenant = try await named(by: shown.token)
-            return .user(try await users.find(shown, of: tenant), tenant: tenant.id)
         case .ticket(let text):
             let token: UserToken
             do { token = try tickets.open(text, at: clock.now()) } catch { throw ChatError(error) }
             let tenant = try await named(by: token)
             try await users.check(token, of: tenant.id)
             return .user(token, tenant: tenant.id)
-        case .none, .invalid, .several: return .none
-        }
-    }
-
-    /// What a token calls its application.
-    private static func name(of token: UserToken) throws(ChatError) -> Tenant.Name {
-        guard let id = Tenant.PublicID(token.audience) else { throw .unauthorized(.userToken(.invalid(.audience))) }
-        return .publicID(id)
-    }
-
-    /// The tenant that a token names. Without one nobody has signed the token.
-    private func named(by token: UserToken) async throws -> Tenant.Identity {
-        do {
-            return try await tenant(try Self.name(of: token))
-        } catch ChatError.notFound {
-            throw ChatError.unauthorized(.userToken(.invalid(.audience)))
+        case .none, .invalid, .several, .userToken: return .none
         }
     }
 
@@ -340,8 +336,7 @@ final class Authenticator: Sendable {
         var pathToken: Tenant.PathToken?
         var token = tenant.token
         if case .token(let shown) = name { (pathToken, token) = (tenant.pathToken, shown) }
-        if pathToken == .off { throw .notFound }
-        if let end = tenant.deprecation?.until, end <= clock.now() { throw .notFound }
+        guard isThere(tenant, name) else { throw .notFound }
         let (principal, abilities): (Principal, Abilities)
         var userToken: UserToken?
         switch proof {
@@ -367,6 +362,12 @@ final class Authenticator: Sendable {
             principal: principal, name: name, tenant: tenant, abilities: abilities, epoch: epoch, userToken: userToken)
     }
 
+    /// Whether an application can be reached by this name of its own.
+    func isThere(_ tenant: Tenant.Identity, _ name: Tenant.Name) -> Bool {
+        guard case .token = name else { return true }
+        return tenant.pathToken != .off && tenant.deprecation.map { clock.now() < $0.until } != false
+    }
+
     // MARK: The look-ups
 
     /// What is behind a name, where it need not be looked up.
@@ -375,6 +376,11 @@ final class Authenticator: Sendable {
     /// - Throws: `ChatError.notFound`.
     func tenant(_ name: Tenant.Name) async throws -> Tenant.Identity {
         if let tenant = tenants[name] { return tenant }
+        return try await lookUp(name)
+    }
+
+    /// - Throws: likewise.
+    func lookUp(_ name: Tenant.Name) async throws -> Tenant.Identity {
         let version = tenants.version
         guard let tenant = try await backend.tenants.identity(of: name) else { throw ChatError.notFound }
         tenants.insert(tenant, for: name, at: version)

@@ -100,6 +100,9 @@ extension Tenant {
             self.deprecation = deprecation
             self.rules = rules
         }
+
+        /// - Parameter origin: as browsers write it.
+        func allows(_ origin: String) -> Bool { rules?.allows(origin) == true }
     }
 
     /// A token that has been replaced (`TenantScope.rotate`).

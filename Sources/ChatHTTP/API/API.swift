@@ -121,21 +121,7 @@ final class API: Sendable {
 
     func answer(_ call: Call) -> Result<EndpointResult, any Error> {
         switch call.destination {
-        case .endpoint(let entry, let parameters):
-            guard call.request.headers.has(.origin), let service, !parameters.token.isEmpty,
-                let origin = foreignOrigin(of: call.request)
-            else { return run(entry, call) }
-            guard let rules = service.knownRules(of: parameters.token) else {
-                return .success(
-                    .task {
-                        // The endpoint tells of an outage.
-                        let rules = try? await service.rules(of: parameters.token)
-                        call.allow(origin, by: rules)
-                        return try await entry.endpoint(call).response()
-                    })
-            }
-            call.allow(origin, by: rules)
-            return run(entry, call)
+        case .endpoint(let entry, _): return run(entry, call)
         case .refused(let problem, _): return .failure(problem)
         case .preflight: return .success(.now(preflight))
         case .applicationPreflight(let name, let problem):
@@ -143,7 +129,7 @@ final class API: Sendable {
                 .task { [self] in
                     // A refusal does not tell whether the application has other origins, or is there at all.
                     if let origin = foreignOrigin(of: call.request),
-                        try await service?.rules(of: name[...])?.allows(origin) == true
+                        try await service?.allows(origin, of: name[...]) == true
                     {
                         call.crossOrigin.store(.allowed, ordering: .relaxed)
                     } else if let problem {
@@ -163,10 +149,7 @@ final class API: Sendable {
     /// The origin of the page that sends the request, as browsers write it, if it is not this server's own or
     /// `CORS_ORIGIN`.
     private func foreignOrigin(of request: Request) -> String? {
-        guard request.headers.has(.origin), let text = request.headers[.origin],
-            !Origin.isWelcome(text, at: request.headers[.host], corsOrigin: corsOrigin)
-        else { return nil }
-        return Origin(text)?.description
+        request.foreignOrigin(corsOrigin: corsOrigin)
     }
 
     func response(for call: Call, failedWith error: any Error) -> Response {
@@ -217,16 +200,6 @@ final class API: Sendable {
             RequestLine(
                 requestID: call.requestID, client: call.address, method: method, route: route, status: status.code,
                 microseconds: duration.nanoseconds / 1000))
-    }
-}
-
-extension Call {
-    /// - Parameters:
-    ///   - origin: of the page that sends the request.
-    ///   - rules: of the application in its path.
-    fileprivate func allow(_ origin: String, by rules: TenantRules?) {
-        guard let rules, !rules.origins.isEmpty else { return }
-        crossOrigin.store(rules.allows(origin) ? .allowed : .varies, ordering: .relaxed)
     }
 }
 

@@ -7,6 +7,7 @@ import Synchronization
 /// ask for.
 struct Scopes {
     let service: ChatService
+    let corsOrigin: String?
 
     /// An endpoint for a path with an application's name.
     ///
@@ -20,11 +21,13 @@ struct Scopes {
         showing shown: (@Sendable (Request) -> Authorization)? = nil,
         _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) -> Endpoint {
-        { [service] call in
+        { [service, corsOrigin] call in
             let method = call.request.method
             let action = action ?? (method == .get || method == .head ? .read : .change)
+            let page = call.request.foreignOrigin(corsOrigin: corsOrigin)
             let isPlain = shown == nil && call.request.headers.has(.authorization)
             if isPlain, let (access, charges) = try Self.recent(call, action) {
+                call.allow(page, by: access.rules)
                 let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
                 return try Self.paid(call, tenant, charges, endpoint)
             }
@@ -32,13 +35,26 @@ struct Scopes {
                 application: call.parameters.token, authorization: shown?(call.request) ?? call.request.authorization,
                 client: call.client)
             let changes = service.accessChanges
-            if let access = try service.knownAccess(credentials) {
+            let known: Access?
+            // A page's refusal is looked at in the task.
+            do { known = try service.knownAccess(credentials) } catch {
+                if page == nil { throw error } else { known = nil }
+            }
+            if let access = known {
                 if isPlain { Self.keep(access, at: changes, call) }
+                call.allow(page, by: access.rules)
                 let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
                 return try Self.paid(call, tenant, access.charges(action), endpoint)
             }
             return .task {
-                let access = try await service.access(credentials)
+                let access: Access
+                do { access = try await service.access(credentials) } catch {
+                    if let page, await service.allows(page, with: credentials, refused: error) {
+                        call.crossOrigin.store(.allowed, ordering: .relaxed)
+                    }
+                    throw error
+                }
+                call.allow(page, by: access.rules)
                 let tenant = try Self.tenant(access, needs, orIsUser: orIsUser, call)
                 return try await Self.paid(call, tenant, access.charges(action), endpoint).response()
             }
@@ -83,9 +99,6 @@ struct Scopes {
         _ endpoint: @escaping @Sendable (Call, TenantScope) throws -> EndpointResult
     ) throws -> EndpointResult {
         let access = tenant.access
-        if access.rules?.origins.isEmpty == false {
-            _ = call.crossOrigin.compareExchange(expected: .none, desired: .varies, ordering: .relaxed)
-        }
         if charges.isEmpty { return try endpoint(call, tenant) }
         if let units = try access.payNow(charges) { return try endpoint(call, tenant).paid(with: units, by: access) }
         return .task {

@@ -66,17 +66,15 @@ struct SocketController {
         guard call.request.method == .get, call.request.headers.list(.upgrade, has: "websocket") else {
             throw ChatError.unauthorized(.required)
         }
-        var response = try accept(call)
-        let client = call.client
-        let application = String(call.parameters.token)
-        response.departure = .upgrade { [service, lobby] place in
-            let intake = SocketIntake(client: client, budget: budget)
-            let greeter = SocketGreeter(client: client, lobby: lobby) { token in
-                let access = try await service.access(
-                    Credentials(application: application[...], authorization: .userToken(token), client: client))
-                try access.require([.read, .write])
-                _ = try await access.pay(.stream)
-                return (access.tenant, try await access.open(holding: access.openStream()))
+        // The origin is looked at with the token: before, a refusal would tell of the application.
+        var response = try accept(call, isKnown: false)
+        let guest = SocketGuest(
+            service: service, application: String(call.parameters.token), client: call.client,
+            isForeign: !isWelcome(call.request), page: call.request.foreignOrigin(corsOrigin: corsOrigin))
+        response.departure = .upgrade { [lobby] place in
+            let intake = SocketIntake(client: guest.client, budget: budget)
+            let greeter = SocketGreeter(client: guest.client, lobby: lobby) { token in
+                try await guest.access(token)
             } makeHandler: {
                 place.belongs(to: $0.id) ? handler($0, $1, $2, intake) : nil
             }
@@ -92,15 +90,18 @@ struct SocketController {
             tenant: tenant, opening: opening, greeting: greeting, limits: limits, metrics: metrics, intake: intake)
     }
 
+    /// CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
+    private func isWelcome(_ request: Request) -> Bool {
+        Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin)
+    }
+
     /// The 101, without what comes after it.
-    private func accept(_ call: Call) throws -> Response {
+    ///
+    /// - Parameter isKnown: whether the application is known, and may allow the page.
+    private func accept(_ call: Call, isKnown: Bool = true) throws -> Response {
         let request = call.request
         let accept = try WebSocketHandshake.accept(request)
-        // CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.
-        guard
-            call.crossOrigin.load(ordering: .relaxed) == .allowed
-                || Origin.isWelcome(request.headers[.origin], at: request.headers[.host], corsOrigin: corsOrigin)
-        else {
+        if isKnown, call.crossOrigin.load(ordering: .relaxed) != .allowed, !isWelcome(request) {
             throw Problem.foreignOrigin
         }
         var response = Response(status: .switchingProtocols)
@@ -112,6 +113,31 @@ struct SocketController {
             response.add("Sec-WebSocket-Protocol", "luciq.v1")
         }
         return response
+    }
+}
+
+/// Who has opened a WebSocket without showing anything.
+private struct SocketGuest: Sendable {
+    let service: ChatService
+    /// The application in the path.
+    let application: String
+    let client: IPAddress
+    /// Whether it is a page that is not the server's own and not of `CORS_ORIGIN`.
+    let isForeign: Bool
+    /// That page's origin, as browsers write it; nil if it is none, such as `null`.
+    let page: String?
+
+    /// - Throws: the errors of `ChatService.access`; `ChatError.notAllowed` for a page whose origin the application has not
+    ///   set.
+    func access(_ token: String) async throws -> (TenantScope, Opening) {
+        let access = try await service.access(
+            Credentials(application: application[...], authorization: .userToken(token), client: client))
+        try access.require([.read, .write])
+        if isForeign {
+            guard let page, access.allows(page) else { throw ChatError.notAllowed }
+        }
+        _ = try await access.pay(.stream)
+        return (access.tenant, try await access.open(holding: access.openStream()))
     }
 }
 

@@ -45,7 +45,7 @@ package func buildServer(
     let budget = ByteBudget(bound: options.heldBytes, factory: metrics)
     let liveMetrics = LiveMetrics(factory: metrics)
     let routes = Routes()
-    let scopes = Scopes(service: service)
+    let scopes = Scopes(service: service, corsOrigin: options.corsOrigin)
     ApplicationsController(service: service, scopes: scopes).add(to: routes)
     KeysController(scopes: scopes).add(to: routes)
     TokenKeysController(scopes: scopes).add(to: routes)

@@ -35,6 +35,15 @@ struct TicketSeal: Sendable {
 
     /// - Throws: `.expired`, `.invalid`.
     func open(_ text: String, at now: Timestamp) throws(UserTokenRefusal) -> UserToken {
+        let token = try open(text)
+        guard now < token.expiresAt else { throw .expired }
+        return token
+    }
+
+    /// What a ticket said when it was made.
+    ///
+    /// - Throws: `.invalid`.
+    func open(_ text: String) throws(UserTokenRefusal) -> UserToken {
         let bytes = Array(text.utf8)
         guard bytes.count <= Self.longest, bytes.starts(with: Self.prefix.utf8),
             let sealed = Base64URL.decode(bytes[Self.prefix.utf8.count...]), sealed.count > 12,
@@ -42,7 +51,6 @@ struct TicketSeal: Sendable {
                 sealed[12...], key: key, nonce: Array(sealed[..<12]), authenticating: Self.context),
             let token = Self.token(json)
         else { throw .invalid(.form) }
-        guard now < token.expiresAt else { throw .expired }
         return token
     }
 

@@ -120,10 +120,23 @@ final class UserAuthority: Sendable {
 
     private func keyring(of tenant: Tenant.ID) async throws -> Keyring {
         if let keyring = keyrings[tenant] { return keyring }
-        let version = keyrings.version
-        guard let stored = try await store.tokenKeys(of: tenant) else {
-            throw ChatError.unauthorized(.userToken(.invalid(.audience)))
+        guard let keyring = try await lookUpKeyring(of: tenant) else {
+            throw ChatError.unauthorized(.userToken(.invalid(.key)))
         }
+        return keyring
+    }
+
+    /// Looks the keys up, whatever is known.
+    ///
+    /// - Parameter tenant: nil to take as long as for one that is there.
+    func lookUpKeys(of tenant: Tenant.ID?) async throws {
+        // No row has the id 0.
+        _ = try await lookUpKeyring(of: tenant ?? Tenant.ID(0))
+    }
+
+    private func lookUpKeyring(of tenant: Tenant.ID) async throws -> Keyring? {
+        let version = keyrings.version
+        guard let stored = try await store.tokenKeys(of: tenant) else { return nil }
         let keys = stored.keys.filter { takesDemoKeys || !$0.key.id.isDemo }
             .map { ($0.key.id, KnownKey($0.key, lastUsedAt: $0.lastUsedAt)) }
         let keyring = Keyring(keys: Dictionary(keys) { first, _ in first }, validAfter: stored.validAfter)

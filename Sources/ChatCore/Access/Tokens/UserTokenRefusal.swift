@@ -60,7 +60,7 @@ extension UserTokenRefusal.Fault {
         case .headerParameter: "The token's header has a parameter that is refused here, such as jku, x5u, jwk or crit."
         case .type: "The token's typ is neither JWT nor luciq-user+jwt."
         case .algorithm: "The token's alg is not its key's, which is HS256 or EdDSA."
-        case .key: "The token's kid is missing, or not the id of one of the application's keys."
+        case .key: "The token's kid is missing, or not the id of a key of the application that its aud names."
         case .claims: "The token's claims are not a JSON object with distinct members."
         case .audience: "The token's aud is not the application's public id, as one string."
         case .subject:
