@@ -53,6 +53,28 @@ import Testing
             """, options)
     }
 
+    /// A head may have 16 KiB, as over HTTP/1.1. A longer one is refused and costs its stream alone, up to what is decoded at
+    /// all.
+    @Test func longHeads() async throws {
+        try await HTTP2Tests.run(
+            """
+            peer = Peer()
+            def head(size, count):
+                return [(f'x-{index:03}', 'x' * (size // count)) for index in range(count)]
+            for count in (1, 5, 100):
+                found = peer.ask('GET', '/livez', more=head(15000, count))
+                assert found[0] == 200, (count, found)
+                for size in (17000, 30000, 45000, 58000):
+                    status, _, body = peer.ask('GET', '/livez', more=head(size, count))
+                    assert status == 431 and json.loads(body)['code'] == 'headers_too_large', (size, count, status)
+            # It holds none of them, and the next request is answered.
+            assert metric('luciq_http_held_bytes') == 0
+            assert peer.ask('GET', '/livez')[0] == 200
+            peer.start('GET', '/livez', head(66000, 66))
+            assert peer.end() != ErrorCodes.NO_ERROR
+            """)
+    }
+
     /// The body's time-out ends one stream, that of a head and of an idle connection the whole connection.
     @Test func slowClients() async throws {
         var options = TestServer.options
