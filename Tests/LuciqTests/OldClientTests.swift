@@ -92,7 +92,7 @@ import Testing
             #"{"type":"subscribe","chat":2,"after":"1"}"#,
             #"{"type":"send","chat":2,"ref":"c-1","key":"k","body":"s3"}"#,
             #"{"type":"send","chat":2,"ref":"c-2","key":"k","body":"s3"}"#,
-            #"{"type":"send","chat":9,"ref":"c-3","body":"s4"}"#, #"{"type":"unsubscribe","chat":2}"#,
+            #"{"type":"send","chat":9,"ref":"c-3","body":"s4"}"#,
         ] {
             var frame = StreamDecoder.frame(1, ByteBuffer(string: text))
             await socket.send(frame.readBytes(length: frame.readableBytes) ?? [])
@@ -111,6 +111,15 @@ import Testing
             heard += String(decoding: bytes, as: UTF8.self)
         }
         for text in wanted { #expect(heard.contains(text), "\(text) is not in \(heard)") }
+        // Last: it also ends a subscription that is not open yet.
+        var frame = StreamDecoder.frame(1, ByteBuffer(string: #"{"type":"unsubscribe","chat":2}"#))
+        await socket.send(frame.readBytes(length: frame.readableBytes) ?? [])
+        while !heard.contains(#"{"type":"unsubscribed","chat":2}"#) {
+            let bytes = try await socket.receive()
+            if bytes.isEmpty { break }
+            heard += String(decoding: bytes, as: UTF8.self)
+        }
+        #expect(heard.contains(#"{"type":"unsubscribed","chat":2}"#))
     }
 }
 
