@@ -12,7 +12,7 @@ extension SQLiteStore: TenantStore {
     private static func identity(by column: String) -> String {
         """
         SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts, \
-        '\(column)' = 'old_token' FROM applications WHERE \(column) = ?1 AND removed_at IS NULL
+        '\(column)' = 'old_token' FROM applications WHERE \(column) = ? AND removed_at IS NULL
         """
     }
 
@@ -20,7 +20,8 @@ extension SQLiteStore: TenantStore {
     private static func identity(
         _ parts: [String], _ name: Tenant.Name, _ db: some StatementSource
     ) throws -> Tenant.Identity? {
-        let query = try Query(db, parts.joined(separator: " UNION ALL ") + " LIMIT 1", .text(name.text))
+        let names = Array(repeating: Query.Value.text(name.text), count: parts.count)
+        let query = try Query(db, parts.joined(separator: " UNION ALL "), values: names)
         guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
         let isOld = query.integer(9) != 0
         return Tenant.Identity(
