@@ -126,7 +126,7 @@ struct TokenForge: Sendable {
                 token(claims: claims.replacing(audience, with: other.audience)), .key),
             .init(
                 "for an application that is none",
-                token(claims: claims.replacing(audience, with: Tenant.PublicID.random().text)), .audience),
+                token(claims: claims.replacing(audience, with: Tenant.PublicID.random().text)), .key),
             .init(
                 "a revoked key", token(header: #"{"alg":"HS256","kid":"\#(revoked.kid)"}"#, secret: revoked.secret),
                 UserTokenRefusal.revoked),
