@@ -158,7 +158,8 @@ import Testing
             try await tab.click("#results-list mark")
             try await tab.until("document.querySelector('#m7.pointed')?.checkVisibility()")
             let around = try await tab.numbers()
-            #expect(around == Array(1...32), "\(around)")
+            // More below may have been read by now: the hit is near the end of what is shown.
+            #expect(around.count >= 32 && around == Array(1...around.count), "\(around)")
         }
     }
 
