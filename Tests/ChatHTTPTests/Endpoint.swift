@@ -55,7 +55,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
         case "{message_number}": #"{"metadata":{"a":1}}"#
-        case "{chat_number}": #"{"access":"open"}"#
+        case "{chat_number}": #"{"name":"renamed"}"#
         case "rotate": #"{"overlap_s":60}"#
         default: #"{"name":"new"}"#
         }
