@@ -1,0 +1,273 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ChatState, closeCodeMeans, LuciqError, readCursor } from "../luciq-chat.js";
+
+const row = (number, more = {}) => ({ number, body: `m${number}`, created_at: `at ${number}`, sender: null, ...more });
+const created = (number, cursor, more) => ({ type: "message", chat: 1, cursor, message: row(number, more) });
+const changed = (number, cursor, parts) => ({ type: "message.changed", chat: 1, cursor, change: { number, parts } });
+const bodies = (state) => state.messages.map(({ body }) => body);
+
+function loaded(rows = [row(1), row(2), row(3)], cursor = "3.5", reachesStart = true) {
+  const state = new ChatState("u1");
+  state.load(rows, cursor, reachesStart);
+  return state;
+}
+
+describe("A cursor", () => {
+  it("has an epoch, a number and a revision, or a number alone", () => {
+    assert.deepEqual(readCursor("43.17"), { epoch: 0, n: 43, r: 17 });
+    assert.deepEqual(readCursor("e2.43.17"), { epoch: 2, n: 43, r: 17 });
+    assert.deepEqual(readCursor("43"), { epoch: 0, n: 43, r: null });
+    for (const text of ["", "x", "4.", "e.1.2", null, undefined, "1.2.3"]) assert.equal(readCursor(text), null);
+  });
+
+  it("is taken over after an event, and never falls", () => {
+    const state = loaded();
+    state.apply(created(4, "4.5"));
+    assert.equal(state.cursor, "4.5");
+    state.apply(changed(2, "4.6", { content: { rev: 6, body: "new" } }));
+    assert.equal(state.cursor, "4.6");
+    state.apply(created(4, "4.5"));
+    state.apply(changed(1, "3.9", { content: { rev: 9, body: "later" } }));
+    assert.equal(state.cursor, "4.6");
+    state.apply({ type: "something.new", chat: 1, cursor: "4.10" });
+    assert.equal(state.cursor, "4.10");
+  });
+
+  it("of messages alone moves the head and says nothing of changes", () => {
+    const state = loaded();
+    state.apply(created(4, "4"));
+    assert.equal(state.cursor, "3.5");
+    assert.equal(state.head, 4);
+    assert.deepEqual(bodies(state), ["m1", "m2", "m3", "m4"]);
+  });
+
+  it("without revisions is of a server that is too old", () => {
+    assert.throws(() => loaded([], "3"), (error) => error instanceof LuciqError && error.code === "unsupported");
+  });
+});
+
+describe("A change", () => {
+  it("is applied part by part, by its revision", () => {
+    const state = loaded();
+    state.apply(changed(2, "3.8", { reactions: { rev: 8, summary: [{ name: "+1", count: 1 }] } }));
+    state.apply(changed(2, "3.7", { content: { rev: 7, body: "seven" } }));
+    assert.equal(state.message(2).body, "seven");
+    assert.equal(state.message(2).reactions[0].name, "+1");
+    state.apply(changed(2, "3.6", { content: { rev: 6, body: "six" }, reactions: { rev: 6, summary: [] } }));
+    assert.equal(state.message(2).body, "seven");
+    assert.equal(state.message(2).reactions.length, 1);
+  });
+
+  it("of the revision that is held is applied again", () => {
+    const state = loaded();
+    state.apply(changed(2, "3.7", { content: { rev: 7, body: "seven" } }));
+    state.apply(changed(2, "3.7", { content: { rev: 7, metadata: { a: 1 } } }));
+    assert.deepEqual([state.message(2).body, state.message(2).metadata], ["seven", { a: 1 }]);
+  });
+
+  it("leaves what it does not tell", () => {
+    const state = loaded([row(1, { metadata: { a: 1 }, rev: 3, edited_at: "then" })], "1.3");
+    state.apply(changed(1, "1.4", { content: { rev: 4, body: "new" } }));
+    assert.deepEqual([state.message(1).metadata, state.message(1).edited_at], [{ a: 1 }, "then"]);
+    state.apply(changed(1, "1.5", { content: { rev: 5, metadata: null } }));
+    assert.deepEqual([state.message(1).metadata, state.message(1).body], [null, "new"]);
+  });
+
+  it("that a page has already is not undone by the page's older neighbours", () => {
+    const state = loaded();
+    state.apply(changed(2, "3.9", { content: { rev: 9, body: "nine" } }));
+    assert.equal(state.merge([row(2, { rev: 7, body: "seven" })], "3.7"), "current");
+    assert.equal(state.message(2).body, "nine");
+  });
+
+  it("of a message that is not held waits for a page that was read before it", () => {
+    const state = loaded([row(3)], "3.5", false);
+    state.apply(changed(1, "3.6", { content: { rev: 6, body: "six" } }));
+    assert.equal(state.message(1), undefined);
+    state.merge([row(1), row(2)], "3.5", { from: 1, to: 2 });
+    assert.deepEqual(bodies(state), ["six", "m2", "m3"]);
+  });
+
+  it("that was put aside and dropped makes the page one from before", () => {
+    const limit = ChatState.asideLimit;
+    ChatState.asideLimit = 2;
+    try {
+      const state = loaded([row(9)], "9.5", false);
+      for (const number of [1, 2, 3]) {
+        state.apply(changed(number, `9.${5 + number}`, { content: { rev: 5 + number, body: "x" } }));
+      }
+      assert.equal(state.merge([row(1)], "9.5", { from: 1, to: 1 }), "behind");
+      assert.equal(state.merge([row(1)], "9.6", { from: 1, to: 1 }), "current");
+    } finally {
+      ChatState.asideLimit = limit;
+    }
+  });
+
+  it("makes another object, and leaves the others", () => {
+    const state = loaded();
+    const before = state.messages;
+    state.apply(changed(2, "3.6", { content: { rev: 6, body: "six" } }));
+    assert.equal(before[1].body, "m2");
+    assert.equal(state.messages[0], before[0]);
+    assert.notEqual(state.messages[1], before[1]);
+    assert.deepEqual([...state.takeChanges().changed], [2]);
+    assert.equal(state.hasChanges, false);
+  });
+});
+
+describe("A deletion", () => {
+  it("leaves the number, without a body, reactions and pin", () => {
+    const state = loaded([row(1, { reactions: [{ name: "+1", count: 1 }], reactions_rev: 2 })], "1.3");
+    state.apply({ type: "pin.changed", cursor: "1.3", change: { number: 1, rev: 3, pinned_at: "now" } });
+    assert.deepEqual(state.pins, [1]);
+    state.apply(changed(1, "1.4", { content: { rev: 4, body: "", deleted_at: "now", deleted_by: "u2" } }));
+    const { body, reactions, deleted_by: by } = state.message(1);
+    assert.deepEqual([body, reactions, by, state.pins], ["", [], "u2", []]);
+    state.apply(changed(1, "1.5", { reactions: { rev: 2, summary: [{ name: "late", count: 1 }] } }));
+    assert.deepEqual(state.message(1).reactions, []);
+  });
+});
+
+describe("Pages", () => {
+  it("are joined where they touch, and the newest messages are those up to the head", () => {
+    const state = loaded([row(9), row(10)], "10.0", false);
+    assert.equal(state.hasOlder, true);
+    state.merge([row(3), row(4)], "10.0", { from: 3, to: 4 });
+    assert.deepEqual(state.ranges, [{ from: 3, to: 4 }, { from: 9, to: 10 }]);
+    assert.deepEqual(bodies(state), ["m9", "m10"]);
+    assert.deepEqual(state.window(3).map(({ number }) => number), [3, 4]);
+    state.merge([row(5), row(8)], "10.0", { from: 5, to: 8 });
+    assert.deepEqual(state.ranges, [{ from: 3, to: 10 }]);
+    state.merge([row(1)], "10.0", { from: 1, to: 2 });
+    assert.equal(state.hasOlder, false);
+    assert.deepEqual(state.messages.map(({ number }) => number), [1, 3, 4, 5, 8, 9, 10]);
+  });
+
+  it("give nothing above the head: a lower number may still come", () => {
+    const state = loaded([row(1), row(3)], "1.0");
+    assert.deepEqual([bodies(state), state.message(3)], [["m1"], undefined]);
+    state.merge([row(3)], "1.0", { from: 2, to: 3 });
+    assert.deepEqual([bodies(state), state.message(3)], [["m1"], undefined]);
+    state.apply(created(2, "2.0"));
+    state.apply(created(3, "3.0"));
+    assert.deepEqual(bodies(state), ["m1", "m2", "m3"]);
+  });
+
+  it("of another epoch are refused", () => {
+    assert.equal(loaded().merge([row(1)], "e2.3.5"), "epoch");
+  });
+
+  it("of an empty chat begin with nothing", () => {
+    const state = loaded([], "0.0");
+    assert.deepEqual([state.messages, state.hasOlder, state.head], [[], false, 0]);
+    state.apply(created(1, "1.0"));
+    assert.deepEqual(bodies(state), ["m1"]);
+  });
+
+  it("that are too many are dropped from below, and can be loaded again", () => {
+    const state = loaded();
+    state.trim(2);
+    assert.deepEqual([bodies(state), state.hasOlder], [["m2", "m3"], true]);
+    state.apply(changed(1, "3.6", { content: { rev: 6, body: "six" } }));
+    state.merge([row(1)], "3.5", { from: 1, to: 1 });
+    assert.deepEqual([bodies(state), state.hasOlder], [["six", "m2", "m3"], false]);
+    state.trim(0);
+    assert.deepEqual([bodies(state), state.hasOlder], [[], true]);
+    state.apply(created(4, "4.6"));
+    assert.deepEqual(bodies(state), ["m4"]);
+  });
+});
+
+describe("Members, pins and the chat itself", () => {
+  it("follow their revisions, and lists do not undo them", () => {
+    const state = loaded();
+    state.apply({ type: "member.changed", cursor: "3.7", change: { user: "u2", role: "admin", rev: 7 } });
+    state.apply({ type: "member.changed", cursor: "3.8", change: { user: "u3", role: null, rev: 8 } });
+    state.mergeList(
+      "members", [{ user: "u2", role: "member" }, { user: "u3", role: "member" }, { user: "u4", role: "reader" }], 6);
+    assert.deepEqual([...state.members].map(([user, { role }]) => [user, role]), [["u2", "admin"], ["u4", "reader"]]);
+    state.apply({ type: "member.changed", cursor: "3.6", change: { user: "u2", role: "banned" } });
+    assert.equal(state.members.get("u2").role, "admin");
+  });
+
+  it("keep of the chat what was not told", () => {
+    const state = loaded();
+    state.mergeDetails({ name: "Team", access: "open" }, 5);
+    state.apply({ type: "chat.changed", cursor: "3.6", change: { rev: 6, name: "Crew" } });
+    state.mergeDetails({ name: "Team" }, 5);
+    assert.deepEqual(state.details, { name: "Crew", access: "open" });
+  });
+
+  it("know how many replies a thread has", () => {
+    const state = loaded();
+    state.apply({ ...created(4, "4.5", { thread: 1 }), root: { number: 1, reply_count: 1, last_reply: 4 } });
+    state.apply({ ...created(5, "5.5", { thread: 1 }), root: { number: 1, reply_count: 2, last_reply: 5 } });
+    state.apply({ ...created(4, "4.5", { thread: 1 }), root: { number: 1, reply_count: 1, last_reply: 4 } });
+    assert.deepEqual([state.message(1).reply_count, state.message(1).last_reply], [2, 5]);
+    assert.deepEqual(state.thread(1).map(({ number }) => number), [4, 5]);
+  });
+});
+
+describe("What is unread", () => {
+  it("is what the server has counted, and creates above it", () => {
+    const state = loaded();
+    assert.equal(state.unread, null);
+    state.mergeRead({ number: 1, unread: 2, as_of: "3.5" });
+    assert.deepEqual(state.unread, { count: 2, more: false, read: 1 });
+    state.apply(created(3, "3.5"));
+    state.apply(created(4, "4.5", { sender: "u2" }));
+    state.apply(created(5, "5.5", { sender: "u1" }));
+    state.apply(created(6, "6.5", { sender: "u2", thread: 1 }));
+    state.apply(created(4, "4.5", { sender: "u2" }));
+    assert.equal(state.unread.count, 3);
+  });
+
+  it("is less once some of it is deleted, counted by the server or here", () => {
+    const state = loaded();
+    state.mergeRead({ number: 1, unread: 2, as_of: "3.5" });
+    state.apply(created(4, "4.5", { sender: "u2" }));
+    const deletion = (number, rev) => changed(number, `4.${rev}`, { content: { rev, body: "", deleted_at: "now" } });
+    state.apply(deletion(4, 6));
+    assert.equal(state.unread.count, 2);
+    state.apply(deletion(3, 7));
+    state.apply(deletion(3, 7));
+    assert.equal(state.unread.count, 1);
+    state.apply(deletion(1, 8));
+    assert.equal(state.unread.count, 1);
+  });
+
+  it("falls when another device reads on", () => {
+    const state = loaded();
+    state.mergeRead({ number: 1, unread: 2, as_of: "3.5" });
+    state.apply(created(4, "4.5", { sender: "u2" }));
+    state.apply({ type: "read", chat: 1, user: "u1", number: 3 });
+    assert.deepEqual(state.unread, { count: 1, more: false, read: 3 });
+    state.apply({ type: "read", chat: 1, user: "u1", number: 2 });
+    state.apply({ type: "read", chat: 1, user: "u2", number: 2 });
+    assert.deepEqual([...state.reads], [["u1", 3], ["u2", 2]]);
+    assert.equal(state.unread.count, 1);
+  });
+});
+
+describe("Who is writing", () => {
+  it("ends by itself, or by a message", () => {
+    const state = loaded();
+    state.apply({ type: "typing", chat: 1, user: "u2", expires_in: 6 }, 1000);
+    state.apply({ type: "typing", chat: 1, user: "u3", expires_in: 6 }, 2000);
+    assert.deepEqual([state.typing(6999), state.typingUntil(6999)], [["u2", "u3"], 7000]);
+    assert.deepEqual(state.typing(7000), ["u3"]);
+    state.apply(created(4, "4.5", { sender: "u3" }), 3000);
+    assert.deepEqual([state.typing(3000), state.cursor], [["u2"], "4.5"]);
+    assert.equal(state.typingUntil(9000), Infinity);
+  });
+});
+
+describe("A close code", () => {
+  it("says whether to come back", () => {
+    for (const code of [1000, 1001, 1006, 1008, 4000, 4001, 4310, 4399]) assert.equal(closeCodeMeans(code), "again");
+    for (const code of [1002, 1003, 1007, 1009, 4400, 4401, 4404, 4499]) assert.equal(closeCodeMeans(code), "end");
+    assert.equal(closeCodeMeans(4409), "reload");
+    assert.equal(closeCodeMeans(1013), "later");
+  });
+});
