@@ -64,7 +64,7 @@ export interface LuciqChanges {
   readonly other: ReadonlySet<string>;
 }
 
-export type LuciqStatus = "loading" | "connecting" | "live" | "lost" | "gone" | "closed";
+export type LuciqStatus = "loading" | "connecting" | "live" | "lost" | "paused" | "gone" | "closed";
 
 export interface LuciqSnapshot {
   readonly chat: number;
@@ -217,6 +217,8 @@ export class LuciqChat implements AsyncIterable<LuciqSnapshot> {
   markRead(number?: number): Promise<void>;
   markUnread(number: number): Promise<void>;
   type(): void;
+  pause(): void;
+  resume(): void;
   close(): void;
 }
 

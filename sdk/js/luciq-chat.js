@@ -612,12 +612,12 @@ class LuciqRequests {
   }
 
   // A request, and its answer as a Response. A token that is refused is replaced once.
-  async open(method, path, { json, key, ifMatch, accept, signal } = {}) {
+  async open(method, path, { json, key, ifMatch, accept, signal, shown = {} } = {}) {
     const { fetch, url, headers: more } = this.#options;
     for (let isFresh = false; ; isFresh = true) {
       const headers = { ...more };
       const authorization = await this.authorization(isFresh);
-      if (authorization) headers.Authorization = authorization;
+      if (authorization) headers.Authorization = shown.authorization = authorization;
       if (accept) headers.Accept = accept;
       if (json !== undefined) headers["Content-Type"] = "application/json";
       if (key) headers["Idempotency-Key"] = key;
@@ -642,10 +642,11 @@ class LuciqRequests {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.#options.timeout);
     const began = Date.now();
+    const shown = {};
     const note = (outcome) => this.#options.onRequest?.({
-      ...options, method, path, milliseconds: Date.now() - began, ...outcome });
+      ...options, method, path, ...shown, milliseconds: Date.now() - began, ...outcome });
     try {
-      const response = await this.open(method, path, { ...options, signal: deadline.signal });
+      const response = await this.open(method, path, { ...options, signal: deadline.signal, shown });
       let value = null;
       try {
         const text = await response.text();
@@ -966,10 +967,11 @@ class LuciqStreamLink {
     };
     waitAtMost(10_000);
     try {
-      const after = encodeURIComponent(chat._after);
+      const path = `${chat.path}/stream?after=${encodeURIComponent(chat._after)}`;
+      const shown = {};
       const response = await this.#client._requests.open(
-        "GET", `${chat.path}/stream?after=${after}`, { accept: "text/event-stream", signal: connection.signal });
-      this.#client._options.onRequest?.({ method: "GET", path: `${chat.path}/stream?after=${after}`, isStream: true });
+        "GET", path, { accept: "text/event-stream", signal: connection.signal, shown });
+      this.#client._options.onRequest?.({ method: "GET", path, status: 200, isStream: true, ...shown });
       chat._live();
       const [reader, decoder] = [response.body.getReader(), new TextDecoder()];
       let text = "";
@@ -1235,6 +1237,7 @@ export class LuciqChat {
   #status = "loading";
   #error = null;
   #isClosed = false;
+  #isPaused = false;
   #isBare = false;
   #polling = null; #polls = 0;
   #reloads; #pause = new LuciqPause();
@@ -1259,7 +1262,7 @@ export class LuciqChat {
 
   // What it looks like
 
-  /** @type {"loading" | "connecting" | "live" | "lost" | "gone" | "closed"} */
+  /** @type {"loading" | "connecting" | "live" | "lost" | "paused" | "gone" | "closed"} */
   get status() { return this.#status; }
   /** Why it is lost or gone. @type {LuciqError | null} */
   get error() { return this.#error; }
@@ -1322,8 +1325,13 @@ export class LuciqChat {
     const { value, cursor } = await this.#client.request("GET", `${this.path}/messages?order=desc&limit=1`);
     const [goal, newest] = [readCursor(cursor), value[0]?.number ?? 0];
     const isThere = () => this.state.head >= newest && readCursor(this.state.cursor).r >= (goal?.r ?? 0);
-    if (!isThere()) await this.#catchUp();
-    await this.until(() => isThere() || this.#status !== "live");
+    // A stream may have nothing to say of changes that are not there for this user.
+    const timer = setTimeout(() => { if (!isThere()) this.#catchUp().catch(() => {}); }, this.#isBare ? 0 : 3000);
+    try {
+      await this.until(() => isThere() || this.#status !== "live");
+    } finally {
+      clearTimeout(timer);
+    }
     if (!isThere()) throw this.#error ?? new LuciqError("The chat was closed.", { code: "closed" });
   }
 
@@ -1496,7 +1504,22 @@ export class LuciqChat {
     this.#client.request("POST", `${this.path}/typing${this.#asUser}`).catch(() => {});
   }
 
-  /** Loses the connection's place here. The outbox goes on. */
+  /** Hears of nothing until `resume`, which brings everything. The outbox goes on. */
+  pause() {
+    if (this.#isPaused || this.#isClosed) return;
+    this.#isPaused = true;
+    clearTimeout(this.#polling);
+    this.#client._link.remove(this);
+    if (this.state.cursor !== null && this.#status !== "gone") this.#is("paused", null);
+  }
+
+  resume() {
+    if (!this.#isPaused || this.#isClosed) return;
+    this.#isPaused = false;
+    if (this.#status === "paused") this.#connect();
+  }
+
+  /** Ends it, and its place in the connection. The outbox goes on. */
   close() {
     if (this.#isClosed) return;
     this.#round += 1;
@@ -1520,8 +1543,7 @@ export class LuciqChat {
         if (round !== this.#round) return;
         this.state.me = this.#client.user;
         this.state.load(value, cursor, !links.next);
-        this.#is("connecting", null);
-        this.#client._link.add(this);
+        this.#connect();
         return;
       } catch (error) {
         if (round !== this.#round) return;
@@ -1534,6 +1556,11 @@ export class LuciqChat {
         await this.#pause.wait(backoff.next(error.retryAfter));
       }
     }
+  }
+
+  #connect() {
+    this.#is(this.#isPaused ? "paused" : "connecting", null);
+    if (!this.#isPaused) this.#client._link.add(this);
   }
 
   // The cursor is of another epoch: nothing of what is held can be believed.

@@ -77,6 +77,23 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
         await agrees(chat);
       });
 
+      it("hears of nothing while it is paused, and of everything then", async () => {
+        const number = await server.chat(site, 1);
+        const chat = client({ transport }).open(number);
+        await chat.until(({ status }) => status === "live");
+        chat.pause();
+        assert.equal(chat.status, "paused");
+        await chat.send("stored, and not heard of").done;
+        await server.call("DELETE", `${site.path}/chats/${number}/messages/1`);
+        assert.deepEqual(chat.snapshot.pending.map(({ state, number }) => [state, number]), [["sent", 2]]);
+        assert.equal(chat.state.head, 1);
+        chat.resume();
+        await chat.until(({ status }) => status === "live");
+        await chat.caughtUp();
+        assert.deepEqual(chat.state.messages.map(({ body }) => body), ["", "stored, and not heard of"]);
+        assert.deepEqual(chat.snapshot.pending, []);
+      });
+
       it("gives up where there is nothing, and says why", async () => {
         const chat = client({ transport }).open(999_999);
         await assert.rejects(chat.ready(), (error) => error instanceof LuciqError && error.code === "not_found");
