@@ -1513,10 +1513,12 @@ export class LuciqChat {
     if (this.state.cursor !== null && this.#status !== "gone") this.#is("paused", null);
   }
 
+  /** Goes on after `pause`, or tries a chat that is gone again. */
   resume() {
-    if (!this.#isPaused || this.#isClosed) return;
     this.#isPaused = false;
-    if (this.#status === "paused") this.#connect();
+    if (this.#isClosed || (this.#status !== "paused" && this.#status !== "gone")) return;
+    if (this.state.cursor !== null) this.#connect();
+    else this.#load();
   }
 
   /** Ends it, and its place in the connection. The outbox goes on. */
@@ -1535,6 +1537,7 @@ export class LuciqChat {
 
   async #load() {
     const round = ++this.#round;
+    this.#is("loading", null);
     const backoff = this.#client._backoff();
     while (round === this.#round) {
       try {
@@ -1637,6 +1640,7 @@ export class LuciqChat {
   }
 
   _gone(error) {
+    this.#isBare = false;
     clearTimeout(this.#polling);
     this.#is("gone", error);
   }

@@ -130,19 +130,15 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
   });
 
   it("shows a newer token before the old one ends, and keeps its connection", async () => {
-    const lifetimes = [31, 600];
-    const asked = [];
-    const one = client({ transport: "websocket", token: async () => {
-      asked.push(lifetimes[0]);
-      return site.token("u1", lifetimes.length > 1 ? lifetimes.shift() : lifetimes[0]);
-    } });
+    const lifetimes = [600, 31];
+    const one = client({ transport: "websocket", token: async () => site.token("u1", lifetimes.pop() ?? 600) });
     const chat = one.open(await server.chat(site));
     await chat.until(({ status }) => status === "live");
-    const opened = TestWebSocket.opened;
-    await waitFor("the newer token", () => asked.includes(600));
+    const [socket] = TestWebSocket.open;
+    await waitFor("the newer token", () => socket.sent.filter((text) => text.includes('"auth"')).length === 2);
     await chat.send("still here").done;
     await chat.until(({ state }) => state.messages.length === 1);
-    assert.deepEqual([chat.status, TestWebSocket.opened], ["live", opened]);
+    assert.deepEqual([chat.status, [...TestWebSocket.open]], ["live", [socket]]);
   });
 
   it("replaces a token that is refused, once", async () => {
@@ -376,7 +372,9 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
       await assert.rejects(
         other.edit(1, { body: "mine" }, { ifUnchanged: true }).done,
         (error) => error.status === 412 && error.problem.current.body === "by another");
-      await chat.delete(1).done;
+      await assert.rejects(other.delete(1, { ifUnchanged: true }).done, (error) => error.status === 412);
+      await chat.until(({ state }) => state.message(1).body === "by another");
+      await chat.delete(1, { ifUnchanged: true }).done;
       assert.equal(chat.state.message(1).body, "");
       await assert.rejects(chat.edit(1, { body: "too late" }).done, (error) => error.code === "message_deleted");
       await agrees(chat);

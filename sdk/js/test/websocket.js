@@ -11,6 +11,7 @@ export class TestWebSocket {
 
   readyState = 0;
   onopen = null; onclose = null; onmessage = null; onerror = null;
+  sent = [];
   isDeaf = false;    // brings nothing any more
   #socket; #rest = Buffer.alloc(0); #isUpgraded = false;
 
@@ -25,7 +26,10 @@ export class TestWebSocket {
     this.#socket.on("close", () => this.#ended(1006, ""));
   }
 
-  send(text) { this.#write(0x1, Buffer.from(text)); }
+  send(text) {
+    this.sent.push(text);
+    this.#write(0x1, Buffer.from(text));
+  }
 
   close() {
     this.#write(0x8, Buffer.from([0x03, 0xe8]));
