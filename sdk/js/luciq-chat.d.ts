@@ -10,6 +10,8 @@ export interface LuciqMessage {
   readonly metadata: Record<string, unknown> | null;
   readonly thread?: number | null;
   readonly reply_to?: number | null;
+  /** Of a reply in a thread: whether it stands in the main line too. */
+  readonly in_main?: boolean;
   /** Of the content, in the chat's count of changes; 0 while it never changed. */
   readonly rev: number;
   readonly edited_at: string | null;
@@ -216,6 +218,8 @@ export class LuciqChat implements AsyncIterable<LuciqSnapshot> {
   unpin(number: number): LuciqSending;
   markRead(number?: number): Promise<void>;
   markUnread(number: number): Promise<void>;
+  loadUnread(): Promise<LuciqUnread | null>;
+  loadReads(): Promise<Map<string, number>>;
   type(): void;
   pause(): void;
   resume(): void;
@@ -271,7 +275,7 @@ export class LuciqClient {
   open(number: number, options?: { limit?: number; most?: number }): LuciqChat;
   request(method: string, path: string, options?: { json?: any; key?: string; ifMatch?: string }): Promise<LuciqAnswer>;
   createChat(settings?: object, key?: string): Promise<number>;
-  chats(after?: string): Promise<any>;
+  inbox(next?: string | null): Promise<{ chats: any[]; next: string | null }>;
   wake(): void;
   drop(): void;
   close(): void;

@@ -80,6 +80,7 @@ export class ChatState {
   #members = new Map();
   #pins = new Map();
   #details = { rev: -1 };
+  #threads = new Map();   // by root: { reply_count, last_reply }
   #typing = new Map();
   #reads = new Map();
   #unread = null;
@@ -192,6 +193,7 @@ export class ChatState {
     this.#pins.clear();
     this.#details = { rev: -1 };
     this.#unread = null;
+    this.#threads.clear();
     this.#reads.clear();
     this.#head = at.n;
     this.#cursor = cursor;
@@ -257,7 +259,7 @@ export class ChatState {
     const extra = new Set();
     // Only creates above the answer's cursor are added.
     for (const number of this.#order) {
-      if (number > at.n && this.#counts(this.#held.get(number))) extra.add(number);
+      if (number > Math.max(at.n, answer.number ?? 0) && this.#counts(this.#held.get(number))) extra.add(number);
     }
     this.#unread = { base: answer.unread, more: answer.more === true, at, extra, read: answer.number ?? null };
     this.#changes.other.add("unread");
@@ -283,7 +285,7 @@ export class ChatState {
     } else if (type === "member.changed" && change) {
       this.#replace("members", this.#members, change.user, change, revision);
     } else if (type === "pin.changed" && change) {
-      this.#replace("pins", this.#pins, change.number, { pinned: change.pinned_at !== null, ...change }, revision);
+      this.#replace("pins", this.#pins, change.number, { pinned: change.pinned_at != null, ...change }, revision);
     } else if (type === "chat.changed" && change) {
       this.mergeDetails(change, change.rev ?? revision);
     } else if (type === "typing") {
@@ -324,6 +326,7 @@ export class ChatState {
     for (const number of dropped) {
       const message = this.#held.get(number);
       this.#held.delete(number);
+      if (message.thread != null) this.#threads.delete(message.thread);
       // A page that was read before its last change may still be under way.
       if (Math.max(message.rev, message.reactions_rev) > this.#asideSince) {
         this.#putAside(number, luciqPartsOf(message));
@@ -392,8 +395,10 @@ export class ChatState {
     this.#put(message);
     if (!isAdded) return;
     if (message.sender != null && this.#typing.delete(message.sender)) this.#changes.other.add("typing");
-    if (this.#unread && number > this.#unread.at.n && this.#counts(message) && this.#unread.extra.size < 1000) {
-      this.#unread.extra.add(number);
+    const unread = this.#unread;
+    const isNewer = unread !== null && number > Math.max(unread.at.n, unread.read ?? 0);
+    if (isNewer && this.#counts(message) && unread.extra.size < 1000) {
+      unread.extra.add(number);
       this.#changes.other.add("unread");
     }
   }
@@ -405,11 +410,13 @@ export class ChatState {
   // Holds a message, with what was put aside for it.
   #put({ root, message_number: answered, ...row }) {
     const number = row.number ?? answered;
+    this.#reply(root);
     if (this.#held.has(number)) {
       this.#change(number, luciqPartsOf(row));
-      if (row.reply_count !== undefined) this.#reply({ ...row, number });
       return;
     }
+    // An answer with reactions alone.
+    if (row.body === undefined) return;
     const { content, reactions } = luciqPartsOf(row);
     const message = {
       ...row, number, metadata: row.metadata ?? null, rev: content.rev, edited_at: row.edited_at ?? null,
@@ -417,6 +424,7 @@ export class ChatState {
       reactions: reactions?.summary ?? [], reactions_rev: reactions?.rev ?? 0,
     };
     if (message.deleted_at !== null) Object.assign(message, { reactions: [], reactions_rev: 0 });
+    Object.assign(message, this.#threads.get(number));
     this.#held.set(number, message);
     this.#order.splice(this.#place(number), 0, number);
     this.#changes.added.add(number);
@@ -499,10 +507,13 @@ export class ChatState {
 
   // What a reply says about the message that began its thread, which takes no revision for it.
   #reply(root) {
-    const held = root && this.#held.get(root.number);
-    if (!held || (held.last_reply ?? 0) > root.last_reply) return;
-    this.#held.set(root.number, { ...held, reply_count: root.reply_count, last_reply: root.last_reply });
-    this.#changes.changed.add(root.number);
+    if (!root || (this.#threads.get(root.number)?.last_reply ?? 0) > root.last_reply) return;
+    const { number, reply_count, last_reply } = root;
+    this.#threads.set(number, { reply_count, last_reply });
+    const held = this.#held.get(number);
+    if (!held || (held.reply_count === reply_count && held.last_reply === last_reply)) return;
+    this.#held.set(number, { ...held, reply_count, last_reply });
+    this.#changes.changed.add(number);
     this.#list = null;
   }
 }
@@ -1490,11 +1501,27 @@ export class LuciqChat {
     }
   }
 
+  /** Asks what is unread, without marking anything. */
+  async loadUnread() {
+    this.state.mergeRead((await this.#client.request("GET", `${this.path}/read${this.#asUser}`)).value);
+    this.#tell();
+    return this.state.unread;
+  }
+
   /** Marks what is above a number as unread; refused (409) if another device has read on meanwhile. */
   async markUnread(number) {
-    const json = { number, lower: true, if: this.state.unread?.read ?? undefined };
+    const { read } = this.state.unread ?? await this.loadUnread();
+    const json = { number, lower: true, if: read };
     this.state.mergeRead((await this.#client.request("PUT", `${this.path}/read${this.#asUser}`, { json })).value);
     this.#tell();
+  }
+
+  /** Loads how far others have read, where the chat shows it. */
+  async loadReads() {
+    const { value } = await this.#client.request("GET", `${this.path}/reads`);
+    for (const { user, number } of value) this.state.apply({ type: "read", user, number });
+    this.#tell();
+    return this.state.reads;
   }
 
   /** Says that the user is writing; may be called at each key. Nothing tells whether it was heard. */
@@ -1757,10 +1784,15 @@ export class LuciqClient {
     return (await this.request("POST", `${this.path}/chats`, { json: settings, key })).value.chat_number;
   }
 
-  /** A page of the user's chats. @param {string} [after] the page's cursor */
-  async chats(after) {
-    const query = after === undefined ? "" : `?after=${encodeURIComponent(after)}`;
-    return (await this.request("GET", `${this.path}/users/me/chats${query}`)).value;
+  /**
+   * A page of the user's chats, the one with the newest message first, with what is unread in each.
+   *
+   * @param {string | null} [next] of the page before
+   * @returns {Promise<{chats: object[], next: string | null}>}
+   */
+  async inbox(next = null) {
+    const { value, links } = await this.request("GET", next ?? `${this.path}/users/me/chats?order=activity`);
+    return { chats: value, next: links.next ?? null };
   }
 
   /** No more waiting: the network is back, or somebody looks. */

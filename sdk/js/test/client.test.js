@@ -6,7 +6,7 @@ import { TestWebSocket } from "./websocket.js";
 
 const quick = { min: 20, max: 200 };
 
-describe("A client of a real server", { skip: !binary && "LUCIQ names no executable" }, () => {
+describe("A client of a real server", { skip: !binary && "LUCIQ names no executable", timeout: 300_000 }, () => {
   let server;
   let site;
   const clients = [];

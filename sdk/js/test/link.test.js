@@ -57,17 +57,22 @@ const message = (number, cursor) => ({
 
 it("takes nothing of an earlier subscription", async () => {
   const { stand, chat } = open();
-  await subscribed(stand);
+  client.open(8);  // Keeps the connection.
+  await subscribed(stand, 2);
   await chat.until(({ status }) => status === "live");
   chat.close();
   const again = client.open(7);
-  await waitFor("a subscription", () => stand.socket.said.filter(({ type }) => type === "subscribe").length === 1);
+  await waitFor("the other subscription", () => stand.socket.said.length === 4);
+  assert.deepEqual(stand.socket.said.slice(2).map(({ type, chat: number }) => [type, number]),
+    [["unsubscribe", 7], ["subscribe", 7]]);
   stand.socket.hears(message(9, "9.0"));
+  stand.socket.hears({ type: "unsubscribed", chat: 7 });
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(again.state.head, 1);
-  await subscribed(stand);
+  await subscribed(stand, 3);
   stand.socket.hears(message(2, "2.0"));
   await again.until(({ state }) => state.head === 2);
+  assert.equal(stand.sockets.length, 1);
 });
 
 it("subscribes again where it was, after a code that says so", async () => {

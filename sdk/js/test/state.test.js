@@ -186,6 +186,10 @@ describe("Members, pins and the chat itself", () => {
     state.apply({ type: "member.changed", cursor: "3.8", change: { user: "u3", role: null, rev: 8 } });
     state.mergeList(
       "members", [{ user: "u2", role: "member" }, { user: "u3", role: "member" }, { user: "u4", role: "reader" }], 6);
+    state.apply({ type: "pin.changed", cursor: "3.8", change: { number: 3, pinned_by: null, pinned_at: "now" } });
+    state.apply({ type: "pin.changed", cursor: "3.8", change: { number: 2, pinned_by: null, pinned_at: "now" } });
+    state.apply({ type: "pin.changed", cursor: "3.9", change: { number: 2 } });
+    assert.deepEqual(state.pins, [3]);
     assert.deepEqual([...state.members].map(([user, { role }]) => [user, role]), [["u2", "admin"], ["u4", "reader"]]);
     state.apply({ type: "member.changed", cursor: "3.6", change: { user: "u2", role: "banned" } });
     assert.equal(state.members.get("u2").role, "admin");
@@ -207,6 +211,22 @@ describe("Members, pins and the chat itself", () => {
     assert.deepEqual([state.message(1).reply_count, state.message(1).last_reply], [2, 5]);
     assert.deepEqual(state.thread(1).map(({ number }) => number), [4, 5]);
   });
+
+  it("know it also when the replies come before the message that they answer", () => {
+    const root = { number: 1, reply_count: 3, last_reply: 9 };
+    const state = loaded([row(9, { thread: 1, root }), row(8)], "9.0", false);
+    state.merge([row(1)], "9.0", { from: 1, to: 7 });
+    assert.deepEqual([state.message(1).reply_count, state.message(1).last_reply], [3, 9]);
+    assert.equal(state.message(9).root, undefined);
+  });
+
+  it("take reactions from an answer that has nothing else", () => {
+    const state = loaded([row(3)], "3.5", false);
+    const reactions = { rev: 6, summary: [{ name: "+1", count: 1, users: ["u1"], clipped: false }] };
+    state.merge([{ number: 3, message_number: 3, reactions }, { number: 1, reactions }], null);
+    assert.deepEqual([state.message(3).reactions[0].name, state.message(3).body], ["+1", "m3"]);
+    assert.equal(state.message(1), undefined);
+  });
 });
 
 describe("What is unread", () => {
@@ -220,7 +240,8 @@ describe("What is unread", () => {
     state.apply(created(5, "5.5", { sender: "u1" }));
     state.apply(created(6, "6.5", { sender: "u2", thread: 1 }));
     state.apply(created(4, "4.5", { sender: "u2" }));
-    assert.equal(state.unread.count, 3);
+    state.apply(created(7, "7.5", { sender: "u2", thread: 1, in_main: true }));
+    assert.equal(state.unread.count, 4);
   });
 
   it("is less once some of it is deleted, counted by the server or here", () => {
