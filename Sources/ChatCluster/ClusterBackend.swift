@@ -33,6 +33,8 @@ extension Backend {
             members: store,
             messages: store,
             changes: store,
+            reads: store,
+            threads: store,
             tenantLog: store,
             newChatLog: store,
             chatLog: store,

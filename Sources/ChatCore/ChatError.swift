@@ -20,6 +20,12 @@ package enum ChatError: Error, Equatable, Sendable {
     case changedMeanwhile(Message)
     /// The cursor is not of this store, as it is now: the client has to load anew, from this one on.
     case cursorEpoch(Cursor)
+    /// The user's read number is not the one that the request expects; it is this now.
+    case readElsewhere(Int64)
+    /// The chat does not show its members how far others have read.
+    case receiptsOff
+    /// The chat has too many members to show how far they have read.
+    case tooManyReaders
     /// The request shows no credentials, or none that are accepted.
     case unauthorized(Refusal)
     /// The user of a valid token is blocked.
@@ -69,6 +75,9 @@ package enum ChatError: Error, Equatable, Sendable {
         case .messageDeleted: "message_deleted"
         case .changedMeanwhile: "precondition_failed"
         case .cursorEpoch: "cursor_epoch"
+        case .readElsewhere: "read_number_changed"
+        case .receiptsOff: "receipts_off"
+        case .tooManyReaders: "too_many_readers"
         case .unauthorized(let refusal): refusal.code
         case .userBlocked: "user_blocked"
         case .ambiguousCredentials: "ambiguous_credentials"
@@ -90,7 +99,7 @@ package enum ChatError: Error, Equatable, Sendable {
         switch self {
         case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
             .invalid, .keyReused, .editWindowClosed, .messageDeleted, .changedMeanwhile,
-            .cursorEpoch:
+            .cursorEpoch, .readElsewhere, .receiptsOff, .tooManyReaders:
             false
         case .keyInFlight, .overloaded, .quotaExceeded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable,
             .shuttingDown:

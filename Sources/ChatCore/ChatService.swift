@@ -10,6 +10,8 @@ package final class ChatService: Sendable {
     let newChatWriter: NewChatWriter
     let tenantWriter: TenantWriter
     let changeWriter: ChangeWriter
+    let readWriter: ReadWriter
+    let tails: ChatTails
     package let hub: Hub
     private let clockWatch: ClockWatch
     let clock: WallClock
@@ -27,12 +29,13 @@ package final class ChatService: Sendable {
     let edits: EditRules
 
     /// - Parameters:
-    ///   - limits: for each of the four writers, except the number of batches in flight, which the backend sets.
+    ///   - limits: for each of the five writers, except the number of batches in flight, which the backend sets.
     ///   - streams: for live readers.
     ///   - policy: who may create applications.
     ///   - rates: the limits of requests.
     ///   - deletionDelay: how long after the request an application is deleted; until then it can be resumed.
     ///   - edits: how long messages may be edited, and what is kept of them.
+    ///   - onRead: called after the commit that has stored how far a user has read. It must not block, and may be told twice.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
     package init(
@@ -43,6 +46,7 @@ package final class ChatService: Sendable {
         rates: LimitDefaults = LimitDefaults(),
         deletionDelay: Duration = .seconds(30 * 86_400),
         edits: EditRules = EditRules(),
+        onRead: @escaping @Sendable (ReadMoved) -> Void = { _ in },
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         engine: EngineSearch? = nil,
@@ -73,6 +77,17 @@ package final class ChatService: Sendable {
         self.changeWriter = ChangeWriter(
             name: "edits", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.changes.revise($0, at: clock.now(), within: $1) }
+        self.readWriter = ReadWriter(
+            name: "reads", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+        ) { batch, time in
+            let results = try await backend.reads.mark(batch, within: time)
+            for (mark, result) in zip(batch, results) {
+                guard mark.lowersFrom == nil, case .success(let number) = result else { continue }
+                onRead(ReadMoved(chat: mark.chat, user: mark.user, number: number))
+            }
+            return results
+        }
+        self.tails = ChatTails(backend: backend, clock: clock)
         let authenticator = Authenticator(backend: backend, policy: policy, clock: clock, writer: tenantWriter)
         self.authenticator = authenticator
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
@@ -105,7 +120,9 @@ package final class ChatService: Sendable {
     /// The services that must run while this one is in use: first the backend's, then the writers, which drain before
     /// the backend stops.
     package var services: [any Service] {
-        backend.services + [clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, accessUpkeep]
+        backend.services + [
+            clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, readWriter, accessUpkeep,
+        ]
     }
 
     /// The same with the given server. It stops after the live streams have ended, which it would wait for, and before

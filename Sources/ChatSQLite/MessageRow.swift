@@ -12,7 +12,7 @@ enum MessageRow {
 
     private static let names = [
         "number", "body", "created_at", "sender", "metadata", "thread", "reply_to", "content_revision", "edited_at",
-        "deleted_at", "deleted_by",
+        "deleted_at", "deleted_by", "in_main",
     ]
 
     static func message(_ query: borrowing Query) -> Message {
@@ -20,7 +20,8 @@ enum MessageRow {
             number: Message.Number(query.integer(0)),
             content: MessageContent(
                 body: query.text(1), sender: user(query, 3), metadata: query.isNull(4) ? nil : query.text(4),
-                thread: number(query, 5), replyTo: number(query, 6)),
+                thread: number(query, 5), replyTo: number(query, 6),
+                isInMain: query.integer(11) == 1),
             createdAt: Timestamp(microseconds: query.integer(2)))
         message.revision = query.integer(7)
         guard message.revision > 0 else { return message }

@@ -32,6 +32,8 @@ extension Backend {
             members: store,
             messages: store,
             changes: store,
+            reads: store,
+            threads: store,
             local: store,
             tenantLog: store,
             newChatLog: store,

@@ -19,6 +19,7 @@ extension SQLiteStore {
             try Self.verifyMessages(&report, db) { progress($0, expected) }
             try Self.verifyKeys(&report, db)
             try Self.verifyChanges(&report, db)
+            try Self.verifyThreads(&report, db)
             return report
         }
     }

@@ -108,7 +108,8 @@ import Testing
             for role in matrix.roles where role != "outsider" { try await scene.set(role, role) }
             let rows = matrix.inAChat.map { ("members", $0) } + matrix.inAnOpenChat.map { ("open", $0) }
             for (access, row) in rows {
-                let set = try await scene.admin.send("PATCH", "/chats/1", json: "{\"access\":\"\(access)\"}")
+                let set = try await scene.admin.send(
+                    "PATCH", "/chats/1", json: "{\"access\":\"\(access)\",\"receipts\":\"members\"}")
                 #expect(set.status == 200)
                 for (role, expected) in zip(matrix.roles, row.answers) {
                     let caller = scene.caller(role)
@@ -130,7 +131,7 @@ import Testing
                         + (row.name.hasSuffix("/search") ? "?q=x" : row.name.hasSuffix("/changes") ? "?after=0" : "")
                     let json: [Substring: String] = [
                         "POST": #"{"body":"x"}"#, "PATCH": #"{"name":"x","metadata":{"a":1}}"#,
-                        "PUT": #"{"role":"reader"}"#,
+                        "PUT": #"{"role":"reader","number":1}"#,
                     ]
                     let answer = try await caller.send(String(parts[0]), String(path), json: json[parts[0]])
                     #expect((answer.status < 300 ? "yes" : answer.code) == expected, "\(what): \(answer.text)")

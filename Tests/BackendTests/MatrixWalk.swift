@@ -29,6 +29,9 @@ final class MatrixWalk: Sendable {
         self.clock = clock
         own = try await server.makeApplication()
         other = try await server.makeApplication()
+        for application in [own, other] {
+            _ = try await application.scope.chat("1").update(Chat.Patch(receipts: .members))
+        }
         var keys: [String: AccessKey] = [:]
         for (name, abilities) in Self.scopes { keys[name] = try await own.key(abilities) }
         self.keys = keys
@@ -38,6 +41,7 @@ final class MatrixWalk: Sendable {
         for value in Tenant.PathToken.allCases {
             let application = try await server.makeApplication()
             _ = try await application.scope.update(pathToken: value)
+            _ = try await application.scope.chat("1").update(Chat.Patch(receipts: .members))
             applications[value] = application
             ownKeys[value] = [:]
             for (name, abilities) in Self.scopes { ownKeys[value]?[name] = try await application.key(abilities) }
@@ -236,10 +240,11 @@ final class MatrixWalk: Sendable {
             .replacing("{message_number}", with: "1").replacing("{key_id}", with: key)
             .replacing("/members/{user}", with: "/members/u1").replacing("{kid}", with: tokenKey)
         // What shuts a user out is done to another one.
-        let isHarmless = path.hasSuffix("{user}")
+        let isHarmless = path.hasSuffix("{user}") || path.hasSuffix("{user}/chats")
         path = path.replacing("{user}", with: isHarmless ? "ada" : "victim")
         if path.hasSuffix("/search") { path += "?q=x" }
         if path.hasSuffix("/changes") { path += "?after=0" }
+        if path.hasSuffix("/read") { path += "?user=ada" }
         var headers: [String: String] = [:]
         headers["Authorization"] = authorization
         if path.hasSuffix("/socket") {
@@ -258,7 +263,7 @@ final class MatrixWalk: Sendable {
                 ? #"{"role":"member"}"#
                 : path.contains("/jwt-keys/")
                     ? #"{"state":"revoked"}"#
-                    : path.hasSuffix("/keys") ? #"{"name":"x","scopes":["read"]}"# : #"{"name":"x"}"#
+                    : path.hasSuffix("/keys") ? #"{"name":"x","scopes":["read"]}"# : #"{"name":"x","number":1}"#
         return try await server.client.send(String(parts[0]), String(path), json: json, headers: headers)
     }
 }

@@ -54,6 +54,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         case "{user}" where pattern.contains("/members/"): #"{"role":"member"}"#
         case "messages": #"{"body":"new"}"#
         case "chats": #"{"x":1}"#
+        case "read": #"{"number":1}"#
         case "{message_number}": #"{"metadata":{"a":1}}"#
         case "{chat_number}": #"{"name":"renamed"}"#
         case "rotate": #"{"overlap_s":60}"#
@@ -65,7 +66,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
         let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
             .replacing("{message_number}", with: place.message).replacing("{key_id}", with: place.key)
             .replacing("/members/{user}", with: "/members/\(place.member)")
-        let queries = [["search": "q=x", "changes": "after=0"][last], query].compactMap(\.self)
+        let queries = [["search": "q=x", "changes": "after=0", "read": "user=u1"][last], query].compactMap(\.self)
         return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
     }
 }
@@ -100,7 +101,8 @@ extension TestServer {
         let now = WallClock.system.now()
         _ = try await store.apply([.create(name: "seeded", token: token)], at: now)
         let tenant = try #require(try await store.id(of: token))
-        let chat = try await store.append([NewChat(tenant: tenant)], at: now)[0].get()
+        let chat = try await store.append(
+            [NewChat(tenant: tenant, settings: Chat.Settings(receipts: .members))], at: now)[0].get()
         _ = try await store.append([NewMessage(tenant: tenant, chat: try #require(chat.id), body: "x")], at: now)[0]
             .get()
         let place = ChatPlace(id: try #require(chat.id), number: chat.number, tenant: tenant)

@@ -121,7 +121,7 @@ import Testing
         try await TestServer.run { server in
             let place = try await server.seed()
             let writes = server.endpoints.filter { $0.json != nil }
-            #expect(writes.count == 10)
+            #expect(writes.count == 11)
             for endpoint in writes {
                 let own: [BadRequest] =
                     switch endpoint.json {

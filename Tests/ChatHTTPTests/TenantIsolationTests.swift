@@ -26,7 +26,8 @@ import Testing
             Endpoint(method: "DELETE", path: "/keys/\(key)"), Endpoint(method: "DELETE", path: ""),
             Endpoint(method: "POST", path: "/suspension"), Endpoint(method: "DELETE", path: "/suspension"),
             Endpoint(method: "POST", path: "/rotate", json: "{}"), Endpoint(method: "GET", path: "/audit"),
-            Endpoint(method: "GET", path: "/users/me/chats"), Endpoint(method: "GET", path: "/users"),
+            Endpoint(method: "GET", path: "/users/me/chats"), Endpoint(method: "GET", path: "/users/u1/chats"),
+            Endpoint(method: "GET", path: "/users"),
         ]) + users
 
     private static let users = [
@@ -50,6 +51,9 @@ import Testing
         Endpoint(method: "DELETE", path: "/chats/2/messages/1"),
         Endpoint(method: "GET", path: "/chats/2/messages/1/versions"),
         Endpoint(method: "GET", path: "/chats/2/changes?after=0"),
+        Endpoint(method: "GET", path: "/chats/2/read?user=u1"),
+        Endpoint(method: "PUT", path: "/chats/2/read?user=u1", json: #"{"number":1}"#),
+        Endpoint(method: "GET", path: "/chats/2/reads"),
         Endpoint(method: "GET", path: "/chats/2/messages/search?q=secret"),
         Endpoint(method: "GET", path: "/chats/2/stream?after=0"),
         Endpoint(method: "PATCH", path: "/chats/2", json: #"{"name":"x"}"#),
@@ -90,6 +94,7 @@ import Testing
             for _ in 1...2 { _ = try await server.client.send("POST", owner + "/chats") }
             _ = try await server.client.post(owner + "/chats/2/messages", json: #"{"body":"secret"}"#)
             _ = try await server.client.send("PUT", owner + "/chats/2/members/u1", json: #"{"role":"reader"}"#)
+            _ = try await server.client.send("PATCH", owner + "/chats/2", json: #"{"receipts":"members"}"#)
             let stranger = try await server.client.makeApplication("stranger")
             _ = try await server.client.send("POST", stranger + "/chats")
 

@@ -210,7 +210,7 @@ import Testing
             try await luciq("db", "migrate").output.contains(
                 "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
                     + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle, "
-                    + "0010-secrets, 0011-rules, 0012-receipts, 0013-changes."))
+                    + "0010-secrets, 0011-rules, 0012-receipts, 0013-changes, 0015-reads."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -221,7 +221,7 @@ import Testing
                 "0001-create", "0002-log-cursors", "0003-search-blocks", "0004-search-times",
                 "0005-search-generations", "0006-access", "0007-users", "0008-members",
                 "0009-lifecycle", "0010-secrets", "0011-rules", "0012-receipts",
-                "0013-changes",
+                "0013-changes", "0015-reads",
             ])
 
         // Nobody answers the question, and no answer means no.

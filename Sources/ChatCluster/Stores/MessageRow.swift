@@ -9,9 +9,11 @@ enum MessageRow {
     /// collation ignores spaces at the end, and would take one user for another.
     static let columns = """
         \(NumberedWalk.columns), body, created_at, sender, metadata, thread, reply_to, content_revision, edited_at, \
-        deleted_at, deleted_by
+        deleted_at, deleted_by, in_main
         """
 
+    /// Beside tables that have columns of the same names.
+    static let qualifiedColumns = columns.split(separator: ", ").map { "messages.\($0)" }.joined(separator: ", ")
     /// How many columns that is: what a statement selects after them has this index.
     static let columnCount: Int = columns.split(separator: ",").count
 
@@ -21,7 +23,8 @@ enum MessageRow {
             number: number(row),
             content: MessageContent(
                 body: row.text(2), sender: user(row, 4), metadata: row.isNull(5) ? nil : row.text(5),
-                thread: number(row, 6), replyTo: number(row, 7)),
+                thread: number(row, 6), replyTo: number(row, 7),
+                isInMain: !row.isNull(12) && row.integer(12) == 1),
             createdAt: createdAt(row))
         message.revision = row.integer(8)
         guard message.revision > 0 else { return message }

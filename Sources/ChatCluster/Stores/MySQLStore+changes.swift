@@ -27,8 +27,8 @@ extension MySQLStore: ChatLog {
                 try connection.execute(
                     """
                     INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id, sender, metadata, thread,
-                        reply_to)
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                        reply_to, in_main)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
@@ -38,9 +38,12 @@ extension MySQLStore: ChatLog {
                             content(row).metadata.map { .text($0) } ?? .null,
                             content(row).thread.map { .integer($0.rawValue) } ?? .null,
                             content(row).replyTo.map { .integer($0.rawValue) } ?? .null,
+                            content(row).isInMain ? .integer(1) : .null,
                         ]
                     })
             }
+            try ThreadTable.add(
+                rows.compactMap { row in content(row).thread.map { (row.place, $0.rawValue) } }, connection)
             try ApplicationCounts(stripe: stripe).add(
                 messages: rows.map { batch[$0.entry].tenant.rawValue }, connection)
         }

@@ -71,6 +71,7 @@ struct MySQLVerifier {
         try await verifyOrphans()
         try await verifyKeys()
         try await verifyChanges()
+        try await verifyThreads()
         try await verifyVoidRuns()
         try await verifyHoles()
         for pool in [pool, store.scans, store.reads, store.writes] { await pool.close() }

@@ -11,10 +11,13 @@ package struct MessageJSON: JSONWritable {
 
     private let message: Message
     private let form: Form
+    /// Of the thread that it is in; nil: not told.
+    private let thread: ThreadSummary?
 
-    package init(_ message: Message, as form: Form = .item) {
+    package init(_ message: Message, as form: Form = .item, in thread: ThreadSummary? = nil) {
         self.message = message
         self.form = form
+        self.thread = thread
     }
 
     package func write(to json: inout JSONWriter) { json.object(writeMembers) }
@@ -38,7 +41,9 @@ package struct MessageJSON: JSONWritable {
     /// get what they always got. One that has changed says null, because it may have had it.
     private func writeRest(to json: inout JSONWriter) {
         let (content, hasChanged) = (message.content, message.revision > 0)
-        if let thread = content.thread { json.member("thread", thread.rawValue) }
+        if let root = content.thread { json.member("thread", root.rawValue) }
+        if content.isInMain { json.member("in_main", true) }
+        if let thread { json.member("root", RootJSON(thread: thread)) }
         if let replyTo = content.replyTo { json.member("reply_to", replyTo.rawValue) }
         if let metadata = content.metadata {
             json.member("metadata", RawJSON(text: metadata))
@@ -51,6 +56,18 @@ package struct MessageJSON: JSONWritable {
         guard let deletion = message.deletion else { return }
         write("deleted_at", deletion.at, to: &json)
         json.member("deleted_by", deletion.by?.text)
+    }
+
+    private struct RootJSON: JSONWritable {
+        let thread: ThreadSummary
+
+        func write(to json: inout JSONWriter) {
+            json.object { json in
+                json.member("number", thread.root.rawValue)
+                json.member("reply_count", thread.replyCount)
+                json.member("last_reply", thread.lastReply.rawValue)
+            }
+        }
     }
 
     private func write(_ name: StaticString, _ time: Timestamp?, to json: inout JSONWriter) {
@@ -73,6 +90,7 @@ extension Message {
         var sender: User.ID?
         var (metadata, revision): (String?, Int64?)
         var (thread, replyTo): (Int64?, Int64?)
+        var isInMain = false
         var (editedAt, deletedAt): (Int64?, Int64?)
         var deletedBy: User.ID?
         try reader.object { name, reader in
@@ -82,6 +100,9 @@ extension Message {
             case "metadata": metadata = try reader.raw()
             case "rev": revision = Int64(try reader.number())
             case "thread": thread = Int64(try reader.number())
+            case "in_main":
+                isInMain = reader.current == UInt8(ascii: "t")
+                try reader.value()
             case "reply_to": replyTo = Int64(try reader.number())
             case "edited_at": editedAt = Int64(try reader.number())
             case "deleted_at": deletedAt = Int64(try reader.number())
@@ -101,7 +122,7 @@ extension Message {
             number: Number(number),
             content: MessageContent(
                 body: body, sender: sender, metadata: metadata, thread: thread.map { Number($0) },
-                replyTo: replyTo.map { Number($0) }),
+                replyTo: replyTo.map { Number($0) }, isInMain: isInMain),
             createdAt: Timestamp(microseconds: time))
         self.revision = revision ?? 0
         self.editedAt = editedAt.map { Timestamp(microseconds: $0) }

@@ -27,6 +27,8 @@ package struct Message: Equatable, Sendable {
     package var editedAt: Timestamp?
     /// A deleted message keeps its number, its sender and its place in a thread. Its body is empty.
     package var deletion: Deletion?
+    /// Whether the body is only its beginning.
+    package var isPreview = false
 
     package var body: String { content.body }
 

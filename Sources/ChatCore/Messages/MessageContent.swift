@@ -13,16 +13,19 @@ package struct MessageContent: Hashable, Sendable {
     package let thread: Message.Number?
     /// The message that this one answers.
     package let replyTo: Message.Number?
+    /// Whether a reply stands in the main line too. False for what is in no thread.
+    package let isInMain: Bool
 
     package init(
         body: String, sender: User.ID? = nil, metadata: String? = nil, thread: Message.Number? = nil,
-        replyTo: Message.Number? = nil
+        replyTo: Message.Number? = nil, isInMain: Bool = false
     ) {
         self.body = body
         self.sender = sender
         self.metadata = metadata
         self.thread = thread
         self.replyTo = replyTo
+        self.isInMain = isInMain && thread != nil
     }
 
     /// The bytes that an idempotency key's fingerprint covers. They must stay the same for content without newer
@@ -36,6 +39,7 @@ package struct MessageContent: Hashable, Sendable {
             let numbers = [thread, replyTo].map { $0.map { String($0.rawValue) } ?? "" }
             for text in [metadata ?? ""] + numbers { bytes += [0] + Array(text.utf8) }
         }
+        if isInMain { bytes += [0, 1] }
         return bytes
     }
 
@@ -49,12 +53,14 @@ package struct MessageContent: Hashable, Sendable {
     package var refersToMessages: Bool { thread != nil || replyTo != nil }
 
     /// What is left when the message is deleted.
-    var cleared: MessageContent { MessageContent(body: "", sender: sender, thread: thread, replyTo: replyTo) }
+    var cleared: MessageContent {
+        MessageContent(body: "", sender: sender, thread: thread, replyTo: replyTo, isInMain: isInMain)
+    }
 
     /// Whether both are the same, byte for byte. Swift's strings are equal too if they are only canonically equivalent.
     func isIdentical(to other: MessageContent) -> Bool {
         body.utf8.elementsEqual(other.body.utf8) && sender == other.sender && thread == other.thread
-            && replyTo == other.replyTo && (metadata == nil) == (other.metadata == nil)
+            && replyTo == other.replyTo && isInMain == other.isInMain && (metadata == nil) == (other.metadata == nil)
             && (metadata ?? "").utf8.elementsEqual((other.metadata ?? "").utf8)
     }
 }

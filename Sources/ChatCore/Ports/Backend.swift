@@ -11,6 +11,8 @@ package struct Backend: Sendable {
     package var members: any MemberStore
     package var messages: any MessageStore
     package var changes: any MessageChanges
+    package var reads: any ReadStates
+    package var threads: any ThreadStore
     /// Nil where reading means asking a server.
     package var local: (any LocalReads)?
     package var tenantLog: any TenantLog
@@ -58,6 +60,8 @@ package struct Backend: Sendable {
         members: any MemberStore,
         messages: any MessageStore,
         changes: any MessageChanges,
+        reads: any ReadStates,
+        threads: any ThreadStore,
         local: (any LocalReads)? = nil,
         tenantLog: any TenantLog,
         newChatLog: any NewChatLog,
@@ -88,6 +92,8 @@ package struct Backend: Sendable {
         self.members = members
         self.messages = messages
         self.changes = changes
+        self.reads = reads
+        self.threads = threads
         self.local = local
         self.tenantLog = tenantLog
         self.newChatLog = newChatLog

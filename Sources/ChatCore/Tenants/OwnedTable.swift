@@ -51,6 +51,9 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("message_versions", .chat),
         OwnedTable("chat_changes", .chat),
         OwnedTable("chat_heads", .chat),
+        OwnedTable("chat_reads", .chat),
+        OwnedTable("thread_replies", .chat),
+        OwnedTable("thread_heads", .chat),
         OwnedTable("chats", .application),
     ]
 

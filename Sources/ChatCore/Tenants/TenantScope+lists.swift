@@ -5,11 +5,12 @@ extension TenantScope {
 
     private var members: any MemberStore { service.backend.members }
 
-    /// The chats whose member the user is.
+    /// The chats whose member a user is.
     ///
-    /// - Throws: `ChatError.notAllowed` if the principal is no user.
-    package func ownChats(_ page: Page) async throws -> PageOf<MemberChat> {
-        guard let user = access.user else { throw ChatError.notAllowed }
+    /// - Parameter named: nil for the user itself.
+    /// - Throws: `ChatError.notAllowed`, also for a user who asks for another's.
+    package func ownChats(of named: User.ID? = nil, _ page: Page) async throws -> PageOf<MemberChat> {
+        let user = try owner(named)
         return try await read { scope in
             guard let numbers = access.userToken?.chats else {
                 return try await members.chats(of: user, in: scope.id, page: page)

@@ -30,6 +30,45 @@ extension Page {
         return (page, around)
     }
 
+    /// Reads `thread` for a list of messages.
+    ///
+    /// - Returns: nil for all messages.
+    /// - Throws: likewise.
+    static func thread(_ query: QueryItems) throws(ChatError) -> Message.Number? {
+        guard let value = query["thread"] else { return nil }
+        guard let thread = value.flatMap({ Message.Number(digits: $0[...]) }) else {
+            throw .invalid(["Thread must be a number from 1 to 9223372036854775807"])
+        }
+        if query["around"] != nil { throw .invalid(["Around cannot be combined with thread"]) }
+        return thread
+    }
+
+    /// Reads `limit` and `after` for a user's inbox, which has `order=activity`.
+    ///
+    /// - Returns: nil for a list by number.
+    /// - Throws: likewise.
+    static func inbox(_ query: QueryItems) throws(ChatError) -> (limit: Int, after: Inbox.Place?)? {
+        guard query["order"].flatMap({ $0?.utf8.elementsEqual("activity".utf8) }) == true else { return nil }
+        var errors: [String] = []
+        var limit = Inbox.defaultLimit
+        if let value = query["limit"] {
+            let number = value.flatMap { Int64(digits: $0[...]) }.flatMap { Int(exactly: $0) }
+            if let number, Inbox.limits.contains(number) {
+                limit = number
+            } else {
+                errors.append("Limit must be a number from 1 to \(Inbox.limits.upperBound)")
+            }
+        }
+        var place: Inbox.Place?
+        if let value = query["after"] {
+            place = value.flatMap { Inbox.Place($0) }
+            if place == nil { errors.append("After must be a cursor from the Link header of this list") }
+        }
+        if query["before"] != nil { errors.append("Before is for lists by number: follow the Link header") }
+        guard errors.isEmpty else { throw .invalid(errors) }
+        return (limit, place)
+    }
+
     /// Reads `limit` and `after` for hits in all chats.
     ///
     /// - Throws: likewise.

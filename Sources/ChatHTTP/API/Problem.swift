@@ -22,6 +22,8 @@ package struct Problem: Error, Sendable {
     var quota: Quota?
     /// Of a chat whose cursor is refused.
     var cursor: Cursor?
+    /// For a read number that is not the expected one: what it is.
+    var readNumber: Int64?
     /// For 412: the message as it is.
     var current: Message?
     /// For 401: the `WWW-Authenticate` header (RFC 6750, 3).
@@ -120,6 +122,21 @@ extension Problem {
                 status: .conflict, code: error.code,
                 detail: "The cursor is beyond what this chat has: load it anew, and go on from cursor.")
             cursor = head
+        case .readElsewhere(let number):
+            self.init(
+                status: .conflict, code: error.code,
+                detail: "The read number is not the one that if names: another device has moved it to \(number).")
+            readNumber = number
+        case .receiptsOff:
+            self.init(
+                status: .forbidden, code: error.code,
+                detail: "This chat does not show its members how far others have read: its receipts are off.")
+        case .tooManyReaders:
+            self.init(
+                status: .conflict, code: error.code,
+                detail:
+                    "This chat has more than \(ChatScope.mostReceipts) members, too many to show how far they have read."
+            )
         case .unauthorized(let refusal):
             self.init(status: .unauthorized, code: error.code, detail: refusal.detail)
             // RFC 6750, 3.1: no error for who has shown nothing.
@@ -193,6 +210,7 @@ extension Problem {
             if let errors { json.member("errors", errors) }
             if let quota { json.member("violated-policies", quota.policies) }
             if let cursor { json.member("cursor", cursor.description) }
+            if let readNumber { json.member("number", readNumber) }
             if let current { json.member("current", MessageJSON(current, as: .answer)) }
         }
         return writer.buffer

@@ -191,13 +191,77 @@ extension Chat.Settings {
 struct OwnChatItem: JSONWritable {
     let chat: MemberChat
 
+    func write(to json: inout JSONWriter) { json.object(writeMembers) }
+
+    fileprivate func writeMembers(to json: inout JSONWriter) {
+        json.member("number", chat.chat.number.rawValue)
+        json.member("created_at", chat.chat.createdAt)
+        chat.chat.settings.write(to: &json)
+        json.member("role", chat.role.name)
+        json.member("joined_at", chat.joinedAt)
+    }
+}
+
+/// One of a user's chats, with what it has not read.
+struct InboxItem: JSONWritable {
+    let item: Inbox.Item
+
     func write(to json: inout JSONWriter) {
         json.object { json in
-            json.member("number", chat.chat.number.rawValue)
-            json.member("created_at", chat.chat.createdAt)
-            chat.chat.settings.write(to: &json)
-            json.member("role", chat.role.name)
-            json.member("joined_at", chat.joinedAt)
+            OwnChatItem(chat: item.chat).writeMembers(to: &json)
+            json.member("read", item.state.number)
+            item.state.writeUnread(to: &json)
+            if let newest = item.newest {
+                json.member("last_message", Preview(message: newest))
+            } else {
+                json.member("last_message", String?.none)
+            }
+        }
+    }
+
+    private struct Preview: JSONWritable {
+        let message: Message
+
+        func write(to json: inout JSONWriter) {
+            json.object { json in
+                json.member("number", message.number.rawValue)
+                json.member("body", message.body)
+                if message.isPreview { json.member("clipped", true) }
+                json.member("created_at", message.createdAt)
+                json.member("sender", message.content.sender?.text)
+            }
+        }
+    }
+}
+
+struct ReadAnswer: JSONWritable {
+    let state: ReadState
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("number", state.number)
+            state.writeUnread(to: &json)
+        }
+    }
+}
+
+extension ReadState {
+    fileprivate func writeUnread(to json: inout JSONWriter) {
+        json.member("unread", Int64(unread.count))
+        json.member("more", unread.hasMore)
+        json.member("as_of", asOf.description)
+    }
+}
+
+/// How far a member has read.
+struct MemberReadItem: JSONWritable {
+    let user: User.ID
+    let number: Int64
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("user", user.text)
+            json.member("number", number)
         }
     }
 }
@@ -243,12 +307,18 @@ struct ChatCountAnswer: JSONWritable {
 
 struct MessagesAnswer: JSONWritable {
     let messages: [Message]
+    /// Those that the messages are in.
+    var threads: [Message.Number: ThreadSummary] = [:]
 
     /// In bytes, if nothing is escaped; about.
     var size: Int { messages.reduce(2) { $0 + $1.body.utf8.count + ($1.content.metadata?.utf8.count ?? 0) + 96 } }
 
     func write(to json: inout JSONWriter) {
-        json.array { json in for message in messages { json.element(MessageJSON(message)) } }
+        json.array { json in
+            for message in messages {
+                json.element(MessageJSON(message, in: message.content.thread.flatMap { threads[$0] }))
+            }
+        }
     }
 }
 

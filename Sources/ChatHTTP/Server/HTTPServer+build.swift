@@ -58,6 +58,7 @@ package func buildServer(
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     MessageEditsController(scopes: scopes).add(to: routes)
     ChangesController(scopes: scopes, budget: budget).add(to: routes)
+    ReadsController(scopes: scopes).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)
     StreamController(scopes: scopes, limits: options.live, metrics: liveMetrics).add(to: routes)
     SocketController(

@@ -16,7 +16,9 @@ struct MembersController {
         routes.on(.get, path + "/{user}", scopes.chat(.members, orIsUser: true, show))
         routes.on(.put, path + "/{user}", takesBody: true, scopes.chat(.members, orIsUser: true, set))
         routes.on(.delete, path + "/{user}", scopes.chat(.members, orIsUser: true, remove))
-        routes.onJSON(.get, "/applications/{token}/users/me/chats", scopes.tenant(.read, chats))
+        let users = "/applications/{token}/users"
+        routes.onJSON(.get, users + "/me/chats", scopes.tenant(.read) { try chats($0, $1, of: nil) })
+        routes.onJSON(.get, users + "/{user}/chats", scopes.tenant(.read) { try chats($0, $1, of: $0.user()) })
     }
 
     @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
@@ -54,12 +56,23 @@ struct MembersController {
         }
     }
 
-    @Sendable private func chats(_ call: Call, _ tenant: TenantScope) throws -> EndpointResult {
-        let page = try Page.newestFirst(QueryItems(call.request.query))
+    /// - Parameter user: nil for the user itself.
+    private func chats(_ call: Call, _ tenant: TenantScope, of user: User.ID?) throws -> EndpointResult {
+        let query = QueryItems(call.request.query)
+        let path = "\(tenant.path)/users/\(user?.text.percentEncoded ?? "me")/chats"
+        if let (limit, after) = try Page.inbox(query) {
+            return .task {
+                let inbox = try await tenant.inbox(of: user, after: after, limit: limit)
+                var response = Response(json: inbox.items.map(InboxItem.init), size: 512 * inbox.items.count)
+                let next = inbox.next.map { "<\(path)?order=activity&after=\($0.text)&limit=\(limit)>; rel=\"next\"" }
+                response.add("Link", next)
+                return response
+            }
+        }
+        let page = try Page.newestFirst(query)
         return .task {
-            let chats = try await tenant.ownChats(page)
+            let chats = try await tenant.ownChats(of: user, page)
             var response = Response(json: chats.items.map(OwnChatItem.init), size: 256 * chats.items.count)
-            let path = "\(tenant.path)/users/me/chats"
             response.add("Link", chats.links(path: path, page: page, number: \.chat.number.rawValue))
             return response
         }

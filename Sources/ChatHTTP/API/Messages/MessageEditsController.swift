@@ -45,8 +45,8 @@ struct MessageEditsController {
 
 extension Response {
     /// One message, with its `ETag`.
-    init(message: Message) {
-        self.init(json: MessageJSON(message, as: .answer), size: 256 + message.body.utf8.count)
+    init(message: Message, in thread: ThreadSummary? = nil) {
+        self.init(json: MessageJSON(message, as: .answer, in: thread), size: 256 + message.body.utf8.count)
         add("ETag", message.entityTag)
     }
 }

@@ -13,6 +13,8 @@ struct MessageParameters {
     var metadata: [UInt8]? { members.metadata }
     var thread: String? { members.thread }
     var replyTo: String? { members.replyTo }
+    /// False if absent.
+    var isInMain: Bool { members.isInMain ?? false }
 
     fileprivate struct Members {
         var body: String?
@@ -20,8 +22,10 @@ struct MessageParameters {
         var metadata: [UInt8]?
         var thread: String?
         var replyTo: String?
+        var isInMain: Bool?
         /// Whether it has metadata that are none.
         var hasBadMetadata = false
+        var hasBadInMain = false
     }
 
     private static let wrapper = "message"
@@ -52,6 +56,10 @@ struct MessageParameters {
         guard !flat.hasBadMetadata, !nested.hasBadMetadata else {
             throw ChatError.invalid(["Metadata must be a JSON object"])
         }
+        guard !flat.hasBadInMain, !nested.hasBadInMain else {
+            throw ChatError.invalid(["In_main must be true or false"])
+        }
+        members.isInMain = nested.isInMain ?? flat.isInMain
         members.body = nested.body ?? flat.body
         members.sender = nested.sender ?? flat.sender
         members.metadata = nested.metadata ?? flat.metadata
@@ -84,7 +92,17 @@ extension MessageParameters.Members {
         case "metadata": metadata = Array(try reader.raw().utf8)
         case "thread": thread = try Self.text(&reader)
         case "reply_to": replyTo = try Self.text(&reader)
+        case "in_main": read(inMain: try Self.text(&reader))
         default: try reader.value()
+        }
+    }
+
+    private mutating func read(inMain text: String?) {
+        switch text.map({ Array($0.utf8) }) {
+        case nil: isInMain = nil
+        case Array("1".utf8), Array("true".utf8): isInMain = true
+        case Array("0".utf8), Array("false".utf8): isInMain = false
+        default: hasBadInMain = true
         }
     }
 
@@ -103,5 +121,6 @@ extension MessageParameters.Members {
         if name.elementsEqual("metadata".utf8) { hasBadMetadata = true }
         if name.elementsEqual("thread".utf8) { thread = text }
         if name.elementsEqual("reply_to".utf8) { replyTo = text }
+        if name.elementsEqual("in_main".utf8) { read(inMain: text) }
     }
 }

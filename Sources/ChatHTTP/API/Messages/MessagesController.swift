@@ -19,7 +19,7 @@ struct MessagesController {
         let sent = try MessageParameters(call.request.typedBody())
         let content = try chat.content(
             sent.requiredBody(), sender: sent.sender, metadata: sent.metadata, thread: sent.thread,
-            replyTo: sent.replyTo)
+            replyTo: sent.replyTo, isInMain: sent.isInMain)
         let key = try call.request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
         if content.refersToMessages {
             return .task {
@@ -44,47 +44,76 @@ struct MessagesController {
     private static func created(
         _ sent: AppendedMessage, _ content: MessageContent, in chat: ChatScope
     ) async throws -> Response {
-        guard sent.isReplay else { return created(Message(sent, content), in: chat) }
-        var response = created(try await chat.message("\(sent.number.rawValue)"), in: chat)
-        response.replay()
+        let message = sent.isReplay ? try await chat.message("\(sent.number.rawValue)") : Message(sent, content)
+        var response = created(message, try await chat.thread(of: message), in: chat)
+        if sent.isReplay { response.replay() }
         return response
     }
 
-    private static func created(_ message: Message, in chat: ChatScope) -> Response {
-        .created(at: "\(chat.path)/messages/\(message.number.rawValue)", MessageJSON(message, as: .answer))
+    private static func created(
+        _ message: Message, _ thread: ThreadSummary? = nil, in chat: ChatScope
+    ) -> Response {
+        .created(
+            at: "\(chat.path)/messages/\(message.number.rawValue)", MessageJSON(message, as: .answer, in: thread))
     }
 
     @Sendable private func show(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let number = call.parameters.messageNumber
-        if let message = try chat.messageNow(number) { return .now(Response(message: message)) }
-        return .wait { Response(message: try await chat.message(number)) }
+        let known = try chat.messageNow(number)
+        if let known, known.content.thread == nil { return .now(Response(message: known)) }
+        return .wait {
+            let message = if let known { known } else { try await chat.message(number) }
+            return Response(message: message, in: try await chat.thread(of: message))
+        }
     }
 
     @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        let (page, around) = try Page.list(QueryItems(call.request.query))
+        let query = QueryItems(call.request.query)
+        let (page, around) = try Page.list(query)
+        let thread = try Page.thread(query)
         let (bounded, memory) = try budget.bounded(page, for: call.client)
         var short = bounded
         short.bytes = min(short.bytes, Self.shortPage)
         // Before the rows: what changes meanwhile is told a second time.
-        if let head = try chat.headNow(), let messages = try chat.messagesNow(short, around: around) {
+        if thread == nil, let head = try chat.headNow(), let messages = try chat.messagesNow(short, around: around),
+            messages.items.allSatisfy({ $0.content.thread == nil })
+        {
             memory.release()
             return .now(Self.list(messages, page, of: chat, head))
         }
         return .task {
             defer { memory.release() }
             let head = try await chat.head()
-            return Self.list(try await chat.messages(bounded, around: around), page, of: chat, head)
+            let messages =
+                if let thread { try await chat.replies(to: thread, bounded) } else {
+                    try await chat.messages(bounded, around: around)
+                }
+            return Self.list(
+                messages, page, in: thread, of: chat, head, threads: try await chat.threads(of: messages.items))
         }
     }
 
     private static func list(
-        _ messages: PageOf<Message>, _ page: Page, of chat: ChatScope, _ head: Cursor
+        _ messages: PageOf<Message>, _ page: Page, in thread: Message.Number? = nil, of chat: ChatScope,
+        _ head: Cursor, threads: [Message.Number: ThreadSummary] = [:]
     ) -> Response {
-        let answer = MessagesAnswer(messages: messages.items)
+        let answer = MessagesAnswer(messages: messages.items, threads: threads)
         var response = Response(json: answer, size: answer.size)
         response.add("Luciq-Cursor", head.description)
-        response.add("Link", messages.links(path: "\(chat.path)/messages", page: page, number: \.number.rawValue))
+        response.add(
+            "Link",
+            messages.links(
+                path: "\(chat.path)/messages", page: page, extra: thread.map { "&thread=\($0.rawValue)" } ?? "",
+                number: \.number.rawValue))
         return response
+    }
+}
+
+extension ChatScope {
+    /// The summary of the thread that a message is in.
+    func thread(of message: Message) async throws -> ThreadSummary? {
+        guard let root = message.content.thread else { return nil }
+        return try await threads(of: [message])[root]
     }
 }
 
