@@ -40,6 +40,26 @@ import Testing
         }
     }
 
+    /// What counts for readers, and threads.
+    private func runReads(_ test: TestStore, _ chat: Chat.ID) async throws {
+        let store = test.store
+        let user = User.ID("u1")!
+        let place = ChatPlace(id: chat, number: Chat.Number(1), tenant: test.tenant)
+        _ = try await store.mark([ReadMark(chat: place, user: user, number: 1)], within: .seconds(1))
+        _ = try await store.readNumbers(of: user, in: [chat])
+        _ = try await store.chatHeads(of: [chat])
+        _ = try await store.tailRows(of: chat, numbers: 1...2)
+        _ = try await store.inbox(of: user, in: test.tenant, limit: 2)
+        _ = try await store.chats([chat])
+        _ = try await store.threads([Message.Number(1)], in: chat)
+        let reply = MessageContent(body: "x", thread: Message.Number(1))
+        _ = try await store.append(
+            [NewMessage(tenant: test.tenant, chat: chat, content: reply)], at: TestStore.time)
+        for page in [Page(after: 1), Page(order: .desc)] {
+            _ = try await store.replies(to: Message.Number(1), in: chat, page: page)
+        }
+    }
+
     /// Every method of every port that a request can reach, with every kind of cursor.
     private func runEverything(_ test: TestStore) async throws {
         let store = test.store
@@ -132,21 +152,7 @@ import Testing
         _ = try await store.chat(Chat.Number(1), in: test.tenant)
         _ = try await store.count(in: chat)
         _ = try await store.message(Message.Number(1), in: chat)
-        let user = User.ID("u1")!
-        let place = ChatPlace(id: chat, number: Chat.Number(1), tenant: test.tenant)
-        _ = try await store.mark([ReadMark(chat: place, user: user, number: 1)], within: .seconds(1))
-        _ = try await store.readNumbers(of: user, in: [chat])
-        _ = try await store.chatHeads(of: [chat])
-        _ = try await store.tailRows(of: chat, numbers: 1...2)
-        _ = try await store.inbox(of: user, in: test.tenant, limit: 2)
-        _ = try await store.chats([chat])
-        _ = try await store.threads([Message.Number(1)], in: chat)
-        let reply = MessageContent(body: "x", thread: Message.Number(1))
-        _ = try await store.append(
-            [NewMessage(tenant: test.tenant, chat: chat, content: reply)], at: TestStore.time)
-        for page in [Page(after: 1), Page(order: .desc)] {
-            _ = try await store.replies(to: Message.Number(1), in: chat, page: page)
-        }
+        try await runReads(test, chat)
         let block = SearchBlock(
             chat: chat, span: 1...2, count: 2, oldestAt: TestStore.time, newestAt: TestStore.time, numbers: [],
             times: [2, 0], folded: Array("x\0x\0".utf8))
