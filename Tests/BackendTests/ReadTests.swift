@@ -137,8 +137,8 @@ import Testing
         }
     }
 
-    /// Two processes: one never drags the other back, and each sees what the other has stored, with no bus between them.
-    @Test func twoProcessesAgree() async throws {
+    /// Transactions on connections of their own, as those of two processes are: one never drags the other back.
+    @Test func transactionsBesideEachOtherAgree() async throws {
         try await TestBackend.run(.cluster) { test in
             let chat = try await test.makeChat()
             let place = ChatPlace(id: chat, number: Chat.Number(1), tenant: test.tenant, token: test.token)

@@ -134,7 +134,7 @@ import Testing
                 let path = endpoint.path.replacing("?q=secret", with: "").replacing("?after=0", with: "").replacing(
                     "/chats/2", with: "/chats/{chat_number}"
                 )
-                .replacing("/messages/1", with: "/messages/{message_number}")
+                .replacing("?user=u1", with: "").replacing("/messages/1", with: "/messages/{message_number}")
                 .replacing(Self.key, with: "{key_id}").replacing("/kid", with: "/{kid}")
                 .replacing("/members/u1", with: "/members/{user}").replacing("/u1", with: "/{user}")
                 return "\(endpoint.method) /applications/{token}\(path)"

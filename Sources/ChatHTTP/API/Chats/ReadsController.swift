@@ -9,10 +9,11 @@ struct ReadsController {
     private static let lower = TextParameter(wrapper: "read", name: "lower")
     private static let expected = TextParameter(wrapper: "read", name: "if")
 
+    /// A mark counts for the limit of reads: clients send one with much of what they read.
     func add(to routes: Routes) {
         let path = "/applications/{token}/chats/{chat_number}"
         routes.onJSON(.get, path + "/read", scopes.chat(.read, show))
-        routes.onJSON(.put, path + "/read", takesBody: true, scopes.chat(.write, mark))
+        routes.onJSON(.put, path + "/read", takesBody: true, scopes.chat(.write, as: .read, mark))
         routes.onJSON(.get, path + "/reads", scopes.chat(.read, list))
     }
 
