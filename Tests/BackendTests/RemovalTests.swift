@@ -78,7 +78,9 @@ import Testing
             members.append(.member(MemberChange(chat: place, user: try #require(User.ID("u1")), role: .member)))
             let messages = try (1...20).map { index in
                 NewMessage(
-                    tenant: tenant, chat: id, body: "message \(index)",
+                    tenant: tenant, chat: id,
+                    content: MessageContent(
+                        body: "message \(index)", thread: index == 20 ? Message.Number(1) : nil),
                     key: try IdempotencyKey("\(index)", content: "x".utf8))
             }
             for result in try await test.backend.chatLog.append(messages, at: TestBackend.time) { _ = try result.get() }
@@ -93,6 +95,8 @@ import Testing
                     action: number == 5 ? .edit(MessagePatch(body: "edited")) : .delete)
             }
             for result in try await test.backend.changes.revise(edits, at: TestBackend.time) { _ = try result.get() }
+            let mark = ReadMark(chat: place, user: try #require(User.ID("u1")), number: 3)
+            #expect(try await test.backend.reads.mark([mark], within: .seconds(60)) == [.success(3)])
         }
         let shown = AccessKey.random(.application)
         let stored = ApplicationKey(
@@ -274,6 +278,9 @@ import Testing
             #expect(
                 try await test.backend.newChatLog.append([NewChat(tenant: doomed.id)], at: now) == [.failure(.notFound)]
             )
+            let place = ChatPlace(id: chat, number: Chat.Number(1), tenant: doomed.id)
+            let mark = ReadMark(chat: place, user: try #require(User.ID("u1")), number: 1)
+            #expect(try await test.backend.reads.mark([mark], within: .seconds(60)) == [.failure(.notFound)])
             let block = SearchBlock(
                 chat: chat, span: 1...2, count: 2, oldestAt: now, newestAt: now, numbers: [], times: [2, 0],
                 folded: Array("x\0x\0".utf8))
