@@ -83,4 +83,41 @@ import Testing
             try await tab.screenshot("phone-welcome-\(dark ? "dark" : "light")")
         }
     }
+
+    /// The list was at its end before the search. What is around the hit is there before the next frame, in which the
+    /// list gets its size again.
+    @Test func aHitStaysInViewWhenTheListComesBack() async throws {
+        try await PageScene.run { scene in
+            let chat = try await scene.client().makeChat()
+            for number in 1...120 {
+                _ = try await scene.client().post(chat + "/messages", json: "{\"body\":\"message \(number)\"}")
+            }
+            let tab = try await scene.tab(at: scene.address(of: chat))
+            try await tab.isLive()
+            try await tab.click("#search")
+            try await tab.type("message 7")
+            try await tab.until("document.querySelectorAll('#results-list li').length > 1")
+            #expect(try await tab.value("document.querySelector('#conversation').hidden") as? Bool == true)
+            try await tab.value(
+                """
+                (async () => {
+                  const [text, wait] = [await (await fetch('\(chat)/messages?around=7&limit=50')).text(), window.fetch];
+                  window.fetch = async (url, ...rest) =>
+                    `${url}`.includes('around=7') ? new Response(text) : wait(url, ...rest);
+                  location.hash += '/7';
+                })()
+                """)
+            try await tab.until("document.querySelector('#m7.pointed')")
+            // Two frames, and a page more would have been asked for.
+            try await tab.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            try await tab.value("fetch('/livez').then(() => 1)")
+            #expect(try await tab.numbers() == Array(1...32))
+            let place = "document.querySelector('#m7').getBoundingClientRect()"
+            let list = "document.querySelector('#log').getBoundingClientRect()"
+            #expect(
+                try await tab.value("\(place).top >= \(list).top && \(place).bottom <= \(list).bottom") as? Bool == true
+            )
+            #expect(try await tab.value("document.querySelector('#newer').checkVisibility()") as? Bool == true)
+        }
+    }
 }

@@ -310,6 +310,8 @@ class MessageLog {
     const element = this.#items.find((item) => item.number === number)?.element;
     if (!element) throw new Problem(`There is no message ${number} in this chat.`);
     element.scrollIntoView({ block: "center" });
+    // A list that comes back from `hidden` goes to its end in the next frame, if it was there before.
+    this.#follows = this.#isAtEnd && this.#isFollowing;
     for (const other of this.#list.querySelectorAll(".pointed")) other.classList.remove("pointed");
     element.classList.add("pointed");
     element.querySelector("a").focus({ preventScroll: true });
