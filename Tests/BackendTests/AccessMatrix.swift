@@ -11,6 +11,13 @@ struct AccessMatrix: Sendable {
         let answers: [String?]
     }
 
+    struct Thing: Sendable {
+        let endpoint: String
+        /// What stands in the path, such as `an unknown user`.
+        let thing: String
+        let answers: [String?]
+    }
+
     struct Names: Sendable {
         let name: String
         let answers: [String?]
@@ -19,6 +26,8 @@ struct AccessMatrix: Sendable {
     let principals: [String]
     let rows: [Row]
     let otherNames: [Names]
+    /// What is not there, and what belongs to another.
+    let otherThings: [Thing]
     /// What users may do in a chat for members, by their roles.
     let roles: [String]
     let inAChat: [Names]
@@ -47,6 +56,12 @@ struct AccessMatrix: Sendable {
             }
         }
         otherNames = try names("other_names", of: principals.count)
+        otherThings = try #require(root["other_things"] as? [[Any]]).map { [principals] row in
+            try #require(row.count == principals.count + 2)
+            return Thing(
+                endpoint: try #require(row[0] as? String), thing: try #require(row[1] as? String),
+                answers: row.dropFirst(2).map { $0 as? String })
+        }
         roles = try #require(root["roles"] as? [String])
         inAChat = try names("in_a_chat", of: roles.count)
         inAnOpenChat = try names("in_an_open_chat", of: roles.count)
@@ -61,16 +76,22 @@ struct AccessMatrix: Sendable {
 
     var nameTable: String { table("the path has", otherNames.map { ($0.name, $0.answers) }) }
 
+    var thingTable: String {
+        table("endpoint", otherThings.map { (Self.code("\($0.endpoint), \($0.thing)"), $0.answers) })
+    }
+
     var roleTables: [String] {
         [inAChat, inAnOpenChat].map { rows in
-            table("endpoint", rows.map { ($0.name.contains(" /") ? "`\($0.name)`" : $0.name, $0.answers) }, of: roles)
+            table("endpoint", rows.map { (Self.code($0.name), $0.answers) }, of: roles)
         }
     }
 
-    var liveTable: String {
-        table(
-            "transport", live.map { ($0.name.contains(" /") ? "`\($0.name)`" : $0.name, $0.answers) },
-            of: livePrincipals)
+    var liveTable: String { table("transport", live.map { (Self.code($0.name), $0.answers) }, of: livePrincipals) }
+
+    /// With the endpoint at its beginning as code.
+    private static func code(_ name: String) -> String {
+        let endpoint = name.prefix { $0 != "," }
+        return endpoint.contains(" /") ? "`\(endpoint)`\(name.dropFirst(endpoint.count))" : name
     }
 
     private func table(

@@ -101,44 +101,18 @@ import Testing
         }
     }
 
-    /// What users may do in a chat, over HTTP, as server-sent events and over a WebSocket.
+    /// What is not there looks the same to all who may ask for it; what belongs to another user is that user's.
     @Test(arguments: BackendKind.allCases)
-    func rolesAreAsInTheTable(_ kind: BackendKind) async throws {
-        try await MembersTests.run(kind) { [matrix] scene in
-            for role in matrix.roles where role != "outsider" { try await scene.set(role, role) }
-            let rows = matrix.inAChat.map { ("members", $0) } + matrix.inAnOpenChat.map { ("open", $0) }
-            for (access, row) in rows {
-                let set = try await scene.admin.send(
-                    "PATCH", "/chats/1", json: "{\"access\":\"\(access)\",\"receipts\":\"members\"}")
-                #expect(set.status == 200)
-                for (role, expected) in zip(matrix.roles, row.answers) {
-                    let caller = scene.caller(role)
-                    let what: Comment = "\(row.name) as \(role), access \(access)"
-                    let parts = row.name.split(separator: " ")
-                    guard parts[1].hasPrefix("/") else {
-                        let socket = try await caller.socket()
-                        let type = parts[0]
-                        await socket.send("{\"type\":\"\(type)\",\"chat\":1,\"body\":\"x\"}")
-                        let answer = try await socket.next() ?? ""
-                        let done = type == "send" ? "sent" : "subscribed"
-                        #expect(answer.contains("\"\(expected == "yes" ? done : expected ?? "")\""), what)
-                        continue
-                    }
-                    if row.name.contains("{user}") { try await scene.set("u1", "reader") }
-                    let path =
-                        parts[1].replacing("/applications/{token}", with: "").replacing("{chat_number}", with: "1")
-                        .replacing("{message_number}", with: "1").replacing("{user}", with: "u1")
-                        + (row.name.hasSuffix("/search") ? "?q=x" : row.name.hasSuffix("/changes") ? "?after=0" : "")
-                    let json: [Substring: String] = [
-                        "POST": #"{"body":"x"}"#, "PATCH": #"{"name":"x","metadata":{"a":1}}"#,
-                        "PUT": #"{"role":"reader","number":1}"#,
-                    ]
-                    let answer = try await caller.send(String(parts[0]), String(path), json: json[parts[0]])
-                    #expect((answer.status < 300 ? "yes" : answer.code) == expected, "\(what): \(answer.text)")
-                    let statuses = ["insufficient_role": 403, "not_found": 404]
-                    if let status = expected.flatMap({ statuses[$0] }) { #expect(answer.status == status, what) }
+    func otherThingsAreAsInTheTable(_ kind: BackendKind) async throws {
+        let clock = MatrixClock()
+        try await AccessServer.run(kind, clock: WallClock(now: clock.now)) { [matrix] server in
+            let walk = try await MatrixWalk(server, clock)
+            for row in matrix.otherThings {
+                for (principal, expected) in zip(matrix.principals, row.answers) {
+                    try await walk.check(row.endpoint, as: principal, with: row.thing, expected)
                 }
             }
+            walk.checkRefusals()
         }
     }
 
@@ -160,7 +134,7 @@ import Testing
     /// The page of the documentation has the table of the data file.
     @Test func theDocumentationHasTheTable() throws {
         let page = try String(contentsOf: AccessMatrix.docs.appendingPathComponent("access.md"), encoding: .utf8)
-        for table in [matrix.endpointTable, matrix.nameTable, matrix.liveTable] + matrix.roleTables {
+        for table in [matrix.endpointTable, matrix.thingTable, matrix.nameTable, matrix.liveTable] + matrix.roleTables {
             #expect(page.contains(table), "docs/access.md must have:\n\(table)")
         }
     }

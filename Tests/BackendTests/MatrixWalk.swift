@@ -115,21 +115,29 @@ final class MatrixWalk: Sendable {
 
     /// - Parameters:
     ///   - place: what the path calls the application; nil for its id, or its token where that is the principal.
+    ///   - thing: what the path has instead of a user's own, or of a message that is there.
     ///   - expected: nil for a principal that makes no sense here.
     func check(
         _ endpoint: String, as principal: String, at place: String? = nil, chat: String = "1", key: String? = nil,
-        tokenKey: String? = nil, _ expected: String?
+        tokenKey: String? = nil, with thing: String? = nil, _ expected: String?
     ) async throws {
         guard let expected else { return }
         let caller = caller(principal, at: place)
         let application = caller.application
-        if expected == "yes", endpoint.contains("/members/{user}") {
+        if expected == "yes", thing == nil, endpoint.contains("/members/{user}") {
             _ = try await application.scope.chat(chat[...]).setMember(User.ID("u1")!, role: .reader)
         }
+        // Each of these is unknown once.
+        let user = thing == "another user" ? "victim" : "unknown-\(UUID())"
+        let named = thing.map { thing in
+            endpoint.replacing("{message_number}", with: thing == "an unknown message" ? "99" : "1")
+                .replacing("{user}", with: user)
+        }
         let answer = try await send(
-            endpoint, caller.name, chat: chat, key: key ?? application.victim.text,
+            named ?? endpoint, caller.name, chat: chat, key: key ?? application.victim.text,
             tokenKey: tokenKey ?? victimKey(of: application), authorization: caller.shown.map { "Bearer \($0)" })
-        expect(answer, expected, "\(endpoint) as \(principal) at \(place ?? "its own name"), chat \(chat)")
+        let what = thing ?? "chat \(chat)"
+        expect(answer, expected, "\(endpoint) as \(principal) at \(place ?? "its own name"), \(what)")
         if expected == "yes" { try await undo(endpoint, application) }
     }
 
@@ -152,9 +160,11 @@ final class MatrixWalk: Sendable {
         var headers: [String: String] = [:]
         headers["Authorization"] = caller.shown.map { "Bearer \($0)" }
         let path = "/applications/\(caller.name)"
+        let chat = row.hasSuffix(", an unknown chat") ? "77" : "1"
+        let row = String(row.prefix { $0 != "," })
         guard row.hasSuffix("over a WebSocket") else {
             let rest = String(row.split(separator: " ")[1]).replacing("/applications/{token}", with: "")
-                .replacing("{chat_number}", with: "1")
+                .replacing("{chat_number}", with: chat)
             if rest.hasSuffix("/stream") {
                 let stream = try await LiveClient(server.client.port, path + rest + query, headers: headers)
                 if stream.status == 200 {
@@ -173,7 +183,7 @@ final class MatrixWalk: Sendable {
             return
         }
         let type = String(row.prefix { $0 != " " })
-        await socket.send("{\"type\":\"\(type)\",\"chat\":1,\"body\":\"x\"}")
+        await socket.send("{\"type\":\"\(type)\",\"chat\":\(chat),\"body\":\"x\"}")
         let answer = try await socket.next() ?? ""
         let done = type == "send" ? "sent" : "subscribed"
         switch expected {
