@@ -84,6 +84,56 @@ import Testing
         }
     }
 
+    /// The keys of user tokens, and what is done to all users at once.
+    @Test(arguments: BackendKind.allCases)
+    func keysOfUserTokensAndRevocations(_ kind: BackendKind) async throws {
+        try await AccessServer.run(kind) { server in
+            let application = try await server.makeApplication()
+            let path = "/applications/\(application.new.publicID)"
+            let admin = AccessServer.bearer(server.serverKey)
+            let (keys, members) = (try await application.key(.admin), try await application.key(.members))
+            func send(_ method: String, _ rest: String, _ json: String?, _ key: AccessKey) async throws -> Answer {
+                var headers = AccessServer.bearer(key)
+                headers["X-Request-Id"] = "\(method) \(rest)".replacing(" ", with: "-")
+                guard let json else { return try await server.client.send(method, path + rest, headers: headers) }
+                return try await server.client.send(method, path + rest, json: json, headers: headers)
+            }
+            let made = try await send("POST", "/jwt-keys", "{}", keys)
+            let kid = try #require(made.json["kid"] as? String)
+            let secret = try #require(made.json["secret"] as? String)
+            let retiring = #"{"state":"retiring","retires_at":"2099-01-01T00:00:00Z"}"#
+            #expect(try await send("PATCH", "/jwt-keys/\(kid)", retiring, keys).status == 200)
+            #expect(try await send("PATCH", "/jwt-keys/\(kid)", #"{"state":"active"}"#, keys).status == 200)
+            #expect(try await send("DELETE", "/jwt-keys/\(kid)", nil, keys).status == 200)
+            #expect(try await send("POST", "/revoke", nil, members).status == 200)
+            for (rest, json) in [("/block", nil), ("/unblock", nil), ("/revoke", nil)] as [(String, String?)] {
+                #expect(try await send("POST", "/users/u1\(rest)", json, members).status == 200)
+            }
+            #expect(try await send("PUT", "/users/u1", #"{"name":"Ada"}"#, members).status == 200)
+            // What is refused leaves nothing.
+            #expect(try await send("POST", "/revoke", nil, keys).status == 403)
+            #expect(try await send("DELETE", "/jwt-keys/\(kid)", nil, members).status == 403)
+            #expect(try await send("DELETE", "/jwt-keys/x", nil, keys).status == 404)
+
+            let rows = try await server.client.get(path + "/audit?limit=100", headers: admin).list
+                .filter { ($0["principal"] as? String)?.hasPrefix("application_key:") == true }
+            let expected: [(action: String, target: String?, by: AccessKey)] = [
+                ("jwt_key.create", kid, keys), ("jwt_key.update", kid, keys), ("jwt_key.update", kid, keys),
+                ("jwt_key.revoke", kid, keys), ("application.revoke", nil, members), ("user.block", "u1", members),
+                ("user.unblock", "u1", members), ("user.revoke", "u1", members), ("user.update", "u1", members),
+            ]
+            #expect(rows.map { $0["action"] as? String } == expected.map(\.action))
+            #expect(rows.map { $0["principal"] as? String } == expected.map { "application_key:\($0.by.id)" })
+            for (row, expected) in zip(rows, expected) {
+                // A key's state may follow its id.
+                let target = (row["target"] as? String)?.split(separator: " ").first.map(String.init)
+                #expect(target == expected.target, "\(row)")
+                #expect((row["request_id"] as? String)?.isEmpty == false && row["address"] as? String == "127.0.0.1")
+                #expect(!"\(row)".contains(secret))
+            }
+        }
+    }
+
     /// One that the transaction does not commit leaves no row, and one that it does leaves one.
     @Test(arguments: BackendKind.allCases)
     func aRowComesWithItsChangeAlone(_ kind: BackendKind) async throws {
