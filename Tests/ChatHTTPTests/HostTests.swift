@@ -17,6 +17,17 @@ import Testing
         #expect(authority.host == host && authority.port == port)
     }
 
+    /// A name that an attacker has registered may lead to any address.
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.255.0.9", true), ("::1", true), ("[::1]", true), ("localhost", true),
+        ("LOCALHOST", true), ("::ffff:127.0.0.1", true), ("127.evil.example", false), ("127.0.0.1.evil.example", false),
+        ("127.", false), ("127.0.0.1:80", false), ("localhost.evil.example", false), ("0.0.0.0", false), ("::", false),
+        ("[::1", false), ("", false), ("192.0.2.1", false),
+    ])
+    func loopbackAddresses(_ host: String, _ isLoopback: Bool) {
+        #expect(AllowedHosts.isLoopback(host) == isLoopback)
+    }
+
     private static let malformed = [
         "", ":80", "a b", "a/b", "a@b", "a:b", "a:1:2", "a:65536", "a:+1", "a:999999999999999999999", "a,b", "a%41",
         "é",

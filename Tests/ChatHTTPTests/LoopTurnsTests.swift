@@ -91,6 +91,77 @@ import Testing
         }
     }
 
+    /// Also while one connection has more that waits, the loop reads from the others.
+    @Test func theLoopReadsBetweenSlices() async throws {
+        let stage = Stage()
+        try await TestServer.run(extraRoutes: { routes in
+            stage.add(to: routes)
+            routes.on(.get, "/applications/{token}/work") { call in
+                let name = String(call.parameters.token)
+                stage.order.withLock { $0.append(name) }
+                // A slice of time, at least.
+                let end = ContinuousClock.now + .milliseconds(1)
+                while ContinuousClock.now < end {}
+                return .now(.text(""))
+            }
+        }) { server in
+            let all = try await connections(2, server)
+            let requests = ["/block"] + Array(repeating: "/applications/flood/work", count: 200)
+            await all[0].send(requests.map { "GET \($0) HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" }.joined())
+            try await eventually("the loop is blocked") { stage.isBlocked.load(ordering: .relaxed) }
+            await ask("/applications/other/work", on: all[1])
+            stage.gate.signal()
+            #expect(try await answer(from: all[1]).status == 200)
+            var rest: [UInt8] = []
+            for _ in requests { #expect(try await all[0].receiveAnswer(rest: &rest)?.status == 200) }
+            let order = stage.order.withLock(\.self)
+            #expect(order.count == 201)
+            #expect(try #require(order.firstIndex(of: "other")) < 40)
+        }
+    }
+
+    /// Many frames that come at once over one WebSocket are a flood, too.
+    @Test func framesWaitTheirTurns() async throws {
+        let stage = Stage()
+        let socket = Mutex<RawConnection?>(nil)
+        let arrived = Mutex<Int?>(nil)
+        try await TestServer.run(extraRoutes: { routes in
+            stage.add(to: routes)
+            routes.on(.get, "/arrived") { _ in
+                arrived.withLock { $0 = socket.withLock(\.self)?.arrived }
+                return .now(.text(""))
+            }
+        }) { server in
+            let site = try await TokenSite(server)
+            let all = try await connections(3, server)
+            let handshake =
+                (WebSocketClient.handshake.map { "\($0): \($1)" } + [
+                    "Authorization: Bearer \(try site.token("u1"))"
+                ]).joined(separator: "\r\n")
+            await all[1].send("GET \(site.path)/socket HTTP/1.1\r\nHost: 127.0.0.1\r\n\(handshake)\r\n\r\n")
+            #expect(try await answer(from: all[1]).status == 101)
+            socket.withLock { $0 = all[1] }
+            await ask("/block", on: all[0])
+            try await eventually("the loop is blocked") { stage.isBlocked.load(ordering: .relaxed) }
+            let refused = WebSocketClient.bytes(WebSocketClient.Opcode.text, Array("{\"type\":\"x\"}".utf8))
+            await all[1].send(Array(Array(repeating: refused, count: 300).joined()))
+            await ask("/arrived", on: all[2])
+            stage.gate.signal()
+            #expect(try await answer(from: all[2]).status == 200)
+            var received: [UInt8] = []
+            let each = #"{"type":"error","#
+            while received.matches(of: each) < 300 {
+                let bytes = try await all[1].receive()
+                try #require(!bytes.isEmpty)
+                received += bytes
+            }
+            // Of 300 answers, few had come.
+            let known = arrived.withLock(\.self)
+            let before = try #require(known)
+            #expect(before < received.count / 20, "\(before) of \(received.count)")
+        }
+    }
+
     /// A refused client that asks again at once gets its answers at a pace. No sooner, which a slow machine does not change.
     @Test func refusalsWait() async throws {
         try await TestServer.run(extraRoutes: { routes in
@@ -105,4 +176,8 @@ import Testing
             #expect(ContinuousClock.now - start >= .milliseconds(490))
         }
     }
+}
+
+extension [UInt8] {
+    fileprivate func matches(of text: String) -> Int { String(decoding: self, as: UTF8.self).ranges(of: text).count }
 }

@@ -79,6 +79,12 @@ package final class RawConnection: Sendable {
         return try result.get()
     }
 
+    /// How many bytes have arrived that nobody has received, up to 64 KiB.
+    package var arrived: Int {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        return max(0, recv(descriptor, &buffer, buffer.count, peeking))
+    }
+
     /// Everything until the other side closes.
     package func receiveAll() async throws -> [UInt8] {
         var all: [UInt8] = []
@@ -113,8 +119,10 @@ package final class RawConnection: Sendable {
     }
 
     #if canImport(Darwin)
+        private var peeking: CInt { MSG_PEEK | MSG_DONTWAIT }
         private var noSignal: CInt { 0 }
     #else
+        private var peeking: CInt { CInt(MSG_PEEK) | CInt(MSG_DONTWAIT) }
         private var noSignal: CInt { CInt(MSG_NOSIGNAL) }
     #endif
 }

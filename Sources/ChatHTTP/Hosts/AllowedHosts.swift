@@ -1,3 +1,5 @@
+import ChatCore
+
 /// The accepted host names, against DNS rebinding: if `evil.example` resolves to 127.0.0.1, a browser treats a page
 /// from there as same-origin with this server (docs/decisions/0017-host-names.md).
 package struct AllowedHosts: Sendable {
@@ -30,8 +32,11 @@ package struct AllowedHosts: Sendable {
     /// Whether there is nothing to look at.
     var allowsAny: Bool { if case .any = rule { true } else { false } }
 
+    /// Whether only this machine reaches a server that listens there: DNS says where any name but `localhost` leads.
     package static func isLoopback(_ host: String) -> Bool {
-        host.hasPrefix("127.") || ["::1", "[::1]", "localhost"].contains(host.lowercased())
+        if host.lowercased().utf8.elementsEqual("localhost".utf8) { return true }
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        return IPAddress(isBracketed ? host.dropFirst().dropLast() : host[...])?.isLoopback == true
     }
 
     /// - Parameters:

@@ -50,10 +50,11 @@ struct SocketController {
             let opening = try await tenant.access.open(holding: tenant.access.openStream())
             var response = accepted
             response.tenant = tenant.id
-            response.departure = .upgrade { _ in
+            response.departure = .upgrade { place in
                 let intake = SocketIntake(client: client, budget: budget)
                 return [
-                    ByteToMessageHandler(FrameDecoder(intake: intake)), handler(tenant, opening, nil, intake),
+                    ByteToMessageHandler(FrameDecoder(intake: intake)),
+                    handler(tenant, opening, nil, intake, place.turns),
                 ]
             }
             return response
@@ -76,7 +77,7 @@ struct SocketController {
             let greeter = SocketGreeter(client: guest.client, lobby: lobby) { token in
                 try await guest.access(token)
             } makeHandler: {
-                place.belongs(to: $0.id) ? handler($0, $1, $2, intake) : nil
+                place.belongs(to: $0.id) ? handler($0, $1, $2, intake, place.turns) : nil
             }
             return [ByteToMessageHandler(FrameDecoder(intake: intake)), greeter]
         }
@@ -84,10 +85,12 @@ struct SocketController {
     }
 
     private func handler(
-        _ tenant: TenantScope, _ opening: Opening, _ greeting: AuthenticatedAnswer?, _ intake: SocketIntake
+        _ tenant: TenantScope, _ opening: Opening, _ greeting: AuthenticatedAnswer?, _ intake: SocketIntake,
+        _ turns: LoopTurns
     ) -> WebSocketHandler {
         WebSocketHandler(
-            tenant: tenant, opening: opening, greeting: greeting, limits: limits, metrics: metrics, intake: intake)
+            tenant: tenant, opening: opening, greeting: greeting, limits: limits, metrics: metrics, intake: intake,
+            turns: turns)
     }
 
     /// CORS does not cover WebSockets: browsers open one from any page, and only name the page's origin.

@@ -4,7 +4,7 @@ import NIOCore
 /// Counts the bytes of a client's messages that are incomplete, not parsed or not stored yet, in the process' budget,
 /// and notes since when one is incomplete. Lives on the connection's event loop.
 final class SocketIntake {
-    private let client: IPAddress
+    let client: IPAddress
     private let budget: ByteBudget
     /// Bytes of an incomplete frame.
     var undecoded = 0

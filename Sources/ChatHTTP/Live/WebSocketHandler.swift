@@ -34,6 +34,11 @@ final class WebSocketHandler: ChannelDuplexHandler {
     /// Nil after the connection is closed; its sends go on.
     private var context: ChannelHandlerContext?
     private var isReading = false
+    private let turns: LoopTurns
+    private let owner: LoopTurns.Owner
+    /// Whether `takeTurn` will be called.
+    private var awaitsTurn = false
+    private var hasTurn = false
     /// Frames of one read that wait until `mayReceive`.
     private var frames = CircularBuffer<WebSocketFrame>(initialCapacity: 1)
     private var isReceiving = false
@@ -53,8 +58,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     init(
         tenant: TenantScope, opening: Opening, greeting: AuthenticatedAnswer? = nil, limits: LiveLimits,
-        metrics: LiveMetrics, intake: SocketIntake
+        metrics: LiveMetrics, intake: SocketIntake, turns: LoopTurns
     ) {
+        self.turns = turns
+        self.owner = LoopTurns.owner(of: tenant.access, from: intake.client)
         self.greeting = greeting
         self.opening = opening
         self.intake = intake
@@ -105,7 +112,8 @@ final class WebSocketHandler: ChannelDuplexHandler {
         guard !isReceiving else { return }
         isReceiving = true
         defer { isReceiving = false }
-        while mayReceive, let frame = frames.popFirst() {
+        while mayReceive, !frames.isEmpty, isItsTurn() {
+            let frame = frames.removeFirst()
             waitingBytes -= frame.data.readableBytes
             do throws(WebSocketClosure) {
                 let event = try messages.receive(frame)
@@ -117,6 +125,25 @@ final class WebSocketHandler: ChannelDuplexHandler {
             }
         }
         count()
+    }
+
+    /// Whether the next frame may be received before what other connections have sent.
+    private func isItsTurn() -> Bool {
+        guard !hasTurn else {
+            hasTurn = false
+            return true
+        }
+        awaitsTurn = !turns.isNow(frameOf: self, of: owner)
+        return !awaitsTurn
+    }
+
+    /// It is the next frame's turn.
+    func takeTurn() {
+        awaitsTurn = false
+        guard context != nil else { return }
+        hasTurn = true
+        readOn()
+        hasTurn = false
     }
 
     /// Updates the bytes that `intake` counts.
@@ -188,7 +215,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     func read(context: ChannelHandlerContext) {}
 
     private var mayReceive: Bool {
-        guard parsing == nil else { return false }
+        guard parsing == nil, !awaitsTurn else { return false }
         return link.phase != .open || session.mayReceive && context?.channel.isWritable == true
     }
 

@@ -306,9 +306,11 @@ final class ConnectionSlots: Sendable {
 }
 
 /// The connection of a WebSocket among the others.
-struct StreamPlace: Sendable {
+struct StreamPlace {
     let slot: ConnectionSlots.Slot?
     let slots: ConnectionSlots
+    /// Of its event loop.
+    let turns: LoopTurns
 
     /// Counts it for an application, which was not known when it began.
     ///

@@ -192,7 +192,7 @@ extension HTTPConnection {
         let handlers: [any ChannelHandler] =
             switch departure {
             case .stream(let make): make(isChunked)
-            case .upgrade(let make): make(StreamPlace(slot: slot, slots: server.slots))
+            case .upgrade(let make): make(StreamPlace(slot: slot, slots: server.slots, turns: loop.turns))
             }
         let rest = inbound
         inbound = ByteBuffer()

@@ -7,13 +7,14 @@ import NIOCore
 /// An event loop answers what has come, connection by connection: one client's many connections make all others wait. So
 /// of what comes at once only the first few requests are answered then. The others wait in a `TurnQueue` until all
 /// connections have been read, and between two slices of time the loop reads again. Where little waits, nothing of that
-/// costs anything.
+/// costs anything. A frame of a WebSocket takes its turn as a request does.
 final class LoopTurns {
     typealias Owner = TurnQueue<Waiting>.Owner
 
-    struct Waiting {
-        let call: Call
-        let carrier: any RequestCarrier
+    enum Waiting {
+        case request(Call, any RequestCarrier)
+        /// The next frame of this one.
+        case frame(WebSocketHandler)
     }
 
     /// Requests of one turn of the event loop that do not wait.
@@ -27,6 +28,7 @@ final class LoopTurns {
     private var queue = TurnQueue<Waiting>()
     /// Requests of this turn of the event loop.
     private var begun = 0
+    /// Whether `serve` runs, or will.
     private var isScheduled = false
     private var pace = RefusalPace()
 
@@ -34,30 +36,46 @@ final class LoopTurns {
 
     /// - Returns: whether the request is answered now. If not, `RequestCarrier.hasTurn` is called later.
     func isNow(_ call: Call, of carrier: any RequestCarrier) -> Bool {
-        if queue.isEmpty, begun < Self.free {
-            if begun == 0 { run { $0.begun = 0 } }
-            begun += 1
-            return true
-        }
+        if isFree() { return true }
         // Health checks say how the server is, and not how busy.
         if HealthController.answers(call.request) { return true }
-        queue.add(Waiting(call: call, carrier: carrier), of: Self.owner(of: call))
-        if !isScheduled {
-            isScheduled = true
-            run { $0.serve() }
-        }
+        wait(.request(call, carrier), of: Self.owner(of: call))
         return false
     }
 
+    /// - Returns: whether the next frame is received now. If not, `WebSocketHandler.takeTurn` is called later.
+    func isNow(frameOf handler: WebSocketHandler, of owner: Owner) -> Bool {
+        if isFree() { return true }
+        wait(.frame(handler), of: owner)
+        return false
+    }
+
+    private func isFree() -> Bool {
+        guard queue.isEmpty, begun < Self.free else { return false }
+        if begun == 0 { run { $0.begun = 0 } }
+        begun += 1
+        return true
+    }
+
+    private func wait(_ waiting: Waiting, of owner: Owner) {
+        queue.add(waiting, of: owner)
+        guard !isScheduled else { return }
+        isScheduled = true
+        run { $0.serve() }
+    }
+
     private func serve() {
-        isScheduled = false
         let end = NIODeadline.now() + Self.slice
         repeat {
-            guard let waiting = queue.next() else { return }
-            waiting.carrier.hasTurn(waiting.call)
+            switch queue.next() {
+            case .request(let call, let carrier): carrier.hasTurn(call)
+            case .frame(let handler): handler.takeTurn()
+            case nil:
+                isScheduled = false
+                return
+            }
         } while NIODeadline.now() < end
-        guard !queue.isEmpty, !isScheduled else { return }
-        isScheduled = true
+        // What has come meanwhile waits for that, too.
         let turns = NIOLoopBound(self, eventLoop: eventLoop)
         eventLoop.scheduleTask(in: Self.pause) { turns.value.serve() }
     }
@@ -80,6 +98,19 @@ final class LoopTurns {
     }
 
     private static func owner(of call: Call) -> Owner {
+        owner(call.client, call.parameters.token) { hasher in
+            call.request.headers.withOnlyValue(of: .authorization) { hasher.combine(bytes: $0) }
+        }
+    }
+
+    /// Whose the frames of a connection are.
+    static func owner(of access: Access, from client: IPAddress) -> Owner {
+        owner(client, access.name.text[...]) { $0.combine(access.principal) }
+    }
+
+    private static func owner(
+        _ client: IPAddress, _ application: Substring, credentials: (inout Hasher) -> Void
+    ) -> Owner {
         func hash(_ kind: Int, _ body: (inout Hasher) -> Void) -> Int {
             var hasher = Hasher()
             hasher.combine(kind)
@@ -87,14 +118,12 @@ final class LoopTurns {
             return hasher.finalize()
         }
         return Owner(
-            address: hash(0) { $0.combine(call.client) },
+            address: hash(0) { $0.combine(client) },
             application: hash(1) { hasher in
-                var name = call.parameters.token
+                var name = application
                 name.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
             },
-            credentials: hash(2) { hasher in
-                call.request.headers.withOnlyValue(of: .authorization) { hasher.combine(bytes: $0) }
-            })
+            credentials: hash(2, credentials))
     }
 }
 
