@@ -136,6 +136,28 @@ import Testing
         #expect(shown["id"] as? String == odd && shown["blocked_at"] is NSNull)
         #expect((shown["metadata"] as? [String: [Any]])?["team"]?.count == 2)
         #expect((try await json("users", "list", id) as? [[String: Any]])?.count == 2)
+        // Numbers keep their digits, in both directions.
+        let numbers =
+            #"{"a":1.50,"b":12345678901234567890.123456789,"c":1e400,"d":-0.0,"e":[],"f":{},"g":"[1, \"2\"]: {"}"#
+        _ = try await luciq("users", "put", id, "num", "--metadata", " \(numbers) ")
+        let bearerOfAll = ["Authorization": "Bearer \(serverKey)"]
+        let stored = try await client.get("/applications/\(id)/users/num", headers: bearerOfAll).text
+        #expect(stored.contains("\"metadata\":\(numbers)"), "\(stored)")
+        let lines = try await luciq("users", "show", id, "num", "--json")
+        #expect(
+            lines.contains(
+                """
+                  "metadata" : {
+                    "a" : 1.50,
+                    "b" : 12345678901234567890.123456789,
+                    "c" : 1e400,
+                    "d" : -0.0,
+                    "e" : [],
+                    "f" : {},
+                    "g" : "[1, \\"2\\"]: {"
+                  },
+                """), "\(lines)")
+        #expect(try await luciq("users", "list", id, "--json").contains("\"b\" : 12345678901234567890.123456789,\n"))
         #expect(try await luciq("users", "block", id, "ann").contains("blocked:     since 20"))
         let token = try await luciq(
             "token", id, "--kid", String(kid), "--user", "ann", also: ["LUCIQ_JWT_SECRET": String(secret)])
@@ -197,8 +219,11 @@ import Testing
             ),
             (["users", "show", id, "u"], ["LUCIQ_KEY": serverKey], 69, "There is no such user at"),
             (["users", "put", id, "u", "--metadata", "[]"], [:], 64, "--metadata must be a JSON object."),
+            (["users", "put", id, "u", "--metadata", "{} {}"], [:], 64, "--metadata must be a JSON object."),
             (["members", "list", id, "1"], ["LUCIQ_KEY": serverKey], 69, "There is no such chat at"),
             (["members", "remove", id, "1", "u"], ["LUCIQ_KEY": serverKey], 69, "There is no such member at"),
+            (["token", "--user", "u1"], [:], 64, "APP is missing: it is an argument, or in LUCIQ_APP."),
+            (["token", "--user", "u1"], ["LUCIQ_APP": id], 64, "KID is missing: it is --kid, or in LUCIQ_KID."),
             (["apps", "create", " "], ["LUCIQ_ADMIN_KEY": serverKey], 65, "Name can't be blank."),
             (["apps", "list", "--url", "ftp://x"], [:], 64, "The server's URL must look like"),
             (

@@ -8,86 +8,62 @@ struct AccessClient {
     let server: ServerClient
 
     /// - Parameters:
-    ///   - body: sent as JSON.
+    ///   - body: sent as it is.
     ///   - missing: what there is not after a 404.
-    /// - Returns: the parsed answer, and the path of the next page.
+    /// - Returns: the parsed answer.
     func call<Answer: Decodable>(
-        _ method: HTTPMethod, _ path: String, _ body: (any Encodable)? = nil, missing: String, as type: Answer.Type
-    ) async throws -> (value: Answer, next: String?) {
-        var headers: HTTPHeaders = [:]
-        var bytes: ByteBuffer?
-        if let body {
-            let json = try JSONEncoder().encode(body)
-            headers = ["Content-Type": "application/json", "Content-Length": String(json.count)]
-            bytes = ByteBuffer(bytes: json)
-        }
-        let answer = try await server.whole(
-            server.execute(method, server.address.path + path, headers, bytes))
-        guard (200...299).contains(answer.status),
-            let value = try? JSONDecoder().decode(Answer.self, from: Data(answer.body))
-        else { throw answer.failure(at: server.address, missing: missing) }
-        return (value, answer.next)
+        _ method: HTTPMethod, _ path: String, _ body: JSONText? = nil, missing: String, as type: Answer.Type
+    ) async throws -> Answer {
+        try await call(method, path, body, missing: missing) { try? JSONDecoder().decode(Answer.self, from: Data($0)) }
+            .value
+    }
+
+    /// - Returns: the answer as it came.
+    func call(_ method: HTTPMethod, _ path: String, _ body: JSONText? = nil, missing: String) async throws -> JSONText {
+        try await call(method, path, body, missing: missing) { JSONText($0) }.value
     }
 
     /// The items of a list, or those of its first page.
     func list<Item: Decodable>(
         _ path: String, isWhole: Bool, missing: String, of type: Item.Type
     ) async throws -> [Item] {
+        // An answer that is no such list is told like one from elsewhere.
+        try await list(path, isWhole: isWhole, missing: missing) {
+            try? JSONDecoder().decode([Item].self, from: Data($0))
+        }
+    }
+
+    /// As they came.
+    func list(_ path: String, isWhole: Bool, missing: String) async throws -> [JSONText] {
+        try await list(path, isWhole: isWhole, missing: missing) { JSONText($0)?.items }
+    }
+
+    private func list<Item>(
+        _ path: String, isWhole: Bool, missing: String, _ read: ([UInt8]) -> [Item]?
+    ) async throws -> [Item] {
         var items: [Item] = []
         var next: String? = path
         while let path = next {
-            let page = try await call(.GET, path, missing: missing, as: [Item].self)
+            let page = try await call(.GET, path, nil, missing: missing, read)
             items += page.value
             next = isWhole ? page.next : nil
         }
         return items
     }
-}
 
-/// Any JSON value, to be shown as it came.
-enum JSONValue: Codable {
-    case null
-    case bool(Bool)
-    case integer(Int64)
-    case number(Double)
-    case text(String)
-    case array([JSONValue])
-    case object([String: JSONValue])
-
-    init(from decoder: any Decoder) throws {
-        let value = try decoder.singleValueContainer()
-        if value.decodeNil() {
-            self = .null
-        } else if let bool = try? value.decode(Bool.self) {  // Each `try?` asks whether it is of that type.
-            self = .bool(bool)
-        } else if let integer = try? value.decode(Int64.self) {
-            self = .integer(integer)
-        } else if let number = try? value.decode(Double.self) {
-            self = .number(number)
-        } else if let text = try? value.decode(String.self) {
-            self = .text(text)
-        } else if let array = try? value.decode([JSONValue].self) {
-            self = .array(array)
-        } else {
-            self = .object(try value.decode([String: JSONValue].self))
+    /// - Returns: what `read` makes of the answer, and the path of the next page.
+    private func call<Value>(
+        _ method: HTTPMethod, _ path: String, _ body: JSONText?, missing: String, _ read: ([UInt8]) -> Value?
+    ) async throws -> (value: Value, next: String?) {
+        var headers: HTTPHeaders = [:]
+        if let body {
+            headers = ["Content-Type": "application/json", "Content-Length": String(body.text.utf8.count)]
         }
-    }
-
-    /// Null unless it is an object with that member.
-    subscript(_ name: String) -> JSONValue {
-        if case .object(let members) = self { members[name] ?? .null } else { .null }
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var value = encoder.singleValueContainer()
-        switch self {
-        case .null: try value.encodeNil()
-        case .bool(let bool): try value.encode(bool)
-        case .integer(let integer): try value.encode(integer)
-        case .number(let number): try value.encode(number)
-        case .text(let text): try value.encode(text)
-        case .array(let array): try value.encode(array)
-        case .object(let members): try value.encode(members)
+        let answer = try await server.whole(
+            server.execute(method, server.address.path + path, headers, body.map { ByteBuffer(string: $0.text) }))
+        guard (200...299).contains(answer.status), let value = read(answer.body) else {
+            throw answer.failure(at: server.address, missing: missing)
         }
+        return (value, answer.next)
     }
 }

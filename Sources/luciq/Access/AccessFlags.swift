@@ -19,21 +19,29 @@ struct AccessFlags: ParsableArguments {
     @Flag(help: "Print the server's answer, as JSON.") var json = false
 
     /// Calls the API, and prints the answer.
+    func show<Answer: Decodable>(
+        _ method: HTTPMethod, _ path: String, _ body: some Encodable, member: String? = nil, missing: String,
+        _ text: (Answer) -> String
+    ) async throws {
+        try await show(method, path, JSONText(encoding: body), member: member, missing: missing, text)
+    }
+
+    /// Calls the API, and prints the answer.
     ///
     /// - Parameters:
     ///   - member: the only one that is of interest, for JSON.
     ///   - missing: what there is not after a 404.
     ///   - text: the answer for people.
     func show<Answer: Decodable>(
-        _ method: HTTPMethod, _ path: String, _ body: (any Encodable)? = nil, member: String? = nil, missing: String,
+        _ method: HTTPMethod, _ path: String, _ body: JSONText? = nil, member: String? = nil, missing: String,
         _ text: (Answer) -> String
     ) async throws {
         try await withServer { server in
             if json {
-                let answer = try await server.call(method, path, body, missing: missing, as: JSONValue.self).value
-                return try printJSON(member.map { answer[$0] } ?? answer)
+                let answer = try await server.call(method, path, body, missing: missing)
+                return print((member.map { answer[$0] } ?? answer).printable)
             }
-            print(text(try await server.call(method, path, body, missing: missing, as: Answer.self).value))
+            print(text(try await server.call(method, path, body, missing: missing, as: Answer.self)))
         }
     }
 
@@ -50,8 +58,8 @@ struct AccessFlags: ParsableArguments {
     ) async throws {
         try await withServer { server in
             if json {
-                return try printJSON(
-                    try await server.list(path, isWhole: isWhole, missing: missing, of: JSONValue.self))
+                return print(
+                    JSONText.array(try await server.list(path, isWhole: isWhole, missing: missing)).printable)
             }
             let items = try await server.list(path, isWhole: isWhole, missing: missing, of: Item.self)
             guard !items.isEmpty else { return print(empty) }
@@ -108,4 +116,8 @@ struct UserName: ExpressibleByArgument {
 
     /// For a path.
     var encoded: String { text.percentEncoded }
+}
+
+extension JSONText {
+    fileprivate var printable: String { lines.map(\.printableJSON).joined(separator: "\n") }
 }

@@ -69,8 +69,9 @@ extension Apps {
             for limit in limits {
                 change.limits[limit.principal.rawValue, default: [:]][limit.action.rawValue] = .some(limit.value)
             }
-            try await application.showOrChange(limits.isEmpty ? nil : change, member: "limits") {
-                (application: Application) in
+            try await application.showOrChange(
+                limits.isEmpty ? nil : JSONText(encoding: change), member: "limits"
+            ) { (application: Application) in
                 let lines = LimitedPrincipal.allCases.flatMap { principal in
                     LimitedAction.allCases.compactMap { action in
                         application.limits[principal.rawValue]?[action.rawValue].map {
@@ -101,9 +102,9 @@ extension Apps {
         }
 
         func run() async throws {
-            try await application.showOrChange(origins.isEmpty && !none ? nil : ["origins": origins], member: "origins")
-            {
-                (application: Application) in
+            try await application.showOrChange(
+                origins.isEmpty && !none ? nil : JSONText(encoding: ["origins": origins]), member: "origins"
+            ) { (application: Application) in
                 application.origins.isEmpty
                     ? "No other origin may call." : application.origins.map(\.printable).joined(separator: "\n")
             }
@@ -114,7 +115,7 @@ extension Apps {
 extension ApplicationFlags {
     /// Looks at the application, or changes it, and prints a member of it.
     fileprivate func showOrChange<Answer: Decodable>(
-        _ change: (any Encodable)?, member: String, _ text: (Answer) -> String
+        _ change: JSONText?, member: String, _ text: (Answer) -> String
     ) async throws {
         try await server.show(
             change == nil ? .GET : .PATCH, path(), change, member: member, missing: Self.missing, text)

@@ -114,9 +114,10 @@ struct TokenKeys: AsyncParsableCommand {
             guard let id = UserTokenKey.ID(kid) else {
                 throw ExitStatus.usage("KID must be the id of a key for user tokens.")
             }
-            try await application.server.show(method, application.path("/jwt-keys/\(id)"), body, missing: "such key") {
-                (key: Key) in "\(key.kid): \(key.end)".printable
-            }
+            try await application.server.show(
+                method, application.path("/jwt-keys/\(id)"), body.map { try JSONText(encoding: $0) },
+                missing: "such key"
+            ) { (key: Key) in "\(key.kid): \(key.end)".printable }
         }
     }
 }

@@ -51,18 +51,14 @@ struct Users: AsyncParsableCommand {
         @Option(help: "The name.") var name: String?
         @Option(help: ArgumentHelp("A JSON object, at most 8 KiB.", valueName: "json")) var metadata: String?
 
-        private struct Request: Encodable {
-            let name: String?
-            let metadata: JSONValue?
-        }
-
         func run() async throws {
             // What is no JSON, and what is no object, are told alike.
-            let json = metadata.flatMap { try? JSONDecoder().decode(JSONValue.self, from: Data($0.utf8)) }
-            if metadata != nil {
-                guard case .object? = json else { throw ExitStatus.usage("--metadata must be a JSON object.") }
+            let json = metadata.flatMap { JSONText($0.utf8) }
+            guard metadata == nil || json?.isObject == true else {
+                throw ExitStatus.usage("--metadata must be a JSON object.")
             }
-            try await user.show(.PUT, "", Request(name: name, metadata: json))
+            try await user.show(
+                .PUT, "", .object([("name", try JSONText(encoding: name)), ("metadata", json ?? .null)]))
         }
     }
 
@@ -112,7 +108,7 @@ struct Users: AsyncParsableCommand {
         @OptionGroup var application: ApplicationFlags
         @Argument(help: "The user's id.") var user: UserName
 
-        fileprivate func show(_ method: HTTPMethod, _ rest: String = "", _ body: (any Encodable)? = nil) async throws {
+        fileprivate func show(_ method: HTTPMethod, _ rest: String = "", _ body: JSONText? = nil) async throws {
             try await application.server.show(
                 method, application.path("/users/\(user.encoded)\(rest)"), body, missing: Self.missing
             ) { (user: Item) in
