@@ -113,6 +113,7 @@ extension MySQLStore {
             weaknesses: weaknesses,
             ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
             patience: configuration.patience,
+            readPatience: configuration.readPatience,
             logger: logger
         )
     }

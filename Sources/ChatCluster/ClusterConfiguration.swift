@@ -13,6 +13,8 @@ package struct ClusterConfiguration: Sendable {
     package var connectionAge = Duration.seconds(60)
     /// How long a write is retried.
     package var patience = Duration.seconds(8)
+    /// How long a read is retried: longer than a proxy takes to leave a stopped server.
+    package var readPatience = Duration.seconds(3)
     /// How often to look for changes of access, whatever the bus tells (`AccessChanges`).
     package var accessInterval = Duration.seconds(4)
     /// Whether to migrate at the start.

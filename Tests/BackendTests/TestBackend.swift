@@ -44,7 +44,8 @@ struct TestBackend: Sendable {
                 mysql: try MySQLConfiguration(url: await SharedServers.freshDatabase()),
                 redis: try RedisConfiguration(url: await SharedServers.freshRedisDatabase()))
             configuration.migrates = true
-            configuration.patience = .seconds(30)  // A slow machine must not fail the test.
+            // A slow machine must not fail the test.
+            (configuration.patience, configuration.readPatience) = (.seconds(30), .seconds(30))
             backend = try await Backend.cluster(configuration, logger: logger, metrics: metrics)
             keeper = MySQLKeeper(configuration, logger: logger)
         }

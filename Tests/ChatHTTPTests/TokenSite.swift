@@ -51,9 +51,9 @@ struct TokenSite: Sendable {
     }
 
     /// A socket whose first message has shown a token.
-    func greetedSocket(_ user: String = "u1") async throws -> WebSocketClient {
+    func greetedSocket(_ user: String = "u1", token: String? = nil) async throws -> WebSocketClient {
         let socket = try await socket()
-        await socket.send(#"{"type":"auth","token":"\#(try token(user))"}"#)
+        await socket.send(#"{"type":"auth","token":"\#(try token ?? self.token(user))"}"#)
         return socket
     }
 }

@@ -33,15 +33,16 @@ struct MySQLStore: Sendable {
     let weaknesses: [ServerWeakness]
     /// `Backend.ticketKey`.
     let ticketKey: SecretKey
-    /// How long a read is retried: longer than a proxy takes to leave a stopped server.
-    private static let readPatience = Duration.seconds(3)
+    /// `ClusterConfiguration.readPatience`.
+    private let readPatience: Duration
     /// How long a probe is retried.
     private static let probePatience = Duration.seconds(1)
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
         writing: WriteSignal, rateBuckets: ClusterRateBuckets, observer: ReadObserver = .none,
-        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), patience: Duration, logger: Logger
+        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), patience: Duration,
+        readPatience: Duration, logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -53,6 +54,7 @@ struct MySQLStore: Sendable {
         self.rateBuckets = rateBuckets
         self.weaknesses = weaknesses
         self.ticketKey = ticketKey
+        self.readPatience = readPatience
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(
                 table: table, pool: writes, numbers: NumberSource(redis: redis, table: table), patience: patience,
@@ -71,10 +73,10 @@ struct MySQLStore: Sendable {
 
     /// A short read; retried on another connection if the first was lost.
     func read<Result: Sendable>(
-        within patience: Duration = readPatience,
+        within patience: Duration? = nil,
         _ body: @Sendable (isolated MySQLConnection) throws -> Result
     ) async throws(ChatError) -> Result {
-        var retry = Retry(patience: patience)
+        var retry = Retry(patience: patience ?? readPatience)
         while true {
             do throws(MySQLError) {
                 return try await reads.run(within: retry.remaining, body)

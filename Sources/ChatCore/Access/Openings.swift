@@ -5,6 +5,7 @@ package final class Openings: Sendable {
     private struct Reference { weak var opening: Opening? }
 
     private let open = Mutex<[Principal: [ObjectIdentifier: Reference]]>([:])
+    private let count = Atomic<UInt64>(0)
 
     /// - Returns: an opening that counts until it is released.
     ///
@@ -15,7 +16,8 @@ package final class Openings: Sendable {
         _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession? = nil,
         holding slot: StreamSlots.Slot? = nil
     ) -> Opening {
-        let opening = Opening(principal, name, of: tenant, session, slot, in: self)
+        let number = count.wrappingAdd(1, ordering: .relaxed).newValue
+        let opening = Opening(principal, name, of: tenant, session, slot, number, in: self)
         open.withLock { $0[principal, default: [:]][ObjectIdentifier(opening)] = Reference(opening: opening) }
         return opening
     }
@@ -24,7 +26,7 @@ package final class Openings: Sendable {
     func revoke(_ principal: Principal, _ reason: StreamEnd = .revoked) {
         // Openings may be released here, but not under the lock.
         let openings = open.withLock { $0[principal]?.values.compactMap(\.opening) ?? [] }
-        for opening in openings { opening.revoke(reason) }
+        for opening in openings.newestFirst { opening.revoke(reason) }
     }
 
     fileprivate func remove(_ opening: ObjectIdentifier, of principal: Principal) {
@@ -38,7 +40,7 @@ package final class Openings: Sendable {
     func all(where condition: (Opening) -> Bool) -> [Opening] {
         // Conditions and the end of an opening must not come under the lock.
         let all = open.withLock { open in open.values.flatMap { $0.values.compactMap(\.opening) } }
-        return all.filter(condition)
+        return all.filter(condition).newestFirst
     }
 
     func has(_ principal: Principal) -> Bool { open.withLock { $0[principal] != nil } }
@@ -61,14 +63,17 @@ package final class Opening: Sendable {
     let tenant: Tenant.ID
     private let session: UserSession?
     private let slot: StreamSlots.Slot?
+    /// A later one has a higher number.
+    fileprivate let number: UInt64
     private let openings: Openings
     private let state = Mutex(State())
 
     fileprivate init(
         _ principal: Principal, _ name: Tenant.Name, of tenant: Tenant.ID, _ session: UserSession?,
-        _ slot: StreamSlots.Slot?, in openings: Openings
+        _ slot: StreamSlots.Slot?, _ number: UInt64, in openings: Openings
     ) {
         self.principal = principal
+        self.number = number
         self.slot = slot
         self.name = name
         self.tenant = tenant
@@ -106,4 +111,9 @@ package final class Opening: Sendable {
         }
         end?(reason)
     }
+}
+
+extension [Opening] {
+    /// A subscription ends before the connection that it came over, and so for the same reason as that.
+    fileprivate var newestFirst: [Opening] { sorted { $0.number > $1.number } }
 }
