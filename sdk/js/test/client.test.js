@@ -228,6 +228,46 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
     await other.until(({ state }) => state.messages.length === 1);
   });
 
+  it("counts what is unread as the server does, and threads by their replies", async () => {
+    const number = await server.chat(site);
+    for (const user of ["ann", "ben"]) {
+      await server.call("PUT", `${site.path}/chats/${number}/members/${user}`, { role: "member" });
+    }
+    const [ann, ben] = ["ann", "ben"].map((user) => client({ token: async () => site.token(user) }).open(number));
+    await Promise.all([ann, ben].map((chat) => chat.until(({ status }) => status === "live")));
+    await ann.send("one").done;
+    await ann.send("two").done;
+    await ben.until(({ state }) => state.head === 2);
+    const counts = async (count, read) => {
+      const { count: here } = ben.state.unread;
+      const { unread: there, number: stored } = await server.call(
+        "GET", `${ben.path}/read`, undefined, site.token("ben"));
+      assert.deepEqual([here, there, ben.state.unread.read, stored], [count, count, read, read]);
+    };
+    await ben.loadUnread();
+    await counts(2, 0);
+    await ben.markRead(1);
+    await counts(1, 1);
+    await ann.send("three").done;
+    await ann.send("in a thread", { thread: 1 }).done;
+    await ben.send("own").done;
+    await ben.until(({ state }) => state.head === 5);
+    await counts(2, 1);
+    await ann.delete(2).done;
+    await ben.until(({ state }) => state.message(2).deleted_at !== null);
+    await counts(1, 1);
+    await ben.markRead();
+    await counts(0, 5);
+    await ben.markUnread(2);
+    await counts(1, 2);
+    await assert.rejects(ann.markUnread(-1), (error) => error.status === 422);
+    const { chats, next } = await ben.client.inbox();
+    const inbox = chats.filter((chat) => chat.number === number).map(({ unread, read }) => [unread, read]);
+    assert.deepEqual([inbox, next], [[[1, 2]], null]);
+    assert.deepEqual((await ben.loadThread(1)).map(({ body }) => body), ["in a thread"]);
+    assert.equal(ben.state.message(1).reply_count, 1);
+  });
+
   it("yields states, and the last one when it is closed", async () => {
     const chat = client().open(await server.chat(site, 1));
     await chat.ready();
