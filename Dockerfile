@@ -9,6 +9,8 @@ WORKDIR /build
 COPY Package.* ./
 RUN swift package resolve
 COPY Sources Sources
+# The page has the JavaScript client in it.
+COPY sdk sdk
 # The manifest names the test folders; they are not compiled.
 COPY Tests Tests
 COPY scripts/build scripts/release scripts/

@@ -163,8 +163,11 @@ let package = Package(
                 .embedInCode("Resources/page/docs.css"),
                 .embedInCode("Resources/page/docs.js"),
                 .embedInCode("Resources/page/dom.js"),
+                // A link to sdk/js, which has the file.
+                .embedInCode("Resources/page/luciq-chat.js"),
                 .embedInCode("Resources/page/markdown.js"),
                 .embedInCode("Resources/page/members.js"),
+                .embedInCode("Resources/page/message.js"),
                 .embedInCode("Resources/page/messages.js"),
                 .embedInCode("Resources/page/outbox.js"),
                 .embedInCode("Resources/page/page.css"),

@@ -20,8 +20,10 @@ struct WebPage {
         return WebPage(
             PackageResources.index_html, styles: [PackageResources.page_css],
             scripts: [
+                PackageResources.luciq_chat_js,
                 PackageResources.dom_js, PackageResources.theme_js, PackageResources.users_js, PackageResources.api_js,
-                PackageResources.stream_js, PackageResources.outbox_js, PackageResources.messages_js,
+                PackageResources.message_js, PackageResources.messages_js, PackageResources.outbox_js,
+                PackageResources.stream_js,
                 PackageResources.search_js, PackageResources.members_js, PackageResources.shell_js,
                 PackageResources.sidebar_js, PackageResources.app_js,
             ], attributes: demoUsers.isEmpty ? "" : " data-demo-users=\"\(users)\"")
@@ -61,12 +63,17 @@ struct WebPage {
         self.response = response
     }
 
-    /// Removes indentation and comment lines. A line of CSS never begins with `//`, and no string in the scripts spans
-    /// several lines.
+    /// Removes indentation and comments that have lines of their own. A line of CSS never begins with `//`, and no string
+    /// in the scripts spans several lines.
     private static func lean(_ files: [[UInt8]]) -> String {
-        files.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n") }
+        var isInComment = false
+        return files.flatMap { String(decoding: $0, as: UTF8.self).split(separator: "\n") }
             .map { $0.drop { $0 == " " } }
-            .filter { !$0.hasPrefix("//") }
+            .filter { line in
+                if line.hasPrefix("/**") { isInComment = true }
+                defer { if line.hasSuffix("*/") { isInComment = false } }
+                return !isInComment && !line.hasPrefix("//")
+            }
             .joined(separator: "\n")
     }
 

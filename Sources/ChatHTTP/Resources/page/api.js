@@ -83,13 +83,14 @@ function linksOf(response) {
 }
 
 // The request as a line for a shell.
-function curlLine({ method, path, json, key, authorization, isStream }) {
+function curlLine({ method, path, json, key, ifMatch, authorization, isStream }) {
   const words = [isStream ? "curl -sN" : "curl -s"];
   if (method !== "GET") words.push(`-X ${method}`);
   words.push(/[?&]/.test(path) ? quote(location.origin + path) : location.origin + path);
   if (authorization) words.push(`-H 'Authorization: ${authorization}'`);
   if (json !== undefined) words.push(`-H 'Content-Type: application/json'`);
   if (key) words.push(`-H 'Idempotency-Key: ${key}'`);
+  if (ifMatch) words.push(`-H 'If-Match: ${ifMatch}'`);
   if (json !== undefined) words.push(`-d ${quote(JSON.stringify(json))}`);
   return words.join(" ");
 }

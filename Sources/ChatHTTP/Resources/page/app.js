@@ -6,10 +6,10 @@
 const place = { token: null, chat: null };
 // The chat that is open: { path, key, log, stream, search, outbox }.
 let open = null;
-// Messages on their way in any chat, by its key (its path, and who writes): they go on when another chat is looked at.
-const outboxes = new Map();
-// What was written in a chat and not sent, by its key.
+// What was written in a chat and not sent, by its key: its path, and who writes.
 const drafts = new Map();
+// The numbers of messages that were sent from this tab, by the same.
+const sent = new Map();
 // Counts up with each change of place; what was asked for an older one comes too late.
 let visit = 0;
 
@@ -104,7 +104,8 @@ async function openChat(number, current) {
   const path = `${applicationPath()}/chats/${place.chat}`;
   const key = `${path} ${users.current}`;
   const on = { link: (message, chat = place.chat) => fragment(place.token, chat, message) };
-  const mine = new Set();
+  const mine = sent.get(key) ?? new Set();
+  sent.set(key, mine);
   $("chat-title").textContent = `Chat ${place.chat}`;
   $("chat-count").textContent = "";
   $("search").value = "";
@@ -113,21 +114,20 @@ async function openChat(number, current) {
   showSecondTab();
   showState("connecting");
   showPage("chat");
-  const log = new MessageLog(path, mine, on);
-  const outbox = outboxes.get(key) ?? new Outbox(path);
-  outboxes.set(key, outbox);
-  outbox.forgetSent();
-  outbox.on = {
-    stored(message) { mine.add(message); log.markMine(message); changed(); },
-    edit(body) { $("body").value = body; $("body").focus(); },
-  };
-  $("outbox").replaceChildren(outbox.element);
-  open = { path, key, log, outbox, search: new Search(path, applicationPath(), on), stream: null, remark: null };
+  const log = new MessageLog(mine, on);
+  open = { path, key, log, outbox: null, search: new Search(path, applicationPath(), on), stream: null, remark: null };
+  $("outbox").replaceChildren();
   try {
     const { value } = await call("GET", `${path}/message_count`, { title: "Counted the messages" });
     if (current !== visit) return;
     showChatCount(value.messages_count);
-    await Promise.all([log.start(number), members.readOwn(path)]);
+    listen(current);
+    open.outbox = new Outbox(open.stream.chat, {
+      stored(message) { mine.add(message); log.markMine(message); changed(); },
+      edit(body) { $("body").value = body; $("body").focus(); },
+    });
+    $("outbox").replaceChildren(open.outbox.element);
+    await Promise.all([log.start(open.stream.chat, number), members.readOwn(path)]);
   } catch (problem) {
     if (current !== visit) return;
     if (log.newest === 0) {
@@ -141,31 +141,30 @@ async function openChat(number, current) {
     complain(problem);
   }
   if (current !== visit) return;
-  listen(path, current);
   if (!number) $("body").focus();
 }
 
-function listen(path, current) {
-  const { log, outbox } = open;
-  open.stream = new LiveStream(path, {
-    opened(url, authorization) {
-      const title = url.includes("?after=") ? "Resumed the live stream" : "Opened the live stream";
-      if (current === visit) requests.add({ method: "GET", path: url, authorization, title, isStream: true });
-    },
-    begin(number) {
-      if (current !== visit) return;
-      outbox.begin(number);
-      attempt(() => log.begin(number));
-    },
+function listen(current) {
+  const { log } = open;
+  open.stream = new LiveStream(place.token, Number(place.chat), {
     message(message) {
-      if (current !== visit) return;
       log.receive(message);
-      outbox.delivered(message);
+      open.outbox.delivered(message);
       changed();
       if (document.hidden) { unseen += 1; showTitle(); }
     },
+    changed(message) { log.update(message); },
+    reset() { attempt(() => log.reload()); },
+    pending(items) { open.outbox.show(items); },
+    typing(ids) { showTyping(ids); },
     state(name, details) { if (current === visit) streamChanged(name, details); },
   });
+}
+
+function showTyping(ids) {
+  const names = ids.filter((id) => id !== users.current).slice(0, 3).map((id) => users.nameOf(id));
+  $("typing").hidden = names.length === 0;
+  $("typing").textContent = names.length === 0 ? "" : `${names.join(", ")} ${names.length === 1 ? "is" : "are"} writing…`;
 }
 
 function leaveChat() {
@@ -174,7 +173,7 @@ function leaveChat() {
   open.log.close();
   open.search.close();
   drafts.set(open.key, $("body").value);
-  if (!open.outbox.isWaiting) outboxes.delete(open.key);
+  showTyping([]);
   open = null;
 }
 
@@ -208,10 +207,10 @@ function streamChanged(name, { reason, count, lostAt } = {}) {
       open.remark.textContent = `Away ${time(lostAt)} to ${time(new Date())} · ${news}`;
     }
     open.remark = open.lostAt = null;
-    open.outbox.hurry();
+    open.outbox?.hurry();
     countAgain();
   } else if (name === "live") {
-    open.outbox.hurry();
+    open.outbox?.hurry();
   } else if (name === "gone") {
     complain(new Problem(reason));
     $("own-role").textContent = "";
@@ -338,7 +337,7 @@ document.addEventListener("click", (event) => {
 
 addEventListener("hashchange", route);
 addEventListener("beforeunload", (event) => {
-  for (const outbox of outboxes.values()) if (outbox.isWaiting) event.preventDefault();
+  if (clients.areWaiting) event.preventDefault();
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;

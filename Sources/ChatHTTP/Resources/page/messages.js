@@ -1,33 +1,16 @@
-// The messages of a chat: a window of at most `cap` rows onto a log of any length. Pages are read at both of its ends,
-// by the Link headers; what falls out at the other end is read again when somebody goes there. While the window is at
-// the log's end, what the stream brings is appended.
-
-// Very long bodies are shown as a part until asked for.
-const excerptLength = 2000;
-
-function excerpt(body) {
-  if (body.length <= excerptLength) return body;
-  const part = document.createDocumentFragment();
-  const more = el("button", { type: "button", click: () => more.parentElement.replaceChildren(body) },
-    `Show all ${plural(body.length, "character")}`);
-  part.append(body.slice(0, excerptLength) + "… ", more);
-  return part;
-}
-
-function setMine(element) {
-  element.classList.add("mine");
-  element.title = "Sent from this tab";
-}
+// The messages of a chat: a window of at most `cap` rows onto a log of any length. Both of its ends are extended when
+// somebody goes there, by what the library has or reads. While the window is at the log's end, what the stream brings is
+// appended.
 
 class MessageLog {
   static pageSize = 50;
   static cap = 300;
-  #path; #on; #scroller; #list;
+  #on; #scroller; #list;
+  #chat = null;       // the library's
   #items = [];        // { number, day, element }, in order, without a gap
   #isAtEnd = true;    // whether the newest message that is known is in the window
-  #newest = 0;        // its number, or a void one after it; once the stream has begun, where that is
+  #newest = 0;        // its number, or a void one after it
   #unseen = 0;
-  #older = null;      // the Link to the page before the window
   #pending = [];      // from the stream, until the next flush
   #skipped = 0;       // how many more came before them than a window holds
   #timer = null;
@@ -37,11 +20,9 @@ class MessageLog {
   #mine;
   #watcher;
 
-  // @param path the chat's
   // @param mine the numbers that were sent from this tab
   // @param on link(number): the fragment that leads to a message
-  constructor(path, mine, on) {
-    this.#path = path;
+  constructor(mine, on) {
     this.#mine = mine;
     this.#on = on;
     this.#scroller = $("log");
@@ -61,45 +42,38 @@ class MessageLog {
     this.#watcher.disconnect();
   }
 
-  // Reads the last page, or that around a number.
-  async start(number) {
-    const limit = MessageLog.pageSize;
-    const last = await call(
-      "GET", `${this.#path}/messages?limit=${limit}&order=desc`, { title: "Read the newest messages" });
-    this.#newest = Math.max(this.#newest, last.value[0]?.number ?? 0);
-    if (number && number < (last.value.at(-1)?.number ?? 0)) {
+  // Shows the last page, or that around a number.
+  async start(chat, number) {
+    this.#chat = chat;
+    await chat.ready();
+    const { messages } = chat.state;
+    this.#newest = Math.max(this.#newest, chat.state.head);
+    if (number && number < (messages[0]?.number ?? 0)) {
       await this.#showAround(number);
     } else {
-      this.#replace(last.value.reverse(), last.links.next, this.#newest);
-      this.#scrollToEnd();
-      if (number && last.value.length > 0) this.#point(number);
+      this.#showEnd();
+      if (number && messages.length > 0) this.#point(number);
     }
     this.#watcher.observe($("older"));
     this.#watcher.observe($("newer"));
   }
 
-  // The stream begins after a number. Up to it everything is stored; what is above it the stream brings, in order. A list
-  // may show some of that already, while a lower number is still on its way: so nothing above the stream is taken from a
-  // list, and what was is read again.
-  async begin(number) {
-    const isShown = this.#newest === number && this.#items.every(
-      ({ number }, index) => index === 0 || number === this.#items[index - 1].number + 1);
-    this.#newest = number;
-    if (isShown || !(this.#isAtEnd || this.#items.at(-1)?.number > number)) return;
-    await this.#readNewest();
-    this.#scrollToEnd();
+  // All of them may be others, as after a restore of the store.
+  reload() {
+    this.#pending = [];
+    this.#newest = this.#chat.state.head;
+    this.#showEnd();
   }
 
-  // Shows the end of the log, which may have to be read.
-  async showNewest() {
-    if (!this.#isAtEnd) await this.#readNewest();
-    this.#scrollToEnd();
+  // Shows the end of the log.
+  showNewest() {
+    if (this.#isAtEnd) this.#scrollToEnd();
+    else this.#showEnd();
   }
 
-  async #readNewest() {
-    const newest = this.#newest;
-    const { value, links } = await call("GET", this.#pageBefore(newest + 1));
-    this.#replace(value.reverse(), links.next, newest);
+  #showEnd() {
+    this.#replace(this.#chat.state.messages.filter(({ number }) => number <= this.#newest).slice(-MessageLog.pageSize));
+    this.#scrollToEnd();
   }
 
   // Shows a message among its neighbours.
@@ -110,27 +84,25 @@ class MessageLog {
   }
 
   async #showAround(number) {
-    const { value, links } = await call(
-      "GET", `${this.#path}/messages?around=${number}&limit=${MessageLog.pageSize}`,
-      { title: `Read the messages around #${number}`, replaces: "around" });
-    // The page before an ascending one is the descending one before its first message.
-    const known = value.filter((message) => message.number <= this.#newest);
-    this.#replace(
-      known, links.prev && this.#pageBefore(value[0]?.number ?? number),
-      known.length < value.length ? this.#newest : known.at(-1)?.number ?? 0);
+    const half = MessageLog.pageSize / 2;
+    const all = await this.#chat.loadPage({ around: number, limit: MessageLog.pageSize });
+    const at = all.findIndex((message) => message.number >= number);
+    this.#replace(all.slice(Math.max(0, at - half + 1), at + half + 1).filter((message) => message.number <= this.#newest));
     this.#point(number);
   }
 
   async loadOlder() {
-    if (!this.#older) return;
+    if (!this.#hasOlder) return;
     await this.#loading(async () => {
       const items = this.#items;
-      const { value, links } = await call("GET", this.#older, { title: "Read older messages", replaces: "older" });
+      const first = items[0].number;
+      const above = (messages) => messages.filter((message) => message.number < first).slice(-MessageLog.pageSize);
+      let rows = above(this.#chat.state.window(first));
+      if (rows.length === 0) rows = above(await this.#chat.loadPage({ before: first, limit: MessageLog.pageSize }));
       // Somebody has gone to another place meanwhile.
       if (items !== this.#items) return;
-      this.#older = links.next ?? null;
       const { scrollHeight, scrollTop } = this.#scroller;
-      const fresh = value.reverse().map((message) => this.#item(message));
+      const fresh = rows.map((message) => this.#item(message));
       this.#list.prepend(...fresh.map((item) => item.element));
       this.#items.unshift(...fresh);
       this.#markDays(0, fresh.length + 1);
@@ -149,15 +121,38 @@ class MessageLog {
     if (this.#isAtEnd) return;
     await this.#loading(async () => {
       const items = this.#items;
-      const { value } = await call(
-        "GET", `${this.#path}/messages?after=${this.#items.at(-1)?.number ?? 0}&limit=${MessageLog.pageSize}`,
-        { title: "Read newer messages", replaces: "newer" });
+      const last = items.at(-1)?.number ?? 0;
+      const below = (messages) => messages.filter(({ number }) => number > last && number <= this.#newest);
+      let rows = below(this.#chat.state.window(last));
+      if (rows.length === 0) rows = below(await this.#chat.loadPage({ after: last, limit: MessageLog.pageSize }));
       if (items !== this.#items) return;
-      const known = value.filter((message) => message.number <= this.#newest);
-      this.#append(known);
-      // While the page was under way the stream may have brought more than it has.
-      this.#isAtEnd = value.length === 0 || value.at(-1).number >= this.#newest;
+      this.#append(rows.slice(0, MessageLog.pageSize));
+      this.#isAtEnd = this.#reachesEnd;
     });
+  }
+
+  // Whether there is something before the window.
+  get #hasOlder() {
+    const first = this.#items[0]?.number;
+    if (first === undefined) return false;
+    const { ranges } = this.#chat.state;
+    const range = ranges.find(({ from, to }) => from <= first && first <= to);
+    return (range?.from ?? first) > 1 || this.#chat.state.window(first)[0]?.number < first;
+  }
+
+  // Whether the newest message that is known is the window's last one.
+  get #reachesEnd() {
+    const newest = this.#chat.state.messages.findLast(({ number }) => number <= this.#newest)?.number ?? 0;
+    return (this.#items.at(-1)?.number ?? 0) >= newest;
+  }
+
+  // One has changed.
+  update(message) {
+    const waiting = this.#pending.findIndex(({ number }) => number === message.number);
+    if (waiting >= 0) this.#pending[waiting] = message;
+    const item = this.#items.find(({ number }) => number === message.number);
+    if (item) showMessage(item.element, message, this.#on.link);
+    if (this.#follows) this.#scrollToEnd();
   }
 
   // One from the stream.
@@ -216,7 +211,7 @@ class MessageLog {
     // Nothing is taken away from above what somebody reads.
     if (!isFollowing && isFull) this.#isAtEnd = false;
     if (this.#isAtEnd) {
-      if (skipped > 0) this.#replace(fresh, this.#pageBefore(fresh[0].number), this.#newest);
+      if (skipped > 0) this.#replace(fresh);
       else this.#append(fresh);
       if (isFollowing) this.#scrollToEnd();
     }
@@ -244,25 +239,18 @@ class MessageLog {
       const { scrollHeight, scrollTop } = this.#scroller;
       this.#items.splice(0, surplus);
       while (this.#list.firstElementChild !== this.#items[0].element) this.#list.firstElementChild.remove();
-      this.#older = this.#pageBefore(this.#items[0].number);
       this.#markDays(0, 1);
       this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
     }
     this.#showState();
   }
 
-  // @param upTo the number up to which they are all there are
-  #replace(messages, older, upTo) {
+  #replace(messages) {
     this.#items = messages.map((message) => this.#item(message));
-    this.#older = older ?? null;
     this.#list.replaceChildren(...this.#items.map((item) => item.element));
     this.#markDays(0, this.#items.length);
-    this.#isAtEnd = upTo >= this.#newest;
+    this.#isAtEnd = this.#reachesEnd;
     this.#showState();
-  }
-
-  #pageBefore(number) {
-    return `${this.#path}/messages?before=${number}&limit=${MessageLog.pageSize}&order=desc`;
   }
 
   async #loading(load) {
@@ -281,11 +269,10 @@ class MessageLog {
     }
   }
 
-  #item({ number, sender, body, created_at: createdAt }) {
-    const element = el("li", { class: "message", id: `m${number}`, "data-number": number },
-      el("a", { class: "number", href: this.#on.link(number), "aria-label": `Message ${number}` }, `${number}`),
-      el("div", {}, users.author(sender), el("div", { class: "body", dir: "auto" }, excerpt(body))),
-      timeElement(createdAt));
+  #item(message) {
+    const { number, created_at: createdAt } = message;
+    const element = el("li", { class: "message", id: `m${number}`, "data-number": number });
+    showMessage(element, message, this.#on.link);
     if (this.#mine.has(number)) setMine(element);
     return { number, day: dayOf(createdAt), element };
   }
@@ -323,9 +310,10 @@ class MessageLog {
   }
 
   #showState() {
-    $("older").hidden = !this.#older;
+    const hasOlder = this.#chat !== null && this.#hasOlder;
+    $("older").hidden = !hasOlder;
     $("newer").hidden = this.#isAtEnd;
-    $("beginning").hidden = Boolean(this.#older) || this.#items.length === 0;
+    $("beginning").hidden = hasOlder || this.#items.length === 0;
     $("empty").hidden = this.#items.length > 0;
     const isAway = !this.#isAtEnd || !this.#isFollowing;
     $("jump").hidden = !isAway;

@@ -1,16 +1,50 @@
-// A chat's live stream: server-sent events, resumed from the last cursor whenever the connection is lost.
+// A chat as the library keeps it (luciq-chat.js), in the page's words: for each user a client, for the chat that is open
+// its live stream.
 //
-// They are read by fetch, not by EventSource: that does not tell a page the id that a stream begins with, nor what a
-// refusal was, notices no connection that has died silently, and gives up for good on any answer but 200.
+// Streams, not a WebSocket: each of them is a request, which the page shows as a line for curl.
 
-// One event, as this server writes it: its fields by name.
-function fieldsOf(block) {
-  const lines = block.split("\n").filter((line) => !line.startsWith(":"));
-  return Object.fromEntries(lines.map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
-}
+const clients = {
+  // By application and user. One that has something to send goes on when other chats are looked at.
+  all: new Map(),
 
-// The number in a cursor, which is text for all else: `43`, `43.17`, `e2.43.17`.
-const numberIn = (cursor) => Number(/^(?:e\d+\.)?(\d+)/.exec(cursor)[1]);
+  of(application, user) {
+    const name = `${application} ${user}`;
+    if (!this.all.has(name)) {
+      const client = new LuciqClient({
+        application, transport: "sse", backoff: { max: 10_000 }, onRequest: (request) => this.note(request),
+        token: user ? () => users.nextToken(application, user) : undefined,
+      });
+      this.all.set(name, client);
+    }
+    return this.all.get(name);
+  },
+
+  get areWaiting() { return [...this.all.values()].some((client) => client.outbox.isWaiting); },
+
+  // Keys that were sent, and paths of streams that were opened: the next time it is again.
+  seen: new Set(),
+
+  // For the list of requests.
+  note(request) {
+    const { method, path, key, isStream } = request;
+    const [, place = ""] = /\/chats\/\d+(.*)$/.exec(path) ?? [];
+    const mark = key ?? (isStream ? path.split("?", 1)[0] : null);
+    const isSecond = mark !== null && this.seen.has(mark);
+    if (mark !== null) this.seen.add(mark);
+    const number = /^\/messages\/(\d+)/.exec(place)?.[1];
+    const about = (name) => Number(new URLSearchParams(place.split("?", 2)[1]).get(name)) || null;
+    let [title, replaces] = [null, undefined];
+    if (isStream) title = isSecond ? "Resumed the live stream" : "Opened the live stream";
+    else if (method === "POST" && place === "/messages") title = isSecond ? "Sent a message again" : "Sent a message";
+    else if (method === "PATCH" && number) title = `Edited message ${number}`;
+    else if (method === "DELETE" && number) title = `Deleted message ${number}`;
+    else if (about("around")) [title, replaces] = [`Read the messages around #${about("around")}`, "around"];
+    else if (about("before")) [title, replaces] = ["Read older messages", "older"];
+    else if (about("limit") === MessageLog.pageSize && about("after")) [title, replaces] = ["Read newer messages", "newer"];
+    else if (about("limit") === MessageLog.pageSize) title = "Read the newest messages";
+    if (title) requests.add({ ...request, title, replaces: key && isSecond ? key : replaces });
+  },
+};
 
 class LiveStream {
   static #endings = {
@@ -18,180 +52,105 @@ class LiveStream {
     token_expired: "The token has expired.", token_revoked: "The token was revoked.",
     not_found: "The members of this chat have changed.",
   };
-  // The server writes every 15 seconds, if only a comment.
-  static silence = 40_000;
-  #path; #on; #connection; #timer;
+  #on; #stop; #timer;
   #as = users.current;
-  #cursor = null;     // what was seen last; null until the server has said where it begins
-  #failures = 0;
+  #name = null;       // the state that was told last
+  #head = 0;          // up to here it was told of messages
   #lostAt = null;
   #caughtUp = 0;
-  #goal = null;
   #isClosed = false;
 
-  // @param path the chat's
-  // @param on opened(url, authorization), whenever the server has taken the connection; begin(number), once: everything
-  // up to it is stored, everything above it comes; message(message); state(name, details)
+  // @param on message(message), for each new one; changed(message); reset(), when all of them may be others;
+  // pending(items), what is on its way; typing(users); state(name, details)
   //
   // States: connecting; live; lost, with the sentence that says why; resuming; resumed, with how many messages were
   // caught up; dropped, because a person asked for it; gone, when there is no such chat any more.
-  constructor(path, on) {
-    this.#path = path;
+  constructor(application, number, on) {
     this.#on = on;
-    addEventListener("online", this);
-    document.addEventListener("visibilitychange", this);
-    this.#on.state("connecting");
-    this.#connect();
-  }
-
-  get url() {
-    return `${this.#path}/stream` + (this.#cursor === null ? "" : `?after=${encodeURIComponent(this.#cursor)}`);
+    this.chat = clients.of(application, this.#as).open(number, { limit: MessageLog.pageSize });
+    this.#stop = this.chat.subscribe((snapshot, changes) => this.#tell(snapshot, changes));
+    this.#state("connecting");
   }
 
   close() {
     this.#isClosed = true;
-    this.#disconnect();
-    removeEventListener("online", this);
-    document.removeEventListener("visibilitychange", this);
+    clearTimeout(this.#timer);
+    this.#stop();
+    this.chat.close();
   }
 
   // Loses the connection on purpose, until `reconnect`.
-  drop() {
-    this.#disconnect();
-    this.#markLost();
-    this.#on.state("dropped");
-  }
+  drop() { this.chat.pause(); }
 
   reconnect() {
-    if (this.#isClosed) return;
-    this.#disconnect();
-    this.#connect();
+    this.chat.resume();
+    this.chat.client.wake();
   }
 
-  // The network is back, or somebody looks: no more waiting.
-  handleEvent() {
-    if (this.#timer && !document.hidden) this.reconnect();
+  #state(name, details) {
+    this.#name = name;
+    this.#on.state(name, details);
   }
 
-  #disconnect() {
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#connection?.abort();
-    this.#connection = null;
-  }
-
-  async #connect() {
-    const connection = new AbortController();
-    this.#connection = connection;
-    let [problem, deadline] = [null, null];
-    const waitAtMost = (pause, sentence) => {
-      clearTimeout(deadline);
-      deadline = setTimeout(() => { problem = new Problem(sentence); connection.abort(); }, pause);
-    };
-    waitAtMost(10_000, "The server does not answer.");
-    let isOpen = false;
-    const url = this.url;
-    try {
-      const headers = { Accept: "text/event-stream" };
-      if (this.#as) headers.Authorization = await users.authorization(applicationIn(url), this.#as);
-      const response = await fetch(url, {
-        headers, cache: "no-store", credentials: "omit", signal: connection.signal });
-      if (!response.ok) throw await problemOf(response);
-      this.#on.opened(url, headers.Authorization);
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      let text = "";
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        waitAtMost(LiveStream.silence, "The server has gone silent.");
-        const blocks = (text + part.value).split("\n\n");
-        text = blocks.pop();
-        for (const block of blocks) {
-          if (connection !== this.#connection) return;
-          this.#receive(fieldsOf(block), connection, isOpen);
-          isOpen = true;
-        }
-      }
-    } catch (error) {
-      problem ??= error;
-    } finally {
-      clearTimeout(deadline);
+  #tell({ status, error, pending, typing }, { reset, added, changed }) {
+    const { state } = this.chat;
+    if (reset) {
+      if (this.#head > 0) this.#on.reset();
+    } else {
+      const fresh = [...added].filter((number) => number > this.#head).sort((a, b) => a - b);
+      for (const number of fresh) this.#on.message(state.message(number));
+      this.#caughtUp += fresh.length;
+      for (const number of changed) if (!fresh.includes(number)) this.#on.changed(state.message(number));
     }
-    if (connection !== this.#connection) return;
-    const sentence = isOpen ? "The connection was lost." : "The server cannot be reached.";
-    this.#lose(problem instanceof Problem ? problem : new Problem(sentence));
+    this.#head = state.head;
+    this.#on.pending(pending);
+    this.#on.typing(typing);
+    if (status === "live") this.#live();
+    else if (status === "paused") this.#lose("dropped");
+    else if (status === "gone") this.#gone(error);
+    else if (error) this.#lose("lost", LiveStream.#endings[error.code] ?? error.message.replace("No token: ", ""));
   }
 
-  #receive({ id, event, data }, connection, isOpen) {
-    if (event === "close") {
-      const { code, reconnect } = JSON.parse(data);
-      const sentence = LiveStream.#endings[code] ?? "The server closed the stream.";
-      // With another token it goes on, and in an open chat for whoever is no member any more.
-      if (reconnect === false && !this.#as) this.#end(sentence);
-      else this.#lose(new Problem(sentence, { status: code.startsWith("token_") ? 401 : 0 }));
-      return;
-    }
-    if (id) {
-      const isFirst = this.#cursor === null;
-      this.#cursor = id;
-      if (isFirst) this.#on.begin(numberIn(id));
-    }
-    if (event === "message") {
-      this.#failures = 0;
-      const message = JSON.parse(data);
-      this.#caughtUp += 1;
-      this.#on.message(message);
-      this.#checkGoal(message.number);
-    }
-    if (!isOpen) this.#opened(connection);
+  #lose(name, reason) {
+    if (this.#lostAt === null) this.#caughtUp = 0;
+    this.#lostAt ??= new Date();
+    if (this.#name !== name) this.#state(name, { reason });
   }
 
-  async #opened(connection) {
+  async #live() {
+    if (["live", "resuming", "resumed"].includes(this.#name)) return;
     if (this.#lostAt === null) {
-      this.#on.state("live");
+      this.#state("live");
       return;
     }
     // Caught up is when what is newest now has arrived.
-    this.#on.state("resuming");
-    try {
-      const { value } = await call("GET", `${this.#path}/messages?limit=1&order=desc`, { as: this.#as });
-      if (connection !== this.#connection) return;
-      this.#goal = value[0]?.number ?? 0;
-      this.#checkGoal(numberIn(this.#cursor));
-    } catch {
-      if (connection === this.#connection) this.#lose(new Problem("The connection was lost."));
+    this.#state("resuming");
+    while (this.#name === "resuming" && !this.#isClosed) {
+      try {
+        await this.chat.caughtUp();
+        if (this.#name !== "resuming" || this.#isClosed) return;
+        const [lostAt, count] = [this.#lostAt, this.#caughtUp];
+        this.#lostAt = null;
+        this.#state("resumed", { count, lostAt });
+      } catch {
+        // Lost again, which is said by itself; or refused, and asked again.
+        await wait(1000);
+      }
     }
   }
 
-  #checkGoal(number) {
-    if (this.#goal === null || number < this.#goal) return;
-    this.#goal = null;
-    this.#failures = 0;
-    this.#on.state("resumed", { count: this.#caughtUp, lostAt: this.#lostAt });
-    this.#lostAt = null;
-  }
-
-  #markLost() {
-    this.#goal = null;
-    if (this.#lostAt) return;
-    this.#lostAt = new Date();
-    this.#caughtUp = 0;
-  }
-
-  #lose(problem) {
-    if (problem.status === 404) {
-      this.#end(this.#as ? `${users.nameOf(this.#as)} is not in this chat, or it is gone.` : "This server has no such chat.");
+  #gone(error) {
+    // The chat never was here: who opens it is told.
+    if (this.chat.state.cursor === null || this.#name === "gone") return;
+    // In an open chat it goes on for whoever is no member any more.
+    if (this.#as && error.code === "not_found" && error.status !== 404) {
+      this.#lose("lost", LiveStream.#endings.not_found);
+      this.#timer = setTimeout(() => this.chat.resume(), 100);
       return;
     }
-    if (problem.status === 401 && this.#as) users.forget(applicationIn(this.#path), this.#as);
-    this.#disconnect();
-    this.#markLost();
-    this.#on.state("lost", { reason: problem.message });
-    const pause = Math.min(10_000, 500 * 2 ** this.#failures) * (0.75 + Math.random() / 2);
-    this.#failures += 1;
-    this.#timer = setTimeout(() => this.reconnect(), Math.max(pause, problem.retryAfter * 1000));
-  }
-
-  #end(reason) {
-    this.close();
-    this.#on.state("gone", { reason });
+    const isMissing = error.status === 404 || error.code === "not_found";
+    const reason = !isMissing ? error.message
+      : this.#as ? `${users.nameOf(this.#as)} is not in this chat, or it is gone.` : "This server has no such chat.";
+    this.#state("gone", { reason });
   }
 }

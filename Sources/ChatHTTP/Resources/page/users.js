@@ -14,6 +14,8 @@ const users = {
   names: new Map(),
   // Tokens by application and user: { token, expires }, or a promise of that.
   tokens: new Map(),
+  // What `nextToken` gave last, by application and user.
+  given: new Map(),
 
   // The tab's own choice, which another tab does not share. A link may make it.
   choose() {
@@ -49,6 +51,18 @@ const users = {
       }
     }
     return `Bearer ${known.token}`;
+  },
+
+  // For what keeps a token until it will not do any more: another one each time.
+  async nextToken(application, id) {
+    const place = `${application} ${id}`;
+    let known = await this.authorization(application, id);
+    if (known === this.given.get(place)) {
+      this.forget(application, id);
+      known = await this.authorization(application, id);
+    }
+    this.given.set(place, known);
+    return known.replace("Bearer ", "");
   },
 
   async ask(application, id) {

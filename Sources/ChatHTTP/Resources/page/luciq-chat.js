@@ -1,0 +1,1 @@
+../../../../sdk/js/luciq-chat.js
