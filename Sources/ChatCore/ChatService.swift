@@ -110,7 +110,7 @@ package final class ChatService: Sendable {
             case .gap:
                 authenticator.forgetAll()
                 memberships.forgetAll()
-            case .committed: break
+            case .committed, .revised: break
             }
         }
         self.accessUpkeep = AccessUpkeep(

@@ -12,6 +12,9 @@ struct Tail: AsyncParsableCommand {
             A line is the message's number, its time by this machine's clock, its sender if there is one, and its text; \
             what a terminal would obey is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
 
+            With --changes edits and deletions are lines, too, after the message's own: its number, ~ and its text as it is \
+            now, or its number and ×. With --json such a line is {"number":…,"parts":…}.
+
             A lost connection is made again, and goes on where it was lost: every message comes once, in order. A \
             server that is away is waited for. Ends with 130 on Ctrl-C, with 0 when the reader of its output has had \
             enough (luciq tail … | head), with 69 when there is no such chat, with 64 for a bad URL, TOKEN or CHAT.
@@ -20,8 +23,11 @@ struct Tail: AsyncParsableCommand {
 
     @OptionGroup var client: ClientFlags
 
-    @Option(help: "Begin after this message; 0 for all that there is. Default: with the next one.")
+    @Option(
+        help: "Begin after this message, or after a cursor such as 43.17; 0 for all that there is. Default: with the next one.")
     var after: String?
+
+    @Flag(help: "Print edits and deletions, too.") var changes = false
 
     @Flag(help: "Print a JSON object a line.") var json = false
 
@@ -55,7 +61,7 @@ struct Tail: AsyncParsableCommand {
         while true {
             var parser = EventParser()
             do {
-                let stream = try await server.stream(after: following.cursor)
+                let stream = try await server.stream(after: following.cursor, hasChanges: changes)
                 Notice.tell(following.connected())
                 while let bytes = try await stream.next() { try show(bytes, &parser, &following) }
                 throw CallFailure(sentence: "The connection was lost.", outlook: .passing())
@@ -77,6 +83,7 @@ struct Tail: AsyncParsableCommand {
             for event in try parser.read(bytes) where failure == nil {
                 switch following.receive(event) {
                 case .nothing: break
+                case .showChange(let change): lines += (json ? change.json.printableJSON : change.line) + "\n"
                 case .show(let message): lines += (json ? message.json.printableJSON : message.line) + "\n"
                 case .fail(let reason): failure = reason
                 }

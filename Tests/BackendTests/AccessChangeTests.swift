@@ -33,7 +33,7 @@ import Testing
             #expect(ended.withLock(\.self) == true)
             await #expect(throws: StreamEnd.revoked) { try await streams[0].next() }
             _ = try await application.scope.chat("1").send(MessageContent(body: "y"))
-            #expect(try await streams[1].next().map(\.body) == ["y"])
+            #expect(try await streams[1].next().messages.map(\.body) == ["y"])
             for stream in streams { stream.cancel() }
             withExtendedLifetime(idle) {}
         }
@@ -54,12 +54,12 @@ import Testing
                 // It was one before, and stays one: nothing ends.
                 _ = try await scope.update(pathToken: .credential)
                 _ = try await scope.chat("1").send(MessageContent(body: "\(value)"))
-                #expect(try await byToken.next().map(\.body) == ["\(value)"])
+                #expect(try await byToken.next().messages.map(\.body) == ["\(value)"])
                 _ = try await scope.update(pathToken: value)
                 await #expect(throws: StreamEnd.revoked) { try await byToken.next() }
                 let refusal = value == .off ? ChatError.notFound : .unauthorized(.required)
                 await #expect(throws: refusal) { try await access(server, application, nil, by: true) }
-                #expect(try await byKey.next().map(\.body) == ["\(value)"])
+                #expect(try await byKey.next().messages.map(\.body) == ["\(value)"])
                 byKey.cancel()
             }
         }

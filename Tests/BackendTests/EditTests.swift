@@ -227,7 +227,7 @@ import Testing
             #expect(try await server.remains(of: number, in: chat) == [])
             let message = try await chat.message(path)
             #expect(message.body == "" && message.content.metadata == nil && message.deletion?.by == nil)
-            #expect(try await subscription.next().map(\.body) == [""])
+            #expect(try await subscription.next().messages.map(\.body) == [""])
             let stored = try await server.test.everythingStored()
             #expect(!stored.contains { $0.contains(" secret") || $0.contains("kept") })
             #expect(stored.contains("x"))

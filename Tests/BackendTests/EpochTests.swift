@@ -31,7 +31,7 @@ import Testing
         Read("tenant's count") { try await $0.tenant.messageCount() == 1 ? ["mine"] : [] },
         Read("chats") { try await $0.tenant.chats(Page(limit: 10)).items.map { $0.messagesCount == 1 ? "mine" : "" } },
         Read("a chat by its number") { [try await $0.tenant.chat("1").message("1").body] },
-        Read("stream") { try await $0.subscribe(after: Cursor(0)).next().map(\.body) },
+        Read("stream") { try await $0.subscribe(after: Cursor(0)).next().messages.map(\.body) },
     ])
     func aReadIsDoneAgain(_ read: Read) async throws {
         try await run { service, servers, token in
@@ -48,7 +48,7 @@ import Testing
             let behind = try await chat.subscribe(after: Cursor(0))
             servers.moveAtNextRead()
             await #expect(throws: StreamEnd.goingAway) { try await behind.next() }
-            #expect(try await chat.subscribe(after: Cursor(0)).next().map(\.body) == ["mine"])
+            #expect(try await chat.subscribe(after: Cursor(0)).next().messages.map(\.body) == ["mine"])
         }
     }
 

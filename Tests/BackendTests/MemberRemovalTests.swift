@@ -84,15 +84,15 @@ import Testing
             for subscription in [late, upToDate] {
                 await #expect(throws: StreamEnd.goingAway) { try await subscription.next() }
             }
-            #expect(try await all.next().map(\.body) == ["x", "y", "z"])
+            #expect(try await all.next().messages.map(\.body) == ["x", "y", "z"])
             _ = try await owner.send(MessageContent(body: "new"))
             let again = try await chat("late").subscribe(after: Cursor(0))
             #expect(again.cursor == Cursor(3))
-            #expect(try await again.next().map(\.body) == ["new"])
+            #expect(try await again.next().messages.map(\.body) == ["new"])
             // The other way nothing ends.
             _ = try await owner.update(Chat.Patch(access: .open))
             _ = try await owner.send(MessageContent(body: "newer"))
-            #expect(try await again.next().map(\.body) == ["newer"])
+            #expect(try await again.next().messages.map(\.body) == ["newer"])
         }
     }
 
@@ -145,7 +145,7 @@ final class BusyUser: Sendable {
         while true {
             let wasAnswered = isAnswered.withLock(\.self)
             do throws(StreamEnd) {
-                let messages = try await subscription.next()
+                let messages = try await subscription.next().messages
                 if wasAnswered { heardLate.withLock { $0 += messages.map(\.number.rawValue) } }
                 heard.withLock { heard in
                     heard.count += messages.count

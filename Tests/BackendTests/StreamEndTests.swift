@@ -44,7 +44,7 @@ import Testing
                     let subscription = try await hub.subscribe(to: chat, after: nil)
                     #expect(subscription.cursor.number == round - 1)
                     try await test.send(["\(round)"], to: chat)
-                    #expect(try await subscription.next().map(\.number.rawValue) == [round])
+                    #expect(try await subscription.next().messages.map(\.number.rawValue) == [round])
                 }
             }
         }
@@ -60,7 +60,7 @@ import Testing
                 var subscriptions: [ChatSubscription] = []
                 for _ in 0..<10 { subscriptions.append(try await hub.subscribe(to: chat, after: nil)) }
                 for subscription in subscriptions.dropLast() {
-                    waiting.withLock { $0.append(Task { try await subscription.next() }) }
+                    waiting.withLock { $0.append(Task { try await subscription.next().messages }) }
                 }
                 kept.withLock { $0 = (hub, subscriptions) }
             }

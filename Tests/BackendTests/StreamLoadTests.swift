@@ -37,7 +37,7 @@ import Testing
             let subscription = try await hub.subscribe(to: chat, after: cursor)
             var pages = 0
             while messages.count < expected, restarts == 0 || pages < 3 * restarts {
-                messages += try await subscription.next()
+                messages += try await subscription.next().messages
                 cursor = messages.last?.number.rawValue ?? cursor
                 pages += 1
             }

@@ -61,7 +61,7 @@ import Testing
                             let subscription = try await hub.subscribe(to: chat, after: cursor)
                             var numbers: [Int64] = []
                             while numbers.last != 3500, subscription.cursor.number < 3500 {
-                                let page = try await subscription.next()
+                                let page = try await subscription.next().messages
                                 #expect((1...256).contains(page.count))
                                 #expect(page.allSatisfy { $0.body == "m\($0.number.rawValue)" })
                                 numbers += page.map(\.number.rawValue)
@@ -85,7 +85,7 @@ import Testing
                 let subscription = try await hub.subscribe(to: chat, after: 0)
                 var (count, pages) = (0, 0)
                 while count < 45 {
-                    let page = try await subscription.next()
+                    let page = try await subscription.next().messages
                     #expect(page.count <= 19)
                     count += page.count
                     pages += 1
@@ -161,11 +161,11 @@ import Testing
                 let slow = try await hub.subscribe(to: chat, after: nil)
                 let quick = try await hub.subscribe(to: chat, after: nil)
                 try await test.send(["1"], to: chat)
-                #expect(try await slow.next().map(\.number.rawValue) == [1])
+                #expect(try await slow.next().messages.map(\.number.rawValue) == [1])
                 var numbers: [Int64] = []
                 for number in 1...20 {
                     if number > 1 { try await test.send(["\(number)"], to: chat) }
-                    numbers += try await quick.next().map(\.number.rawValue)
+                    numbers += try await quick.next().messages.map(\.number.rawValue)
                 }
                 #expect(numbers == Array(1...20))
                 for _ in 0..<2 { await #expect(throws: StreamEnd.slowConsumer) { try await slow.next() } }

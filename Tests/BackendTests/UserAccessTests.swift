@@ -220,7 +220,7 @@ import Testing
                 #expect(try await chat.messages(Page()).items.map(\.body) == ["x", "y"])
             }
             _ = try await others.application.scope.chat("1").send(MessageContent(body: "y"))
-            #expect(try await kept.next().map(\.body) == ["y"])
+            #expect(try await kept.next().messages.map(\.body) == ["y"])
             kept.cancel()
             withExtendedLifetime(idle) {}
         }

@@ -120,7 +120,7 @@ import Testing
             let channels = BusChannels(deployment: try await test.deployment().id)
             try await withSpy(on: redis, channel: channels.name(of: chats[0])) { heard in
                 try await nodes[0].send("private", to: chats[0], test)
-                #expect(try await readers[0].next().map(\.body) == ["private"])
+                #expect(try await readers[0].next().messages.map(\.body) == ["private"])
                 try await eventually("the spy hears it") { !heard().isEmpty }
                 let payload = heard()
                 #expect(!String(decoding: payload, as: UTF8.self).contains("private"))
@@ -135,8 +135,8 @@ import Testing
                 }
                 try await nodes[0].send("real", to: chats[0], test)
                 try await nodes[0].send("other", to: chats[1], test)
-                #expect(try await readers[0].next().map(\.body) == ["real"])
-                #expect(try await readers[1].next().map(\.body) == ["other"])
+                #expect(try await readers[0].next().messages.map(\.body) == ["real"])
+                #expect(try await readers[1].next().messages.map(\.body) == ["other"])
             }
         }
     }

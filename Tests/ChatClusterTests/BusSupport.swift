@@ -63,7 +63,7 @@ extension ChatSubscription {
     /// The next `count` messages; later ones are dropped.
     func take(_ count: Int) async throws -> [Message] {
         var messages: [Message] = []
-        while messages.count < count { messages += try await next() }
+        while messages.count < count { messages += try await next().messages }
         #expect(messages.count == count)
         return messages
     }

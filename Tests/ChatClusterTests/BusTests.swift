@@ -114,7 +114,7 @@ import Testing
             #expect(try await redis.chatChannels() == channel)
             for number in 1...20 as ClosedRange<Int64> {
                 try await nodes[0].send("m\(number)", to: test.chat, test)
-                let messages = try await reader.next()
+                let messages = try await reader.next().messages
                 #expect(messages.numbers == [number] && messages[0].body == "m\(number)")
                 // As the store has it, to the microsecond.
                 #expect(try await test.store.message(messages[0].number, in: test.chat) == messages[0])
@@ -150,7 +150,7 @@ import Testing
                 let reader = try await theirs[0].hub.subscribe(to: other.chat, after: nil)
                 try await ours[0].send("ours", to: test.chat, test)
                 try await theirs[0].send("theirs", to: other.chat, other)
-                #expect(try await reader.next().map(\.body) == ["theirs"])
+                #expect(try await reader.next().messages.map(\.body) == ["theirs"])
             }
         }
     }

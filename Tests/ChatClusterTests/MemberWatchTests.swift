@@ -60,7 +60,7 @@ import Testing
                     tasks.addTask {
                         do throws(StreamEnd) {
                             while true {
-                                let numbers = try await stream.next().map(\.number.rawValue)
+                                let numbers = try await stream.next().messages.map(\.number.rawValue)
                                 seen.received.withLock { $0 += numbers }
                             }
                         } catch {

@@ -6,7 +6,7 @@ import Testing
 
 /// One reader's decisions, without a socket and without a store.
 struct ReaderPumpTests {
-    private static let page = MessagePage([])
+    private static let page = LivePage(LiveEvents(.messages([]), after: Cursor(0)))
 
     /// Each event, by the names that the table below has.
     private static let events: [(name: String, event: ReaderPump.Event)] = [
@@ -94,9 +94,9 @@ struct ReaderPumpTests {
     /// released, and so are its encoded bytes.
     @Test func aWrittenPageIsLetGoOf() {
         var pump = ReaderPump()
-        weak var page: MessagePage?
+        weak var page: LivePage?
         do {
-            let given = MessagePage([])
+            let given = LivePage(LiveEvents(.messages([]), after: Cursor(0)))
             page = given
             for event in [.demand, .page(Self.pieces("a"), of: given, isLast: true), .demand] as [ReaderPump.Event] {
                 _ = pump.handle(event)

@@ -5,22 +5,22 @@ import Testing
 
 /// What readers of a chat share.
 struct StreamPageTests {
-    private struct Numbers: MessageForm {
+    private struct Numbers: LiveForm {
         let values: [Int64]
         var bytes: Int { values.count * 8 }
     }
-    private struct Count: MessageForm {
+    private struct Count: LiveForm {
         let value: Int
         var bytes: Int { 100 }
     }
 
     private func page(
         _ numbers: ClosedRange<Int64>, onHold: @escaping @Sendable (Int) -> Void = { _ in }
-    ) -> MessagePage {
-        MessagePage(
-            numbers.map {
-                Message(number: Message.Number($0), body: "x", createdAt: Timestamp(microseconds: 1))
-            }, onHold: onHold)
+    ) -> LivePage {
+        let messages = numbers.map {
+            Message(number: Message.Number($0), body: "x", createdAt: Timestamp(microseconds: 1))
+        }
+        return LivePage(LiveEvents(.messages(messages), after: Cursor(numbers.lowerBound - 1)), onHold: onHold)
     }
 
     /// A page's encoding is held once, for as long as the page exists.
@@ -28,7 +28,7 @@ struct StreamPageTests {
         let held = Mutex<[Int]>([])
         do {
             let page = page(1...3) { bytes in held.withLock { $0.append(bytes) } }
-            for _ in 1...2 { _ = page.form { Numbers(values: $0.map(\.number.rawValue)) } }
+            for _ in 1...2 { _ = page.form { Numbers(values: $0.messages.map(\.number.rawValue)) } }
             _ = page.form { Count(value: $0.count) }
             #expect(held.withLock(\.self) == [24, 100])
         }
@@ -40,9 +40,9 @@ struct StreamPageTests {
         let page = page(1...3)
         var made = 0
         for _ in 1...3 {
-            let numbers = page.form { messages in
+            let numbers = page.form { events in
                 made += 1
-                return Numbers(values: messages.map(\.number.rawValue))
+                return Numbers(values: events.messages.map(\.number.rawValue))
             }
             #expect(numbers.values == [1, 2, 3])
             #expect(page.form { Count(value: $0.count) }.value == 3)
@@ -52,8 +52,8 @@ struct StreamPageTests {
 
     @Test func pagesOfOtherNumbersAreNotShared() {
         let page = page(2...4)
-        #expect(page.hasSameNumbers(as: self.page(2...4).messages))
-        #expect(!page.hasSameNumbers(as: self.page(2...5).messages))
-        #expect(!page.hasSameNumbers(as: self.page(1...4).messages))
+        #expect(page.events.isSame(as: self.page(2...4).events))
+        #expect(!page.events.isSame(as: self.page(2...5).events))
+        #expect(!page.events.isSame(as: self.page(1...4).events))
     }
 }

@@ -2,13 +2,14 @@ import Testing
 
 @testable import ChatCore
 
-/// Under any sequence of faults a reader gets every message after its cursor, once, in number order.
+/// Under any sequence of faults a reader gets every message after its cursor, once, in number order; and one that reads
+/// changes ends with every message as it is.
 @Suite(.timeLimit(.minutes(5))) struct StreamPropertyTests {
     private static let casesAnArgument: UInt64 = 200
 
     @Test(arguments: 0..<UInt64(10))
     func everyReaderGetsEverythingOnceInOrder(_ argument: UInt64) async {
-        var (completed, voids) = (0, 0)
+        var (completed, voids, delivered) = (0, 0, 0)
         for seed in argument * Self.casesAnArgument..<(argument + 1) * Self.casesAnArgument {
             var world = StreamSimulation(seed: seed)
             world.run(writes: 40, arrivals: 8)
@@ -23,15 +24,17 @@ import Testing
                     #expect(reader.received == Array(expected.prefix(reader.received.count)), "seed \(seed)")
                 } else {
                     #expect(reader.received == expected, "seed \(seed), from \(reader.cursor)")
+                    #expect(world.missing(for: reader) == [], "seed \(seed), from \(reader.cursor)")
                     completed += 1
                 }
             }
             voids += world.voids
+            delivered += world.delivered
             await Task.yield()  // Let other tests run.
             guard world.excesses.isEmpty else { return }
         }
         // It was worth it.
-        #expect(completed > 200 && voids > 200, "\(completed) \(voids)")
+        #expect(completed > 200 && voids > 200 && delivered > 2000, "\(completed) \(voids) \(delivered)")
     }
 
     @Test func whoIsTooSlowHasMissedNothingBeforeThat() {
@@ -78,6 +81,7 @@ import Testing
             world.run(writes: Int(seed % 4) + 1, arrivals: 3)
             for reader in world.readers where !reader.hasLeft {
                 #expect(reader.received == world.messages(after: reader.cursor), "seed \(seed), from \(reader.cursor)")
+                #expect(world.missing(for: reader) == [], "seed \(seed), from \(reader.cursor)")
             }
         }
     }

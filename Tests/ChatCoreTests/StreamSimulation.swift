@@ -4,11 +4,16 @@ import TestSupport
 
 /// A small world in which everything goes wrong that a cluster can do to a stream, all of it decided by a seed: writers
 /// that are late or die, a bus that loses, repeats and mixes up, a store that fails or is behind, readers that come, go
-/// and dawdle. Only the decisions are real: `ChatFeed`, `LogOrder` and `LiveWindow`.
+/// and dawdle. Only the decisions are real: `ChatFeed`, `LogOrder`, `LiveWindow` and `ChangeWindow`.
 struct StreamSimulation {
     struct Reader {
         let id: UInt64
         let cursor: Int64
+        /// Where its changes begin; nil for a reader of messages alone.
+        var firstRevision: Int64?
+        /// What it has of each message: the revision, or the first one.
+        var held: [Int64: Int64] = [:]
+        var position = Cursor(0)
         /// When it came without a cursor.
         let cameForTheNext: Duration?
         var received: [Int64] = []
@@ -20,19 +25,25 @@ struct StreamSimulation {
         var hasLeft = false
     }
 
-    private struct Row {
-        let entry: LogEntry
+    struct Row {
+        var entry: LogEntry
         let since: Duration
     }
 
-    private enum Event {
+    enum Event {
         case write
         case commit([Int64])
         case publish([Message])
         case poll
         case arrive(cursor: Int64?)
         case lookUp
-        case opened(tail: LogTail)
+        case opened(tail: LogTail, revision: Int64)
+        case edit
+        case tell(revision: Int64)
+        case changeWork
+        case changesFound([ChangedItem]?, [ChangeEvent])
+        case walk(reader: Int, start: Cursor, goal: Int64)
+        case walked(reader: Int, [ChangeEvent], upTo: Int64)
         case leave
         case step(reader: Int)
         case climb(reader: Int)
@@ -43,32 +54,40 @@ struct StreamSimulation {
 
     static let start = Timestamp(microseconds: 1_763_830_664_194_123)
 
-    private(set) var readers: [Reader] = []
-    private(set) var voids = 0
+    var readers: [Reader] = []
+    var voids = 0
     /// The feed's requests to the store.
-    private(set) var feedCalls = 0
+    var feedCalls = 0
     /// The longest time from a commit, or from the feed's start, until the message could be delivered.
-    private(set) var longestHold = Duration.zero
+    var longestHold = Duration.zero
     /// The bounds that were exceeded.
-    private(set) var excesses: [String] = []
-    private var limits = StreamLimits()
-    private var weather: Weather
-    private var random: SeededRandom
-    private var now = Duration.zero
-    private var events: [(at: Duration, order: Int, event: Event)] = []
-    private var lastOrder = 0
-    private var rows: [Int64: Row] = [:]
+    var excesses: [String] = []
+    var limits = StreamLimits()
+    var weather: Weather
+    var random: SeededRandom
+    var now = Duration.zero
+    var events: [(at: Duration, order: Int, event: Event)] = []
+    var lastOrder = 0
+    var rows: [Int64: Row] = [:]
     /// The highest number in it.
-    private var highest: Int64 = 0
-    private var lastNumber: Int64 = 0
-    private var feed: ChatFeed?
-    private var opened = Duration.zero
-    private var isOpening = false
-    private var heard: Int64 = 0
-    private var arriving: [Int64?] = []
-    private var isFeedAtWork = false
-    private var given: Int64 = 0
-    private var isOver = false
+    var highest: Int64 = 0
+    var lastNumber: Int64 = 0
+    var feed: ChatFeed?
+    var opened = Duration.zero
+    var isOpening = false
+    var heard: Int64 = 0
+    var arriving: [Int64?] = []
+    var isFeedAtWork = false
+    var given: Int64 = 0
+    var isOver = false
+    /// The changes so far, one of them for each revision: the number, and when.
+    var log: [(number: Int64, at: Duration)] = []
+    var isReadingChanges = false
+    /// When the feed's first revision was read.
+    var revisionBefore: Int64 = 0
+    var heardRevision: Int64 = 0
+    /// Changes that readers got.
+    var delivered = 0
 
     init(seed: UInt64, weather: Weather = Weather()) {
         self.random = SeededRandom(seed: seed)
@@ -96,7 +115,7 @@ struct StreamSimulation {
     mutating func run(writes: Int, arrivals: Int, audience: Bool = false) {
         if audience {
             arrive(nil)
-            open(LogTail(upTo: 0))
+            open(LogTail(upTo: 0), revision: 0)
         }
         let end = Duration.milliseconds(30 * writes)
         for _ in 0..<writes { plan(.write, in: moment(before: end)) }
@@ -110,6 +129,7 @@ struct StreamSimulation {
                 }
             plan(.arrive(cursor: cursor), in: moment(before: end))
         }
+        for _ in 0..<Int(Double(writes) * weather.edits) { plan(.edit, in: moment(before: end)) }
         for _ in 0..<(audience ? 0 : arrivals / 3) { plan(.leave, in: moment(before: end)) }
         if weather.polls { plan(.poll, in: .seconds(1)) }
         while now < end + .seconds(60), let next = events.popLast() {
@@ -121,21 +141,36 @@ struct StreamSimulation {
         }
     }
 
-    private mutating func happen(_ event: Event) {
+    mutating func happen(_ event: Event) {
         switch event {
         case .write: write()
         case .commit(let numbers): commit(numbers)
         case .publish(let messages):
             heard = messages.reduce(heard) { max($0, $1.number.rawValue) }
+            heardRevision = messages.reduce(heardRevision) { max($0, $1.revision) }
             feed?.receive(messages, now: now)
             feedChanged()
         case .poll:
             feed?.see(highest, now: now)
+            feed?.see(revision: Int64(log.count))
             feedChanged()
             if !isOver { plan(.poll, in: .seconds(1)) }
         case .arrive(let cursor): arrive(cursor)
-        case .lookUp: plan(.opened(tail: lookUp()), in: moment(before: .milliseconds(20)))
-        case .opened(let tail): open(tail)
+        case .lookUp:
+            plan(.opened(tail: lookUp(), revision: revisionBefore), in: moment(before: .milliseconds(20)))
+        case .opened(let tail, let revision): open(tail, revision: revision)
+        case .edit: edit()
+        case .tell(let revision):
+            heardRevision = max(heardRevision, revision)
+            feed?.see(revision: revision)
+            feedChanged()
+        case .changeWork: changeWork()
+        case .changesFound(let items, let events):
+            isReadingChanges = false
+            _ = feed?.finishRead(items.map { ($0, events) }, now: now)
+            feedChanged()
+        case .walk(let reader, let start, let goal): walk(reader, start, goal)
+        case .walked(let reader, let events, let revision): takeWalked(reader, events, upTo: revision)
         case .leave: leave()
         case .step(let reader): step(reader)
         case .climb(let reader): climb(reader)
@@ -147,7 +182,7 @@ struct StreamSimulation {
 
     // MARK: Writers
 
-    private mutating func write() {
+    mutating func write() {
         let count = Int64.random(in: 1...4, using: &random)
         let numbers = Array(lastNumber + 1...lastNumber + count)
         lastNumber += count
@@ -156,7 +191,7 @@ struct StreamSimulation {
             .commit(numbers), in: chance(weather.lateWriters) ? moment(before: weather.writersDelay) : .milliseconds(1))
     }
 
-    private mutating func commit(_ numbers: [Int64]) {
+    mutating func commit(_ numbers: [Int64]) {
         var numbers = numbers
         for index in numbers.indices where rows[numbers[index]] != nil {
             // The fence: another one is taken.
@@ -187,7 +222,7 @@ struct StreamSimulation {
 
     // MARK: The store
 
-    private mutating func call(_ work: LogOrder.Work, _ reader: Int?) {
+    mutating func call(_ work: LogOrder.Work, _ reader: Int?) {
         guard !chance(weather.failedStoreCalls) else {
             return plan(.finding(.failure, reader: reader), in: moment(before: .milliseconds(20)))
         }
@@ -195,6 +230,7 @@ struct StreamSimulation {
         switch work {
         case .read(let after):
             let moment = chance(weather.staleReads) ? max(.zero, now - self.moment(before: .milliseconds(700))) : now
+            // What is there may be older than what it says.
             let visible = stride(from: after + 1, through: highest, by: 1).lazy.compactMap { [rows] in rows[$0] }
                 .filter { $0.since <= moment }
             finding = .rows(withVoids(visible.prefix(limits.page.messages).map(\.entry)))
@@ -208,14 +244,14 @@ struct StreamSimulation {
     }
 
     /// The store may know how many void rows follow a page that ends with one.
-    private mutating func withVoids(_ page: [LogEntry]) -> [LogEntry] {
+    mutating func withVoids(_ page: [LogEntry]) -> [LogEntry] {
         guard let last = page.last, last.message == nil, chance(0.5) else { return page }
         var end = last.number.rawValue
         while let row = rows[end + 1], row.entry.message == nil { end += 1 }
         return end == last.number.rawValue ? page : page + [LogEntry(voids: last.number.rawValue + 1...end)]
     }
 
-    private mutating func settle(_ numbers: ClosedRange<Int64>) {
+    mutating func settle(_ numbers: ClosedRange<Int64>) {
         for number in numbers where rows[number] == nil {
             let entry = LogEntry(number: Message.Number(number), message: nil, createdAt: Self.start.adding(now))
             rows[number] = Row(entry: entry, since: now)
@@ -223,51 +259,55 @@ struct StreamSimulation {
         }
     }
 
-    private mutating func take(_ finding: LogOrder.Finding, _ reader: Int?) {
+    mutating func take(_ finding: LogOrder.Finding, _ reader: Int?) {
         guard let reader else {
             isFeedAtWork = false
             feed?.finish(finding, now: now, clock: Self.start.adding(now))
             return feedChanged()
         }
         let messages = readers[reader].catchUp.finish(finding, now: now, clock: Self.start.adding(now))
-        readers[reader].received += messages.map(\.number.rawValue)
+        receive(reader, messages)
         let position = readers[reader].catchUp.head
         guard !messages.isEmpty || position >= readers[reader].goal else { return plan(.climb(reader: reader)) }
-        feed?.window.move(readers[reader].id, to: position)
+        feed?.move(readers[reader].id, to: position)
         rest(reader)
     }
 
     // MARK: The feed
 
-    private mutating func feedChanged() {
+    mutating func feedChanged() {
         guard let feed else { return }
-        for index in readers.indices where readers[index].isWaiting && feed.window.hasNews(for: readers[index].id) {
+        for index in readers.indices where readers[index].isWaiting && feed.hasNews(for: readers[index].id) {
             readers[index].isWaiting = false
             plan(.step(reader: index))
         }
+        if !isReadingChanges, let next = feed.nextRead { plan(.changeWork, in: max(.zero, next - now)) }
         if !isFeedAtWork, let next = feed.order.nextWork { plan(.feedWork, in: max(.zero, next - now)) }
     }
 
-    private mutating func feedWork() {
+    mutating func feedWork() {
         guard !isFeedAtWork, let work = feed?.startWork(now: now) else { return }
         isFeedAtWork = true
         feedCalls += 1
         plan(.storeCall(work, reader: nil), in: moment(before: .milliseconds(20)))
     }
 
-    private func lookUp() -> LogTail {
+    func lookUp() -> LogTail {
         let start = max(0, highest - LogTail.depth)
         let numbers = stride(from: start + 1, through: highest, by: 1).lazy.filter { rows[$0] != nil }
         return LogTail(after: start, rows: numbers.map { ($0, rows[$0]!.entry.createdAt) })
     }
 
-    private mutating func open(_ tail: LogTail) {
+    mutating func open(_ tail: LogTail, revision: Int64) {
         guard isOpening else { return }
         isOpening = false
         let lost = tail.lost(at: Self.start.adding(now), grace: limits.gaps.grace)
         if let lost { settle(lost) }
         let head = tail.complete(without: lost)
-        feed = ChatFeed(head: head, highest: max(tail.highest, heard), now: now, limits: limits)
+        feed = ChatFeed(
+            head: Cursor(head, revision: revision),
+            highest: Cursor(max(tail.highest, heard), revision: max(revision, heardRevision)), now: now, limits: limits)
+        isReadingChanges = false
         (given, opened) = (head, now)
         isFeedAtWork = false
         for cursor in arriving { join(cursor) }
@@ -277,45 +317,53 @@ struct StreamSimulation {
 
     // MARK: Readers
 
-    private mutating func arrive(_ cursor: Int64?) {
+    mutating func arrive(_ cursor: Int64?) {
         guard feed == nil else { return join(cursor) }
         arriving.append(cursor)
         if !isOpening {
             isOpening = true
             heard = 0
+            heardRevision = 0
+            revisionBefore = Int64(log.count)
             plan(.lookUp, in: moment(before: .milliseconds(20)))
         }
     }
 
-    private mutating func join(_ cursor: Int64?) {
+    mutating func join(_ cursor: Int64?) {
         let id = UInt64(readers.count)
-        guard let start = feed?.window.join(id, after: cursor) else { return }
+        let hasChanges = chance(weather.edits > 0 ? 0.6 : 0)
+        // Half of them have seen some changes already.
+        let revision = hasChanges && chance(0.5) ? Int64.random(in: 0...Int64(log.count), using: &random) : nil
+        let from = cursor.map { Cursor($0, revision: revision) }
+        guard let began = feed?.join(id, after: from, hasChanges: hasChanges) else { return }
+        let start = began.number
         readers.append(
             Reader(
-                id: id, cursor: start, cameForTheNext: cursor == nil ? now : nil,
+                id: id, cursor: start, firstRevision: began.revision, position: began, cameForTheNext: cursor == nil ? now : nil,
                 catchUp: .ofOldMessages(after: start, limits: limits), isSlow: chance(weather.slowReaders)))
         plan(.step(reader: readers.count - 1))
     }
 
-    private mutating func leave() {
+    mutating func leave() {
         guard let index = readers.indices.filter({ !readers[$0].hasLeft }).randomElement(using: &random) else { return }
         end(index)
     }
 
-    private mutating func end(_ index: Int) {
+    mutating func end(_ index: Int) {
         readers[index].hasLeft = true
-        feed?.window.leave(readers[index].id)
+        _ = feed?.leave(readers[index].id)
         // The last reader closes the feed.
         if readers.allSatisfy(\.hasLeft) { feed = nil }
     }
 
-    private mutating func step(_ index: Int) {
-        guard !readers[index].hasLeft, feed != nil, let taken = feed?.window.take(readers[index].id) else { return }
+    mutating func step(_ index: Int) {
+        guard !readers[index].hasLeft, feed != nil, let taken = feed?.take(readers[index].id, in: .all) else { return }
         switch taken {
-        case .messages(let messages):
-            readers[index].received += messages.map(\.number.rawValue)
-            if messages.count > limits.page.messages { excesses.append("page") }
+        case .events(let events):
+            receive(index, events)
+            if events.count > limits.page.messages { excesses.append("page") }
             rest(index)
+        case .behindChanges(let start, let goal): plan(.walk(reader: index, start: start, goal: goal))
         case .nothing: readers[index].isWaiting = true
         case .behind(let position, let goal):
             readers[index].goal = goal
@@ -331,7 +379,7 @@ struct StreamSimulation {
         }
     }
 
-    private mutating func climb(_ index: Int) {
+    mutating func climb(_ index: Int) {
         guard !readers[index].hasLeft else { return }
         guard let next = readers[index].catchUp.nextWork else { return excesses.append("a reader has nothing to do") }
         guard next <= now else { return plan(.climb(reader: index), in: next - now) }
@@ -339,13 +387,13 @@ struct StreamSimulation {
         plan(.storeCall(work, reader: index), in: moment(before: .milliseconds(20)))
     }
 
-    private mutating func rest(_ index: Int) {
+    mutating func rest(_ index: Int) {
         plan(.step(reader: index), in: readers[index].isSlow ? moment(before: .seconds(1)) : .milliseconds(1))
     }
 
     // MARK: The world
 
-    private mutating func check() {
+    mutating func check() {
         guard let feed else { return }
         if feed.window.count > limits.window.messages || feed.window.bytes > limits.window.bytes {
             excesses.append("window")
@@ -358,7 +406,7 @@ struct StreamSimulation {
         }
     }
 
-    private mutating func plan(_ event: Event, in time: Duration = .zero) {
+    mutating func plan(_ event: Event, in time: Duration = .zero) {
         lastOrder += 1
         let at = now + time
         // Latest first: the next one is the last.
@@ -370,9 +418,9 @@ struct StreamSimulation {
         events.insert((at, lastOrder, event), at: low)
     }
 
-    private mutating func chance(_ probability: Double) -> Bool {
+    mutating func chance(_ probability: Double) -> Bool {
         Double.random(in: 0..<1, using: &random) < probability
     }
 
-    private mutating func moment(before end: Duration) -> Duration { end * Double.random(in: 0..<1, using: &random) }
+    mutating func moment(before end: Duration) -> Duration { end * Double.random(in: 0..<1, using: &random) }
 }

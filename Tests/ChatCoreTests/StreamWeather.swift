@@ -14,6 +14,8 @@ extension StreamSimulation {
         var writersDelay = Duration.seconds(6)
         var publishDelay = Duration.seconds(1)
         var polls = true
+        /// Changes for each write.
+        var edits = 1.0
         /// So small that they are reached.
         var bounds = (window: 12, ahead: 6)
 
@@ -24,7 +26,7 @@ extension StreamSimulation {
         /// Many messages are out of order, and none is late by more than a moment.
         static let calm = Weather(
             lateWriters: 0.5, deadWriters: 0, lostPublishes: 0, latePublishes: 0.5, failedStoreCalls: 0, staleReads: 0,
-            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20),
+            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20), edits: 0,
             bounds: (12, 100))
         /// All faults that can happen within one process.
         static let indoors = Weather(

@@ -11,7 +11,7 @@ struct SSEEncodingTests {
     }
 
     private func text(_ messages: [Message]) -> String {
-        ServerSentEvents.pieces(messages).map { String(buffer: $0) }.joined()
+        ServerSentEvents.pieces(LiveEvents(.messages(messages), after: Cursor(0))).map { String(buffer: $0) }.joined()
     }
 
     @Test func aMessage() {
@@ -57,7 +57,7 @@ struct SSEEncodingTests {
         let body = String(repeating: "x", count: max(size, 1))
         for count in [0, 1, 2, 255, 256] {
             let messages = (0..<count).map { message(Int64($0 + 1), body) }
-            let pieces = ServerSentEvents.pieces(messages)
+            let pieces = ServerSentEvents.pieces(LiveEvents(.messages(messages), after: Cursor(0)))
             let total = pieces.reduce(0) { $0 + $1.readableBytes }
             #expect(total == messages.reduce(0) { $0 + text([$1]).utf8.count })
             for piece in pieces {

@@ -9,7 +9,7 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             let client = try await server.connect(chat)
-            for after in [#""x""#, #""-1""#, "-1", "1.0", #""9223372036854775808""#, #""""#, #""1.1""#, #""e1.1""#] {
+            for after in [#""x""#, #""-1""#, "-1", "1.0", #""9223372036854775808""#, #""""#] {
                 await client.send("{\"type\":\"subscribe\",\"chat\":1,\"after\":\(after)}")
                 let answer = try await client.answer()
                 #expect(answer["type"] as? String == "error" && answer["code"] as? String == "invalid", "\(after)")

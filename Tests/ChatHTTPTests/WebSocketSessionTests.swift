@@ -11,7 +11,7 @@ struct WebSocketSessionTests {
         actions.map { action in
             switch action {
             case .answer(let answer): String(buffer: answer.text)
-            case .subscribe(_, let chat, let after): "subscribe \(chat.rawValue) \(after.map { "\($0)" } ?? "-")"
+            case .subscribe(_, let chat, let start): "subscribe \(chat.rawValue) \(start.cursor.map { "\($0)" } ?? "-")"
             case .cancel: "cancel"
             case .send(let sending):
                 "send \(sending.chat.rawValue) \(sending.content.body) \(sending.ref ?? "-")"

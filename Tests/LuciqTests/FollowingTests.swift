@@ -35,6 +35,27 @@ import Testing
         #expect(following.cursor == "x/3")
     }
 
+    @Test func changesAreShownAsTheyCome() {
+        var following = Following(after: Cursor(2, revision: 1))
+        #expect(following.cursor == "2.1")
+        func change(_ id: String, _ content: String) -> String? {
+            let event = ServerSentEvent(
+                type: "message.changed", data: "{\"number\":1,\"parts\":{\"content\":{\(content)},\"new\":1}}", id: id)
+            guard case .showChange(let change) = following.receive(event) else { return nil }
+            return change.line
+        }
+        #expect(change("2.2", #""rev":2,"body":"a\nb","deleted_at":null"#) == "1  ~ a↵b")
+        #expect(change("2.3", #""rev":3,"body":"","deleted_at":"2026-11-22T16:57:44.194Z""#) == "1  ×")
+        #expect(following.cursor == "2.3")
+        for data in ["", "{}", #"{"number":1}"#, #"{"parts":{}}"#, #"{"number":"x","parts":{}}"#] {
+            let step = following.receive(ServerSentEvent(type: "message.changed", data: data, id: ""))
+            guard case .fail = step else {
+                Issue.record("\(data)")
+                continue
+            }
+        }
+    }
+
     @Test func theNextMessageIsWhatTheStreamBeginsWith() throws {
         var (following, parser) = (Following(after: nil), EventParser())
         #expect(try parser.read("retry: 1000\nid: 41\n".utf8).isEmpty)

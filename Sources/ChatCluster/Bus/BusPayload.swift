@@ -2,7 +2,8 @@ import ChatCore
 
 /// A channel's payload before it is sealed.
 ///
-/// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`. The revocations'
+/// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`, or `{"revision":18}`, which a
+/// server of before drops. The revocations'
 /// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
 /// or `"application":42,"user":"u1"`, and `"blocked":true` where that is why; `{"version":1,"kind":"changed","application":42}`; or
 /// `{"version":1,"kind":"members","application":42,"chat":7,"chat_number":3,"user":"u1"}`. A server that does not know a
@@ -87,6 +88,32 @@ enum BusPayload {
             return .members(MembersChanged(tenant: Tenant.ID(tenant), chat: chat, number: number, user: user))
         default: return nil
         }
+    }
+
+    static func encode(revision: Int64) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { $0.member("revision", revision) }
+        return json.bytes
+    }
+
+    /// What a chat's channel tells.
+    ///
+    /// - Returns: nil for a payload that this version does not know. Readers notice a dropped message as a gap, and a
+    ///   dropped revision by the next one or by polling.
+    static func chatEvent(_ json: [UInt8], of chat: Chat.ID) -> BusEvent? {
+        guard json.first == UInt8(ascii: "{") else {
+            guard let messages = try? decode(json), !messages.isEmpty else { return nil }
+            return .committed(chat, messages)
+        }
+        var revision: Int64?
+        let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
+            var reader = JSONReader(utf8: json)
+            try reader.document { name, reader in
+                if name == "revision" { revision = Int64(try reader.number()) } else { try reader.value() }
+            }
+        }
+        guard isWhole != nil, let revision, revision > 0 else { return nil }
+        return .revised(chat, revision)
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {

@@ -51,8 +51,7 @@ final class RedisBus: MessageBus, Service {
                     if !seal.isElsewhere(payload, than: server) { stranger.spoke(on: channel) }
                     return
                 }
-                guard let messages = try? BusPayload.decode(plain), !messages.isEmpty else { return }
-                local.tell(.committed(chat, messages))
+                if let event = BusPayload.chatEvent(plain, of: chat) { local.tell(event) }
             },
             onGap: { local.tell(.gap) })
     }
@@ -92,6 +91,17 @@ final class RedisBus: MessageBus, Service {
             command.append(seal.seal(BusPayload.encode(messages), for: channel, at: server()))
             return command
         }
+    }
+
+    func publish(revisions: [Chat.ID: Int64]) {
+        local.publish(revisions: revisions)
+        post(
+            revisions.map { chat, revision in
+                let channel = channels.name(of: chat)
+                var command = RedisCommand("PUBLISH", channel)
+                command.append(seal.seal(BusPayload.encode(revision: revision), for: channel, at: server()))
+                return command
+            })
     }
 
     /// Tells this process alone.

@@ -1,14 +1,7 @@
 /// A page of what has changed in a chat since a cursor.
 package struct ChatChanges: Sendable {
-    package enum Event: Sendable {
-        /// A message above the reader's number, as it is now.
-        case message(Message)
-        /// The content of one that the reader has, as it is now.
-        case content(Message)
-    }
-
     /// Each with the cursor after it.
-    package var events: [(cursor: Cursor, event: Event)] = []
+    package var events: [(cursor: Cursor, event: LiveEvents.Event)] = []
     /// Where the next page begins.
     package var cursor: Cursor
     /// Whether there are more events now.
@@ -16,20 +9,13 @@ package struct ChatChanges: Sendable {
 
     init(from cursor: Cursor) { self.cursor = cursor }
 
-    mutating func add(_ event: Event, upTo cursor: Cursor) {
+    mutating func add(_ event: LiveEvents.Event, upTo cursor: Cursor) {
         events.append((cursor, event))
         self.cursor = cursor
     }
 }
 
 extension ChatScope {
-    /// Changes that are read at once, at most so many times for a page: most of them may be of messages that the reader does
-    /// not have.
-    private static let readAtOnce = 256
-    /// Messages that are read at once: at most 1.2 MB.
-    private static let messagesAtOnce = 16
-    private static let reads = 16
-
     /// The cursor of a reader that has everything. Read it before the rows: what changes meanwhile comes a second time, and
     /// nothing is left out.
     package func head() async throws -> Cursor {
@@ -59,24 +45,40 @@ extension ChatScope {
     /// - Throws: `ChatError.notFound`; `.cursorEpoch` for a cursor beyond the head.
     package func changes(after cursor: Cursor, limit: Int, bytes: Int) async throws -> ChatChanges {
         try await read { scope in
-            let head = try await scope.head()
-            let revision = cursor.revision ?? 0
-            let highest = try await tenant.service.backend.messages.lastNumbers(of: [scope.id])[scope.id] ?? 0
+            let head = try await scope.check(cursor)
             let numbers = scope.standing?.numbers ?? .all
-            guard cursor.epoch == head.epoch, cursor.number <= min(max(highest, head.number), numbers.last),
-                revision <= head.revision!
-            else { throw ChatError.cursorEpoch(head) }
-            let start = Cursor(max(cursor.number, numbers.first - 1), revision: revision)
+            let start = Cursor(max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0)
             var page = ChatChanges(from: start)
-            var room = Room(left: limit, bytes: bytes)
-            guard try await scope.addChanged(to: &page, upTo: head.revision!, in: numbers, &room) else {
+            let walk = ChangeWalk(reader: ChangeReader(tenant.service.backend))
+            let changed = try await walk.page(
+                in: scope.id, after: start, upTo: head.revision!, in: numbers,
+                StreamLimits.Size(messages: limit, bytes: bytes))
+            for event in changed.events {
+                let next = Cursor(start.number, revision: event.revision)
+                page.add(.change(event, since: start.revision!), upTo: next)
+            }
+            page.cursor = Cursor(start.number, revision: changed.revision)
+            guard changed.revision >= head.revision! else {
                 page.hasMore = true
                 return page
             }
-            page.cursor = Cursor(start.number, revision: head.revision)
+            let size = changed.events.reduce(0) { $0 + $1.writtenBytes }
+            var room = Room(left: limit - changed.events.count, bytes: bytes - size)
             page.hasMore = try await !scope.addNew(to: &page, in: numbers, &room)
             return page
         }
+    }
+
+    /// - Returns: the head.
+    /// - Throws: `ChatError.cursorEpoch` for a cursor of another epoch, or beyond the head.
+    @discardableResult
+    func check(_ cursor: Cursor) async throws -> Cursor {
+        let head = try await head()
+        let highest = try await tenant.service.backend.messages.lastNumbers(of: [id])[id] ?? 0
+        guard cursor.epoch == head.epoch, cursor.number <= min(max(highest, head.number), standing?.numbers.last ?? .max),
+            cursor.revision ?? 0 <= head.revision!
+        else { throw ChatError.cursorEpoch(head) }
+        return head
     }
 
     /// What still fits into a page.
@@ -92,34 +94,6 @@ extension ChatScope {
             bytes -= size
             return true
         }
-    }
-
-    /// - Returns: whether that is all.
-    private func addChanged(
-        to page: inout ChatChanges, upTo last: Int64, in numbers: NumberSpan, _ room: inout Room
-    ) async throws -> Bool {
-        let changes = tenant.service.backend.changes
-        let number = page.cursor.number
-        for _ in 0..<Self.reads {
-            guard let revision = page.cursor.revision, revision < last else { return true }
-            let items = try await changes.changes(in: id, after: revision, upTo: last, limit: Self.readAtOnce)
-            for some in items.chunks(of: Self.messagesAtOnce) {
-                let known = some.filter { $0.kind == .message && $0.number <= number && numbers.contains($0.number) }
-                guard known.isEmpty || room.left > 0 else { return false }
-                let messages = try await changes.messages(known.map { Message.Number($0.number) }, in: id)
-                for item in some {
-                    let next = Cursor(number, revision: item.revision)
-                    guard known.contains(item), let message = messages[Message.Number(item.number)] else {
-                        page.cursor = next
-                        continue
-                    }
-                    guard room.take(message, isFirst: page.events.isEmpty) else { return false }
-                    page.add(.content(message), upTo: next)
-                }
-            }
-            if items.count < Self.readAtOnce { return true }
-        }
-        return false
     }
 
     /// - Returns: whether that is all, for now.

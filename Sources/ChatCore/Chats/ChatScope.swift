@@ -195,17 +195,22 @@ package struct ChatScope: Sendable {
     ///
     /// - Parameters:
     ///   - cursor: where to start; nil: at the next message.
+    ///   - hasChanges: whether it also gets what changes of the messages that it has; it does with a cursor that has a
+    ///     revision. With a plain one it gets all changes.
     ///   - slot: kept as long as the subscription.
-    /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed.
+    /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed; `.cursorEpoch` for a
+    ///   cursor with a revision that is beyond the head.
     package func subscribe(
-        after cursor: Cursor? = nil, holding slot: StreamSlots.Slot? = nil
+        after cursor: Cursor? = nil, hasChanges: Bool = false, holding slot: StreamSlots.Slot? = nil
     ) async throws(ChatError) -> ChatSubscription {
         do {
             let opening = try await tenant.access.open(holding: slot)
             return try await read { found in
                 var scope = found
                 while true {
-                    let subscription = try await scope.subscribe(after: cursor, opening)
+                    if let cursor, cursor.revision != nil || cursor.epoch != 0 { try await scope.check(cursor) }
+                    let subscription = try await scope.subscribe(
+                        after: cursor, hasChanges: hasChanges || cursor?.revision != nil, opening)
                     guard let numbers = scope.standing?.numbers else { return subscription }
                     // Look again: a change since then has not met the subscription.
                     scope = try await scope.tenant.chat(number)
@@ -218,16 +223,21 @@ package struct ChatScope: Sendable {
         }
     }
 
-    private func subscribe(after cursor: Cursor?, _ opening: Opening) async throws -> ChatSubscription {
+    private func subscribe(
+        after cursor: Cursor?, hasChanges: Bool, _ opening: Opening
+    ) async throws -> ChatSubscription {
         if let standing, standing.role == nil { throw ChatError.notFound }
         let viewer = standing.flatMap { standing in
             tenant.access.user.map {
                 Viewer(user: Memberships.Key(tenant: tenant.id, chat: number, user: $0), numbers: standing.numbers)
             }
         }
-        let start = limits.map { limits in cursor.map { Cursor(max($0.number, limits.first - 1)) } }
+        let start = limits.map { limits in
+            cursor.map { Cursor(max($0.number, limits.first - 1), revision: $0.revision, epoch: $0.epoch) }
+        }
         return try await tenant.service.hub.subscribe(
-            to: id, of: tenant.id, from: tenant.access.client, after: start ?? cursor, opening, by: viewer)
+            to: id, of: tenant.id, from: tenant.access.client, after: start ?? cursor, hasChanges: hasChanges,
+            opening, by: viewer)
     }
 
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.

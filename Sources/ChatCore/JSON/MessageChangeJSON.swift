@@ -2,20 +2,30 @@
 /// member, nor change its type.
 package struct MessageChangeJSON: JSONWritable {
     private let message: Message
+    private let base: Int64
 
-    package init(_ message: Message) { self.message = message }
+    /// - Parameter base: the reader has all changes up to this revision: only parts above it are written.
+    package init(_ message: Message, since base: Int64) {
+        self.message = message
+        self.base = base
+    }
 
     package func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("number", message.number.rawValue)
-            json.member("parts", Parts(message: message))
+            json.member("parts", Parts(message: message, base: base))
         }
     }
 
     private struct Parts: JSONWritable {
         let message: Message
+        let base: Int64
 
-        func write(to json: inout JSONWriter) { json.object { $0.member("content", Content(message: message)) } }
+        func write(to json: inout JSONWriter) {
+            json.object { json in
+                if message.revision > base { json.member("content", Content(message: message)) }
+            }
+        }
     }
 
     private struct Content: JSONWritable {

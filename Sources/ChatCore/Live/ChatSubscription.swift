@@ -1,20 +1,21 @@
 import Metrics
 
-/// One reader of one chat: every message after its cursor, once, in number order.
+/// One reader of one chat: every message after its cursor, once, in number order; and, if it wants them, all changes of
+/// what it has, in their state now.
 package final class ChatSubscription: Sendable {
     /// What a reader can take now.
     package enum Taken: Sendable {
         /// - Parameter isLast: whether the reader is up to date after it.
-        case page(MessagePage, isLast: Bool)
+        case page(LivePage, isLast: Bool)
         /// The reader is up to date.
         case nothing
-        /// The next messages must be read from the store: call `next`.
+        /// The next events must be read from the store: call `next`.
         case behind
         /// The subscription has ended; all later calls answer the same.
         case ended(StreamEnd)
     }
 
-    /// Where it starts: the given cursor, or the highest number when it joined.
+    /// Where it starts: the given cursor, or the head when it joined. It has a revision if it reads changes.
     package let cursor: Cursor
 
     private let id: LiveWindow.ReaderID
@@ -40,12 +41,12 @@ package final class ChatSubscription: Sendable {
         onEnd()
     }
 
-    /// The next messages: at least one, at most 256 or about 1 MiB of them. Waits until there are any, also during an
+    /// The next events: at least one, at most 256 or about 1 MiB of them. Waits until there are any, also during an
     /// outage of the store. Call it again only after it has returned; new messages are kept meanwhile, up to a bound.
     ///
     /// - Throws: after the subscription has ended, the same error each time. Cancelling the task ends it.
-    package func next() async throws(StreamEnd) -> [Message] {
-        let result: Result<[Message], StreamEnd> = await withTaskCancellationHandler {
+    package func next() async throws(StreamEnd) -> LiveEvents {
+        let result: Result<LiveEvents, StreamEnd> = await withTaskCancellationHandler {
             do throws(StreamEnd) {
                 return .success(try await feed.next(id, catchUp))
             } catch {
@@ -54,9 +55,9 @@ package final class ChatSubscription: Sendable {
         } onCancel: {
             cancel()
         }
-        let messages = try result.get()
-        metrics.delivered.increment(by: messages.count)
-        return messages
+        let events = try result.get()
+        metrics.delivered.increment(by: events.count)
+        return events
     }
 
     /// Like `next`, but without waiting. Do not call it during a call of `next`.
@@ -66,7 +67,7 @@ package final class ChatSubscription: Sendable {
     package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
         catchUp.release()
         let taken = feed.take(id, orWake: wake)
-        if case .page(let page, _) = taken { metrics.delivered.increment(by: page.messages.count) }
+        if case .page(let page, _) = taken { metrics.delivered.increment(by: page.events.count) }
         return taken
     }
 

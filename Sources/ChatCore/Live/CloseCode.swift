@@ -13,6 +13,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
     case tokenRevoked = 4401
     case notAllowed = 4403
     case notFound = 4404
+    case cursorEpoch = 4409
 
     package var name: String {
         switch self {
@@ -28,6 +29,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         case .tokenRevoked: "token_revoked"
         case .notAllowed: "not_allowed"
         case .notFound: "not_found"
+        case .cursorEpoch: "cursor_epoch"
         }
     }
 
@@ -37,7 +39,7 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         switch self {
         case .goingAway, .timedOut, .overloaded: true
         case .protocolError, .unsupportedData, .invalidText, .tooLarge: false
-        case .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound: (4000...4399).contains(rawValue)
+        case .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound, .cursorEpoch: (4000...4399).contains(rawValue)
         }
     }
 }

@@ -10,8 +10,8 @@ final class Feed: Sendable {
     private struct State {
         /// Nil until it is open.
         var feed: ChatFeed?
-        /// The highest number from the bus before that.
-        var heard: Int64 = 0
+        /// The highest number and revision from the bus before that.
+        var heard = Cursor(0, revision: 0)
         /// Whether the bus is subscribed to the chat.
         var isHeard = false
         var waiters: [ReaderID: Waiter] = [:]
@@ -24,21 +24,23 @@ final class Feed: Sendable {
         /// Why all readers ended; new ones end likewise.
         var end: StreamEnd?
         var isWorking = false
+        var isReadingChanges = false
         var keptBytes = 0
         /// The last page, and how many readers may still take it: readers of a chat usually take the same pages.
-        var page: (shared: MessagePage, left: Int)?
+        var page: (shared: LivePage, left: Int)?
+
+        /// The messages that are there for a reader.
+        func numbers(for id: ReaderID) -> NumberSpan { users[id]?.numbers ?? .all }
 
         mutating func wakeReaders() {
-            for id in waiters.keys where feed?.window.hasNews(for: id) ?? true {
+            for id in waiters.keys where feed?.hasNews(for: id) ?? true {
                 if let waiter = waiters.removeValue(forKey: id) { woken.append(waiter) }
             }
         }
 
-        mutating func sharedPage(
-            _ messages: [Message], onHold: @escaping @Sendable (Int) -> Void
-        ) -> MessagePage {
-            let old = page.flatMap { $0.shared.hasSameNumbers(as: messages) ? $0 : nil }
-            let shared = old?.shared ?? MessagePage(messages, onHold: onHold)
+        mutating func sharedPage(_ events: LiveEvents, onHold: @escaping @Sendable (Int) -> Void) -> LivePage {
+            let old = page.flatMap { $0.shared.events.isSame(as: events) ? $0 : nil }
+            let shared = old?.shared ?? LivePage(events, onHold: onHold)
             let left = (old?.left ?? feed?.window.readerCount ?? 1) - 1
             // Dropped after the last reader: pages of many chats with one reader each would take much memory.
             page = left > 0 ? (shared, left) : nil
@@ -46,9 +48,9 @@ final class Feed: Sendable {
         }
     }
 
-    private enum Step {
+    private enum Step<Work: Sendable> {
         case sleep(until: Duration)
-        case work(LogOrder.Work)
+        case work(Work)
     }
 
     let identity: ReadChat
@@ -74,6 +76,8 @@ final class Feed: Sendable {
     ///
     /// - Throws: the store's errors.
     func open() async throws {
+        // Before the messages: they have all changes up to it, then.
+        let revision = try await source.changes.heads(of: [chat])[chat] ?? 0
         let tail = try await source.messages.tail(of: chat)
         guard source.epoch() == epoch else { throw ChatError.unavailable(reason: "The database server has changed") }
         var lost = tail.lost(at: source.clock.now(), grace: source.limits.gaps.grace)
@@ -84,30 +88,58 @@ final class Feed: Sendable {
         }
         change { state in
             state.feed = ChatFeed(
-                head: tail.complete(without: lost), highest: max(tail.highest, state.heard), now: source.time.now(),
-                limits: source.limits)
+                head: Cursor(tail.complete(without: lost), revision: revision),
+                highest: Cursor(
+                    max(tail.highest, state.heard.number), revision: max(revision, state.heard.revision ?? 0)),
+                now: source.time.now(), limits: source.limits)
         }
     }
 
     /// Takes messages from the bus.
     func receive(_ messages: [Message]) {
         change { state in
-            if state.feed == nil { state.heard = messages.reduce(state.heard) { max($0, $1.number.rawValue) } }
+            if state.feed == nil {
+                state.heard = messages.reduce(state.heard) { heard, message in
+                    Cursor(
+                        max(heard.number, message.number.rawValue),
+                        revision: max(heard.revision ?? 0, message.revision))
+                }
+            }
             // Equal numbers do not mean equal messages any more.
             if messages.contains(where: { $0.revision > 0 }) { state.page = nil }
             state.feed?.receive(messages, now: source.time.now(), isTight: source.isTight)
         }
     }
 
-    /// Takes the store's highest number.
-    func see(_ highest: Int64) { change { $0.feed?.see(highest, now: source.time.now()) } }
+    /// Takes the store's highest number and revision.
+    func see(_ highest: Cursor) {
+        change { state in
+            state.feed?.see(highest.number, now: source.time.now())
+            state.feed?.see(revision: highest.revision ?? 0)
+        }
+    }
 
+    /// Takes a revision that the chat has reached.
+    func see(revision: Int64) {
+        change { state in
+            if state.feed == nil {
+                state.heard = Cursor(state.heard.number, revision: max(state.heard.revision ?? 0, revision))
+            }
+            state.feed?.see(revision: revision)
+        }
+    }
+
+    /// - Parameter hasChanges: whether it reads changes too.
     /// - Returns: where the reader starts; nil after the feed has closed.
-    func join(_ id: ReaderID, after cursor: Cursor?, by viewer: Viewer? = nil) -> Cursor? {
+    func join(
+        _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, by viewer: Viewer? = nil
+    ) -> Cursor? {
         state.withLock { state in
-            guard state.end == nil, let start = state.feed?.window.join(id, after: cursor?.number) else { return nil }
+            guard state.end == nil, let start = state.feed?.join(id, after: cursor, hasChanges: hasChanges) else {
+                return nil
+            }
             state.users[id] = viewer
-            return Cursor(start)
+            return start
         }
     }
 
@@ -132,33 +164,35 @@ final class Feed: Sendable {
         for id in state.withLock({ state in state.users.filter { isMeant($0.value) }.keys }) { end(id, reason) }
     }
 
-    /// Waits for the next messages of a reader.
-    func next(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
+    /// Waits for the next events of a reader.
+    func next(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> LiveEvents {
         while true {
-            let messages = try await poll(id, catchUp)
-            if !messages.isEmpty { return messages }
+            if let events = try await poll(id, catchUp) { return events }
             await wait(id)
         }
     }
 
-    /// The next messages of a reader; empty if it is up to date.
-    private func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> [Message] {
+    /// The next events of a reader; nil if it is up to date.
+    private func poll(_ id: ReaderID, _ catchUp: CatchUp) async throws(StreamEnd) -> LiveEvents? {
         while true {
             switch take(id) {
-            case .messages(let messages):
-                catchUp.hold(messages)
-                return messages
-            case .nothing: return []
+            case .events(let events):
+                catchUp.hold(events)
+                return events
+            case .nothing: return nil
             case .tooSlow: end(id, .slowConsumer)
             case .gone: throw state.withLock { $0.ends[id] ?? $0.end ?? .cancelled }
             case .behind(let position, let goal):
-                let messages = try await read(id, catchUp, after: position, upTo: goal)
-                if !messages.isEmpty { return messages }
+                let events = try await read(id, catchUp, after: position, upTo: goal)
+                if !events.isEmpty { return events }
+            case .behindChanges(let start, let goal):
+                let events = try await readChanges(id, catchUp, after: start, upTo: goal)
+                if !events.isEmpty { return events }
             }
         }
     }
 
-    /// The next messages of a reader, without waiting.
+    /// The next events of a reader, without waiting.
     ///
     /// - Parameter waiter: kept if the reader is up to date after this; called once when there is something to take.
     func take(_ id: ReaderID, orWake waiter: @escaping Waiter) -> ChatSubscription.Taken {
@@ -167,16 +201,17 @@ final class Feed: Sendable {
         // If the tenant's readers have used up its memory, they read from the store, in turns.
         let hasRoom = source.readerReads.hasRoom(tenant)
         change { state in
-            switch state.feed?.window.take(id, isTight: !hasRoom) ?? .gone {
-            case .messages(let messages):
-                let isLast = state.feed?.window.hasNews(for: id) == false
-                let page = state.sharedPage(messages) { [source, tenant] in
+            let numbers = state.numbers(for: id)
+            switch state.feed?.take(id, in: numbers, isTight: !hasRoom) ?? .gone {
+            case .events(let events):
+                let isLast = state.feed?.hasNews(for: id) == false
+                let page = state.sharedPage(events) { [source, tenant] in
                     source.readerReads.change(by: $0, of: tenant)
                 }
                 taken = .page(page, isLast: isLast)
                 if isLast { state.waiters[id] = waiter }
             case .nothing: state.waiters[id] = waiter
-            case .behind: taken = .behind
+            case .behind, .behindChanges: taken = .behind
             case .tooSlow: isTooSlow = true
             case .gone: taken = .ended(state.ends[id] ?? state.end ?? .cancelled)
             }
@@ -189,7 +224,7 @@ final class Feed: Sendable {
     /// Ends one reader.
     func end(_ id: ReaderID, _ end: StreamEnd) {
         change { state in
-            guard state.feed?.window.leave(id) == true else { return }
+            guard state.feed?.leave(id) == true else { return }
             state.ends[id] = end
             state.users[id] = nil
             source.metrics.ended(end)
@@ -208,7 +243,7 @@ final class Feed: Sendable {
         change { state in
             guard state.end == nil else { return }
             state.end = end
-            for id in state.feed?.window.leaveAll() ?? [] {
+            for id in state.feed?.leaveAll() ?? [] {
                 state.ends[id] = end
                 source.metrics.ended(end)
             }
@@ -218,9 +253,12 @@ final class Feed: Sendable {
         }
     }
 
-    private func take(_ id: ReaderID) -> LiveWindow.Taken {
-        var taken = LiveWindow.Taken.gone
-        change { state in if let next = state.feed?.window.take(id) { taken = next } }
+    private func take(_ id: ReaderID) -> ChatFeed.Taken {
+        var taken = ChatFeed.Taken.gone
+        change { state in
+            let numbers = state.numbers(for: id)
+            if let next = state.feed?.take(id, in: numbers) { taken = next }
+        }
         return taken
     }
 
@@ -228,7 +266,7 @@ final class Feed: Sendable {
     private func wait(_ id: ReaderID) async {
         await withCheckedContinuation { (waiter: CheckedContinuation<Void, Never>) in
             let isOver = state.withLock { state in
-                guard state.feed?.window.hasNews(for: id) == false else { return true }
+                guard state.feed?.hasNews(for: id) == false else { return true }
                 precondition(state.waiters[id] == nil, "one call of next() at a time")
                 state.waiters[id] = { waiter.resume() }
                 return false
@@ -239,13 +277,30 @@ final class Feed: Sendable {
 
     private func read(
         _ id: ReaderID, _ catchUp: CatchUp, after position: Int64, upTo goal: Int64
-    ) async throws(StreamEnd) -> [Message] {
+    ) async throws(StreamEnd) -> LiveEvents {
+        let start = state.withLock { $0.feed?.position(of: id) } ?? Cursor(position)
         do throws(StreamEnd) {
             let messages = try await catchUp.nextPage(after: position, upTo: goal) {
                 state.withLock { $0.ends[id] == nil }
             }
-            change { $0.feed?.window.move(id, to: catchUp.position) }
-            return messages
+            change { $0.feed?.move(id, to: catchUp.position) }
+            return LiveEvents(.messages(messages), after: start)
+        } catch {
+            close(error)
+            throw error
+        }
+    }
+
+    private func readChanges(
+        _ id: ReaderID, _ catchUp: CatchUp, after start: Cursor, upTo goal: Int64
+    ) async throws(StreamEnd) -> LiveEvents {
+        let numbers = state.withLock { $0.numbers(for: id) }
+        do throws(StreamEnd) {
+            let page = try await catchUp.nextChanges(after: start, upTo: goal, in: numbers) {
+                state.withLock { $0.ends[id] == nil && $0.end == nil }
+            }
+            if let page { change { $0.feed?.move(id, toRevision: page.revision) } }
+            return LiveEvents(.changes(page?.events ?? []), after: start)
         } catch {
             close(error)
             throw error
@@ -254,20 +309,56 @@ final class Feed: Sendable {
 
     /// Changes the state. Then wakes readers that have something to take, and starts work that needs the store.
     private func change(_ body: (inout State) -> Void) {
-        let (woken, needsWorker) = state.withLock { state in
-            let head = state.feed?.window.head
+        let (woken, needsWorker, needsReader) = state.withLock { state in
+            let head = state.feed?.head
             body(&state)
-            if state.feed?.window.head != head { state.wakeReaders() }
-            let bytes = state.end == nil ? state.feed?.window.bytes ?? 0 : 0
+            if state.feed?.head != head { state.wakeReaders() }
+            let bytes = state.end == nil ? state.feed?.bytes ?? 0 : 0
             source.keep(bytes - state.keptBytes)
             state.keptBytes = bytes
             let needsWorker = !state.isWorking && state.end == nil && state.feed?.order.nextWork != nil
             if needsWorker { state.isWorking = true }
+            let needsReader = !state.isReadingChanges && state.end == nil && state.feed?.nextRead != nil
+            if needsReader { state.isReadingChanges = true }
             defer { state.woken = [] }
-            return (state.woken, needsWorker)
+            return (state.woken, needsWorker, needsReader)
         }
         for waiter in woken { waiter() }
         if needsWorker { Task.detached { await self.work() } }
+        if needsReader { Task.detached { await self.readChanges() } }
+    }
+
+    /// Asks the store what has changed, until all is read that the bus has told of.
+    private func readChanges() async {
+        while let step = nextChangeStep() {
+            switch step {
+            case .sleep(let moment):
+                try? await source.time.sleep(moment)  // This task is never cancelled.
+            case .work(let revision):
+                do throws(StreamEnd) {
+                    let found = try await source.changes(in: identity, after: revision)
+                    change { state in
+                        // Equal numbers do not mean equal messages any more.
+                        if state.feed?.finishRead(found, now: source.time.now()) == true { state.page = nil }
+                    }
+                } catch {
+                    close(error)
+                }
+            }
+        }
+    }
+
+    /// - Returns: with the revision after which to read.
+    private func nextChangeStep() -> Step<Int64>? {
+        state.withLock { state in
+            let now = source.time.now()
+            guard state.end == nil, let next = state.feed?.nextRead else {
+                state.isReadingChanges = false
+                return nil
+            }
+            if let revision = state.feed?.startRead(now: now) { return .work(revision) }
+            return .sleep(until: min(next, now + .milliseconds(250)))
+        }
     }
 
     /// Asks the store for missing numbers, until none is missing.
@@ -292,7 +383,7 @@ final class Feed: Sendable {
         }
     }
 
-    private func nextStep() -> Step? {
+    private func nextStep() -> Step<LogOrder.Work>? {
         state.withLock { state in
             let now = source.time.now()
             guard state.end == nil, let next = state.feed?.order.nextWork else {

@@ -1,4 +1,4 @@
-/// Finds messages that the bus missed: polls the store for the highest number of each chat.
+/// Finds messages and changes that the bus missed: polls the store for the head of each chat.
 extension Hub {
     /// The interval while the bus is down, and for chats to which it is not subscribed.
     private static let often = Duration.seconds(1)
@@ -36,7 +36,8 @@ extension Hub {
             let some = feeds[start..<min(start + Self.chatsAtOnce, feeds.count)]
             do {
                 let highest = try await source.messages.lastNumbers(of: some.map(\.chat))
-                for feed in some { feed.see(highest[feed.chat] ?? 0) }
+                let revisions = try await source.changes.heads(of: some.map(\.chat))
+                for feed in some { feed.see(Cursor(highest[feed.chat] ?? 0, revision: revisions[feed.chat])) }
             } catch {
                 // The store logs its failures.
                 isComplete = false

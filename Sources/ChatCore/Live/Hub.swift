@@ -76,9 +76,10 @@ package final class Hub: Service {
 
     /// Starts to read a chat, for no user.
     package func subscribe(
-        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, _ opening: Opening? = nil
+        to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, hasChanges: Bool = false,
+        _ opening: Opening? = nil
     ) async throws(ChatError) -> ChatSubscription {
-        try await subscribe(to: chat, of: tenant, after: cursor, opening, by: nil)
+        try await subscribe(to: chat, of: tenant, after: cursor, hasChanges: hasChanges, opening, by: nil)
     }
 
     /// Starts to read a chat.
@@ -88,6 +89,8 @@ package final class Hub: Service {
     ///   - client: likewise; nil for the server itself.
     ///   - cursor: where to start, however far back. Messages up to a cursor above the chat's highest number are never
     ///     delivered. Nil: the next message.
+    ///   - hasChanges: whether it also gets what changes of the messages that it has; with a plain cursor, from the first
+    ///     change on.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
     ///   - viewer: the user whose subscription it is: it ends when the chat is not there for the user any more, or less
     ///     of it.
@@ -95,12 +98,13 @@ package final class Hub: Service {
     ///   does not answer.
     func subscribe(
         to chat: Chat.ID, of tenant: Tenant.ID, from client: IPAddress? = nil, after cursor: Cursor?,
-        _ opening: Opening? = nil, by viewer: Viewer?
+        hasChanges: Bool = false, _ opening: Opening? = nil, by viewer: Viewer?
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant, client)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
-        guard failure == nil, let start = entry.feed.join(id, after: cursor, by: viewer) else {
+        guard failure == nil, let start = entry.feed.join(id, after: cursor, hasChanges: hasChanges, by: viewer)
+        else {
             release(entry.feed, tenant, client)
             throw failure ?? .shuttingDown
         }
@@ -162,6 +166,7 @@ package final class Hub: Service {
         case .committed(let chat, let messages):
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
+        case .revised(let chat, let revision): feed(of: chat)?.see(revision: revision)
         case .revoked, .changed(.some), .tenantChanged: break
         case .changed(nil): ask(forReview: nil)
         case .members(let change):

@@ -108,6 +108,9 @@ struct LiveWindow {
         return Array(readers.keys)
     }
 
+    /// Up to which number a reader has taken messages.
+    func position(of id: ReaderID) -> Int64? { readers[id]?.position }
+
     /// Whether a reader has something to take, or has ended.
     func hasNews(for id: ReaderID) -> Bool {
         guard let position = readers[id]?.position else { return true }

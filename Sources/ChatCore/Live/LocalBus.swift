@@ -37,6 +37,12 @@ package final class LocalBus: MessageBus {
         for (chat, messages) in stored where chats.contains(chat) { listener(.committed(chat, messages)) }
     }
 
+    /// Tells of revisions that chats have reached, before it returns.
+    package func publish(revisions: [Chat.ID: Int64]) {
+        let (listener, chats) = state.withLock { ($0.listener, $0.chats) }
+        for (chat, revision) in revisions where chats.contains(chat) { listener(.revised(chat, revision)) }
+    }
+
     package func revoke(_ principal: Principal, isBlocked: Bool) { tell(.revoked(principal, isBlocked: isBlocked)) }
 
     package func change(_ tenant: Tenant.ID) { tell(.tenantChanged(tenant)) }

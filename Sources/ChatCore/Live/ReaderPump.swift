@@ -11,7 +11,7 @@ package struct ReaderPump {
         /// The socket is writable.
         case demand
         /// `take` gave these pieces of a page, which it may share with others.
-        case page([ByteBuffer], of: MessagePage, isLast: Bool)
+        case page([ByteBuffer], of: LivePage, isLast: Bool)
         /// `take` gave nothing: `wake` follows.
         case nothing
         /// `take` says that the store must be read.
@@ -60,7 +60,7 @@ package struct ReaderPump {
     }
 
     enum Source {
-        case feed(MessagePage, isLast: Bool)
+        case feed(LivePage, isLast: Bool)
         case store
     }
 
@@ -128,7 +128,7 @@ extension ChatSubscription {
     ///
     /// - Parameter pieces: encodes a page.
     package func take(
-        as pieces: (MessagePage) -> [ByteBuffer], orWake wake: @escaping @Sendable () -> Void
+        as pieces: (LivePage) -> [ByteBuffer], orWake wake: @escaping @Sendable () -> Void
     ) -> ReaderPump.Event {
         switch take(orWake: wake) {
         case .page(let page, let isLast): .page(pieces(page), of: page, isLast: isLast)
@@ -139,7 +139,7 @@ extension ChatSubscription {
     }
 
     /// `next`, for a pump that is behind.
-    package func read(as pieces: @Sendable ([Message]) -> [ByteBuffer]) async -> ReaderPump.Event {
+    package func read(as pieces: @Sendable (LiveEvents) -> [ByteBuffer]) async -> ReaderPump.Event {
         do throws(StreamEnd) { return .read(pieces(try await next())) } catch { return .end(error) }
     }
 }

@@ -5,6 +5,7 @@ import Synchronization
 /// The hub's shared dependencies: the store, the clocks, the limits.
 final class StreamSource: Sendable {
     let messages: any MessageStore
+    let changes: ChangeReader
     let log: any ChatLog
     /// `Backend.epoch`.
     let epoch: @Sendable () -> UInt64
@@ -24,6 +25,7 @@ final class StreamSource: Sendable {
         metrics: StreamMetrics
     ) {
         self.messages = backend.messages
+        self.changes = ChangeReader(backend)
         self.log = backend.chatLog
         self.epoch = backend.epoch
         self.limits = limits
@@ -79,6 +81,43 @@ final class StreamSource: Sendable {
             // Retried as long as there are readers; the store logs its failures.
             return .failure
         }
+    }
+}
+
+extension StreamSource {
+    /// Reads what has changed in a chat after a revision, for all of its readers, when it is the tenant's turn.
+    ///
+    /// - Returns: nil if the turn never comes, or the store fails.
+    func changes(
+        in chat: ReadChat, after revision: Int64
+    ) async throws(StreamEnd) -> (items: [ChangedItem], events: [ChangeEvent])? {
+        guard let pass = await chatReads.enter(chat.tenant) else { return nil }
+        defer { chatReads.leave(pass) }
+        return try await read(in: chat) {
+            let items = try await changes.items(
+                in: chat.id, after: revision, upTo: .max, limit: ChangeWindow.readAtOnce)
+            return (items, try await changes.events(of: items, in: chat.id))
+        }
+    }
+
+    /// Reads what has changed for one reader.
+    ///
+    /// - Returns: nil if the store fails.
+    func changes(
+        in chat: ReadChat, after cursor: Cursor, upTo goal: Int64, in numbers: NumberSpan, _ limit: StreamLimits.Size
+    ) async throws(StreamEnd) -> ChangeWalk.Page? {
+        try await read(in: chat) {
+            try await ChangeWalk(reader: changes).page(in: chat.id, after: cursor, upTo: goal, in: numbers, limit)
+        }
+    }
+
+    /// - Returns: nil if the store fails: retried as long as there are readers; the store logs its failures.
+    /// - Throws: `.goingAway` if the chat's id may mean another chat by now.
+    private func read<Found>(in chat: ReadChat, _ body: () async throws -> Found) async throws(StreamEnd) -> Found? {
+        guard epoch() == chat.epoch else { throw .goingAway }
+        let found = try? await body()
+        guard epoch() == chat.epoch else { throw .goingAway }
+        return found
     }
 }
 

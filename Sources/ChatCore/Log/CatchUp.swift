@@ -24,10 +24,10 @@ final class CatchUp: Sendable {
         }
     }
 
-    /// The reader holds these messages, which it took from the feed.
-    func hold(_ messages: [Message]) {
+    /// The reader holds these events, which it took from the feed.
+    func hold(_ events: LiveEvents) {
         release()
-        let bytes = messages.reduce(0) { $0 + $1.writtenBytes }
+        let bytes = events.writtenBytes
         source.readerReads.hold(bytes, of: chat.tenant)
         inHand.store(bytes, ordering: .relaxed)
     }
@@ -64,6 +64,29 @@ final class CatchUp: Sendable {
             return messages
         }
         return []
+    }
+
+    /// The next changes of what the reader has, up to the revision `goal`.
+    ///
+    /// - Returns: nil after `goesOn` returned false.
+    func nextChanges(
+        after cursor: Cursor, upTo goal: Int64, in numbers: NumberSpan, while goesOn: () -> Bool
+    ) async throws(StreamEnd) -> ChangeWalk.Page? {
+        release()
+        while goesOn() {
+            guard let pass = await source.readerReads.enter(chat.tenant) else { return nil }
+            var bytes = 0
+            defer { source.readerReads.leave(pass, keeping: bytes) }
+            let page = try await source.changes(in: chat, after: cursor, upTo: goal, in: numbers, pass.size)
+            if let page, page.revision > cursor.revision ?? 0 {
+                bytes = page.events.reduce(0) { $0 + $1.writtenBytes }
+                inHand.store(bytes, ordering: .relaxed)
+                return page
+            }
+            // The store has failed, or lags. A cancellation cuts it short, and `goesOn` returns false.
+            try? await source.time.sleep(source.time.now() + .milliseconds(250))
+        }
+        return nil
     }
 
     /// - Returns: the messages that are next.

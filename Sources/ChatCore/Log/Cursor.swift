@@ -39,20 +39,14 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         self.init(number, revision: revision, epoch: epoch)
     }
 
-    /// Reads a client's cursor of a stream, which has messages alone.
+    /// Reads a client's cursor.
     ///
     /// - Parameters:
     ///   - name: of the parameter, capitalised, to begin a sentence.
-    ///   - errors: gets a sentence if the text is not a cursor, or not one of this server.
+    ///   - errors: gets a sentence if the text is not a cursor.
     package static func read(_ text: String?, _ name: String, _ errors: inout [String]) -> Cursor? {
-        guard let cursor = text.flatMap({ Cursor($0[...]) }) else {
-            errors.append("\(name) must be a number from 0 to \(Int64.max)")
-            return nil
-        }
-        guard cursor.epoch == 0, cursor.revision == nil else {
-            errors.append("\(name) is not a cursor of a stream: these have no epoch and no revision")
-            return nil
-        }
+        let cursor = text.flatMap { Cursor($0[...]) }
+        if cursor == nil { errors.append("\(name) must be a number from 0 to \(Int64.max)") }
         return cursor
     }
 

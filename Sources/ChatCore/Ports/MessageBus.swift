@@ -12,6 +12,8 @@ package protocol MessageBus: Sendable {
     /// - Returns: whether it is subscribed. If not, the caller retries.
     func subscribe(to chat: Chat.ID) async -> Bool
     func unsubscribe(from chat: Chat.ID) async
+    /// Tells every process which revisions chats have reached, after the commit; this process before it returns.
+    func publish(revisions: [Chat.ID: Int64])
     /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
     /// later.
     ///
@@ -26,6 +28,8 @@ package protocol MessageBus: Sendable {
 package enum BusEvent: Sendable {
     /// Messages of one chat that were committed.
     case committed(Chat.ID, [Message])
+    /// A chat has reached this revision.
+    case revised(Chat.ID, Int64)
     /// A principal was revoked: forget it, and end its openings.
     case revoked(Principal, isBlocked: Bool)
     /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is

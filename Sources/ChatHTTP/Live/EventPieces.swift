@@ -1,20 +1,20 @@
 import ChatCore
 import NIOCore
 
-/// Messages encoded for streams, which share them.
-struct EventTexts: MessageForm {
+/// Events encoded for streams, which share them.
+struct EventTexts: LiveForm {
     let pieces: [ByteBuffer]
 
-    init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages) }
+    init(_ events: LiveEvents) { pieces = ServerSentEvents.pieces(events) }
 
     var bytes: Int { pieces.bytes }
 }
 
 /// The same, as chunks of a body (RFC 9112, 7.1).
-struct EventChunks: MessageForm {
+struct EventChunks: LiveForm {
     let pieces: [ByteBuffer]
 
-    init(_ messages: [Message]) { pieces = ServerSentEvents.pieces(messages).map(Self.chunk) }
+    init(_ events: LiveEvents) { pieces = ServerSentEvents.pieces(events).map(Self.chunk) }
 
     var bytes: Int { pieces.bytes }
 

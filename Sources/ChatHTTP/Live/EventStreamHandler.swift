@@ -120,8 +120,8 @@ final class EventStreamHandler: ChannelDuplexHandler {
         guard let context, case .open(let subscription) = stream else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let task = Task { [eventLoop = context.eventLoop, isChunked] in
-            let event = await subscription.read { messages in
-                isChunked ? EventChunks(messages).pieces : EventTexts(messages).pieces
+            let event = await subscription.read { events in
+                isChunked ? EventChunks(events).pieces : EventTexts(events).pieces
             }
             eventLoop.execute { bound.value.hasRead(event) }
         }

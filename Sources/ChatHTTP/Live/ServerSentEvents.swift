@@ -21,34 +21,27 @@ enum ServerSentEvents {
     /// Not a block of its own: it precedes the first line of the next one.
     static let comment = ByteBuffer(string: ":\n")
 
-    /// The messages in pieces of about `pieceSize`.
-    static func pieces(_ messages: [Message]) -> [ByteBuffer] {
-        var pieces: [ByteBuffer] = []
-        var piece = ByteBuffer()
-        for (index, message) in messages.enumerated() {
-            if piece.readableBytes >= pieceSize {
-                pieces.append(piece)
-                piece = ByteBuffer()
+    /// The events in pieces of about `pieceSize`.
+    static func pieces(_ events: LiveEvents) -> [ByteBuffer] {
+        events.pieces { event, cursor, piece in
+            switch event {
+            case .message(let message): write("message", MessageJSON(message), cursor, to: &piece)
+            case .change(let change, let base):
+                write(change.type, ChangeEventJSON(change, since: base), cursor, to: &piece)
             }
-            if piece.capacity == 0 { piece.reserveCapacity(size(of: messages[index...])) }
-            write(message, to: &piece)
         }
-        return piece.readableBytes > 0 ? pieces + [piece] : pieces
     }
 
-    /// The size of a piece of these messages, if nothing in them is escaped.
-    static func size(of messages: ArraySlice<Message>) -> Int {
-        var size = 0
-        for message in messages where size < pieceSize { size += message.body.utf8.count + 160 }
-        return size
-    }
-
-    private static func write(_ message: Message, to buffer: inout ByteBuffer) {
+    private static func write(
+        _ name: String, _ data: some JSONWritable, _ cursor: Cursor, to buffer: inout ByteBuffer
+    ) {
         // `JSONWriter` writes no line breaks: one line of data is enough.
-        buffer.writeStaticString("event: message\ndata: ")
-        buffer.writeJSON(MessageJSON(message))
+        buffer.writeStaticString("event: ")
+        buffer.writeString(name)
+        buffer.writeStaticString("\ndata: ")
+        buffer.writeJSON(data)
         buffer.writeStaticString("\nid: ")
-        buffer.writeString(Cursor(message).description)
+        buffer.writeString(cursor.description)
         buffer.writeStaticString("\n\n")
     }
 
@@ -58,7 +51,38 @@ enum ServerSentEvents {
         close(code.name, reconnect: code.mayReconnect && code != .tokenExpired)
     }
 
-    static func close(_ code: String, reconnect: Bool) -> ByteBuffer {
-        ByteBuffer(string: "event: close\ndata: {\"code\":\"\(code)\",\"reconnect\":\(reconnect)}\n\n")
+    /// - Parameter head: the cursor to go on from, after the chat was loaded anew.
+    static func close(_ code: String, reconnect: Bool, at head: Cursor? = nil) -> ByteBuffer {
+        let cursor = head.map { ",\"cursor\":\"\($0)\"" } ?? ""
+        return ByteBuffer(
+            string: "event: close\ndata: {\"code\":\"\(code)\",\"reconnect\":\(reconnect)\(cursor)}\n\n")
+    }
+}
+
+extension LiveEvents {
+    /// The events, encoded, in pieces of about the size of a write.
+    func pieces(_ write: (Event, Cursor, inout ByteBuffer) -> Void) -> [ByteBuffer] {
+        var pieces: [ByteBuffer] = []
+        var piece = ByteBuffer()
+        for index in 0..<count {
+            if piece.readableBytes >= ServerSentEvents.pieceSize {
+                pieces.append(piece)
+                piece = ByteBuffer()
+            }
+            if piece.capacity == 0 { piece.reserveCapacity(pieceSize(from: index)) }
+            let (event, cursor) = event(at: index)
+            write(event, cursor, &piece)
+        }
+        return piece.readableBytes > 0 ? pieces + [piece] : pieces
+    }
+
+    /// The size of a piece that begins with this event, if nothing is escaped.
+    private func pieceSize(from index: Int) -> Int {
+        var (index, size) = (index, 0)
+        while index < count, size < ServerSentEvents.pieceSize {
+            size += textBytes(at: index) + 160
+            index += 1
+        }
+        return size
     }
 }

@@ -30,17 +30,29 @@ struct UnsubscribedAnswer: JSONWritable {
     }
 }
 
-struct LiveMessage: JSONWritable {
+struct LiveAnswer: JSONWritable {
     let chat: Chat.Number
-    let message: Message
+    let event: LiveEvents.Event
+    let cursor: Cursor
 
     func write(to json: inout JSONWriter) {
         json.object { json in
-            json.member("type", "message")
-            json.member("chat", chat.rawValue)
-            json.member("cursor", Cursor(message).description)
-            json.member("message", MessageJSON(message))
+            switch event {
+            case .message(let message):
+                json.member("type", "message")
+                writePlace(to: &json)
+                json.member("message", MessageJSON(message))
+            case .change(let change, let base):
+                json.member("type", change.type)
+                writePlace(to: &json)
+                json.member("change", ChangeEventJSON(change, since: base))
+            }
         }
+    }
+
+    private func writePlace(to json: inout JSONWriter) {
+        json.member("chat", chat.rawValue)
+        json.member("cursor", cursor.description)
     }
 }
 
@@ -68,6 +80,7 @@ extension SocketRefusal: JSONWritable {
             if let chat { json.member("chat", chat.rawValue) }
             json.member("code", problem.code)
             json.member("detail", problem.detail)
+            if let cursor = problem.cursor { json.member("cursor", cursor.description) }
             if problem.quota != nil, let seconds = problem.retryAfter { json.member("retry_after", Int64(seconds)) }
         }
     }

@@ -27,7 +27,7 @@ final class SocketReader {
     var isInLine = false
 
     init(
-        id: SocketSession.SubscriptionID, chat: Chat.Number, after: Cursor?, tenant: TenantScope,
+        id: SocketSession.SubscriptionID, chat: Chat.Number, start: StreamStart, tenant: TenantScope,
         handler: WebSocketHandler, eventLoop: any EventLoop
     ) {
         self.id = id
@@ -39,7 +39,8 @@ final class SocketReader {
             Task {
                 do {
                     _ = try await tenant.access.pay(.stream)
-                    let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(after: after)
+                    let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(
+                        after: start.cursor, hasChanges: start.hasChanges)
                     eventLoop.execute { bound.value.hasOpened(subscription) }
                 } catch {
                     let end = error is CancellationError ? StreamEnd.cancelled : error
@@ -149,22 +150,15 @@ final class SocketReader {
 @available(*, unavailable)
 extension SocketReader: Sendable {}
 
-/// Messages of one chat encoded for sockets, which share them: pieces of whole frames, each about the size of a write.
-struct LivePieces: MessageForm {
-    private(set) var pieces: [ByteBuffer] = []
+/// Events of one chat encoded for sockets, which share them: pieces of whole frames, each about the size of a write.
+struct LivePieces: LiveForm {
+    let pieces: [ByteBuffer]
 
     var bytes: Int { pieces.bytes }
 
-    init(_ messages: [Message], of chat: Chat.Number) {
-        var piece = ByteBuffer()
-        for (index, message) in messages.enumerated() {
-            if piece.readableBytes >= ServerSentEvents.pieceSize {
-                pieces.append(piece)
-                piece = ByteBuffer()
-            }
-            if piece.capacity == 0 { piece.reserveCapacity(ServerSentEvents.size(of: messages[index...])) }
-            piece.writeFrame(.text, LiveMessage(chat: chat, message: message).text)
+    init(_ events: LiveEvents, of chat: Chat.Number) {
+        pieces = events.pieces { event, cursor, piece in
+            piece.writeFrame(.text, LiveAnswer(chat: chat, event: event, cursor: cursor).text)
         }
-        if piece.readableBytes > 0 { pieces.append(piece) }
     }
 }

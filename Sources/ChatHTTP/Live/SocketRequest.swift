@@ -5,8 +5,7 @@ import NIOCore
 /// A request that a client sends as one message.
 struct SocketRequest: Equatable {
     enum Command: Equatable {
-        /// Without a cursor the subscription starts at the next message.
-        case subscribe(Chat.Number, after: Cursor?)
+        case subscribe(Chat.Number, StreamStart)
         case unsubscribe(Chat.Number)
         case send(Chat.Number, SocketSession.Content, key: String?)
         /// Shows a user token.
@@ -41,7 +40,7 @@ struct SocketRequest: Equatable {
             var errors: [String] = []
             let after = members.after.flatMap { Cursor.read($0, "After", &errors) }
             guard errors.isEmpty else { throw refusal(Problem(.invalid(errors))) }
-            command = .subscribe(chat, after: after)
+            command = .subscribe(chat, StreamStart(cursor: after, hasChanges: members.changes))
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
             command = .send(chat, SocketSession.Content(body: body, sender: members.sender), key: members.key)
@@ -58,6 +57,7 @@ struct SocketRequest: Equatable {
         /// The digits as written.
         var chat: String?
         var after: String?
+        var changes = false
         var body: String?
         var sender: String?
         var ref: String?
@@ -84,6 +84,7 @@ struct SocketRequest: Equatable {
             case "type": type = try string("Type", &reader)
             case "chat": chat = try integer("Chat", &reader)
             case "after": after = try optionalString("After", &reader)
+            case "changes": changes = try boolean("Changes", &reader)
             case "body": body = try string("Body", &reader)
             case "sender": sender = try optionalString("Sender", &reader)
             case "ref":
@@ -109,6 +110,19 @@ struct SocketRequest: Equatable {
             guard reader.current == UInt8(ascii: "n") else { return try string(name, &reader) }
             try reader.literal("null")
             return nil
+        }
+
+        private mutating func boolean(_ name: String, _ reader: inout JSONReader) throws -> Bool {
+            switch reader.current {
+            case UInt8(ascii: "t"):
+                try reader.literal("true")
+                return true
+            case UInt8(ascii: "f"), UInt8(ascii: "n"): try reader.value()
+            default:
+                try reader.value()
+                wrong.append("\(name) must be true or false")
+            }
+            return false
         }
 
         /// An integer as its digits. Refuses `1.0` and `1e0`, which JSON treats as the same number.

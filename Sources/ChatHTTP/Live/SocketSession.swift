@@ -33,7 +33,7 @@ struct SocketSession {
     enum Action {
         case answer(any JSONWritable & Sendable)
         /// The caller must call `ended` for it, and may call `opened` before.
-        case subscribe(SubscriptionID, Chat.Number, after: Cursor?)
+        case subscribe(SubscriptionID, Chat.Number, StreamStart)
         case cancel(SubscriptionID)
         /// The caller must call `finished` for it.
         case send(Sending)
@@ -95,7 +95,7 @@ struct SocketSession {
         do throws(SocketRefusal) {
             let request = try request.get()
             switch request.command {
-            case .subscribe(let chat, let after): return subscribe(to: chat, after: after, request.ref)
+            case .subscribe(let chat, let start): return subscribe(to: chat, start, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
             case .authenticate(let token): return [.authenticate(token, ref: request.ref)]
             case .send(let chat, let content, let key):
@@ -123,6 +123,8 @@ struct SocketSession {
         case StreamEnd.blocked: return [.close(.blocked)]
         case StreamEnd.goingAway: return end(.goingAway)
         case StreamEnd.cancelled: return []
+        // The other chats of a store that was restored are as new as this one.
+        case ChatError.cursorEpoch: return Self.farewell(subscription, reason) + [.close(.cursorEpoch)]
         default: return Self.farewell(subscription, reason as? StreamEnd == .notFound ? ChatError.notFound : reason)
         }
     }
@@ -175,7 +177,7 @@ struct SocketSession {
         return wanted.values.map { .cancel($0) }
     }
 
-    private mutating func subscribe(to chat: Chat.Number, after: Cursor?, _ ref: String?) -> [Action] {
+    private mutating func subscribe(to chat: Chat.Number, _ start: StreamStart, _ ref: String?) -> [Action] {
         guard wanted[chat] == nil else { return [.answer(SocketRefusal(.alreadySubscribed, ref: ref, chat: chat))] }
         guard subscriptions.count < limits.subscriptions else {
             let problem = Problem.tooManySubscriptions(limits.subscriptions)
@@ -185,7 +187,7 @@ struct SocketSession {
         let id = SubscriptionID(value: lastID)
         subscriptions[id] = Subscription(chat: chat, ref: ref)
         wanted[chat] = id
-        return [.subscribe(id, chat, after: after)]
+        return [.subscribe(id, chat, start)]
     }
 
     private mutating func unsubscribe(from chat: Chat.Number, _ ref: String?) -> [Action] {

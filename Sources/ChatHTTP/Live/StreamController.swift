@@ -37,7 +37,7 @@ struct StreamController {
         }
         let isPassing = [429, 503].contains(problem.status.code)
         var body = ByteBuffer(string: "retry: \((problem.retryAfter ?? 1) * 1000)\n")
-        body.writeImmutableBuffer(ServerSentEvents.close(problem.code, reconnect: isPassing))
+        body.writeImmutableBuffer(ServerSentEvents.close(problem.code, reconnect: isPassing, at: problem.cursor))
         var response = Response(contentType: "text/event-stream", body: body)
         response.cacheControl = "no-store, no-transform"
         return response
@@ -45,10 +45,11 @@ struct StreamController {
 
     /// Refuses with a problem, before the stream begins.
     @Sendable private func stream(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        let cursor = try call.request.streamCursor()
+        let start = try call.request.streamStart()
         return .task { [limits, metrics] in
             let slot = try chat.tenant.access.openStream()
-            let subscription = try await chat.subscribe(after: cursor, holding: slot)
+            let subscription = try await chat.subscribe(
+                after: start.cursor, hasChanges: start.hasChanges, holding: slot)
             call.whenClientLeaves { subscription.cancel() }
             var response = Response(contentType: "text/event-stream")
             // `no-transform`: a proxy that compresses a stream also delays it.
@@ -64,18 +65,28 @@ struct StreamController {
     }
 }
 
+/// Where a stream of a chat starts.
+struct StreamStart: Equatable, Sendable {
+    /// Nil: at the head.
+    var cursor: Cursor?
+    /// Whether it has changes, too. A cursor that has a revision says so by itself.
+    var hasChanges = false
+}
+
 extension Request {
-    /// The cursor at which a stream starts. A browser that reconnects sends the last id it saw, and repeats its first
+    /// Where a stream starts. A browser that reconnects sends the last id it saw, and repeats its first
     /// query: so `Last-Event-ID` wins.
     ///
     /// - Throws: `ChatError.invalid` with a sentence for each bad value.
-    fileprivate func streamCursor() throws(ChatError) -> Cursor? {
+    fileprivate func streamStart() throws(ChatError) -> StreamStart {
         var errors: [String] = []
         let after = QueryItems(query)["after"].flatMap { Cursor.read($0, "After", &errors) }
         // Empty if the client has seen no event.
         let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
         let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
+        let changes = QueryItems(query)["changes"].map { $0 ?? "" }
+        if let changes, !["0", "1"].contains(changes) { errors.append("Changes must be 1 or 0") }
         guard errors.isEmpty else { throw .invalid(errors) }
-        return lastEventID ?? after
+        return StreamStart(cursor: lastEventID ?? after, hasChanges: changes == "1")
     }
 }

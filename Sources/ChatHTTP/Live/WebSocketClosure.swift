@@ -27,6 +27,8 @@ struct WebSocketClosure: Error, Equatable {
 
     static let noToken = WebSocketClosure(
         code: .tokenRevoked, reason: "The first message must show a token, within 5 seconds")
+    static let cursorEpoch = WebSocketClosure(
+        code: .cursorEpoch, reason: "The cursor is beyond what the chat has; load it anew")
     static let blocked = WebSocketClosure(code: .notAllowed, reason: "This user is blocked")
     static let suspended = WebSocketClosure(code: .notAllowed, reason: "This application is suspended")
 
@@ -38,7 +40,7 @@ struct WebSocketClosure: Error, Equatable {
     var isFailure: Bool {
         switch code {
         case .protocolError, .unsupportedData, .invalidText, .tooLarge, .overloaded: true
-        case .goingAway, .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound: false
+        case .goingAway, .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound, .cursorEpoch: false
         case .timedOut: self == .late
         }
     }

@@ -299,9 +299,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
         for action in actions {
             switch action {
             case .answer(let answer): if link.phase == .open { write(.text, answer.text) }
-            case .subscribe(let id, let chat, let after) where context != nil:
+            case .subscribe(let id, let chat, let start) where context != nil:
                 readers[id] = SocketReader(
-                    id: id, chat: chat, after: after, tenant: tenant, handler: self, eventLoop: outlet.eventLoop)
+                    id: id, chat: chat, start: start, tenant: tenant, handler: self, eventLoop: outlet.eventLoop)
             case .subscribe: break
             case .cancel(let id): readers[id]?.cancel()
             case .authenticate(let token, let ref): authenticate(token, ref: ref)

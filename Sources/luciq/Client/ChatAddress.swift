@@ -24,11 +24,13 @@ struct ChatAddress {
 
     var messages: String { "\(path)/messages" }
 
-    /// - Parameter cursor: the last one; nil to begin with the next message.
-    func stream(after cursor: String?) -> String {
+    /// - Parameters:
+    ///   - cursor: the last one; nil to begin with the next message.
+    ///   - hasChanges: whether edits and deletions are wanted, too.
+    func stream(after cursor: String?, hasChanges: Bool = false) -> String {
         // Opaque: sent back unchanged.
         let value = cursor?.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
-        let query = value.map { "?after=\($0)" } ?? ""
-        return "\(path)/stream\(query)"
+        let query = [value.map { "after=\($0)" }, hasChanges ? "changes=1" : nil].compactMap(\.self)
+        return "\(path)/stream" + (query.isEmpty ? "" : "?" + query.joined(separator: "&"))
     }
 }

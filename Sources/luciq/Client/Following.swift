@@ -8,6 +8,7 @@ struct Following {
     enum Step: Equatable {
         case nothing
         case show(ReceivedMessage)
+        case showChange(ReceivedChange)
         /// The server has ended the connection.
         case fail(CallFailure)
     }
@@ -49,6 +50,12 @@ struct Following {
             guard message.number > newest else { return .nothing }
             newest = message.number
             return .show(message)
+        case "message.changed":
+            guard let change = ReceivedChange(json: event.data) else {
+                return .fail(CallFailure(sentence: "The server sent something that is not a change.", outlook: .final))
+            }
+            if !event.id.isEmpty { cursor = event.id }
+            return .showChange(change)
         case "close":
             return .fail(closing(event.data))
         default:

@@ -35,7 +35,7 @@ private struct ChangesAnswer: JSONWritable {
 
 private struct EventAnswer: JSONWritable {
     let cursor: Cursor
-    let event: ChatChanges.Event
+    let event: LiveEvents.Event
 
     func write(to json: inout JSONWriter) {
         json.object { json in
@@ -44,10 +44,10 @@ private struct EventAnswer: JSONWritable {
                 json.member("type", "message")
                 json.member("cursor", cursor.description)
                 json.member("message", MessageJSON(message))
-            case .content(let message):
-                json.member("type", "message.changed")
+            case .change(let change, let base):
+                json.member("type", change.type)
                 json.member("cursor", cursor.description)
-                json.member("change", MessageChangeJSON(message))
+                json.member("change", ChangeEventJSON(change, since: base))
             }
         }
     }

@@ -1,0 +1,132 @@
+import Synchronization
+
+/// What a reader takes at once: messages by their numbers, or changes by their revisions.
+package struct LiveEvents: Sendable {
+    package enum Items: Sendable {
+        /// In number order.
+        case messages([Message])
+        /// By their revisions. Each is about what the reader has.
+        case changes([ChangeEvent])
+    }
+
+    package enum Event: Sendable {
+        case message(Message)
+        /// - Parameter since: the reader has all changes up to this revision.
+        case change(ChangeEvent, since: Int64)
+    }
+
+    package let items: Items
+    /// Where the reader stands before them. Its revision is nil for a reader of messages alone.
+    package let start: Cursor
+
+    package init(_ items: Items, after start: Cursor) {
+        self.items = items
+        self.start = start
+    }
+
+    package var count: Int {
+        switch items {
+        case .messages(let messages): messages.count
+        case .changes(let changes): changes.count
+        }
+    }
+
+    package var isEmpty: Bool { count == 0 }
+
+    /// The messages; none if they are changes.
+    package var messages: [Message] {
+        if case .messages(let messages) = items { messages } else { [] }
+    }
+
+    /// The changes; none if they are messages.
+    package var changes: [ChangeEvent] {
+        if case .changes(let changes) = items { changes } else { [] }
+    }
+
+    /// Each event, with the reader's cursor after it.
+    package func event(at index: Int) -> (event: Event, cursor: Cursor) {
+        switch items {
+        case .messages(let messages):
+            let message = messages[index]
+            return (
+                .message(message),
+                Cursor(message.number.rawValue, revision: start.revision, epoch: start.epoch)
+            )
+        case .changes(let changes):
+            let change = changes[index]
+            return (
+                .change(change, since: start.revision ?? 0),
+                Cursor(start.number, revision: change.revision, epoch: start.epoch)
+            )
+        }
+    }
+
+    /// Bytes of the texts of an event.
+    package func textBytes(at index: Int) -> Int {
+        switch items {
+        case .messages(let messages): messages[index].body.utf8.count
+        case .changes(let changes): changes[index].weight
+        }
+    }
+
+    /// Its encoded bytes, estimated. Scans all texts.
+    var writtenBytes: Int {
+        switch items {
+        case .messages(let messages): messages.reduce(0) { $0 + $1.writtenBytes }
+        case .changes(let changes): changes.reduce(0) { $0 + $1.writtenBytes }
+        }
+    }
+
+    /// Whether both are the same: in one chat equal positions mean equal events, until a message changes.
+    func isSame(as other: LiveEvents) -> Bool {
+        switch (items, other.items) {
+        case (.messages(let messages), .messages(let others)):
+            start.revision == other.start.revision && start.epoch == other.start.epoch
+                && messages.first?.number == others.first?.number && messages.last?.number == others.last?.number
+        case (.changes(let changes), .changes(let others)):
+            start == other.start && changes.count == others.count
+                && changes.first?.revision == others.first?.revision
+                && changes.last?.revision == others.last?.revision
+        case (.messages, .changes), (.changes, .messages): false
+        }
+    }
+}
+
+/// A page of events for readers. Readers of a chat at the same position share it and its encoded forms: each form is made
+/// once, however many readers there are.
+package final class LivePage: Sendable {
+    /// At least one.
+    package let events: LiveEvents
+    private let forms = Mutex<(made: [any LiveForm], bytes: Int)>(([], 0))
+    /// Called with the bytes of each new form, and with the negative sum of them at deinit.
+    private let onHold: @Sendable (Int) -> Void
+
+    init(_ events: LiveEvents, onHold: @escaping @Sendable (Int) -> Void = { _ in }) {
+        self.events = events
+        self.onHold = onHold
+    }
+
+    deinit {
+        let bytes = forms.withLock(\.bytes)
+        if bytes > 0 { onHold(-bytes) }
+    }
+
+    /// The events in a form of this type, made at most once. Keep the page as long as the form.
+    package func form<Form: LiveForm>(_ make: (LiveEvents) -> Form) -> Form {
+        let (form, bytes) = forms.withLock { forms in
+            for case let form as Form in forms.made { return (form, 0) }
+            let form = make(events)
+            forms.made.append(form)
+            forms.bytes += form.bytes
+            return (form, form.bytes)
+        }
+        if bytes > 0 { onHold(bytes) }
+        return form
+    }
+}
+
+/// Events in an encoded form.
+package protocol LiveForm: Sendable {
+    /// The form's size.
+    var bytes: Int { get }
+}

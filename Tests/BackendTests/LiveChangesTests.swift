@@ -1,0 +1,250 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ChatCore
+
+/// A reader that comes back after any absence ends in the state of one that never left.
+@Suite(.timeLimit(.minutes(4))) struct LiveChangesTests {
+    /// Random creates, edits and deletions; readers that come and go, some of them slow; a bus that loses, repeats and
+    /// delays what it should tell.
+    @Test(arguments: BackendKind.allCases, [1, 2, 3])
+    func readersConverge(_ kind: BackendKind, _ seed: Int) async throws {
+        try await TestBackend.run(kind) { test in
+            var lossy = test
+            let bus = LossyBus(test.backend.bus, seed: UInt64(seed))
+            lossy.backend.bus = bus
+            let chat = try await test.makeChat()
+            var limits = StreamLimits()
+            if seed == 2 {
+                limits.window = .init(messages: 3, bytes: 1000)
+                limits.smallWindow = .init(messages: 2, bytes: 500)
+                limits.page = .init(messages: 2, bytes: 500)
+            }
+            try await lossy.withHub(limits) { hub in
+                let isOver = Mutex(false)
+                try await withThrowingTaskGroup(of: ChatReplica?.self) { tasks in
+                    for reader in 0..<12 {
+                        tasks.addTask {
+                            try await Self.follow(
+                                chat, hub, restarts: reader % 4, random: SeededRandom(seed: UInt64(seed * 100 + reader)),
+                                until: { cursor in
+                                    guard isOver.withLock(\.self) else { return false }
+                                    let head = try await test.head(of: chat)
+                                    return cursor.number >= head.number && cursor.revision ?? 0 >= head.revision ?? 0
+                                })
+                        }
+                    }
+                    tasks.addTask {
+                        try await Self.write(to: chat, test, random: SeededRandom(seed: UInt64(seed)))
+                        isOver.withLock { $0 = true }
+                        // For readers that wait at the end.
+                        while !Task.isCancelled {
+                            bus.mend()
+                            try? await Task.sleep(for: .milliseconds(20))
+                        }
+                        return nil
+                    }
+                    let stored = { try await test.list(chat, Page(limit: 1000)).items }
+                    var replicas = 0
+                    for try await replica in tasks {
+                        guard let replica else { continue }
+                        replicas += 1
+                        #expect(replica.violations == [])
+                        let all = try await stored()
+                        #expect(replica.list == all)
+                        if replicas == 12 { tasks.cancelAll() }
+                    }
+                    #expect(replicas == 12)
+                }
+            }
+            #expect(try await test.verify().isClean)
+        }
+    }
+
+    private static func write(to chat: Chat.ID, _ test: TestBackend, random: SeededRandom) async throws {
+        var random = random
+        var count = 0
+        for step in 0..<90 {
+            let some = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ -> TestBackend.Edit? in
+                guard count > 0 else { return nil }
+                let number = Int64(Int.random(in: max(1, count - 9)...count, using: &random))
+                return (chat, number, Int.random(in: 0..<6, using: &random) == 0 ? .delete : .body("edit \(step)"))
+            }
+            if Int.random(in: 0..<3, using: &random) == 0 || count == 0 {
+                count = Int(try await test.send((0...step % 3).map { "new \(step) \($0)" }, to: chat).last ?? 0)
+            } else {
+                try await test.revise(some)
+            }
+            if step % 10 == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        }
+    }
+
+    /// Follows a chat as a client does, and comes back with its cursor as text.
+    private static func follow(
+        _ chat: Chat.ID, _ hub: Hub, restarts: Int, random: SeededRandom,
+        until isDone: (Cursor) async throws -> Bool
+    ) async throws -> ChatReplica {
+        var random = random
+        var replica = ChatReplica(cursor: Cursor(0, revision: 0))
+        while true {
+            let cursor = Cursor("\(replica.cursor)"[...])!
+            let subscription = try await hub.subscribe(
+                to: chat, of: Tenant.ID(1), after: cursor, hasChanges: true)
+            var pages = 0
+            while restarts == 0 || pages < 5 * restarts {
+                if try await isDone(replica.cursor) { return replica }
+                let events = try await withEnd(after: .milliseconds(300)) { try await subscription.next() }
+                guard let events else { break }
+                replica.apply(events)
+                pages += 1
+                if Int.random(in: 0..<8, using: &random) == 0 { try await Task.sleep(for: .milliseconds(3)) }
+            }
+            subscription.cancel()
+        }
+    }
+
+    /// - Returns: nil if it takes longer.
+    private static func withEnd<T: Sendable>(
+        after time: Duration, _ body: @escaping @Sendable () async throws -> T
+    ) async throws -> T? {
+        try await withThrowingTaskGroup(of: T?.self) { tasks in
+            tasks.addTask {
+                do { return try await body() } catch StreamEnd.cancelled { return nil }
+            }
+            tasks.addTask {
+                try? await Task.sleep(for: time)
+                return nil
+            }
+            defer { tasks.cancelAll() }
+            return try await tasks.next() ?? nil
+        }
+    }
+
+    /// Changes come after the message that they are of, what a reader does not have does not change for it, and a change
+    /// that nobody told of is found.
+    @Test(arguments: BackendKind.allCases)
+    func theOrderOfEvents(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            let chat = try await test.makeChat()
+            try await test.send((1...6).map { "m\($0)" }, to: chat)
+            try await test.revise([(chat, 1, .body("one")), (chat, 5, .body("five")), (chat, 2, .delete)])
+            try await test.withHub { hub in
+                func start(_ cursor: Cursor?) async throws -> ChatSubscription {
+                    try await hub.subscribe(to: chat, of: Tenant.ID(1), after: cursor, hasChanges: true)
+                }
+                // (a) what has changed of 1…3, then (b) the rest as it is now.
+                let resumed = try await start(Cursor(3, revision: 0))
+                let first = try await resumed.next()
+                #expect(first.changes.map(\.number) == [1, 2] && first.changes.map(\.revision) == [1, 3])
+                let rest = try await resumed.next().messages
+                #expect(rest.map(\.body) == ["m4", "five", "m6"])
+                #expect(resumed.cursor == Cursor(3, revision: 0))
+                // From the head on.
+                let live = try await start(nil)
+                #expect(live.cursor == Cursor(6, revision: 3))
+                let old = try await hub.subscribe(to: chat, after: 6)
+                #expect(old.cursor == Cursor(6))
+                try await test.revise([(chat, 6, .body("six"))])
+                try await test.send(["m7"], to: chat)
+                try await test.revise([(chat, 7, .body("seven"))])
+                var replica = ChatReplica(cursor: live.cursor)
+                for message in try await test.list(chat, Page(limit: 6)).items { replica.messages[message.number] = message }
+                while replica.cursor != Cursor(7, revision: 5) { replica.apply(try await live.next()) }
+                let all = try await test.list(chat).items
+                #expect(replica.violations == [] && replica.list == all)
+                #expect(replica.list.last?.body == "seven")
+                // One that reads messages alone gets what it always got.
+                let next = try await old.next()
+                #expect(next.event(at: 0).cursor == Cursor(7))
+            }
+        }
+    }
+}
+
+extension TestBackend {
+    typealias Edit = (chat: Chat.ID, number: Int64, change: TestBackend.Change)
+
+    func head(of chat: Chat.ID) async throws -> Cursor {
+        let highest = try await backend.messages.lastNumbers(of: [chat])[chat] ?? 0
+        return Cursor(highest, revision: try await backend.changes.revisions(of: [chat])[chat] ?? 0)
+    }
+}
+
+/// What a client keeps of a chat, by the rule of all clients; and what the server must not do.
+struct ChatReplica: Sendable {
+    var messages: [Message.Number: Message] = [:]
+    private(set) var cursor: Cursor
+    private(set) var violations: [String] = []
+
+    init(cursor: Cursor) { self.cursor = cursor }
+
+    var list: [Message] { messages.values.sorted { $0.number < $1.number } }
+
+    mutating func apply(_ events: LiveEvents) {
+        if events.isEmpty { violations.append("no event") }
+        for index in 0..<events.count {
+            let (event, next) = events.event(at: index)
+            switch event {
+            case .message(let message): keep(message)
+            case .change(let change, _):
+                switch change.thing {
+                case .message(let message):
+                    if messages[message.number] == nil { violations.append("\(message.number) changed, but never came") }
+                    keep(message)
+                }
+            }
+            if next.number < cursor.number || next.revision ?? 0 < cursor.revision ?? 0 || next.revision == nil {
+                violations.append("\(cursor) fell to \(next)")
+            }
+            cursor = next
+        }
+    }
+
+    private mutating func keep(_ message: Message) {
+        if message.deletion != nil, message.body != "" { violations.append("a tombstone with text") }
+        guard message.revision >= messages[message.number]?.revision ?? 0 else { return }
+        messages[message.number] = message
+    }
+}
+
+/// A bus that loses, repeats and mixes up what it is told.
+final class LossyBus: MessageBus {
+    private let bus: any MessageBus
+    private let random: Mutex<SeededRandom>
+    private let listener = Mutex<(@Sendable (BusEvent) -> Void)?>(nil)
+
+    init(_ bus: any MessageBus, seed: UInt64) {
+        self.bus = bus
+        self.random = Mutex(SeededRandom(seed: seed))
+    }
+
+    /// Tells that something may have been lost.
+    func mend() { listener.withLock(\.self)?(.gap) }
+
+    var hearing: BusHearing { .usual }
+
+    func listen(_ listener: @escaping @Sendable (BusEvent) -> Void) {
+        self.listener.withLock { $0 = listener }
+        bus.listen { [weak self] event in
+            let fate = self?.random.withLock { Int.random(in: 0..<10, using: &$0) } ?? 9
+            switch (event, fate) {
+            case (.committed, 0..<3), (.revised, 0..<3): break
+            case (.committed, 3..<6), (.revised, 3..<6):
+                Task {
+                    try? await Task.sleep(for: .milliseconds(5 * fate))
+                    listener(event)
+                }
+                if fate == 3 { listener(event) }
+            default: listener(event)
+            }
+        }
+    }
+
+    func subscribe(to chat: Chat.ID) async -> Bool { await bus.subscribe(to: chat) }
+    func unsubscribe(from chat: Chat.ID) async { await bus.unsubscribe(from: chat) }
+    func publish(revisions: [Chat.ID: Int64]) { bus.publish(revisions: revisions) }
+    func revoke(_ principal: Principal, isBlocked: Bool) { bus.revoke(principal, isBlocked: isBlocked) }
+    func change(_ tenant: Tenant.ID) { bus.change(tenant) }
+    func publish(_ change: MembersChanged) { bus.publish(change) }
+}
