@@ -140,6 +140,7 @@ let package = Package(
                 .embedInCode("Migrations/20261206000002_hide_changes.sql"),
                 .embedInCode("Migrations/20261208000001_add_reads.sql"),
                 .embedInCode("Migrations/20261208000002_hide_reads.sql"),
+                .embedInCode("Migrations/20261209000001_add_epoch.sql"),
             ],
             swiftSettings: settings
         ),

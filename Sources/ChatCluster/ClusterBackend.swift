@@ -20,6 +20,8 @@ extension Backend {
             configuration, observer: ReadObserver(logger: logger, metrics: metrics), logger: logger)
         try await check(store.redis, configuration, logger)
         for weakness in store.weaknesses { weakness.log(to: logger) }
+        // Redis may have been emptied since the epoch began.
+        if let command = store.epochReminder { store.redis.post([command]) }
         let connections = ConnectionMetrics(store, factory: metrics)
         let searchThreads = (0..<ClusterConfiguration.scanConnections).map { _ in
             ThreadExecutor(name: "luciq-search", for: .tasks, priority: .low)
@@ -45,6 +47,7 @@ extension Backend {
             bus: store.bus,
             rateBuckets: store.rateBuckets,
             ticketKey: store.ticketKey,
+            cursorEpoch: store.cursorEpoch,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,
             isWritten: { store.writing.isOn },
@@ -87,6 +90,7 @@ extension MySQLStore {
     ) async throws {
         let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
+        let reminder = RedisCommand("SET", deployment.epochKey, "\(deployment.epoch)")
         let watch = PrimaryWatch(logger: logger)
         func pool(
             _ size: Int, readTimeout: Duration, writes: Bool = false, priority: ThreadExecutor.Priority = .normal
@@ -112,6 +116,8 @@ extension MySQLStore {
             observer: observer,
             weaknesses: weaknesses,
             ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
+            cursorEpoch: deployment.epoch,
+            epochReminder: deployment.epoch > 0 ? reminder : nil,
             patience: configuration.patience,
             readPatience: configuration.readPatience,
             logger: logger

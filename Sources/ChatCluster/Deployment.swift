@@ -10,6 +10,8 @@ struct Deployment: Sendable {
     let id: String
     /// Never logged, never shown.
     let key: SecretKey
+    /// Of cursors (`Backend.cursorEpoch`).
+    let epoch: Int64
 
     /// Reads both, and creates them if there are none. If two processes do so at once, even on two nodes, one stores
     /// its own and both read that.
@@ -29,14 +31,20 @@ struct Deployment: Sendable {
         self = stored
     }
 
-    init(id: String, key: SecretKey) {
+    init(id: String, key: SecretKey, epoch: Int64 = 0) {
         self.id = id
         self.key = key
+        self.epoch = epoch
     }
 
+    /// Where Redis remembers the epoch, so that a database that was restored from a backup does not begin one a second
+    /// time. Nothing is lost without it.
+    var epochKey: String { "luciq:\(id):epoch" }
+
     private static func stored(_ connection: isolated MySQLConnection) throws -> Deployment? {
-        try connection.first("SELECT name, bus_key FROM deployment WHERE place = 1") { row in
-            Deployment(id: row.bytes(0).hexadecimal, key: SecretKey(Array(row.bytes(1))))
+        try connection.first("SELECT name, bus_key, epoch FROM deployment WHERE place = 1") { row in
+            Deployment(
+                id: row.bytes(0).hexadecimal, key: SecretKey(Array(row.bytes(1))), epoch: row.integer(2))
         }
     }
 

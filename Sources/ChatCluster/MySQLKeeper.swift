@@ -66,15 +66,16 @@ package struct MySQLKeeper: StoreKeeper {
         try await withConnection(configuration.mysql) { connection in
             let schema = try await connection.perform { try Schema($0) }
             let counts = try await connection.perform { connection -> [Int64] in
-                guard schema.pending.isEmpty else { return [0, 0, 0] }
+                guard schema.pending.isEmpty else { return [0, 0, 0, 0] }
                 return try connection.first(
                     """
                     SELECT COUNT(*),
                         (SELECT CAST(IFNULL(SUM(chats), 0) AS SIGNED) FROM application_counts),
-                        (SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts)
+                        (SELECT CAST(IFNULL(SUM(messages), 0) AS SIGNED) FROM application_counts),
+                        (SELECT CAST(IFNULL(MAX(epoch), 0) AS SIGNED) FROM deployment)
                     FROM applications
                     """
-                ) { [$0.integer(0), $0.integer(1), $0.integer(2)] } ?? [0, 0, 0]
+                ) { [$0.integer(0), $0.integer(1), $0.integer(2), $0.integer(3)] } ?? [0, 0, 0, 0]
             }
             return StoreStatus(
                 location: location,
@@ -83,7 +84,8 @@ package struct MySQLKeeper: StoreKeeper {
                 pending: schema.pending.map(\.version),
                 applications: counts[0],
                 chats: counts[1],
-                messages: counts[2]
+                messages: counts[2],
+                epoch: counts[3]
             )
         }
     }
@@ -122,6 +124,29 @@ package struct MySQLKeeper: StoreKeeper {
             return report
         } catch let error as MySQLError {
             throw StoreProblem(connecting: error, to: location)
+        }
+    }
+
+    package func newEpoch(above known: Int64) async throws -> Int64 {
+        try await withConnection(configuration.mysql) { connection in
+            let deployment = try await connection.perform { connection in
+                try Schema(connection).checkIsCurrent(location)
+                return try Deployment(connection)
+            }
+            var remembered: Int64 = 0
+            // Redis may be empty or away: then it knows of no other epoch.
+            try? await configuration.withRedis(logger: logger) { redis in
+                let value = try await redis.send(RedisCommand("GET", deployment.epochKey)).string
+                remembered = value.flatMap { Int64($0) } ?? 0
+            }
+            let epoch = Cursor.epoch(after: deployment.epoch, known, remembered)
+            try await connection.perform { connection in
+                try connection.execute("UPDATE deployment SET epoch = ? WHERE place = 1", [.integer(epoch)])
+            }
+            try? await configuration.withRedis(logger: logger) { redis in
+                _ = try await redis.send(RedisCommand("SET", deployment.epochKey, "\(epoch)"))
+            }
+            return epoch
         }
     }
 

@@ -16,13 +16,13 @@ extension Backend {
         var (store, file) = try SQLiteStore.openExclusively(path: path)
         store.observer = ReadObserver(logger: logger, metrics: metrics)
         if let missingLog { logger.error("Database log missing", metadata: ["advice": "\(missingLog)"]) }
-        return Backend(store, file: file, logger: logger, metrics: metrics)
+        return try Backend(store, file: file, logger: logger, metrics: metrics)
     }
 
     init(
         _ store: SQLiteStore, file: SQLiteFile, logger: Logger,
         metrics: any MetricsFactory = NOOPMetricsHandler.instance
-    ) {
+    ) throws {
         self.init(
             tenants: store,
             keys: store,
@@ -46,6 +46,7 @@ extension Backend {
             writeExecutor: store.writeThread,
             // Without it, tickets do not survive the process.
             ticketKey: (try? store.ticketKey()) ?? .random(),
+            cursorEpoch: try store.cursorEpoch(),
             searchExecutors: store.searchThreads,
             probe: { try store.probe() },
             services: [

@@ -51,6 +51,15 @@ package struct SQLiteKeeper: StoreKeeper {
         return report
     }
 
+    package func newEpoch(above known: Int64) async throws -> Int64 {
+        try checkExists()
+        let (store, file) = try SQLiteStore.openExclusively(path: path)
+        defer { withExtendedLifetime(file) { try? store.close() } }  // What was stored is durable.
+        let epoch = Cursor.epoch(after: try store.cursorEpoch(), known)
+        try store.set(cursorEpoch: epoch)
+        return epoch
+    }
+
     package func withSearch(changes: Bool, _ body: (SearchUpkeep) async throws -> Void) async throws {
         try checkExists()
         guard changes else {

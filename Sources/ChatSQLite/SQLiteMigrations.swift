@@ -20,6 +20,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0012Receipts.identifier, migrate: Migration0012Receipts.migrate)
         migrator.registerMigration(Migration0013Changes.identifier, migrate: Migration0013Changes.migrate)
         migrator.registerMigration(Migration0015Reads.identifier, migrate: Migration0015Reads.migrate)
+        migrator.registerMigration(Migration0016Epoch.identifier, migrate: Migration0016Epoch.migrate)
         return migrator
     }
 }

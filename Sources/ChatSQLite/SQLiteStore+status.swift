@@ -26,7 +26,9 @@ extension SQLiteStore {
                 pending: migrator.migrations.filter { !applied.contains($0) },
                 applications: counts?[0] ?? 0,
                 chats: counts?[1] ?? 0,
-                messages: counts?[2] ?? 0
+                messages: counts?[2] ?? 0,
+                epoch: try db.tableExists("cursor_epoch")
+                    ? Int64.fetchOne(db, sql: "SELECT epoch FROM cursor_epoch") ?? 0 : 0
             )
         }
     }

@@ -6,7 +6,7 @@ struct DB: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "db",
         abstract: "Look after the database.",
-        subcommands: [Create.self, Migrate.self, Status.self, Backup.self, Restore.self, Reset.self]
+        subcommands: [Create.self, Migrate.self, Status.self, Backup.self, Restore.self, NewEpoch.self, Reset.self]
     )
 
     struct Create: AsyncParsableCommand {
@@ -59,6 +59,7 @@ struct DB: AsyncParsableCommand {
                     applications: \(status.applications)
                     chats:        \(status.chats)
                     messages:     \(status.messages)
+                    epoch:        \(max(1, status.epoch))
                     """)
             }
         }
@@ -98,11 +99,39 @@ struct DB: AsyncParsableCommand {
 
         func run() async throws {
             try await database.withKeeper { keeper in
+                // Nil if there is no database that one could ask, or no epoch in it.
+                let known = try? await keeper.status().epoch
                 let bar = ProgressBar(of: "pages")
                 try await keeper.restore(from: file) { bar.update($0, of: $1) }
                 bar.finish()
+                // Numbers are given a second time: clients that have seen the first are told.
+                _ = try await keeper.newEpoch(above: known ?? 0)
                 let status = try await keeper.status()
                 print("\(status.location) is restored from \(file). Messages: \(status.messages).")
+            }
+        }
+    }
+
+    struct NewEpoch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Refuse the cursors of before: the database was restored from a backup.",
+            discussion: """
+                After a restore, numbers that were given after the backup are given again, and a client that has seen the \
+                first would skip the second. Cursors of streams begin with e2., e3. … from now on, and others are refused: \
+                409 cursor_epoch. Clients load anew.
+
+                Stop all servers first, and run it before Redis is emptied, which remembers the epoch. luciq db restore does \
+                this by itself.
+                """)
+
+        @OptionGroup var database: DatabaseFlags
+        @Option(help: "An epoch that the database had before it was restored.") var above: Int64 = 0
+
+        func run() async throws {
+            guard (0..<Int64.max).contains(above) else { throw ExitStatus.usage("--above must be a number from 0.") }
+            try await database.withKeeper { keeper in
+                let epoch = try await keeper.newEpoch(above: above)
+                print("\(try await keeper.status().location) is in epoch \(epoch). Start the servers now.")
             }
         }
     }

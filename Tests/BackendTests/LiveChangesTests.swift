@@ -22,22 +22,22 @@ import Testing
                 limits.page = .init(messages: 2, bytes: 500)
             }
             try await lossy.withHub(limits) { hub in
-                let isOver = Mutex(false)
+                let isOver = Flag()
+                let isDone = { @Sendable (cursor: Cursor) async throws -> Bool in
+                    guard isOver.isSet.withLock(\.self) else { return false }
+                    let head = try await test.head(of: chat)
+                    return cursor.number >= head.number && cursor.revision ?? 0 >= head.revision ?? 0
+                }
                 try await withThrowingTaskGroup(of: ChatReplica?.self) { tasks in
                     for reader in 0..<12 {
+                        let random = SeededRandom(seed: UInt64(seed * 100 + reader))
                         tasks.addTask {
-                            try await Self.follow(
-                                chat, hub, restarts: reader % 4, random: SeededRandom(seed: UInt64(seed * 100 + reader)),
-                                until: { cursor in
-                                    guard isOver.withLock(\.self) else { return false }
-                                    let head = try await test.head(of: chat)
-                                    return cursor.number >= head.number && cursor.revision ?? 0 >= head.revision ?? 0
-                                })
+                            try await Self.follow(chat, hub, restarts: reader % 4, random: random, until: isDone)
                         }
                     }
                     tasks.addTask {
                         try await Self.write(to: chat, test, random: SeededRandom(seed: UInt64(seed)))
-                        isOver.withLock { $0 = true }
+                        isOver.isSet.withLock { $0 = true }
                         // For readers that wait at the end.
                         while !Task.isCancelled {
                             bus.mend()
@@ -83,7 +83,7 @@ import Testing
     /// Follows a chat as a client does, and comes back with its cursor as text.
     private static func follow(
         _ chat: Chat.ID, _ hub: Hub, restarts: Int, random: SeededRandom,
-        until isDone: (Cursor) async throws -> Bool
+        until isDone: @Sendable (Cursor) async throws -> Bool
     ) async throws -> ChatReplica {
         var random = random
         var replica = ChatReplica(cursor: Cursor(0, revision: 0))
@@ -149,7 +149,9 @@ import Testing
                 try await test.send(["m7"], to: chat)
                 try await test.revise([(chat, 7, .body("seven"))])
                 var replica = ChatReplica(cursor: live.cursor)
-                for message in try await test.list(chat, Page(limit: 6)).items { replica.messages[message.number] = message }
+                for message in try await test.list(chat, Page(limit: 6)).items {
+                    replica.messages[message.number] = message
+                }
                 while replica.cursor != Cursor(7, revision: 5) { replica.apply(try await live.next()) }
                 let all = try await test.list(chat).items
                 #expect(replica.violations == [] && replica.list == all)
@@ -171,6 +173,10 @@ extension TestBackend {
     }
 }
 
+private final class Flag: Sendable {
+    let isSet = Mutex(false)
+}
+
 /// What a client keeps of a chat, by the rule of all clients; and what the server must not do.
 struct ChatReplica: Sendable {
     var messages: [Message.Number: Message] = [:]
@@ -190,7 +196,9 @@ struct ChatReplica: Sendable {
             case .change(let change, _):
                 switch change.thing {
                 case .message(let message):
-                    if messages[message.number] == nil { violations.append("\(message.number) changed, but never came") }
+                    if messages[message.number] == nil {
+                        violations.append("\(message.number) changed, but never came")
+                    }
                     keep(message)
                 }
             }

@@ -9,7 +9,9 @@ extension StreamSimulation {
     mutating func edit() {
         let numbers = rows.values.filter { $0.entry.message != nil }.map(\.entry.number.rawValue).sorted()
         // Mostly recent ones, on which messages may be on their way still.
-        guard let number = chance(0.7) ? numbers.suffix(4).randomElement(using: &random) : numbers.randomElement(using: &random),
+        guard
+            let number = chance(0.7)
+                ? numbers.suffix(4).randomElement(using: &random) : numbers.randomElement(using: &random),
             let row = rows[number], var message = row.entry.message
         else { return }
         log.append((number, now))

@@ -339,7 +339,8 @@ struct StreamSimulation {
         let start = began.number
         readers.append(
             Reader(
-                id: id, cursor: start, firstRevision: began.revision, position: began, cameForTheNext: cursor == nil ? now : nil,
+                id: id, cursor: start, firstRevision: began.revision, position: began,
+                cameForTheNext: cursor == nil ? now : nil,
                 catchUp: .ofOldMessages(after: start, limits: limits), isSlow: chance(weather.slowReaders)))
         plan(.step(reader: readers.count - 1))
     }

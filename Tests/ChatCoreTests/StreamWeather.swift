@@ -26,7 +26,8 @@ extension StreamSimulation {
         /// Many messages are out of order, and none is late by more than a moment.
         static let calm = Weather(
             lateWriters: 0.5, deadWriters: 0, lostPublishes: 0, latePublishes: 0.5, failedStoreCalls: 0, staleReads: 0,
-            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20), edits: 0,
+            slowReaders: 0, clockSkew: .zero, writersDelay: .milliseconds(20), publishDelay: .milliseconds(20),
+            edits: 0,
             bounds: (12, 100))
         /// All faults that can happen within one process.
         static let indoors = Weather(

@@ -54,7 +54,7 @@ struct TestServer: Sendable {
         store.searchDeadline = searchDeadline
         store.observer = ReadObserver(logger: logger, metrics: metrics)
         let faulty = FaultyBackend(
-            inner: Backend(store, file: file, logger: logger), observer: store.observer)
+            inner: try Backend(store, file: file, logger: logger), observer: store.observer)
         let service = ChatService(
             backend: faulty.backend, limits: limits, streams: streams, policy: policy, rates: rates, logger: logger,
             metrics: metrics)

@@ -33,6 +33,10 @@ struct MySQLStore: Sendable {
     let weaknesses: [ServerWeakness]
     /// `Backend.ticketKey`.
     let ticketKey: SecretKey
+    /// `Backend.cursorEpoch`.
+    let cursorEpoch: Int64
+    /// Tells Redis the epoch (`Deployment.epochKey`); nil if there was none.
+    let epochReminder: RedisCommand?
     /// `ClusterConfiguration.readPatience`.
     private let readPatience: Duration
     /// How long a probe is retried.
@@ -41,8 +45,8 @@ struct MySQLStore: Sendable {
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
         writing: WriteSignal, rateBuckets: ClusterRateBuckets, observer: ReadObserver = .none,
-        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), patience: Duration,
-        readPatience: Duration, logger: Logger
+        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), cursorEpoch: Int64 = 0,
+        epochReminder: RedisCommand? = nil, patience: Duration, readPatience: Duration, logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -54,6 +58,8 @@ struct MySQLStore: Sendable {
         self.rateBuckets = rateBuckets
         self.weaknesses = weaknesses
         self.ticketKey = ticketKey
+        self.cursorEpoch = cursorEpoch
+        self.epochReminder = epochReminder
         self.readPatience = readPatience
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(

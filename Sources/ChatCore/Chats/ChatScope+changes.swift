@@ -24,7 +24,9 @@ extension ChatScope {
             let revision = try await backend.changes.revisions(of: [scope.id])[scope.id] ?? 0
             let tail = try await backend.messages.tail(of: scope.id)
             // Below the first gap, however old: its number may still be stored, until it is made void.
-            return Cursor(min(tail.complete(without: nil), scope.standing?.numbers.last ?? .max), revision: revision)
+            return Cursor(
+                min(tail.complete(without: nil), scope.standing?.numbers.last ?? .max), revision: revision,
+                epoch: backend.cursorEpoch)
         }
     }
 
@@ -33,7 +35,9 @@ extension ChatScope {
     /// - Returns: nil if only `head()` can read it.
     package func headNow() throws -> Cursor? {
         guard let head = try tenant.readNow({ try $0.headNow(of: id) }) else { return nil }
-        return Cursor(min(head.number, standing?.numbers.last ?? .max), revision: head.revision)
+        return Cursor(
+            min(head.number, standing?.numbers.last ?? .max), revision: head.revision,
+            epoch: tenant.service.backend.cursorEpoch)
     }
 
     /// What has changed since a cursor: first the changes of what the reader has, by their revisions; then what is new, by
@@ -47,17 +51,18 @@ extension ChatScope {
         try await read { scope in
             let head = try await scope.check(cursor)
             let numbers = scope.standing?.numbers ?? .all
-            let start = Cursor(max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0)
+            let start = Cursor(
+                max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0, epoch: head.epoch)
             var page = ChatChanges(from: start)
             let walk = ChangeWalk(reader: ChangeReader(tenant.service.backend))
             let changed = try await walk.page(
                 in: scope.id, after: start, upTo: head.revision!, in: numbers,
                 StreamLimits.Size(messages: limit, bytes: bytes))
             for event in changed.events {
-                let next = Cursor(start.number, revision: event.revision)
+                let next = Cursor(start.number, revision: event.revision, epoch: head.epoch)
                 page.add(.change(event, since: start.revision!), upTo: next)
             }
-            page.cursor = Cursor(start.number, revision: changed.revision)
+            page.cursor = Cursor(start.number, revision: changed.revision, epoch: head.epoch)
             guard changed.revision >= head.revision! else {
                 page.hasMore = true
                 return page
@@ -75,7 +80,10 @@ extension ChatScope {
     func check(_ cursor: Cursor) async throws -> Cursor {
         let head = try await head()
         let highest = try await tenant.service.backend.messages.lastNumbers(of: [id])[id] ?? 0
-        guard cursor.epoch == head.epoch, cursor.number <= min(max(highest, head.number), standing?.numbers.last ?? .max),
+        // Nobody has anything at 0, in whatever epoch.
+        let isStart = cursor.number == 0 && cursor.revision ?? 0 == 0
+        guard cursor.epoch == head.epoch || isStart,
+            cursor.number <= min(max(highest, head.number), standing?.numbers.last ?? .max),
             cursor.revision ?? 0 <= head.revision!
         else { throw ChatError.cursorEpoch(head) }
         return head
@@ -110,7 +118,8 @@ extension ChatScope {
             }
             for entry in entries {
                 guard entry.number.rawValue <= numbers.last else { return true }
-                let next = Cursor(min(entry.last.rawValue, numbers.last), revision: revision)
+                let next = Cursor(
+                    min(entry.last.rawValue, numbers.last), revision: revision, epoch: page.cursor.epoch)
                 guard let message = entry.message else {
                     page.cursor = next
                     continue

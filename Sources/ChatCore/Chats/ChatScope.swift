@@ -199,7 +199,7 @@ package struct ChatScope: Sendable {
     ///     revision. With a plain one it gets all changes.
     ///   - slot: kept as long as the subscription.
     /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed; `.cursorEpoch` for a
-    ///   cursor with a revision that is beyond the head.
+    ///   cursor of another epoch, or with a revision, that is beyond the head.
     package func subscribe(
         after cursor: Cursor? = nil, hasChanges: Bool = false, holding slot: StreamSlots.Slot? = nil
     ) async throws(ChatError) -> ChatSubscription {
@@ -208,7 +208,10 @@ package struct ChatScope: Sendable {
             return try await read { found in
                 var scope = found
                 while true {
-                    if let cursor, cursor.revision != nil || cursor.epoch != 0 { try await scope.check(cursor) }
+                    // A plain number is of the first epoch.
+                    if let cursor, cursor.revision != nil || cursor.epoch != tenant.service.backend.cursorEpoch {
+                        try await scope.check(cursor)
+                    }
                     let subscription = try await scope.subscribe(
                         after: cursor, hasChanges: hasChanges || cursor?.revision != nil, opening)
                     guard let numbers = scope.standing?.numbers else { return subscription }

@@ -88,7 +88,7 @@ final class Feed: Sendable {
         }
         change { state in
             state.feed = ChatFeed(
-                head: Cursor(tail.complete(without: lost), revision: revision),
+                head: Cursor(tail.complete(without: lost), revision: revision, epoch: source.cursorEpoch),
                 highest: Cursor(
                     max(tail.highest, state.heard.number), revision: max(revision, state.heard.revision ?? 0)),
                 now: source.time.now(), limits: source.limits)

@@ -9,6 +9,8 @@ final class StreamSource: Sendable {
     let log: any ChatLog
     /// `Backend.epoch`.
     let epoch: @Sendable () -> UInt64
+    /// `Backend.cursorEpoch`.
+    let cursorEpoch: Int64
     let limits: StreamLimits
     let time: Timekeeper
     let clock: WallClock
@@ -28,6 +30,7 @@ final class StreamSource: Sendable {
         self.changes = ChangeReader(backend)
         self.log = backend.chatLog
         self.epoch = backend.epoch
+        self.cursorEpoch = backend.cursorEpoch
         self.limits = limits
         self.time = time
         self.clock = clock

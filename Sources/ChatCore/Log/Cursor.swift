@@ -39,6 +39,9 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
         self.init(number, revision: revision, epoch: epoch)
     }
 
+    /// The epoch that follows the known ones. The first one is not written, and the second is 2.
+    package static func epoch(after known: Int64...) -> Int64 { max(1, known.max() ?? 0) + 1 }
+
     /// Reads a client's cursor.
     ///
     /// - Parameters:

@@ -30,6 +30,8 @@ package struct Backend: Sendable {
     package let writeExecutor: (any TaskExecutor)?
     /// Seals what all processes of the deployment may open: 32 bytes.
     package let ticketKey: SecretKey
+    /// How often the store was restored to an earlier state (`StoreKeeper.newEpoch`); 0 if never. Part of all cursors.
+    package let cursorEpoch: Int64
     /// How many batches of each log may be written at the same time.
     package let batchesInFlight: Int
     /// The executors on which to search, one search at a time on each. Their threads have low priority.
@@ -74,6 +76,7 @@ package struct Backend: Sendable {
         rateBuckets: (any SharedRateBuckets)? = nil,
         writeExecutor: (any TaskExecutor)? = nil,
         ticketKey: SecretKey,
+        cursorEpoch: Int64 = 0,
         batchesInFlight: Int = 1,
         searchExecutors: [any TaskExecutor],
         isWritten: @escaping @Sendable () -> Bool = { false },
@@ -106,6 +109,7 @@ package struct Backend: Sendable {
         self.rateBuckets = rateBuckets
         self.writeExecutor = writeExecutor
         self.ticketKey = ticketKey
+        self.cursorEpoch = cursorEpoch
         self.batchesInFlight = batchesInFlight
         self.searchExecutors = searchExecutors
         self.isWritten = isWritten

@@ -19,6 +19,12 @@ package protocol StoreKeeper: Sendable {
     func verify(
         mends: Bool, progress: @escaping @Sendable (_ walked: Int64, _ expected: Int64) -> Void
     ) async throws -> StoreReport
+    /// Begins another epoch of cursors: the store was restored to an earlier state, and gives numbers a second time.
+    /// Cursors of before are refused (`ChatError.cursorEpoch`). No server may be running.
+    ///
+    /// - Parameter known: an epoch that the store had before it was restored; 0 if nobody knows.
+    /// - Returns: the new one, which is above all that are known.
+    func newEpoch(above known: Int64) async throws -> Int64
     /// Opens the search index.
     ///
     /// - Parameter changes: whether `body` changes it; then no server may have an embedded database open.
@@ -67,6 +73,8 @@ package struct StoreStatus: Codable, Sendable {
     package let applications: Int64
     package let chats: Int64
     package let messages: Int64
+    /// Of cursors (`Backend.cursorEpoch`).
+    package let epoch: Int64
 
     package init(
         location: String,
@@ -75,7 +83,8 @@ package struct StoreStatus: Codable, Sendable {
         pending: [String],
         applications: Int64,
         chats: Int64,
-        messages: Int64
+        messages: Int64,
+        epoch: Int64
     ) {
         self.location = location
         self.engine = engine
@@ -84,5 +93,6 @@ package struct StoreStatus: Codable, Sendable {
         self.applications = applications
         self.chats = chats
         self.messages = messages
+        self.epoch = epoch
     }
 }
