@@ -141,7 +141,7 @@ package struct MySQLKeeper: StoreKeeper {
             }
             let epoch = Cursor.epoch(after: deployment.epoch, known, remembered)
             try await connection.perform { connection in
-                try connection.execute("UPDATE deployment SET epoch = ? WHERE place = 1", [.integer(epoch)])
+                _ = try connection.execute("UPDATE deployment SET epoch = ? WHERE place = 1", [.integer(epoch)])
             }
             try? await configuration.withRedis(logger: logger) { redis in
                 _ = try await redis.send(RedisCommand("SET", deployment.epochKey, "\(epoch)"))

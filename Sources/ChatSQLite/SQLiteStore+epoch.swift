@@ -4,7 +4,7 @@ import GRDB
 extension SQLiteStore {
     /// `Backend.cursorEpoch`.
     func cursorEpoch() throws -> Int64 {
-        try read { db in
+        try pool.read { db in
             let query = try Query(db, "SELECT epoch FROM cursor_epoch WHERE place = 1")
             return try query.next() ? query.integer(0) : 0
         }

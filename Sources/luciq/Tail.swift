@@ -10,7 +10,8 @@ struct Tail: AsyncParsableCommand {
             \(ClientFlags.tokenHelp)
 
             A line is the message's number, its time by this machine's clock, its sender if there is one, and its text; \
-            what a terminal would obey is shown as a sign, a line break as ↵. With --json it is the message as the server gives it.
+            what a terminal would obey is shown as a sign, a line break as ↵. With --json it is the message as the \
+            server gives it.
 
             With --changes edits and deletions are lines, too, after the message's own: its number, ~ and its text as it is \
             now, or its number and ×. With --json such a line is {"number":…,"parts":…}.
@@ -24,7 +25,9 @@ struct Tail: AsyncParsableCommand {
     @OptionGroup var client: ClientFlags
 
     @Option(
-        help: "Begin after this message, or after a cursor such as 43.17; 0 for all that there is. Default: with the next one.")
+        help:
+            "Begin after this message, or after a cursor such as 43.17; 0 for all that there is. Default: with the next one."
+    )
     var after: String?
 
     @Flag(help: "Print edits and deletions, too.") var changes = false

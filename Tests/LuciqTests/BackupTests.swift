@@ -84,8 +84,20 @@ import Testing
             restored.code == 0 && restored.output == "\(path) is restored from \(copy). Messages: 1.\n", "\(restored)")
 
         let (again, second) = try await LuciqProcess.serve(in: folder)
-        let list = try await second.get(chat + "/messages").text
-        #expect(list.contains("first") && !list.contains("second"))
+        let list = try await second.get(chat + "/messages")
+        #expect(list.text.contains("first") && !list.text.contains("second"))
+        // Who has seen what was lost is told, and so is who might have.
+        #expect(list["Luciq-Cursor"] == "e2.1.0")
+        for cursor in ["2", "2.0", "1", "1.0", "e2.2", "e3.1"] {
+            for path in ["stream?after=\(cursor)", "changes?after=\(cursor)"] {
+                let refused = try await second.get("\(chat)/\(path)")
+                #expect(refused.status == 409 && refused.json["code"] as? String == "cursor_epoch", "\(path)")
+                #expect(refused.json["cursor"] as? String == "e2.1.0")
+            }
+        }
+        let changes = try await second.get(chat + "/changes?after=0.0")
+        #expect(changes.json["cursor"] as? String == "e2.1.0")
+        #expect(try await second.get(chat + "/changes?after=e2.1.0").status == 200)
         again.signal(SIGTERM)
         #expect(await again.wait().code == 0)
         #expect(try await luciq(["verify"], path, in: folder).code == 0)

@@ -226,7 +226,7 @@ import Testing
         #expect(object?["epoch"] as? Int == 0 && status.output.contains("epoch:        1"))
         // Each is above all that are known.
         for (arguments, epoch) in [([], 2), ([], 3), (["--above", "7"], 8)] as [([String], Int)] {
-            let new = try await luciq(["db", "new-epoch"] + arguments)
+            let new = try await LuciqProcess.run(["db", "new-epoch"] + arguments, in: folder)
             #expect(new.code == 0 && new.output.contains("is in epoch \(epoch)."))
         }
         #expect(try await luciq("db", "new-epoch", "--above=-1").code == 64)

@@ -39,7 +39,8 @@ package enum CloseCode: UInt16, CaseIterable, Sendable {
         switch self {
         case .goingAway, .timedOut, .overloaded: true
         case .protocolError, .unsupportedData, .invalidText, .tooLarge: false
-        case .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound, .cursorEpoch: (4000...4399).contains(rawValue)
+        case .slowConsumer, .tokenExpired, .tokenRevoked, .notAllowed, .notFound, .cursorEpoch:
+            (4000...4399).contains(rawValue)
         }
     }
 }

@@ -39,7 +39,8 @@ final class ChatClient {
     /// The stream of the chat's messages after the cursor; nil: of new messages only.
     func stream(after cursor: String?, hasChanges: Bool = false) async throws(CallFailure) -> Stream {
         let response = try await server.execute(
-            .GET, address.stream(after: cursor, hasChanges: hasChanges), ["Accept": "text/event-stream", "Cache-Control": "no-store"])
+            .GET, address.stream(after: cursor, hasChanges: hasChanges),
+            ["Accept": "text/event-stream", "Cache-Control": "no-store"])
         guard response.head.status == .ok, response.contentType.hasPrefix("text/event-stream") else {
             throw try await server.whole(response).failure(of: address)
         }
