@@ -112,6 +112,18 @@ struct ChangeWindowTests {
         #expect(window.count == 0 && window.bytes == 0)
     }
 
+    /// A reader that has heard of more, from another process, waits until that is read.
+    @Test func aReaderMayBeAhead() {
+        var window = window(3)
+        _ = window.join(1, after: 5)
+        window.see(5)
+        #expect(window.isAhead(1) && !window.hasNews(for: 1) && window.nextRead(reached: 9) != nil)
+        window.receive([message(1, 4), message(2, 5)], reached: 9)
+        #expect(!window.isAhead(1) && !window.hasNews(for: 1))
+        window.receive([message(1, 6)], reached: 9)
+        #expect(revisions(window.take(1, at: 9, in: .all)) == [6])
+    }
+
     /// A store that fails or lags is asked again, after a while.
     @Test func aReadThatFindsNothing() {
         var window = window()

@@ -81,8 +81,7 @@ extension StreamSimulation {
     // MARK: Readers
 
     mutating func receive(_ index: Int, _ messages: [Message]) {
-        let position = feed?.position(of: readers[index].id) ?? Cursor(0)
-        receive(index, LiveEvents(.messages(messages), after: position))
+        receive(index, LiveEvents(.messages(messages), after: readers[index].position))
     }
 
     mutating func receive(_ index: Int, _ events: LiveEvents) {

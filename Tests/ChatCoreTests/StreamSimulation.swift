@@ -343,6 +343,7 @@ struct StreamSimulation {
                 cameForTheNext: cursor == nil ? now : nil,
                 catchUp: .ofOldMessages(after: start, limits: limits), isSlow: chance(weather.slowReaders)))
         plan(.step(reader: readers.count - 1))
+        feedChanged()
     }
 
     mutating func leave() {
@@ -366,10 +367,10 @@ struct StreamSimulation {
             rest(index)
         case .behindChanges(let start, let goal): plan(.walk(reader: index, start: start, goal: goal))
         case .nothing: readers[index].isWaiting = true
-        case .behind(let position, let goal):
+        case .behind(let start, let goal):
             readers[index].goal = goal
-            if readers[index].catchUp.head != position {
-                readers[index].catchUp = .ofOldMessages(after: position, limits: limits)
+            if readers[index].catchUp.head != start.number {
+                readers[index].catchUp = .ofOldMessages(after: start.number, limits: limits)
             }
             readers[index].catchUp.see(goal, now: now)
             plan(.climb(reader: index))

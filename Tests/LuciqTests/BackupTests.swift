@@ -88,7 +88,7 @@ import Testing
         #expect(list.text.contains("first") && !list.text.contains("second"))
         // Who has seen what was lost is told, and so is who might have.
         #expect(list["Luciq-Cursor"] == "e2.1.0")
-        for cursor in ["2", "2.0", "1", "1.0", "e2.2", "e3.1"] {
+        for cursor in ["2", "2.0", "1", "1.0", "e2.2.0", "e3.1"] {
             for path in ["stream?after=\(cursor)", "changes?after=\(cursor)"] {
                 let refused = try await second.get("\(chat)/\(path)")
                 #expect(refused.status == 409 && refused.json["code"] as? String == "cursor_epoch", "\(path)")

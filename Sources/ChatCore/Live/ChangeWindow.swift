@@ -152,6 +152,9 @@ struct ChangeWindow {
 
     func hasNews(for id: ReaderID) -> Bool { readers[id].map { $0.position < head } ?? false }
 
+    /// Whether a reader has changes that were not read yet.
+    func isAhead(_ id: ReaderID) -> Bool { readers[id].map { $0.position > head } ?? false }
+
     /// Whether messages come first for this reader, if there are any.
     func yields(_ id: ReaderID) -> Bool { readers[id]?.yields ?? true }
 

@@ -8,7 +8,7 @@ struct ChatFeed {
         case nothing
         /// The reader must read messages from the store, after this position and at least up to `goal`, and then call
         /// `window.move`.
-        case behind(Int64, goal: Int64)
+        case behind(Cursor, goal: Int64)
         /// The reader must read changes from the store, after this position and up to the revision `goal`, and then call
         /// `changes.move`.
         case behindChanges(Cursor, goal: Int64)
@@ -85,6 +85,8 @@ struct ChatFeed {
     /// - Returns: where the reader starts.
     mutating func join(_ id: LiveWindow.ReaderID, after cursor: Cursor?, hasChanges: Bool) -> Cursor {
         let number = window.join(id, after: cursor?.number)
+        // Another process may have told it of changes that this one has not heard of.
+        if let revision = cursor?.revision { changes.see(revision) }
         // A plain number says that there is no change that the reader has.
         let revision = hasChanges ? changes.join(id, after: cursor.map { $0.revision ?? 0 }) : nil
         return Cursor(number, revision: revision, epoch: epoch)
@@ -103,7 +105,10 @@ struct ChatFeed {
     }
 
     /// Whether a reader has something to take, or has ended.
-    func hasNews(for id: LiveWindow.ReaderID) -> Bool { window.hasNews(for: id) || changes.hasNews(for: id) }
+    func hasNews(for id: LiveWindow.ReaderID) -> Bool {
+        if changes.isAhead(id) { return false }
+        return window.hasNews(for: id) || changes.hasNews(for: id)
+    }
 
     /// The next events of a reader, if any.
     ///
@@ -112,6 +117,8 @@ struct ChatFeed {
     ///   - isTight: whether it must read messages from the store, because its tenant's memory is used up.
     mutating func take(_ id: LiveWindow.ReaderID, in numbers: NumberSpan, isTight: Bool = false) -> Taken {
         guard let number = window.position(of: id) else { return .gone }
+        // What is here may be older than what the reader has heard of: first it is read.
+        if changes.isAhead(id) { return .nothing }
         if !changes.yields(id), let taken = takeChanges(id, at: number, in: numbers) { return taken }
         let revision = changes.position(of: id)
         switch window.take(id, isTight: isTight) {
@@ -121,7 +128,7 @@ struct ChatFeed {
         case .nothing: return takeChanges(id, at: window.position(of: id) ?? number, in: numbers) ?? .nothing
         case .behind(let position, let goal):
             changes.tookMessages(id)
-            return .behind(position, goal: goal)
+            return .behind(Cursor(position, revision: revision, epoch: epoch), goal: goal)
         case .tooSlow: return .tooSlow
         case .gone: return .gone
         }

@@ -134,13 +134,13 @@ final class Feed: Sendable {
     func join(
         _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, by viewer: Viewer? = nil
     ) -> Cursor? {
-        state.withLock { state in
-            guard state.end == nil, let start = state.feed?.join(id, after: cursor, hasChanges: hasChanges) else {
-                return nil
-            }
-            state.users[id] = viewer
-            return start
+        var start: Cursor?
+        change { state in
+            guard state.end == nil else { return }
+            start = state.feed?.join(id, after: cursor, hasChanges: hasChanges)
+            if start != nil { state.users[id] = viewer }
         }
+        return start
     }
 
     /// - Parameter user: nil for any.
@@ -182,8 +182,8 @@ final class Feed: Sendable {
             case .nothing: return nil
             case .tooSlow: end(id, .slowConsumer)
             case .gone: throw state.withLock { $0.ends[id] ?? $0.end ?? .cancelled }
-            case .behind(let position, let goal):
-                let events = try await read(id, catchUp, after: position, upTo: goal)
+            case .behind(let start, let goal):
+                let events = try await read(id, catchUp, after: start, upTo: goal)
                 if !events.isEmpty { return events }
             case .behindChanges(let start, let goal):
                 let events = try await readChanges(id, catchUp, after: start, upTo: goal)
@@ -276,11 +276,10 @@ final class Feed: Sendable {
     }
 
     private func read(
-        _ id: ReaderID, _ catchUp: CatchUp, after position: Int64, upTo goal: Int64
+        _ id: ReaderID, _ catchUp: CatchUp, after start: Cursor, upTo goal: Int64
     ) async throws(StreamEnd) -> LiveEvents {
-        let start = state.withLock { $0.feed?.position(of: id) } ?? Cursor(position)
         do throws(StreamEnd) {
-            let messages = try await catchUp.nextPage(after: position, upTo: goal) {
+            let messages = try await catchUp.nextPage(after: start.number, upTo: goal) {
                 state.withLock { $0.ends[id] == nil }
             }
             change { $0.feed?.move(id, to: catchUp.position) }
