@@ -156,6 +156,7 @@ let package = Package(
                 serviceLifecycle,
             ],
             resources: [
+                .embedInCode("Resources/asyncapi.yaml"),
                 .embedInCode("Resources/docs.html"),
                 .embedInCode("Resources/index.html"),
                 .embedInCode("Resources/openapi.yaml"),

@@ -177,7 +177,8 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             for path in [
-                "/up", "/livez", "/readyz", "/metrics", "/openapi.yaml", "/", "/docs", chat, chat + "/messages",
+                "/up", "/livez", "/readyz", "/metrics", "/openapi.yaml", "/asyncapi.yaml", "/", "/docs", chat,
+                chat + "/messages",
             ] {
                 let head = try await server.client.send("HEAD", path)
                 #expect(head.status == 200, "\(path)")
@@ -209,6 +210,8 @@ import Testing
             #expect(page["Content-Security-Policy"]?.contains("default-src 'none'") == true)
             let document = try await server.client.get("/openapi.yaml")
             #expect(document.text.contains("openapi: 3.1"))
+            let live = try await server.client.get("/asyncapi.yaml")
+            #expect(live.status == 200 && live.text.contains("asyncapi: 3.0"))
             // A browser shows it, and saves no file.
             #expect(document["Content-Type"] == "text/plain; charset=utf-8")
         }
