@@ -43,7 +43,9 @@ extension ChatScope {
             of: id, at: head, after: max(number, reader.numbers.first - 1))
         return ReadState(
             number: number, unread: tail.unread(of: reader.user, after: number, in: reader.numbers),
-            asOf: Cursor(min(tail.high, reader.numbers.last), revision: tail.revision))
+            asOf: Cursor(
+                min(tail.high, reader.numbers.last), revision: tail.revision,
+                epoch: tenant.service.backend.cursorEpoch))
     }
 
     /// Says how far a user has read; durable when this returns. The stored number only rises, and never beyond the chat's

@@ -116,7 +116,9 @@ extension TenantScope {
                 chat: MemberChat(chat: chat, role: entry.role, joinedAt: entry.joinedAt),
                 state: ReadState(
                     number: number, unread: tail.unread(of: user, after: number, in: entry.numbers),
-                    asOf: Cursor(min(tail.high, entry.numbers.last), revision: tail.revision)),
+                    asOf: Cursor(
+                        min(tail.high, entry.numbers.last), revision: tail.revision,
+                        epoch: service.backend.cursorEpoch)),
                 newest: messages[entry.chat].flatMap { $0.deletion == nil ? $0 : nil }, place: entry.place)
         }
     }
