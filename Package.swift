@@ -138,6 +138,8 @@ let package = Package(
                 .embedInCode("Migrations/20261205000003_hide_receipts.sql"),
                 .embedInCode("Migrations/20261206000001_add_changes.sql"),
                 .embedInCode("Migrations/20261206000002_hide_changes.sql"),
+                .embedInCode("Migrations/20261207000001_add_reactions.sql"),
+                .embedInCode("Migrations/20261207000002_hide_reactions.sql"),
                 .embedInCode("Migrations/20261208000001_add_reads.sql"),
                 .embedInCode("Migrations/20261208000002_hide_reads.sql"),
                 .embedInCode("Migrations/20261209000001_add_epoch.sql"),

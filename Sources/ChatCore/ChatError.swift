@@ -16,6 +16,10 @@ package enum ChatError: Error, Equatable, Sendable {
     case editWindowClosed
     /// The message was deleted.
     case messageDeleted
+    /// The message has all the reactions that it may have, or that one user may add (`ReactionSummary`).
+    case tooManyReactions
+    /// The chat has all the pins that it may have (`Pin.most`).
+    case tooManyPins
     /// The message's revision is not one that the request expects; it is this now.
     case changedMeanwhile(Message)
     /// The cursor is not of this store, as it is now: the client has to load anew, from this one on.
@@ -73,6 +77,8 @@ package enum ChatError: Error, Equatable, Sendable {
         case .insufficientRole: "insufficient_role"
         case .editWindowClosed: "edit_window_closed"
         case .messageDeleted: "message_deleted"
+        case .tooManyReactions: "too_many_reactions"
+        case .tooManyPins: "too_many_pins"
         case .changedMeanwhile: "precondition_failed"
         case .cursorEpoch: "cursor_epoch"
         case .readElsewhere: "read_number_changed"
@@ -98,8 +104,8 @@ package enum ChatError: Error, Equatable, Sendable {
     package var mayRetry: Bool {
         switch self {
         case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
-            .invalid, .keyReused, .editWindowClosed, .messageDeleted, .changedMeanwhile,
-            .cursorEpoch, .readElsewhere, .receiptsOff, .tooManyReaders:
+            .invalid, .keyReused, .editWindowClosed, .messageDeleted, .tooManyReactions, .tooManyPins,
+            .changedMeanwhile, .cursorEpoch, .readElsewhere, .receiptsOff, .tooManyReaders:
             false
         case .keyInFlight, .overloaded, .quotaExceeded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable,
             .shuttingDown:

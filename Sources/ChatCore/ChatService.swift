@@ -74,8 +74,11 @@ package final class ChatService: Sendable {
         self.tenantWriter = TenantWriter(
             name: "applications", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.tenantLog.apply($0, at: clock.now(), within: $1) }
+        // Each of its messages is locked until its end.
+        var changing = limits
+        changing.batchEntries = min(limits.batchEntries, 64)
         self.changeWriter = ChangeWriter(
-            name: "edits", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
+            name: "edits", limits: changing, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.changes.revise($0, at: clock.now(), within: $1) }
         self.readWriter = ReadWriter(
             name: "reads", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics

@@ -12,7 +12,7 @@ enum MessageRow {
 
     private static let names = [
         "number", "body", "created_at", "sender", "metadata", "thread", "reply_to", "content_revision", "edited_at",
-        "deleted_at", "deleted_by", "in_main",
+        "deleted_at", "deleted_by", "in_main", "reactions_revision", "reactions",
     ]
 
     static func message(_ query: borrowing Query) -> Message {
@@ -23,6 +23,8 @@ enum MessageRow {
                 thread: number(query, 5), replyTo: number(query, 6),
                 isInMain: query.integer(11) == 1),
             createdAt: Timestamp(microseconds: query.integer(2)))
+        message.reactionsRevision = query.integer(12)
+        if message.reactionsRevision > 0, !query.isNull(13) { message.reactions = query.text(13) }
         message.revision = query.integer(7)
         guard message.revision > 0 else { return message }
         if !query.isNull(8) { message.editedAt = Timestamp(microseconds: query.integer(8)) }
@@ -37,7 +39,9 @@ enum MessageRow {
     static func body(_ query: borrowing Query) -> UnsafeRawBufferPointer { query.bytes(1) }
 
     /// Bytes of its texts as JSON.
-    static func textsInJSON(_ query: borrowing Query) -> Int { body(query).lengthInJSON + query.bytes(4).count }
+    static func textsInJSON(_ query: borrowing Query) -> Int {
+        body(query).lengthInJSON + query.bytes(4).count + query.bytes(13).count
+    }
 
     private static func number(_ query: borrowing Query, _ column: CInt) -> Message.Number? {
         query.isNull(column) ? nil : Message.Number(query.integer(column))

@@ -19,6 +19,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0011Rules.identifier, migrate: Migration0011Rules.migrate)
         migrator.registerMigration(Migration0012Receipts.identifier, migrate: Migration0012Receipts.migrate)
         migrator.registerMigration(Migration0013Changes.identifier, migrate: Migration0013Changes.migrate)
+        migrator.registerMigration(Migration0014Reactions.identifier, migrate: Migration0014Reactions.migrate)
         migrator.registerMigration(Migration0015Reads.identifier, migrate: Migration0015Reads.migrate)
         migrator.registerMigration(Migration0016Epoch.identifier, migrate: Migration0016Epoch.migrate)
         return migrator

@@ -9,12 +9,14 @@ extension SQLiteStore: MessageChanges {
         defer { changed.see(batch) }
         let results = try write { db in
             // What is replaced or deleted does not stay in free parts of the file.
-            try db.execute(sql: "PRAGMA secure_delete = ON")
-            defer { try? db.execute(sql: "PRAGMA secure_delete = OFF") }  // Only slower.
+            let replaces = batch.contains(where: \.changesContent)
+            if replaces { try db.execute(sql: "PRAGMA secure_delete = ON") }
+            defer { if replaces { try? db.execute(sql: "PRAGMA secure_delete = OFF") } }  // Only slower.
             var revisions = try RevisionBatch(db, at: now, keyTime: keyClock.now(db, wall: now))
             return try revisions.apply(batch)
         }
         bus.publish(batch.changed(results))
+        bus.publish(revisions: batch.reached(results))
         return results
     }
 
@@ -136,12 +138,14 @@ private struct RevisionBatch {
     private let keys: IdempotencyTable
     private var authors: AuthorCheck
     private var heads: [Chat.ID: Head] = [:]
+    private var reacted: ReactedMessages
 
     init(_ db: Database, at now: Timestamp, keyTime: Timestamp) {
         self.db = db
         self.now = now
         self.keys = IdempotencyTable(db: db, scope: .chat, now: keyTime)
         self.authors = AuthorCheck(db)
+        self.reacted = ReactedMessages(db)
     }
 
     mutating func apply(_ batch: [MessageChange]) throws -> [Result<ChangedMessage, ChatError>] {
@@ -152,6 +156,11 @@ private struct RevisionBatch {
             } catch let error as ChatError {
                 results.append(.failure(error))
             }
+        }
+        try reacted.closeAll()
+        for (index, change) in batch.enumerated() where change.reaction != nil {
+            guard case .success(let changed) = results[index], let last = reacted.last(change) else { continue }
+            results[index] = .success(ChangedMessage(message: last, isChanged: changed.isChanged))
         }
         for (chat, head) in heads where head.isChanged {
             try Query(
@@ -170,7 +179,26 @@ private struct RevisionBatch {
         if let refusal = try authors.refusal(of: change.author, in: change.chat.tenant, to: chat) { throw refusal }
         let standing = try standing(change)
         try change.checkSees(standing)
-        guard let message = try message(change) else { throw ChatError.notFound }
+        if change.changesContent { try reacted.close(change) }
+        guard let message = try reacted.message(change) ?? message(change) else { throw ChatError.notFound }
+        if let reaction = change.reaction {
+            guard try reacted.changes(reaction, of: change, to: message, as: standing) else {
+                return ChangedMessage(message: message, isChanged: false)
+            }
+            reacted.apply(reaction, of: change, at: try nextRevision(of: chat, deletes: false))
+            return ChangedMessage(message: message, isChanged: true)
+        }
+        if let action = change.pinAction {
+            let (pin, isChanged) = try change.decide(
+                action, of: message, now: SQLiteStore.pin(of: change.number, in: chat, db),
+                among: SQLiteStore.pinCount(of: chat, db), as: standing, at: now)
+            if isChanged {
+                try SQLiteStore.set(pin, of: change.number, in: chat, db)
+                let revision = try nextRevision(of: chat, deletes: false)
+                try SQLiteStore.note(.pin, change.number.rawValue, at: revision, in: chat, db)
+            }
+            return ChangedMessage(message: message, isChanged: isChanged, pin: pin)
+        }
         switch try keys.lookUp(change.key, in: chat.rawValue) {
         case .reused: throw ChatError.keyReused
         case .seen: return ChangedMessage(message: message, isChanged: false, isReplay: true)
@@ -181,12 +209,14 @@ private struct RevisionBatch {
             return ChangedMessage(message: message, isChanged: false)
         }
         new.revision = try nextRevision(of: chat, deletes: new.deletion != nil)
+        if new.deletion != nil, new.reactionsRevision > 0 { new.reactionsRevision = new.revision }
         try store(new, in: chat)
+        reacted.note(new, change)
         if new.deletion == nil {
             if change.rules.keepsVersions { try store(MessageVersion(of: message, replacedAt: now), of: new, in: chat) }
             try SQLiteStore.dropBlock(covering: new.number.rawValue, of: chat, db)
         } else {
-            for remains in MessageRemains.allCases { try remove(remains, of: new.number, in: chat) }
+            for remains in MessageRemains.allCases { try remove(remains, of: message, in: chat) }
         }
         try keys.remember(change.key, in: chat.rawValue, number: change.number.rawValue)
         return ChangedMessage(message: new, isChanged: true)
@@ -232,24 +262,19 @@ private struct RevisionBatch {
         try Query(
             db,
             """
-            UPDATE messages SET body = ?, metadata = ?, edited_at = ?, deleted_at = ?, deleted_by = ?, content_revision = ?
+            UPDATE messages SET body = ?, metadata = ?, edited_at = ?, deleted_at = ?, deleted_by = ?, content_revision = ?,
+                reactions = ?, reactions_revision = ?
             WHERE chat_id = ? AND number = ?
             """,
             .text(message.body), message.content.metadata.map { .text($0) } ?? .null,
             message.editedAt.map { .integer($0.microseconds) } ?? .null,
             message.deletion.map { .integer($0.at.microseconds) } ?? .null,
             message.deletion?.by.map { .text($0.text) } ?? .null, .integer(message.revision),
+            message.reactions.map { .text($0) } ?? .null,
+            message.reactionsRevision > 0 ? .integer(message.reactionsRevision) : .null,
             .integer(chat.rawValue), .integer(message.number.rawValue)
         ).run()
-        try Query(
-            db,
-            """
-            INSERT INTO chat_changes (chat_id, kind, item, user_id, revision) VALUES (?, ?, ?, '', ?)
-            ON CONFLICT (chat_id, kind, item, user_id) DO UPDATE SET revision = excluded.revision
-            """,
-            .integer(chat.rawValue), .integer(ChangedItem.Kind.message.rawValue),
-            .integer(message.number.rawValue), .integer(message.revision)
-        ).run()
+        try SQLiteStore.note(.message, message.number.rawValue, at: message.revision, in: chat, db)
     }
 
     private func store(_ version: MessageVersion, of message: Message, in chat: Chat.ID) throws {
@@ -265,7 +290,8 @@ private struct RevisionBatch {
         ).run()
     }
 
-    private func remove(_ remains: MessageRemains, of number: Message.Number, in chat: Chat.ID) throws {
+    private func remove(_ remains: MessageRemains, of message: Message, in chat: Chat.ID) throws {
+        let number = message.number
         switch remains {
         case .body, .metadata: break  // The message is stored without them.
         case .versions:
@@ -273,6 +299,13 @@ private struct RevisionBatch {
                 db, "DELETE FROM message_versions WHERE chat_id = ? AND number = ?",
                 .integer(chat.rawValue), .integer(number.rawValue)
             ).run()
+        case .reactions:
+            guard message.reactionsRevision > 0 else { break }
+            try Query(
+                db, "DELETE FROM message_reactions WHERE chat_id = ? AND number = ?",
+                .integer(chat.rawValue), .integer(number.rawValue)
+            ).run()
+        case .pin: try SQLiteStore.set(nil, of: number, in: chat, db)
         case .searchBlocks: try SQLiteStore.dropBlock(covering: number.rawValue, of: chat, db)
         case .engine: break  // Its feed follows `chat_changes`.
         case .liveWindow: break  // `revise` publishes the message as it is then.

@@ -230,6 +230,7 @@ extension SQLiteStore {
                 ).run()
             case .nothing: return .success(.nothing)
             }
+            try takeRevision(for: .member, user: change.user, in: change.chat.id, db)
             return .success(.changedAccess)
         } catch let error as ChatError {
             return .failure(error)
@@ -265,6 +266,7 @@ extension SQLiteStore {
             "UPDATE chats SET name = ?, metadata = ?, access = ?, history = ?, receipts = ?, updated_at = ? WHERE id = ?",
             values: settings.values + [.integer(now.microseconds), .integer(update.chat.id.rawValue)]
         ).run()
+        try takeRevision(for: .chat, in: update.chat.id, db)
         return .success(effect)
     }
 }

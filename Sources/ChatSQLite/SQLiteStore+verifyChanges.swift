@@ -13,11 +13,15 @@ extension SQLiteStore {
             SELECT heads.chat_id, heads.revision, heads.deleted_count,
                 (SELECT count(*) FROM messages WHERE messages.chat_id = heads.chat_id AND deleted_at IS NOT NULL),
                 (SELECT count(*) FROM messages WHERE messages.chat_id = heads.chat_id AND deleted_at IS NOT NULL
-                    AND (body <> '' OR metadata IS NOT NULL)),
+                    AND (body <> '' OR metadata IS NOT NULL OR reactions IS NOT NULL)),
                 (SELECT count(*) FROM messages
                     LEFT JOIN chat_changes AS changes ON changes.chat_id = messages.chat_id
                         AND kind = \(ChangedItem.Kind.message.rawValue) AND item = number AND user_id = ''
-                    WHERE messages.chat_id = heads.chat_id AND content_revision > ifnull(changes.revision, 0)),
+                    WHERE messages.chat_id = heads.chat_id AND
+                        max(ifnull(content_revision, 0), ifnull(reactions_revision, 0)) > ifnull(changes.revision, 0)),
+                (SELECT count(*) FROM messages WHERE messages.chat_id = heads.chat_id AND reactions IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM message_reactions AS rows
+                        WHERE rows.chat_id = messages.chat_id AND rows.number = messages.number)),
                 ifnull((SELECT max(revision) FROM chat_changes WHERE chat_changes.chat_id = heads.chat_id), 0)
             FROM chat_heads AS heads
             JOIN chats ON chats.id = heads.chat_id
@@ -29,7 +33,7 @@ extension SQLiteStore {
                 of: ChatChangesFound(
                     chat: heads.integer(0), revision: heads.integer(1), deletedCount: heads.integer(2),
                     tombstones: heads.integer(3), fullTombstones: heads.integer(4), unlisted: heads.integer(5),
-                    highest: heads.integer(6)))
+                    unbacked: heads.integer(6), highest: heads.integer(7)))
         }
         let lost = try Query(
             db,
@@ -40,13 +44,29 @@ extension SQLiteStore {
             LEFT JOIN chat_heads AS heads ON heads.chat_id = changes.chat_id
             LEFT JOIN messages ON messages.chat_id = changes.chat_id AND messages.number = item
             WHERE kind = \(ChangedItem.Kind.message.rawValue)
-            AND (heads.chat_id IS NULL OR messages.number IS NULL OR content_revision > changes.revision)
+            AND (heads.chat_id IS NULL OR messages.number IS NULL
+                OR max(ifnull(content_revision, 0), ifnull(reactions_revision, 0)) > changes.revision)
             LIMIT \(toldChanges)
             """)
         while try lost.next() {
             report.add(
                 "Change of message \(lost.integer(1)) of chat id \(lost.integer(0)): it has no head, or not its message"
             )
+        }
+        let reacted = try Query(
+            db,
+            """
+            SELECT rows.chat_id, rows.number, reactions, count(*) FROM message_reactions AS rows
+            JOIN chats ON chats.id = rows.chat_id
+            JOIN applications ON applications.id = chats.application_id AND removed_at IS NULL
+            LEFT JOIN messages ON messages.chat_id = rows.chat_id AND messages.number = rows.number
+            GROUP BY rows.chat_id, rows.number
+            """)
+        while try reacted.next() {
+            report.addProblems(
+                of: ReactionsFound(
+                    chat: reacted.integer(0), number: reacted.integer(1),
+                    summary: reacted.isNull(2) ? nil : reacted.text(2), rows: reacted.integer(3)))
         }
         let versions = try Query(
             db,

@@ -100,9 +100,10 @@ import Testing
             let chat = try await test.makeChat()
             try await test.send(["a", "b", "c"], to: chat)
             try await test.revise([(chat, 1, .body("A")), (chat, 2, .delete), (chat, 3, .body("C"))])
+            try await test.revise([(chat, 1, .react("x", "u1")), (chat, 1, .react("y", "u1"))])
             #expect(try await test.verify().problems == [])
             for (wrong, right, told) in [
-                ("chat_heads SET revision = 9", "chat_heads SET revision = 3", "head's revision is 9"),
+                ("chat_heads SET revision = 9", "chat_heads SET revision = 5", "head's revision is 9"),
                 ("chat_heads SET deleted_count = 0", "chat_heads SET deleted_count = 1", "deleted_count is 0"),
                 ("messages SET body = 'x' WHERE number = 2", "messages SET body = '' WHERE number = 2", "still have"),
                 (
@@ -114,6 +115,15 @@ import Testing
                     "message_versions SET number = 2 WHERE number = 3",
                     "message_versions SET number = 3 WHERE number = 2", "Version 0 of message 2"
                 ),
+                (
+                    "message_reactions SET number = 3 WHERE name = 'x'",
+                    "message_reactions SET number = 1 WHERE name = 'x'", "says 2 reactions, but has rows of 1"
+                ),
+                (
+                    "messages SET reactions_revision = 7 WHERE number = 1",
+                    "messages SET reactions_revision = 5 WHERE number = 1", "changed without a change"
+                ),
+                ("message_reactions SET number = 3", "message_reactions SET number = 1", "have reactions of nobody"),
             ] {
                 try await test.update(wrong)
                 let problems = try await test.verify().problems
@@ -217,12 +227,14 @@ import Testing
             let number = try await chat.send(content).number
             let path: Substring = "\(number.rawValue)"
             _ = try await chat.edit(path, MessagePatch(body: "the last secret"))
+            _ = try await chat.react(to: path, with: "a secret", as: "u1")
+            _ = try await chat.pin(path, as: "u1")
             var limits = SearchIndexLimits()
             limits.smallest = 1
             try await SearchBlockTests.indexer(server.test, limits).walk()
             let before = try await server.remains(of: number, in: chat)
             // The embedded store has no jobs, and neither has an engine here: its feed has a test of its own.
-            #expect(before == [.body, .metadata, .versions, .searchBlocks])
+            #expect(before == [.body, .metadata, .versions, .reactions, .pin, .searchBlocks])
             #expect(try await chat.delete(path).isChanged)
             #expect(try await server.remains(of: number, in: chat) == [])
             let message = try await chat.message(path)
@@ -249,6 +261,12 @@ extension AccessServer {
                 case .body: try await chat.message("\(number.rawValue)").body.contains("secret")
                 case .metadata: try await chat.message("\(number.rawValue)").content.metadata != nil
                 case .versions: try await !chat.versions(of: "\(number.rawValue)", Page()).items.isEmpty
+                case .reactions:
+                    switch try await chat.message("\(number.rawValue)").reactions {
+                    case nil: try await test.rows("message_reactions") > 0
+                    case .some: true
+                    }
+                case .pin: try await test.rows("pins") > 0
                 case .searchBlocks: try await test.blocks(of: chat.id).contains { $0.contains("secret") }
                 // `EngineEditTests`.
                 case .engine: false

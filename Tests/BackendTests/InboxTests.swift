@@ -27,7 +27,7 @@ import Testing
             #expect(try await admin.send("PUT", "/chats/1/read?user=ann", json: #"{"number":1}"#).status == 200)
             let item = try #require(try await ann.get("/users/me/chats?order=activity").list.first)
             #expect(item["read"] as? Int == 1 && item["unread"] as? Int == 1 && item["more"] as? Bool == false)
-            #expect(item["as_of"] as? String == "2.0" && item["role"] as? String == "member")
+            #expect(item["as_of"] as? String == "2.1" && item["role"] as? String == "member")
             let last = try #require(item["last_message"] as? [String: Any])
             #expect(last["number"] as? Int == 2 && last["body"] as? String == "in one" && last["clipped"] == nil)
             // The list by number is what it was.

@@ -253,6 +253,8 @@ final class MatrixWalk: Sendable {
         let isHarmless = path.hasSuffix("{user}") || path.hasSuffix("{user}/chats")
         path = path.replacing("{user}", with: isHarmless ? "ada" : "victim")
         if path.hasSuffix("/search") { path += "?q=x" }
+        if path.hasSuffix("/reactions") { path += "?name=x" }
+        path = path.replacing("/reactions/{reaction}", with: "/reactions/x?user=ada")
         if path.hasSuffix("/changes") { path += "?after=0" }
         if path.hasSuffix("/read") { path += "?user=ada" }
         var headers: [String: String] = [:]

@@ -37,13 +37,14 @@ import Testing
         let users: SignedUsers
         let admin: Caller
 
-        /// An application whose chat 1 is for members and has a message.
+        /// An application whose chat 1 is for members and has a message, and has taken no revision.
         init(_ server: AccessServer) async throws {
             self.server = server
             users = try await SignedUsers(server)
             let path = "/applications/\(users.application.new.publicID.text)"
             admin = Caller(client: server.client, path: path, headers: AccessServer.bearer(server.serverKey))
-            #expect(try await admin.send("PATCH", "/chats/1", json: #"{"access":"members"}"#).status == 200)
+            let chat = try await users.application.scope.chat("1").id.rawValue
+            try await server.test.update("chats SET access = \(Chat.Access.members.rawValue) WHERE id = \(chat)")
         }
 
         func caller(_ user: String) -> Caller {

@@ -89,11 +89,16 @@ import Testing
                 times: [2, 0], folded: Array("x\0x\0".utf8))
             #expect(try await test.backend.searchIndex.store(block, at: SearchHead()))
             #expect(try await test.backend.readers.advance(LogReader.Name("reader"), in: id, from: 0, to: 3))
-            let edits = [Int64(5), 6].map { number in
-                MessageChange(
-                    chat: place, number: Message.Number(number),
-                    action: number == 5 ? .edit(MessagePatch(body: "edited")) : .delete)
-            }
+            let edits =
+                [Int64(5), 6].map { number in
+                    MessageChange(
+                        chat: place, number: Message.Number(number),
+                        action: number == 5 ? .edit(MessagePatch(body: "edited")) : .delete)
+                }
+                + [
+                    .react(Reaction(try #require(Reaction.Name("x")), by: try #require(User.ID("u1")))),
+                    .pin(.pin(by: nil)),
+                ].map { MessageChange(chat: place, number: Message.Number(7), action: $0) }
             for result in try await test.backend.changes.revise(edits, at: TestBackend.time) { _ = try result.get() }
             let mark = ReadMark(chat: place, user: try #require(User.ID("u1")), number: 3)
             #expect(try await test.backend.reads.mark([mark], within: .seconds(60)) == [.success(3)])

@@ -104,7 +104,9 @@ import Testing
             default:
                 rest = rest.replacing("/applications/{token}", with: "").replacing("{chat_number}", with: "1")
                     .replacing("{message_number}", with: "\(number)").replacing("{user}", with: "u1")
+                    .replacing("{reaction}", with: "x")
                 if rest.hasSuffix("/search") { rest += "?q=x" }
+                if rest.hasSuffix("/reactions") { rest += "?name=x" }
                 if rest.hasSuffix("/changes") { rest += "?after=0" }
             }
             (method, path, self.json) = (words[0], rest, json)

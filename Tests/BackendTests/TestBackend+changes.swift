@@ -11,12 +11,21 @@ extension TestBackend {
         case body(String)
         case metadata(String)
         case delete
+        case react(String, String)
+        case unreact(String, String)
+        case pin
+        case unpin
 
         var action: MessageChange.Action {
             switch self {
             case .body(let body): .edit(MessagePatch(body: body))
             case .metadata(let json): .edit(MessagePatch(metadata: Array(json.utf8)))
             case .delete: .delete
+            case .react(let name, let user): .react(Reaction(Reaction.Name(name)!, by: User.ID(user)!))
+            case .pin: .pin(.pin(by: nil))
+            case .unpin: .pin(.unpin)
+            case .unreact(let name, let user):
+                .react(Reaction(Reaction.Name(name)!, by: User.ID(user)!, isTakenBack: true))
             }
         }
     }
@@ -50,6 +59,22 @@ extension TestBackend {
         var batch: [MessageChange] = []
         for each in changes { batch.append(try await change(each.chat, each.number, each.change, rules: rules)) }
         return try await backend.changes.revise(batch, at: time)
+    }
+
+    /// How many rows a table has.
+    func rows(_ table: String) async throws -> Int {
+        switch backend.searchIndex {
+        case let store as SQLiteStore:
+            try store.write { db in
+                let query = try Query(db, "SELECT count(*) FROM \(table)")
+                return try query.next() ? Int(query.integer(0)) : 0
+            }
+        case let store as MySQLStore:
+            try await store.scans.withConnection { connection in
+                Int(try connection.first("SELECT COUNT(*) FROM \(table)") { $0.integer(0) } ?? 0)
+            }
+        default: preconditionFailure("no such store")
+        }
     }
 
     /// Changes rows, as nothing does.

@@ -33,7 +33,10 @@ extension TestBackend {
                     try connection.execute(
                         "UPDATE messages SET body = ? WHERE chat_id = ? AND number = ?",
                         [.text(body), .integer(chat.rawValue), .integer(number)])
-                    if dropsBlock { try MySQLStore.dropBlock(covering: number, of: chat, connection) }
+                    if dropsBlock {
+                        let key = MessageLookups.Key(chat: chat, number: Message.Number(number))
+                        try MySQLStore.dropBlocks(covering: [key], connection)
+                    }
                 }
             }
         default: preconditionFailure("no such store")

@@ -12,9 +12,9 @@ import Testing
     private static let tables = [
         "access_changes", "application_counts", "application_keys", "applications", "audit", "audit_heads",
         "chat_changes", "chat_heads", "chat_members", "chat_reads", "chats", "deployment", "idempotency_keys",
-        "job_positions", "jwt_keys", "log_changes", "log_cursors", "member_changes", "message_versions",
-        "message_voids", "messages", "removals", "schema_migrations", "search_blocks", "search_generations",
-        "search_heads", "thread_heads", "thread_replies", "users", "void_runs",
+        "job_positions", "jwt_keys", "log_changes", "log_cursors", "member_changes", "message_reactions",
+        "message_versions", "message_voids", "messages", "pins", "removals", "schema_migrations", "search_blocks",
+        "search_generations", "search_heads", "thread_heads", "thread_replies", "users", "void_runs",
     ]
 
     @Test func anEmptyDatabaseGetsEverything() async throws {

@@ -29,10 +29,12 @@ struct Endpoint: Sendable, CustomStringConvertible {
     var takesKey: Bool { method == "POST" && ["chats", "messages"].contains(last) }
     /// Whether its success is a WebSocket.
     var isSocket: Bool { last == "socket" }
-    var isList: Bool { !isWrite && ["chats", "messages", "search", "versions"].contains(last) }
+    var isList: Bool { !isWrite && ["chats", "messages", "search", "versions", "reactions"].contains(last) }
 
     /// Whether a correct request is answered with this status: only GET can open a socket.
     func isSuccess(_ status: Int) -> Bool { isSocket && method == "HEAD" ? status == 426 : status < 300 }
+
+    private var isPin: Bool { pattern.contains("/pins/") }
 
     /// The headers without which it cannot succeed.
     var headers: [String: String] {
@@ -48,7 +50,7 @@ struct Endpoint: Sendable, CustomStringConvertible {
 
     /// The body that it takes.
     var json: String? {
-        guard isWrite, method != "DELETE", last != "suspension" else { return nil }
+        guard isWrite, method != "DELETE", !["suspension", "{reaction}"].contains(last), !isPin else { return nil }
         return switch last {
         case "keys": #"{"name":"new","scopes":["read"]}"#
         case "{user}" where pattern.contains("/members/"): #"{"role":"member"}"#
@@ -65,8 +67,11 @@ struct Endpoint: Sendable, CustomStringConvertible {
     func path(_ place: Place, query: String? = nil) -> String {
         let path = pattern.replacing("{token}", with: place.token).replacing("{chat_number}", with: place.chat)
             .replacing("{message_number}", with: place.message).replacing("{key_id}", with: place.key)
-            .replacing("/members/{user}", with: "/members/\(place.member)")
-        let queries = [["search": "q=x", "changes": "after=0", "read": "user=u1"][last], query].compactMap(\.self)
+            .replacing("/members/{user}", with: "/members/\(place.member)").replacing("{reaction}", with: "x")
+        let own = [
+            "search": "q=x", "changes": "after=0", "read": "user=u1", "reactions": "name=x", "{reaction}": "user=u1",
+        ]
+        let queries = [own[last], query].compactMap(\.self)
         return queries.isEmpty ? path : path + "?" + queries.joined(separator: "&")
     }
 }

@@ -210,6 +210,12 @@ extension FaultyBackend: MessageChanges {
             try await $0.changes.versions(of: number, in: chat, page: page, since: time)
         }
     }
+    func users(
+        reacting name: Reaction.Name, to number: Message.Number, in chat: Chat.ID, page: Page
+    ) async throws -> PageOf<ReactingUser> {
+        try await read(.reactions) { try await $0.changes.users(reacting: name, to: number, in: chat, page: page) }
+    }
+    func pins(of chat: Chat.ID) async throws -> [Pin] { try await read(.pins) { try await $0.changes.pins(of: chat) } }
     func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64 {
         try await read(.deletedCount) { try await $0.changes.deletedCount(in: chat, of: numbers) }
     }

@@ -107,7 +107,7 @@ import Testing
             let lists = server.endpoints.filter {
                 $0.isList && $0.method == "GET" && $0.pattern != "/applications/{token}/messages/search"
             }
-            #expect(lists.count == 4)
+            #expect(lists.count == 5)
             for endpoint in lists {
                 let answer = try await server.expectRefusal(422, "invalid", "\(endpoint)") {
                     try await server.send(endpoint, place, query: query)

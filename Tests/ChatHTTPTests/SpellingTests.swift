@@ -8,8 +8,11 @@ import Testing
     @Test func otherSpellingsAreNothing() async throws {
         try await TestServer.run { server in
             let place = try await server.seed()
-            // Ids of users are percent-encoded, and every text is one.
-            for endpoint in server.endpoints where endpoint.pattern != "/" && !endpoint.pattern.hasSuffix("{user}") {
+            // Ids of users and reactions are percent-encoded, and every text is one.
+            for endpoint in server.endpoints
+            where endpoint.pattern != "/" && !endpoint.pattern.hasSuffix("{user}")
+                && !endpoint.pattern.hasSuffix("{reaction}")
+            {
                 let path = endpoint.path(place)
                 let query = path.firstIndex(of: "?") ?? path.endIndex
                 let (plain, rest) = (path[..<query], path[query...])

@@ -50,6 +50,11 @@ import Testing
         Endpoint(method: "PATCH", path: "/chats/2/messages/1", json: #"{"metadata":{"a":1}}"#),
         Endpoint(method: "DELETE", path: "/chats/2/messages/1"),
         Endpoint(method: "GET", path: "/chats/2/messages/1/versions"),
+        Endpoint(method: "GET", path: "/chats/2/messages/1/reactions?name=x"),
+        Endpoint(method: "PUT", path: "/chats/2/messages/1/reactions/x?user=u1"),
+        Endpoint(method: "DELETE", path: "/chats/2/messages/1/reactions/x?user=u1"),
+        Endpoint(method: "GET", path: "/chats/2/pins"), Endpoint(method: "PUT", path: "/chats/2/pins/1"),
+        Endpoint(method: "DELETE", path: "/chats/2/pins/1"),
         Endpoint(method: "GET", path: "/chats/2/changes?after=0"),
         Endpoint(method: "GET", path: "/chats/2/read?user=u1"),
         Endpoint(method: "PUT", path: "/chats/2/read?user=u1", json: #"{"number":1}"#),
@@ -65,7 +70,7 @@ import Testing
     /// All of them, and those that answer JSON also with `.json` at the path's end.
     private static func withSuffix(_ endpoints: [Endpoint]) -> [Endpoint] {
         endpoints
-            + endpoints.filter { !$0.path.contains(/stream|socket|members\/u1/) }.map { endpoint in
+            + endpoints.filter { !$0.path.contains(/stream|socket|members\/u1|reactions\/x/) }.map { endpoint in
                 let (path, query) = (endpoint.path.prefix { $0 != "?" }, endpoint.path.drop { $0 != "?" })
                 return Endpoint(method: endpoint.method, path: "\(path).json\(query)", json: endpoint.json)
             }
@@ -131,12 +136,15 @@ import Testing
     @Test func everyRouteHasACase() async throws {
         try await TestServer.run { server in
             let cases = (Self.inApplication + Self.inChat).map { endpoint in
-                let path = endpoint.path.replacing("?q=secret", with: "").replacing("?after=0", with: "").replacing(
-                    "/chats/2", with: "/chats/{chat_number}"
-                )
-                .replacing("?user=u1", with: "").replacing("/messages/1", with: "/messages/{message_number}")
-                .replacing(Self.key, with: "{key_id}").replacing("/kid", with: "/{kid}")
-                .replacing("/members/u1", with: "/members/{user}").replacing("/u1", with: "/{user}")
+                let plain = ["?q=secret", "?after=0", "?name=x", "?user=u1"].reduce(endpoint.path) {
+                    $0.replacing($1, with: "")
+                }
+                let path = plain.replacing("/chats/2", with: "/chats/{chat_number}")
+                    .replacing("/reactions/x", with: "/reactions/{reaction}")
+                    .replacing("/pins/1", with: "/pins/{message_number}")
+                    .replacing("/messages/1", with: "/messages/{message_number}")
+                    .replacing(Self.key, with: "{key_id}").replacing("/kid", with: "/{kid}")
+                    .replacing("/members/u1", with: "/members/{user}").replacing("/u1", with: "/{user}")
                 return "\(endpoint.method) /applications/{token}\(path)"
             }
             let routes = server.routes.filter { $0.path.contains("{token}") }.map { "\($0.method) \($0.path)" }

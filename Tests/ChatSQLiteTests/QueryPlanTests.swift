@@ -17,7 +17,7 @@ import Testing
         try await runEverything(test)
         let statements = try await statements(of: test.store)
         // All of them; a new one must be run above to be seen here.
-        #expect(statements.count == 124, "\(statements.sorted().joined(separator: "\n"))")
+        #expect(statements.count == 143, "\(statements.sorted().joined(separator: "\n"))")
         for table in ["applications", "chats", "messages", "idempotency_keys"] {
             #expect(statements.contains { $0.contains("FROM \(table)") }, "\(table)")
             #expect(statements.contains { $0.contains("INTO \(table)") }, "\(table)")
@@ -124,6 +124,18 @@ import Testing
         }
         let settings = ChatUpdate(chat: place, patch: Chat.Patch(name: "n"))
         _ = try await store.apply([.chat(settings)], at: TestStore.time)
+        let (number, name) = (Message.Number(1), try #require(Reaction.Name("x")))
+        var actions = (1...12).map { MessageChange.Action.react(Reaction(name, by: User.ID("r\($0)")!)) }
+        actions += [.react(Reaction(name, by: try #require(User.ID("r1")), isTakenBack: true))]
+        actions += [.pin(.pin(by: user)), .pin(.unpin)]
+        for action in actions {
+            _ = try await store.revise(
+                [MessageChange(chat: place, number: number, action: action)], at: TestStore.time, within: .seconds(60))
+        }
+        for page in [Page(after: 1), Page(before: 9)] {
+            _ = try await store.users(reacting: name, to: number, in: chat, page: page)
+        }
+        _ = try await store.pins(of: chat)
         _ = try await store.place(of: user, in: Chat.Number(1), of: test.tenant)
         _ = try await store.member(user, in: chat)
         _ = try await store.members(of: chat, after: user, limit: 1)

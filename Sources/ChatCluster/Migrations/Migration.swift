@@ -45,6 +45,8 @@ struct Migration: Sendable {
         Migration("20261205000003", PackageResources._0261205000003_hide_receipts_sql, isOptional: true),
         Migration("20261206000001", PackageResources._0261206000001_add_changes_sql),
         Migration("20261206000002", PackageResources._0261206000002_hide_changes_sql, isOptional: true),
+        Migration("20261207000001", PackageResources._0261207000001_add_reactions_sql),
+        Migration("20261207000002", PackageResources._0261207000002_hide_reactions_sql, isOptional: true),
         Migration("20261208000001", PackageResources._0261208000001_add_reads_sql),
         Migration("20261208000002", PackageResources._0261208000002_hide_reads_sql, isOptional: true),
         Migration("20261209000001", PackageResources._0261209000001_add_epoch_sql),

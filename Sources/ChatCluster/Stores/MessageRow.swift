@@ -9,7 +9,7 @@ enum MessageRow {
     /// collation ignores spaces at the end, and would take one user for another.
     static let columns = """
         \(NumberedWalk.columns), body, created_at, sender, metadata, thread, reply_to, content_revision, edited_at, \
-        deleted_at, deleted_by, in_main
+        deleted_at, deleted_by, in_main, reactions_revision, reactions
         """
 
     /// Beside tables that have columns of the same names.
@@ -26,6 +26,8 @@ enum MessageRow {
                 thread: number(row, 6), replyTo: number(row, 7),
                 isInMain: !row.isNull(12) && row.integer(12) == 1),
             createdAt: createdAt(row))
+        message.reactionsRevision = row.integer(13)
+        if message.reactionsRevision > 0, !row.isNull(14) { message.reactions = row.text(14) }
         message.revision = row.integer(8)
         guard message.revision > 0 else { return message }
         message.editedAt = time(row, 9)
@@ -42,7 +44,9 @@ enum MessageRow {
     static func body(_ row: borrowing MySQLRow) -> UnsafeRawBufferPointer { row.bytes(2) }
 
     /// Bytes of its texts as JSON.
-    static func textsInJSON(_ row: borrowing MySQLRow) -> Int { body(row).lengthInJSON + row.bytes(5).count }
+    static func textsInJSON(_ row: borrowing MySQLRow) -> Int {
+        body(row).lengthInJSON + row.bytes(5).count + row.bytes(14).count
+    }
 
     private static func number(_ row: borrowing MySQLRow) -> Message.Number { Message.Number(row.integer(0)) }
 

@@ -8,10 +8,13 @@ extension MySQLStore: MessageChanges {
     ) async throws -> [Result<ChangedMessage, ChatError>] {
         let patience = Retry(patience: min(messageLog.patience, time))
         let results = try await revise(batch, at: now, patience, isAlone: false)
+        let count = results.count { (try? $0.get().isChanged) == true }
+        if count > 0 { writing.note(count) }
+        let reached = batch.reached(results)
+        if !reached.isEmpty { bus.publish(revisions: reached) }
         let changed = batch.changed(results)
         if !changed.isEmpty {
             redis.post(bus.publish(changed))
-            writing.note(changed.values.reduce(0) { $0 + $1.count })
             if let rules = batch.last?.rules { await versionExpiry.run(rules, at: now, writes) }
         }
         return results

@@ -178,24 +178,42 @@ extension MySQLStore: SearchIndex {
         }
     }
 
-    /// Drops the block that covers a message which the same transaction changes, and marks the chat as changed.
-    static func dropBlock(
-        covering number: Int64, of chat: Chat.ID, _ connection: isolated MySQLConnection
+    /// Messages whose blocks are looked for by one statement.
+    private static let coveredAtOnce = 16
+
+    /// Drops the blocks that cover messages which the same transaction changes, and marks the chats as changed.
+    static func dropBlocks(
+        covering keys: [MessageLookups.Key], _ connection: isolated MySQLConnection
     ) throws {
-        try connection.execute(
-            """
-            INSERT INTO search_heads (chat_id, indexed_to, edits) VALUES (?, 0, 1)
-            ON DUPLICATE KEY UPDATE edits = edits + 1
-            """, [.integer(chat.rawValue)])
-        // A locking read: the snapshot of a transaction that has read before may be older than the block.
-        let first = try connection.first(
-            "SELECT first FROM search_blocks WHERE chat_id = ? AND first <= ? ORDER BY first DESC LIMIT 1 FOR UPDATE",
-            [.integer(chat.rawValue), .integer(number)]
-        ) { $0.integer(0) }
-        guard let first else { return }
-        try connection.execute(
-            "DELETE FROM search_blocks WHERE chat_id = ? AND first = ? AND last >= ?",
-            [.integer(chat.rawValue), .integer(first), .integer(number)])
+        for some in Set(keys.map(\.chat.rawValue)).sorted().statements(within: connection.facts.maxPacket) {
+            try connection.execute(
+                """
+                INSERT INTO search_heads (chat_id, indexed_to, edits)
+                VALUES \(some.map { _ in "(?, 0, 1)" }.joined(separator: ", "))
+                ON DUPLICATE KEY UPDATE edits = edits + 1
+                """, some.map { .integer($0) })
+        }
+        for some in keys.sorted().chunks(of: coveredAtOnce).map(\.padded) {
+            // A locking read: the snapshot of a transaction that has read before may be older than the block.
+            let part = """
+                (SELECT chat_id, first, last FROM search_blocks WHERE chat_id = ? AND first <= ?
+                ORDER BY first DESC LIMIT 1 FOR UPDATE)
+                """
+            let blocks = try connection.rows(
+                some.map { _ in part }.joined(separator: " UNION ALL "),
+                some.flatMap { [.integer($0.chat.rawValue), .integer($0.number.rawValue)] }
+            ) { row in (chat: row.integer(0), span: row.integer(1)...max(row.integer(1), row.integer(2))) }
+            let covering = blocks.filter { block in
+                some.contains { $0.chat.rawValue == block.chat && block.span.contains($0.number.rawValue) }
+            }
+            guard !covering.isEmpty else { continue }
+            let places = covering.padded
+            try connection.execute(
+                """
+                DELETE search_blocks FROM search_blocks FORCE INDEX (PRIMARY)
+                WHERE \(places.map { _ in "(chat_id = ? AND first = ?)" }.joined(separator: " OR "))
+                """, places.flatMap { [.integer($0.chat), .integer($0.span.lowerBound)] })
+        }
     }
 
     /// The beginning of the last block that begins at a number or before it, whether or not it reaches it; the number if

@@ -35,6 +35,9 @@ extension MySQLStore: TenantLog {
             results[index] =
                 locks.has(change) ? try apply(change, at: now, connection) : .failure(.notFound)
         }
+        // The last locks of all.
+        let changed = batch.indices.filter { (try? results[$0]?.get()) ?? .nothing != .nothing }
+        try ChatHeads.take(changed.compactMap { batch[$0].thing }, connection)
         return batch.indices.map { results[$0]! }
     }
 

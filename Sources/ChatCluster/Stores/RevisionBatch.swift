@@ -24,7 +24,7 @@ struct RevisionBatch {
         var changes: ChangeRecords.Missing?
     }
 
-    private static let statementPlaces = 64
+    static let statementPlaces = 64
 
     let entries: [MessageChange]
     /// Of all attempts.
@@ -47,26 +47,28 @@ struct RevisionBatch {
         let seen = try findKeys(&plan, connection)
         try refuse(&plan, connection)
         let standings = try standings(&plan, connection)
-        var current = try lockMessages(of: plan, connection)
+        let (locked, ids) = try lockMessages(of: plan, connection)
         // That attempt may have been committed late. It has ended by now: it held these locks.
         if let doubtful, try isStored(doubtful, connection) { return doubtful }
-        var steps = Steps()
+        var steps = Steps(
+            locked, reactions: try reactions(to: locked, of: plan, connection), pins: try pins(of: plan, connection))
         for (index, change) in entries.enumerated() where plan.outcomes[index] == nil {
-            plan.outcomes[index] = outcome(of: change, isSeen: seen.contains(index), standings[index], &current, &steps)
+            plan.outcomes[index] = outcome(of: change, isSeen: seen.contains(index), standings[index], &steps)
         }
-        let bases = try raiseHeads(by: steps, connection)
+        let bases = try ChatHeads.raise(steps.counts, connection)
+        let reactions = try store(steps.changedReactions, counting: bases, connection)
+        plan.messages = steps.messages(counting: bases, reactions)
         for index in entries.indices {
-            plan.outcomes[index] = plan.outcomes[index]?.counting(from: bases, in: entries[index].chat.id)
+            plan.outcomes[index] = outcome(at: index, of: plan, counting: bases)
         }
-        plan.messages = steps.messages(counting: bases)
-        try store(plan.messages, connection)
+        try store(plan.messages, of: steps, ids, connection)
         try store(steps.versions(counting: bases), connection)
-        for (key, message) in plan.messages.sorted(by: { $0.key < $1.key }) {
-            if message.deletion == nil {
-                try MySQLStore.dropBlock(covering: key.number.rawValue, of: key.chat, connection)
-            } else {
-                for remains in MessageRemains.allCases { try remove(remains, of: key, connection) }
-            }
+        try store(steps.pins, counting: bases, connection)
+        let edited = steps.edited.sorted()
+        try MySQLStore.dropBlocks(covering: edited, connection)
+        let deleted = edited.filter { plan.messages[$0]?.deletion != nil }
+        if !deleted.isEmpty {
+            for remains in MessageRemains.allCases { try remove(remains, of: deleted, connection) }
         }
         try keys.remember(newTraces(plan, seen), connection)
         if !plan.messages.isEmpty {
@@ -165,23 +167,26 @@ struct RevisionBatch {
     /// Locks the rows of the open entries' messages.
     private func lockMessages(
         of plan: Plan, _ connection: isolated MySQLConnection
-    ) throws -> [Key: Message] {
+    ) throws -> (messages: [Key: Message], ids: [Key: Int64]) {
         var messages: [Key: Message] = [:]
+        var ids: [Key: Int64] = [:]
         let keys = Set(entries.indices.filter { plan.outcomes[$0] == nil }.map { entries[$0].messageKey }).sorted()
         for some in keys.chunks(of: Self.statementPlaces).map(\.padded) {
             let condition = some.map { _ in "(chat_id = ? AND number = ?)" }.joined(separator: " OR ")
             try connection.query(
                 """
-                SELECT \(MessageRow.columns), chat_id FROM \(NumberedTable.messages.byNumber)
+                SELECT \(MessageRow.columns), chat_id, id FROM \(NumberedTable.messages.byNumber)
                 WHERE batch_id >= 0 AND (\(condition)) FOR UPDATE
                 """, some.flatMap { [.integer($0.chat.rawValue), .integer($0.number.rawValue)] }
             ) { row in
                 let message = MessageRow.message(row)
-                messages[Key(chat: Chat.ID(row.integer(MessageRow.columnCount)), number: message.number)] = message
+                let key = Key(chat: Chat.ID(row.integer(MessageRow.columnCount)), number: message.number)
+                messages[key] = message
+                ids[key] = row.integer(MessageRow.columnCount + 1)
                 return true
             }
         }
-        return messages
+        return (messages, ids)
     }
 
     /// Whether the transaction of an attempt was committed: if so, all of its rows are there, or were changed once more.
@@ -197,132 +202,49 @@ struct RevisionBatch {
                     .integer(key.number.rawValue),
                 ]
             ) { (batch: $0.integer(0), revision: $0.integer(1)) }
-            guard let row, row.revision >= message.revision else { return false }
+            guard let row, row.revision >= message.lastRevision else { return false }
             if row.batch == id { return true }
         }
+        if !entries.contains(where: \.changesContent) { return false }
         throw ChatError.outcomeUnknown
     }
 
     private func outcome(
-        of change: MessageChange, isSeen: Bool, _ standing: Standing?, _ current: inout [Key: Message],
-        _ steps: inout Steps
+        of change: MessageChange, isSeen: Bool, _ standing: Standing?, _ steps: inout Steps
     ) -> Outcome {
         let key = change.messageKey
-        guard let message = current[key] else { return .failure(.notFound) }
+        guard let message = steps.current[key] else { return .failure(.notFound) }
         return Result { () throws(ChatError) in
             try change.checkSees(standing)
             if isSeen { return ChangedMessage(message: message, isChanged: false, isReplay: true) }
-            guard var new = try change.decide(on: message, as: standing, at: now) else {
+            if let reaction = change.reaction {
+                let reactions = steps.reactions[key] ?? MessageReactions(message)
+                let isChanged = try change.decide(reaction, to: message, among: reactions, as: standing)
+                if isChanged { steps.add(reaction, to: key) }
+                return ChangedMessage(message: message, isChanged: isChanged)
+            }
+            if let action = change.pinAction {
+                let (pin, isChanged) = try change.decide(
+                    action, of: message, now: steps.pins.pins[key], among: steps.pins.counts[key.chat] ?? 0,
+                    as: standing, at: now)
+                if isChanged { steps.set(pin, at: key) }
+                return ChangedMessage(message: message, isChanged: isChanged, pin: pin)
+            }
+            guard let new = try change.decide(on: message, as: standing, at: now) else {
                 return ChangedMessage(message: message, isChanged: false)
             }
-            new.revision = steps.next(in: key.chat)
-            steps.add(new, at: key, replacing: message, keepsVersion: change.rules.keepsVersions, at: now)
-            current[key] = new
-            return ChangedMessage(message: new, isChanged: true)
+            return ChangedMessage(
+                message: steps.add(new, at: key, keepsVersion: change.rules.keepsVersions, at: now), isChanged: true)
         }
     }
 
-    /// Raises the head of each changed chat, once, which locks it until the commit.
-    ///
-    /// - Returns: where each chat's revisions begin.
-    private func raiseHeads(
-        by steps: Steps, _ connection: isolated MySQLConnection
-    ) throws -> [Chat.ID: Int64] {
-        var bases: [Chat.ID: Int64] = [:]
-        let counts = steps.counts.sorted { $0.key.rawValue < $1.key.rawValue }
-        for some in counts.statements(within: connection.facts.maxPacket) {
-            try connection.execute(
-                """
-                INSERT INTO chat_heads (chat_id, revision, deleted_count)
-                VALUES \(some.map { _ in "(?, ?, ?)" }.joined(separator: ", "))
-                ON DUPLICATE KEY UPDATE revision = revision + VALUES(revision),
-                    deleted_count = deleted_count + VALUES(deleted_count)
-                """,
-                some.flatMap { [.integer($0.key.rawValue), .integer($0.value.changed), .integer($0.value.deleted)] })
-        }
-        for some in counts.map(\.key.rawValue).chunks(of: Self.statementPlaces).map(\.padded) {
-            try connection.query(
-                """
-                SELECT chat_id, revision FROM chat_heads
-                WHERE chat_id IN (\(some.map { _ in "?" }.joined(separator: ", "))) FOR UPDATE
-                """, some.map { .integer($0) }
-            ) { row in
-                let chat = Chat.ID(row.integer(0))
-                bases[chat] = row.integer(1) - (steps.counts[chat]?.changed ?? 0)
-                return true
-            }
-        }
-        return bases
-    }
-
-    private func store(_ messages: [Key: Message], _ connection: isolated MySQLConnection) throws {
-        let sorted = messages.sorted { $0.key < $1.key }
-        for (key, message) in sorted {
-            try connection.execute(
-                """
-                UPDATE messages SET body = ?, metadata = ?, edited_at = ?, deleted_at = ?, deleted_by = ?,
-                    content_revision = ?, updated_at = ?
-                WHERE chat_id = ? AND number = ?
-                """,
-                [
-                    .text(message.body), message.content.metadata.map { .text($0) } ?? .null,
-                    message.editedAt.map { .timestamp($0.microseconds) } ?? .null,
-                    message.deletion.map { .timestamp($0.at.microseconds) } ?? .null,
-                    message.deletion?.by.map { .user($0) } ?? .null, .integer(message.revision),
-                    .timestamp(now.microseconds), .integer(key.chat.rawValue), .integer(key.number.rawValue),
-                ])
-        }
-        for some in sorted.statements(within: connection.facts.maxPacket) {
-            try connection.execute(
-                """
-                INSERT INTO chat_changes (chat_id, kind, item, user_id, revision, batch_id)
-                VALUES \(some.map { _ in "(?, ?, ?, '', ?, ?)" }.joined(separator: ", "))
-                ON DUPLICATE KEY UPDATE revision = VALUES(revision), batch_id = VALUES(batch_id)
-                """,
-                some.flatMap { key, message -> [MySQLValue] in
-                    [
-                        .integer(key.chat.rawValue), .integer(ChangedItem.Kind.message.rawValue),
-                        .integer(key.number.rawValue), .integer(message.revision), .integer(id),
-                    ]
-                })
-        }
-    }
-
-    private func store(
-        _ versions: [(key: Key, version: MessageVersion)], _ connection: isolated MySQLConnection
-    ) throws {
-        let size = { (row: (key: Key, version: MessageVersion)) in
-            row.version.body.utf8.count + (row.version.metadata?.utf8.count ?? 0)
-        }
-        for some in versions.statements(within: connection.facts.maxPacket, values: size) {
-            try connection.execute(
-                """
-                INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at)
-                VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
-                """,
-                some.flatMap { key, version -> [MySQLValue] in
-                    [
-                        .integer(key.chat.rawValue), .integer(key.number.rawValue), .integer(version.revision),
-                        .text(version.body), version.metadata.map { .text($0) } ?? .null,
-                        .timestamp(version.createdAt.microseconds), .timestamp(version.replacedAt.microseconds),
-                    ]
-                })
-        }
-    }
-
-    private func remove(
-        _ remains: MessageRemains, of key: Key, _ connection: isolated MySQLConnection
-    ) throws {
-        switch remains {
-        case .body, .metadata: break  // The message is stored without them.
-        case .versions:
-            try connection.execute(
-                "DELETE FROM message_versions WHERE chat_id = ? AND number = ?",
-                [.integer(key.chat.rawValue), .integer(key.number.rawValue)])
-        case .searchBlocks: try MySQLStore.dropBlock(covering: key.number.rawValue, of: key.chat, connection)
-        case .engine: break  // Its feed follows `chat_changes`.
-        case .liveWindow: break  // `revise` publishes the message as it is then.
-        case .jobs: break  // No job has a message in its payload.
+    /// Its message has the reactions as the batch leaves them: before, they have no text.
+    private func outcome(at index: Int, of plan: Plan, counting bases: [Chat.ID: Int64]) -> Outcome? {
+        let outcome = plan.outcomes[index]?.counting(from: bases, in: entries[index].chat.id)
+        guard let last = plan.messages[entries[index].messageKey] else { return outcome }
+        return outcome?.mapMessage { message in
+            message.reactions = last.reactions
+            message.reactionsRevision = last.reactionsRevision
         }
     }
 }

@@ -120,7 +120,8 @@ struct EngineFeeder: Sendable {
                 in: move.chat, after: cursor, upTo: move.new, limit: limits.changesAtOnce)
             let numbers = items.filter { $0.kind == .message }.map { Message.Number($0.number) }
             let messages = try await source.changes.messages(numbers, in: move.chat)
-            load.add(Array(messages.values), of: move.chat, in: tenant)
+            // A reaction changes no document.
+            load.add(messages.values.filter { $0.revision > move.old }, of: move.chat, in: tenant)
             if load.bytes >= limits.requestBytes || load.documents.count >= limits.requestDocuments {
                 try await send(&load)
             }

@@ -24,6 +24,7 @@ package struct MessageChangeJSON: JSONWritable {
         func write(to json: inout JSONWriter) {
             json.object { json in
                 if message.revision > base { json.member("content", Content(message: message)) }
+                if message.reactionsRevision > base { json.member("reactions", ReactionsJSON(message)) }
             }
         }
     }

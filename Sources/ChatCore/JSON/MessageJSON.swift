@@ -50,12 +50,16 @@ package struct MessageJSON: JSONWritable {
         } else if hasChanged {
             json.member("metadata", String?.none)
         }
-        guard hasChanged else { return }
-        json.member("rev", message.revision)
-        write("edited_at", message.editedAt, to: &json)
-        guard let deletion = message.deletion else { return }
-        write("deleted_at", deletion.at, to: &json)
-        json.member("deleted_by", deletion.by?.text)
+        if hasChanged {
+            json.member("rev", message.revision)
+            write("edited_at", message.editedAt, to: &json)
+            if let deletion = message.deletion {
+                write("deleted_at", deletion.at, to: &json)
+                json.member("deleted_by", deletion.by?.text)
+            }
+        }
+        // Between processes they are not told: each reads them by their revision.
+        if message.reactionsRevision > 0, form != .exact { json.member("reactions", ReactionsJSON(message)) }
     }
 
     private struct RootJSON: JSONWritable {
@@ -73,6 +77,20 @@ package struct MessageJSON: JSONWritable {
     private func write(_ name: StaticString, _ time: Timestamp?, to json: inout JSONWriter) {
         guard let time else { return json.member(name, String?.none) }
         if form == .exact { json.member(name, time.microseconds) } else { json.member(name, time) }
+    }
+}
+
+/// The reactions to a message, as JSON: `{"rev":19,"summary":[{"name":"👍","count":1,"users":["u1"],"clipped":false}]}`.
+package struct ReactionsJSON: JSONWritable {
+    private let message: Message
+
+    package init(_ message: Message) { self.message = message }
+
+    package func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("rev", message.reactionsRevision)
+            json.member("summary", RawJSON(text: message.reactions ?? "[]"))
+        }
     }
 }
 

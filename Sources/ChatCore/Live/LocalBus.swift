@@ -73,11 +73,11 @@ extension [ChatChange] {
 }
 
 extension [MessageChange] {
-    /// The messages that a batch has changed, by chat, each as it was last.
+    /// The messages whose content a batch has changed, by chat, each as it was last.
     package func changed(_ results: [Result<ChangedMessage, ChatError>]) -> [Chat.ID: [Message]] {
         var messages: [Chat.ID: [Message.Number: Message]] = [:]
         for (change, result) in zip(self, results) {
-            guard case .success(let changed) = result, changed.isChanged else { continue }
+            guard change.changesContent, case .success(let changed) = result, changed.isChanged else { continue }
             messages[change.chat.id, default: [:]][change.number] = changed.message
         }
         return messages.mapValues { $0.values.sorted { $0.number < $1.number } }

@@ -27,6 +27,10 @@ package struct Message: Equatable, Sendable {
     package var editedAt: Timestamp?
     /// A deleted message keeps its number, its sender and its place in a thread. Its body is empty.
     package var deletion: Deletion?
+    /// `ReactionSummary.json`.
+    package var reactions: String?
+    /// Of its reactions, as `revision`.
+    package var reactionsRevision: Int64 = 0
     /// Whether the body is only its beginning.
     package var isPreview = false
 
@@ -43,5 +47,10 @@ package struct Message: Equatable, Sendable {
     }
 
     /// Bytes of its texts as JSON, for the bounds of pages. Scans the whole body.
-    package var textsInJSON: Int { body.lengthInJSON + (content.metadata?.utf8.count ?? 0) }
+    package var textsInJSON: Int {
+        body.lengthInJSON + (content.metadata?.utf8.count ?? 0) + (reactions?.utf8.count ?? 0)
+    }
+
+    /// Of its last change.
+    package var lastRevision: Int64 { max(revision, reactionsRevision) }
 }

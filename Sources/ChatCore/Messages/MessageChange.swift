@@ -1,8 +1,10 @@
-/// An edit or a deletion of one stored message. Each can be carried out a second time without any effect.
+/// An edit or a deletion of one stored message, a reaction to it, or its pin. Each can be carried out a second time without any effect.
 package struct MessageChange: Sendable {
     package enum Action: Hashable, Sendable {
         case edit(MessagePatch)
         case delete
+        case react(Reaction)
+        case pin(PinAction)
     }
 
     package let chat: ChatPlace
@@ -31,7 +33,7 @@ package struct MessageChange: Sendable {
         self.rules = rules
     }
 
-    /// What the message becomes. Called within the transaction that stores it, so that nothing that it depends on changes
+    /// What an edit or a deletion makes of the message. Called within the transaction that stores it, so that nothing that it depends on changes
     /// meanwhile. The caller gives it its revision.
     ///
     /// - Parameter standing: of a user in the chat, if the chat is there for the user; else of no meaning.
@@ -47,17 +49,34 @@ package struct MessageChange: Sendable {
         case .delete:
             guard message.deletion == nil else { return nil }
             new.content = message.content.cleared
+            new.reactions = nil
             new.deletion = Message.Deletion(at: now, by: author.user)
         case .edit(let patch):
             guard message.deletion == nil else { throw .messageDeleted }
             new.content = try patch.applied(to: message.content)
             guard !new.content.isIdentical(to: message.content) else { return nil }
             new.editedAt = now
+        case .react, .pin: return nil
         }
         // Last of what concerns the user: a retry of what was done in time is no change.
         if isLimited, now > message.createdAt.adding(rules.window) { throw .editWindowClosed }
         if let expected, !expected.contains(message.revision) { throw .changedMeanwhile(message) }
         return new
+    }
+
+    /// Whether a reaction changes anything. Called likewise. Who may write in the chat may react.
+    ///
+    /// - Parameters:
+    ///   - reactions: to the message; they know those of the reaction's user.
+    ///   - standing: likewise.
+    /// - Throws: `ChatError.notFound`, `.insufficientRole`, `.messageDeleted`, `.tooManyReactions`.
+    package func decide(
+        _ reaction: Reaction, to message: Message, among reactions: MessageReactions, as standing: Standing?
+    ) throws(ChatError) -> Bool {
+        try checkSees(standing)
+        if author.user != nil { try standing?.checkMayWrite() }
+        guard message.deletion == nil else { throw .messageDeleted }
+        return try reactions.changes(reaction)
     }
 
     /// - Parameter standing: as for `decide`.
@@ -86,8 +105,22 @@ extension MessageChange.Action {
         switch self {
         case .delete: true
         case .edit(let patch): patch.body == nil
+        case .react, .pin: false
         }
     }
+}
+
+extension MessageChange {
+    /// Whether it may change the message's content. All else can be carried out twice, whoever else has changed it since.
+    package var changesContent: Bool {
+        switch action {
+        case .edit, .delete: true
+        case .react, .pin: false
+        }
+    }
+
+    /// Nil for all else.
+    package var reaction: Reaction? { if case .react(let reaction) = action { reaction } else { nil } }
 }
 
 /// What to change of a message's content; nil stays as it is.
@@ -144,9 +177,12 @@ package struct ChangedMessage: Equatable, Sendable {
     package let isChanged: Bool
     /// Whether an earlier request with the same idempotency key made the change.
     package let isReplay: Bool
+    /// For a change of its pin: the pin then.
+    package var pin: Pin?
 
-    package init(message: Message, isChanged: Bool, isReplay: Bool = false) {
+    package init(message: Message, isChanged: Bool, isReplay: Bool = false, pin: Pin? = nil) {
         self.message = message
+        self.pin = pin
         self.isChanged = isChanged
         self.isReplay = isReplay
     }
@@ -184,8 +220,14 @@ extension MessageChange: CommitEntry {
     package var lane: Int64? { chat.id.rawValue }
     package var share: Int64? { chat.tenant.rawValue }
     package var bytes: Int {
-        let patch = if case .edit(let patch) = action { patch.size } else { 0 }
-        return 64 + patch + (key?.text.utf8.count ?? 0)
+        let said =
+            switch action {
+            case .edit(let patch): patch.size
+            case .delete: 0
+            case .pin: User.ID.maxLength
+            case .react(let reaction): reaction.name.text.utf8.count + reaction.user.text.utf8.count
+            }
+        return 64 + said + (key?.text.utf8.count ?? 0)
     }
     package var claim: CommitClaim? { key.map { CommitClaim(scope: chat.id.rawValue, key: $0.text) } }
 
@@ -199,6 +241,11 @@ extension MessageChange: CommitEntry {
         let place = [0] + Array(String(number.rawValue).utf8) + [0] + Array((user?.text ?? "").utf8) + [0]
         switch action {
         case .delete: return place + [0]
+        case .pin(.pin(let user)): return place + [4, 0] + Array((user?.text ?? "").utf8)
+        case .pin(.unpin): return place + [4, 1]
+        case .react(let reaction):
+            return place + [3, reaction.isTakenBack ? 1 : 0] + Array(reaction.user.text.utf8) + [0]
+                + Array(reaction.name.key.utf8)
         case .edit(let patch):
             let (body, metadata) = (patch.body.map { Array($0.utf8) }, patch.metadata)
             return place + [body == nil ? 1 : 2] + (body ?? []) + [0] + [metadata == nil ? 1 : 2] + (metadata ?? [])

@@ -9,6 +9,10 @@ package enum MessageRemains: CaseIterable, Sendable {
     case metadata
     /// `message_versions`.
     case versions
+    /// `reactions` in its row, and `message_reactions`.
+    case reactions
+    /// `pins`.
+    case pin
     /// `search_blocks`, whose text is folded.
     case searchBlocks
     /// The search engine's document: the feed replaces it by an empty one.

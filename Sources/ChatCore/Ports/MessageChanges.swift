@@ -9,7 +9,8 @@ package protocol MessageChanges: Sendable {
     /// take rising revisions in the order of the batch, and one update of the chat's head. An idempotency key seen within
     /// its lifetime yields the message as it is now, and changes nothing.
     ///
-    /// A deletion reaches all `MessageRemains`.
+    /// A deletion reaches all `MessageRemains`. A message whose reactions change is stored once, however many change, and
+    /// the outcomes have it as it is then.
     ///
     /// - Parameter time: the most time for all attempts; after that requests are answered that the outcome is unknown.
     /// - Returns: one result for each change, in the order of the batch; `.notFound` if the chat or the message does not
@@ -31,6 +32,12 @@ package protocol MessageChanges: Sendable {
     func versions(
         of number: Message.Number, in chat: Chat.ID, page: Page, since time: Timestamp
     ) async throws -> PageOf<MessageVersion>
+    /// The users who have reacted to a message with a name, in the order of their reactions' revisions. Costs O(page).
+    func users(
+        reacting name: Reaction.Name, to number: Message.Number, in chat: Chat.ID, page: Page
+    ) async throws -> PageOf<ReactingUser>
+    /// The pins of a chat, by their messages' numbers; a few more than `Pin.most` at worst.
+    func pins(of chat: Chat.ID) async throws -> [Pin]
     /// How many of a chat's messages with these numbers were deleted. Costs O(1) for all numbers, else O(numbers).
     func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64
 }

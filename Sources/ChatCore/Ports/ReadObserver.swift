@@ -28,6 +28,7 @@ package struct ReadObserver: Sendable {
         case changes, revisions
         case deletedCount = "deleted_count"
         case messageVersions = "message_versions"
+        case reactions, pins
         case readNumbers = "read_numbers"
         case heads, inbox, threads
         case tailRows = "tail_rows"

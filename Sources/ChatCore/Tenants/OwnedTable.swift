@@ -49,6 +49,8 @@ package struct OwnedTable: Equatable, Sendable {
         OwnedTable("member_changes", .application, in: .cluster, isIndexed: false),
         OwnedTable("messages", .chat),
         OwnedTable("message_versions", .chat),
+        OwnedTable("message_reactions", .chat),
+        OwnedTable("pins", .chat),
         OwnedTable("chat_changes", .chat),
         OwnedTable("chat_heads", .chat),
         OwnedTable("chat_reads", .chat),

@@ -92,7 +92,8 @@ extension User.ID: CustomStringConvertible {
 }
 
 extension Unicode.Scalar {
-    fileprivate var isInUserID: Bool {
+    /// Whether it may stand in ids of users, and in names of reactions.
+    var isInUserID: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator: false
         default: !properties.isBidiControl

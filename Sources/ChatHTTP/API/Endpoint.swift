@@ -121,6 +121,7 @@ struct PathParameters: Sendable {
     private var first = 0..<0
     private var second = 0..<0
     private var third = 0..<0
+    private var fourth = 0..<0
     private var count = 0
 
     init(in path: String) { self.path = path }
@@ -134,13 +135,16 @@ struct PathParameters: Sendable {
     var messageNumber: Substring { value(third) }
     /// The user of a path to a member of a chat.
     var member: Substring { value(third) }
+    /// The name of a reaction, percent-encoded.
+    var reaction: Substring { value(fourth) }
 
     /// - Parameter value: where the next one is.
     mutating func append(_ value: Range<Int>) {
         switch count {
         case 0: first = value
         case 1: second = value
-        default: third = value
+        case 2: third = value
+        default: fourth = value
         }
         count += 1
     }
@@ -154,5 +158,6 @@ struct PathParameters: Sendable {
     /// In the order of the path.
     static let names = [
         ["{token}"], ["{chat_number}", "{key_id}", "{kid}", "{user}"], ["{message_number}", "{user}"],
+        ["{reaction}"],
     ]
 }

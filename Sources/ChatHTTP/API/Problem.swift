@@ -112,6 +112,14 @@ extension Problem {
                 status: .forbidden, code: error.code, detail: "This message is too old for its sender to change it.")
         case .messageDeleted:
             self.init(status: .conflict, code: error.code, detail: "This message was deleted.")
+        case .tooManyReactions:
+            let sentence =
+                "A message has at most \(ReactionSummary.mostNames) reactions with different names, and "
+                + "\(ReactionSummary.mostOfUser) of one user"
+            self.init(status: .unprocessableContent, code: error.code, detail: sentence + ".", errors: [sentence])
+        case .tooManyPins:
+            let sentence = "A chat has at most \(Pin.most) pins"
+            self.init(status: .unprocessableContent, code: error.code, detail: sentence + ".", errors: [sentence])
         case .changedMeanwhile(let message):
             self.init(
                 status: .preconditionFailed, code: error.code,

@@ -57,6 +57,8 @@ package func buildServer(
     MembersController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     MessageEditsController(scopes: scopes).add(to: routes)
+    ReactionsController(scopes: scopes).add(to: routes)
+    PinsController(scopes: scopes).add(to: routes)
     ChangesController(scopes: scopes, budget: budget).add(to: routes)
     ReadsController(scopes: scopes).add(to: routes)
     SearchController(scopes: scopes, budget: budget).add(to: routes)

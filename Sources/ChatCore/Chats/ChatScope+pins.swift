@@ -1,0 +1,38 @@
+extension ChatScope {
+    /// Pins a message; durable when this returns.
+    ///
+    /// - Parameter user: for whom the application does it; nobody if nil.
+    /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.messageDeleted`, `.tooManyPins`, `.invalid`; what
+    ///   `GroupCommit.submit` throws.
+    package func pin(_ number: Substring, as user: String? = nil) async throws -> Pin {
+        let actor = user == nil && tenant.access.user == nil ? nil : try actor(user)
+        guard let pin = try await change(number, .pin(by: actor)).pin else { throw ChatError.notFound }
+        return pin
+    }
+
+    /// Takes a pin back.
+    ///
+    /// - Throws: likewise.
+    package func unpin(_ number: Substring, as user: String? = nil) async throws -> Message.Number {
+        if user != nil { _ = try actor(user) }
+        return try await change(number, .unpin).message.number
+    }
+
+    private func change(_ number: Substring, _ action: MessageChange.PinAction) async throws -> ChangedMessage {
+        try tenant.access.require(.write)
+        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
+        return try await tenant.service.changeWriter.submit(
+            MessageChange(
+                chat: place, number: number, action: .pin(action), author: tenant.access.author,
+                client: tenant.access.client, rules: tenant.service.edits))
+    }
+
+    /// The pins that are there for the principal, by their messages' numbers.
+    package func pins() async throws -> [Pin] {
+        try await read { scope in
+            let pins = try await tenant.service.backend.changes.pins(of: scope.id)
+            guard let numbers = scope.standing?.numbers else { return pins }
+            return pins.filter { numbers.contains($0.number.rawValue) }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+extension ChatScope {
+    /// The user for whom the principal acts: a user for itself, the application for the one that it names.
+    ///
+    /// - Throws: `ChatError.invalid` for what is no user's id; `.insufficientRole` for a user who names somebody else.
+    func actor(_ name: String?) throws(ChatError) -> User.ID {
+        let named = try name.map { text throws(ChatError) in try User.ID(text, named: "User") }
+        switch tenant.access.principal {
+        case .admin, .applicationKey, .pathToken:
+            guard let named else { throw .invalid(["User must be given: for whom the application does it"]) }
+            return named
+        case .user(_, let user):
+            guard named == nil || named == user else { throw .insufficientRole }
+            return user
+        }
+    }
+
+    private func reactionName(_ text: String?) throws(ChatError) -> Reaction.Name {
+        guard let name = text.flatMap({ Reaction.Name($0) }) else {
+            throw .invalid([
+                "Name of a reaction must be 1 to \(Reaction.Name.maxLength) bytes without control characters"
+            ])
+        }
+        return name
+    }
+
+    /// Adds a user's reaction to a message, or takes it back; durable when this returns.
+    ///
+    /// - Parameter user: for whom the application does it.
+    /// - Returns: the message, with its reactions as they are then.
+    /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.messageDeleted`, `.tooManyReactions`,
+    ///   `.invalid`; what `GroupCommit.submit` throws.
+    package func react(
+        to number: Substring, with name: String?, as user: String? = nil, isTakenBack: Bool = false
+    ) async throws -> Message {
+        try tenant.access.require(.write)
+        let reaction = Reaction(try reactionName(name), by: try actor(user), isTakenBack: isTakenBack)
+        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
+        return try await tenant.service.changeWriter.submit(
+            MessageChange(
+                chat: place, number: number, action: .react(reaction), author: tenant.access.author,
+                client: tenant.access.client, rules: tenant.service.edits)
+        ).message
+    }
+
+    /// The users who have reacted to a message with a name.
+    ///
+    /// - Throws: `ChatError.notFound`, `.invalid`.
+    package func users(
+        reacting name: String?, to number: Substring, _ page: Page
+    ) async throws -> PageOf<ReactingUser> {
+        let name = try reactionName(name)
+        let message = try await message(number)
+        return try await tenant.service.backend.changes.users(
+            reacting: name, to: message.number, in: id, page: page)
+    }
+}
