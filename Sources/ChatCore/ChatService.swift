@@ -13,6 +13,7 @@ package final class ChatService: Sendable {
     let readWriter: ReadWriter
     let tails: ChatTails
     package let hub: Hub
+    let typing: TypingPace
     private let clockWatch: ClockWatch
     let clock: WallClock
     package let scans: ScanGate
@@ -60,6 +61,7 @@ package final class ChatService: Sendable {
         self.clock = clock
         let memberships = Memberships(backend: backend)
         self.memberships = memberships
+        self.typing = TypingPace(time: time)
         self.limiter = Limiter(rates, shared: backend.rateBuckets, time: time)
         self.chatIDs = ImmutableCache(capacity: 65_536, epoch: backend.epoch)
         let executor = backend.writeExecutor
@@ -113,7 +115,7 @@ package final class ChatService: Sendable {
             case .gap:
                 authenticator.forgetAll()
                 memberships.forgetAll()
-            case .committed, .revised: break
+            case .committed, .revised, .signal: break
             }
         }
         self.accessUpkeep = AccessUpkeep(

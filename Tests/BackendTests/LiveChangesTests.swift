@@ -201,6 +201,7 @@ struct ChatReplica: Sendable {
                     }
                     keep(message)
                 }
+            case .signal: continue
             }
             if next.number < cursor.number || next.revision ?? 0 < cursor.revision ?? 0 || next.revision == nil {
                 violations.append("\(cursor) fell to \(next)")
@@ -252,6 +253,7 @@ final class LossyBus: MessageBus {
     func subscribe(to chat: Chat.ID) async -> Bool { await bus.subscribe(to: chat) }
     func unsubscribe(from chat: Chat.ID) async { await bus.unsubscribe(from: chat) }
     func publish(revisions: [Chat.ID: Int64]) { bus.publish(revisions: revisions) }
+    func publish(_ signal: Signal, in chat: Chat.ID) { bus.publish(signal, in: chat) }
     func revoke(_ principal: Principal, isBlocked: Bool) { bus.revoke(principal, isBlocked: isBlocked) }
     func change(_ tenant: Tenant.ID) { bus.change(tenant) }
     func publish(_ change: MembersChanged) { bus.publish(change) }

@@ -106,6 +106,7 @@ extension StreamSimulation {
                     excesses.append("\(number) changed before it came")
                 }
                 readers[index].hold(message)
+            case .signal: excesses.append("a signal")
             }
         }
     }

@@ -2,8 +2,8 @@ import ChatCore
 
 /// A channel's payload before it is sealed.
 ///
-/// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`, or `{"revision":18}`, which a
-/// server of before drops. The revocations'
+/// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`, `{"revision":18}`, or
+/// `{"signal":"typing","user":"u1"}`; a server that does not know one drops it. The revocations'
 /// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
 /// or `"application":42,"user":"u1"`, and `"blocked":true` where that is why; `{"version":1,"kind":"changed","application":42}`; or
 /// `{"version":1,"kind":"members","application":42,"chat":7,"chat_number":3,"user":"u1"}`. A server that does not know a
@@ -96,6 +96,15 @@ enum BusPayload {
         return json.bytes
     }
 
+    static func encode(_ signal: Signal) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { json in
+            json.member("signal", signal.type)
+            SignalJSON(signal).writeMembers(to: &json)
+        }
+        return json.bytes
+    }
+
     /// What a chat's channel tells.
     ///
     /// - Returns: nil for a payload that this version does not know. Readers notice a dropped message as a gap, and a
@@ -105,15 +114,32 @@ enum BusPayload {
             guard let messages = try? decode(json), !messages.isEmpty else { return nil }
             return .committed(chat, messages)
         }
-        var revision: Int64?
+        var (revision, number): (Int64?, Int64?)
+        var signal: String?
+        var user: User.ID?
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
-                if name == "revision" { revision = Int64(try reader.number()) } else { try reader.value() }
+                switch name {
+                case "revision": revision = Int64(try reader.number())
+                case "signal": signal = try reader.string()
+                case "user": user = User.ID(try reader.string())
+                case "number": number = Int64(try reader.number())
+                default: try reader.value()
+                }
             }
         }
-        guard isWhole != nil, let revision, revision > 0 else { return nil }
-        return .revised(chat, revision)
+        guard isWhole != nil else { return nil }
+        switch signal {
+        case nil:
+            guard let revision, revision > 0 else { return nil }
+            return .revised(chat, revision)
+        case "typing": return user.map { .signal(chat, .typing($0)) }
+        case "read":
+            guard let user, let number, number >= 0 else { return nil }
+            return .signal(chat, .read(user, Message.Number(number)))
+        default: return nil
+        }
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {

@@ -85,23 +85,24 @@ final class RedisBus: MessageBus, Service {
     /// - Returns: the commands for the other processes, one for each chat.
     func publish(_ stored: [Chat.ID: [Message]]) -> [RedisCommand] {
         local.publish(stored)
-        return stored.map { chat, messages in
-            let channel = channels.name(of: chat)
-            var command = RedisCommand("PUBLISH", channel)
-            command.append(seal.seal(BusPayload.encode(messages), for: channel, at: server()))
-            return command
-        }
+        return stored.map { chat, messages in command(BusPayload.encode(messages), to: chat) }
     }
 
     func publish(revisions: [Chat.ID: Int64]) {
         local.publish(revisions: revisions)
-        post(
-            revisions.map { chat, revision in
-                let channel = channels.name(of: chat)
-                var command = RedisCommand("PUBLISH", channel)
-                command.append(seal.seal(BusPayload.encode(revision: revision), for: channel, at: server()))
-                return command
-            })
+        post(revisions.map { chat, revision in command(BusPayload.encode(revision: revision), to: chat) })
+    }
+
+    func publish(_ signal: Signal, in chat: Chat.ID) {
+        local.publish(signal, in: chat)
+        post([command(BusPayload.encode(signal), to: chat)])
+    }
+
+    private func command(_ payload: [UInt8], to chat: Chat.ID) -> RedisCommand {
+        let channel = channels.name(of: chat)
+        var command = RedisCommand("PUBLISH", channel)
+        command.append(seal.seal(payload, for: channel, at: server()))
+        return command
     }
 
     /// Tells this process alone.

@@ -1,5 +1,5 @@
-/// One chat's stream in this process: the next messages (`LogOrder`), what has changed of them (`ChangeWindow`), and the
-/// position of each reader in both.
+/// One chat's stream in this process: the next messages (`LogOrder`), what has changed of them (`ChangeWindow`), what
+/// passes (`SignalWindow`), and the position of each reader in them.
 struct ChatFeed {
     /// What a reader can take.
     enum Taken {
@@ -20,6 +20,7 @@ struct ChatFeed {
     private(set) var order: LogOrder
     var window: LiveWindow
     private(set) var changes: ChangeWindow
+    private(set) var signals = SignalWindow()
     /// Of the store.
     private let epoch: Int64
     /// Messages up to this number are read from the store: the bus may have them as they were before a change that
@@ -40,6 +41,14 @@ struct ChatFeed {
     }
 
     var bytes: Int { window.bytes + changes.bytes }
+    /// Differs as soon as readers may have something to take.
+    var mark: Mark { Mark(head: head, signals: signals.head) }
+
+    struct Mark: Equatable {
+        let head: Cursor
+        let signals: UInt64
+    }
+
     /// Where a reader without a cursor starts.
     var head: Cursor { Cursor(window.head, revision: changes.head, epoch: epoch) }
 
@@ -57,6 +66,8 @@ struct ChatFeed {
 
     /// Takes a revision that the chat has reached.
     mutating func see(revision: Int64) { changes.see(revision) }
+
+    mutating func receive(_ signal: Signal, now: Duration) { signals.receive(signal, now: now) }
 
     mutating func startWork(now: Duration) -> LogOrder.Work? { order.startWork(now: now) }
 
@@ -89,25 +100,28 @@ struct ChatFeed {
         if let revision = cursor?.revision { changes.see(revision) }
         // A plain number says that there is no change that the reader has.
         let revision = hasChanges ? changes.join(id, after: cursor.map { $0.revision ?? 0 }) : nil
+        if hasChanges { signals.join(id) }
         return Cursor(number, revision: revision, epoch: epoch)
     }
 
     /// - Returns: whether the reader existed.
     mutating func leave(_ id: LiveWindow.ReaderID) -> Bool {
         changes.leave(id)
+        signals.leave(id)
         return window.leave(id)
     }
 
     /// - Returns: the readers.
     mutating func leaveAll() -> [LiveWindow.ReaderID] {
         changes.leaveAll()
+        signals.leaveAll()
         return window.leaveAll()
     }
 
     /// Whether a reader has something to take, or has ended.
     func hasNews(for id: LiveWindow.ReaderID) -> Bool {
         if changes.isAhead(id) { return false }
-        return window.hasNews(for: id) || changes.hasNews(for: id)
+        return window.hasNews(for: id) || changes.hasNews(for: id) || signals.hasNews(for: id)
     }
 
     /// The next events of a reader, if any.
@@ -125,7 +139,11 @@ struct ChatFeed {
         case .messages(let messages):
             changes.tookMessages(id)
             return .events(LiveEvents(.messages(messages), after: Cursor(number, revision: revision, epoch: epoch)))
-        case .nothing: return takeChanges(id, at: window.position(of: id) ?? number, in: numbers) ?? .nothing
+        case .nothing:
+            if let taken = takeChanges(id, at: window.position(of: id) ?? number, in: numbers) { return taken }
+            let passing = signals.take(id)
+            guard !passing.isEmpty, let start = position(of: id) else { return .nothing }
+            return .events(LiveEvents(.signals(passing), after: start))
         case .behind(let position, let goal):
             changes.tookMessages(id)
             return .behind(Cursor(position, revision: revision, epoch: epoch), goal: goal)
@@ -163,6 +181,7 @@ struct ChatFeed {
 
     private mutating func append(_ due: [Message], isBurst: Bool, _ isTight: Bool) {
         assert(zip(due, due.dropFirst()).allSatisfy { $0.number < $1.number }, "Messages come in number order, once")
+        for message in due { if let sender = message.content.sender { signals.end(typingOf: sender) } }
         window.append(due, head: order.head, isBurst: isBurst, isTight: isTight)
     }
 }

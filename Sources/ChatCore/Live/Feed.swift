@@ -129,7 +129,9 @@ final class Feed: Sendable {
         }
     }
 
-    /// - Parameter hasChanges: whether it reads changes too.
+    func receive(_ signal: Signal) { change { $0.feed?.receive(signal, now: source.time.now()) } }
+
+    /// - Parameter hasChanges: whether it reads changes and signals too.
     /// - Returns: where the reader starts; nil after the feed has closed.
     func join(
         _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, by viewer: Viewer? = nil
@@ -309,9 +311,9 @@ final class Feed: Sendable {
     /// Changes the state. Then wakes readers that have something to take, and starts work that needs the store.
     private func change(_ body: (inout State) -> Void) {
         let (woken, needsWorker, needsReader) = state.withLock { state in
-            let head = state.feed?.head
+            let mark = state.feed?.mark
             body(&state)
-            if state.feed?.head != head { state.wakeReaders() }
+            if state.feed?.mark != mark { state.wakeReaders() }
             let bytes = state.end == nil ? state.feed?.bytes ?? 0 : 0
             source.keep(bytes - state.keptBytes)
             state.keptBytes = bytes

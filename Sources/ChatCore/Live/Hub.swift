@@ -167,6 +167,7 @@ package final class Hub: Service {
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
         case .revised(let chat, let revision): feed(of: chat)?.see(revision: revision)
+        case .signal(let chat, let signal): feed(of: chat)?.receive(signal)
         case .revoked, .changed(.some), .tenantChanged: break
         case .changed(nil): ask(forReview: nil)
         case .members(let change):

@@ -1,18 +1,21 @@
 import Synchronization
 
-/// What a reader takes at once: messages by their numbers, or changes by their revisions.
+/// What a reader takes at once: messages by their numbers, changes by their revisions, or signals.
 package struct LiveEvents: Sendable {
     package enum Items: Sendable {
         /// In number order.
         case messages([Message])
         /// By their revisions. Each is about what the reader has.
         case changes([ChangeEvent])
+        /// They leave the cursor as it is.
+        case signals([Signal])
     }
 
     package enum Event: Sendable {
         case message(Message)
         /// - Parameter since: the reader has all changes up to this revision.
         case change(ChangeEvent, since: Int64)
+        case signal(Signal)
     }
 
     package let items: Items
@@ -28,6 +31,7 @@ package struct LiveEvents: Sendable {
         switch items {
         case .messages(let messages): messages.count
         case .changes(let changes): changes.count
+        case .signals(let signals): signals.count
         }
     }
 
@@ -58,6 +62,7 @@ package struct LiveEvents: Sendable {
                 .change(change, since: start.revision ?? 0),
                 Cursor(start.number, revision: change.revision, epoch: start.epoch)
             )
+        case .signals(let signals): return (.signal(signals[index]), start)
         }
     }
 
@@ -66,6 +71,7 @@ package struct LiveEvents: Sendable {
         switch items {
         case .messages(let messages): messages[index].body.utf8.count
         case .changes(let changes): changes[index].weight
+        case .signals: 128
         }
     }
 
@@ -74,6 +80,7 @@ package struct LiveEvents: Sendable {
         switch items {
         case .messages(let messages): messages.reduce(0) { $0 + $1.writtenBytes }
         case .changes(let changes): changes.reduce(0) { $0 + $1.writtenBytes }
+        case .signals(let signals): 256 * signals.count
         }
     }
 
@@ -87,7 +94,8 @@ package struct LiveEvents: Sendable {
             start == other.start && changes.count == others.count
                 && changes.first?.revision == others.first?.revision
                 && changes.last?.revision == others.last?.revision
-        case (.messages, .changes), (.changes, .messages): false
+        case (.signals(let signals), .signals(let others)): signals == others
+        case (.messages, _), (.changes, _), (.signals, _): false
         }
     }
 }

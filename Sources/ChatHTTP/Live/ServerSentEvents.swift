@@ -28,20 +28,24 @@ enum ServerSentEvents {
             case .message(let message): write("message", MessageJSON(message), cursor, to: &piece)
             case .change(let change, let base):
                 write(change.type, ChangeEventJSON(change, since: base), cursor, to: &piece)
+            // It has no id: the last one counts on.
+            case .signal(let signal): write(signal.type, SignalJSON(signal), nil, to: &piece)
             }
         }
     }
 
     private static func write(
-        _ name: String, _ data: some JSONWritable, _ cursor: Cursor, to buffer: inout ByteBuffer
+        _ name: String, _ data: some JSONWritable, _ cursor: Cursor?, to buffer: inout ByteBuffer
     ) {
         // `JSONWriter` writes no line breaks: one line of data is enough.
         buffer.writeStaticString("event: ")
         buffer.writeString(name)
         buffer.writeStaticString("\ndata: ")
         buffer.writeJSON(data)
-        buffer.writeStaticString("\nid: ")
-        buffer.writeString(cursor.description)
+        if let cursor {
+            buffer.writeStaticString("\nid: ")
+            buffer.writeString(cursor.description)
+        }
         buffer.writeStaticString("\n\n")
     }
 

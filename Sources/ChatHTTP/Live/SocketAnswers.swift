@@ -46,6 +46,10 @@ struct LiveAnswer: JSONWritable {
                 json.member("type", change.type)
                 writePlace(to: &json)
                 json.member("change", ChangeEventJSON(change, since: base))
+            case .signal(let signal):
+                json.member("type", signal.type)
+                json.member("chat", chat.rawValue)
+                SignalJSON(signal).writeMembers(to: &json)
             }
         }
     }

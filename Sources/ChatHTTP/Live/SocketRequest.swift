@@ -8,6 +8,8 @@ struct SocketRequest: Equatable {
         case subscribe(Chat.Number, StreamStart)
         case unsubscribe(Chat.Number)
         case send(Chat.Number, SocketSession.Content, key: String?)
+        /// A user writes: the connection's own, or the one that an application names.
+        case type(Chat.Number, user: String?)
         /// Shows a user token.
         case authenticate(String)
     }
@@ -25,7 +27,7 @@ struct SocketRequest: Equatable {
         guard members.wrong.isEmpty else { throw refusal(Problem(.invalid(members.wrong))) }
         guard let type = members.type else { throw refusal(.missingMember("type")) }
         // By bytes: `==` would normalise first, which is slow for a long text.
-        let types = ["subscribe", "unsubscribe", "send", "auth"]
+        let types = ["subscribe", "unsubscribe", "send", "typing", "auth"]
         guard let type = types.first(where: { $0.utf8.elementsEqual(type.utf8) }) else { throw refusal(.unknownType) }
         if type == "auth" {
             guard let token = members.token else { throw refusal(.missingMember("token")) }
@@ -44,6 +46,7 @@ struct SocketRequest: Equatable {
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
             command = .send(chat, SocketSession.Content(body: body, sender: members.sender), key: members.key)
+        case "typing": command = .type(chat, user: members.user)
         default:
             command = .unsubscribe(chat)
         }
@@ -60,6 +63,7 @@ struct SocketRequest: Equatable {
         var changes = false
         var body: String?
         var sender: String?
+        var user: String?
         var ref: String?
         var key: String?
         var token: String?
@@ -87,6 +91,7 @@ struct SocketRequest: Equatable {
             case "changes": changes = try boolean("Changes", &reader)
             case "body": body = try string("Body", &reader)
             case "sender": sender = try optionalString("Sender", &reader)
+            case "user": user = try optionalString("User", &reader)
             case "ref":
                 ref = try optionalString("Ref", &reader)
                 if (ref?.utf8.count ?? 0) > SocketRequest.longestRef {
@@ -168,7 +173,7 @@ extension Problem {
 
     static let unknownType = Problem(
         status: .badRequest, code: "unknown_type",
-        detail: "A message's type is \"subscribe\", \"unsubscribe\", \"send\" or \"auth\".")
+        detail: "A message's type is \"subscribe\", \"unsubscribe\", \"send\", \"typing\" or \"auth\".")
     static let alreadySubscribed = Problem(
         status: .conflict, code: "already_subscribed", detail: "This connection is already subscribed to that chat.")
     static let notSubscribed = Problem(

@@ -30,6 +30,13 @@ struct SocketSession {
         var key: String?
     }
 
+    /// That a user writes.
+    struct Typing: Equatable, Sendable {
+        let chat: Chat.Number
+        let user: String?
+        let ref: String?
+    }
+
     enum Action {
         case answer(any JSONWritable & Sendable)
         /// The caller must call `ended` for it, and may call `opened` before.
@@ -37,6 +44,8 @@ struct SocketSession {
         case cancel(SubscriptionID)
         /// The caller must call `finished` for it.
         case send(Sending)
+        /// The caller must call `finished` for it.
+        case type(Typing)
         /// The client shows a newer token.
         case authenticate(String, ref: String?)
         /// Close the connection with this close frame.
@@ -98,6 +107,10 @@ struct SocketSession {
             case .subscribe(let chat, let start): return subscribe(to: chat, start, request.ref)
             case .unsubscribe(let chat): return unsubscribe(from: chat, request.ref)
             case .authenticate(let token): return [.authenticate(token, ref: request.ref)]
+            case .type(let chat, let user):
+                // It counts as a send, of which only so many are in hand.
+                sendingCount += 1
+                return [.type(Typing(chat: chat, user: user, ref: request.ref))]
             case .send(let chat, let content, let key):
                 return send(Sending(chat: chat, content: content, ref: request.ref, key: key))
             }
@@ -162,6 +175,13 @@ struct SocketSession {
             sendings[sending.chat] = nil
         }
         return actions + endIfDone()
+    }
+
+    /// - Parameter failure: nil if it was told, which is not answered.
+    mutating func finished(_ typing: Typing, _ failure: (any Error)?) -> [Action] {
+        sendingCount -= 1
+        let refusal = failure.map { SocketRefusal(Problem(live: $0), ref: typing.ref, chat: typing.chat) }
+        return (refusal.map { [.answer($0)] } ?? []) + endIfDone()
     }
 
     /// Accepts no more requests, cancels the subscriptions, and ends the connection after answering all sent messages.

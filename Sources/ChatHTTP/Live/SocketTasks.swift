@@ -18,8 +18,25 @@ struct SocketOutlet: Sendable {
 
     func close(_ closure: WebSocketClosure) { eventLoop.execute { handler.value.close(closure) } }
 
+    func finished(_ typing: SocketSession.Typing, _ failure: (any Error)?) {
+        eventLoop.execute { handler.value.finished(typing, failure) }
+    }
+
     func finished(_ sending: SocketSession.Sending, _ outcome: Result<AppendedMessage, any Error>) {
         eventLoop.execute { handler.value.finished(sending, outcome) }
+    }
+}
+
+extension SocketSession.Typing {
+    /// Tells it, and reports the outcome.
+    func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
+        do {
+            _ = try await tenant.access.pay(.read)
+            try await tenant.chat("\(chat.rawValue)").type(as: user)
+            outlet.finished(self, nil)
+        } catch {
+            outlet.finished(self, error)
+        }
     }
 }
 

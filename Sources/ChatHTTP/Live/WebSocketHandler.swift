@@ -270,6 +270,11 @@ final class WebSocketHandler: ChannelDuplexHandler {
         readOn()
     }
 
+    func finished(_ typing: SocketSession.Typing, _ failure: (any Error)?) {
+        perform(session.finished(typing, failure))
+        readOn()
+    }
+
     func wantsToWrite(_ reader: SocketReader) {
         guard let context else { return }
         outbox.wantsToWrite(reader)
@@ -305,6 +310,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
             case .subscribe: break
             case .cancel(let id): readers[id]?.cancel()
             case .authenticate(let token, let ref): authenticate(token, ref: ref)
+            case .type(let typing): Task { [tenant, outlet] in await typing.run(tenant, outlet!) }
             case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
             case .close(let closure): close(closure)
             case .closeBack(let code): perform(link.receiveClose(code))

@@ -55,6 +55,7 @@ package func buildServer(
     LifecycleController(service: service, scopes: scopes).add(to: routes)
     ChatsController(scopes: scopes).add(to: routes)
     MembersController(scopes: scopes).add(to: routes)
+    SignalsController(scopes: scopes).add(to: routes)
     MessagesController(scopes: scopes, budget: budget).add(to: routes)
     MessageEditsController(scopes: scopes).add(to: routes)
     ReactionsController(scopes: scopes).add(to: routes)
