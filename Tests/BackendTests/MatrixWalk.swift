@@ -256,7 +256,7 @@ final class MatrixWalk: Sendable {
         if path.hasSuffix("/reactions") { path += "?name=x" }
         path = path.replacing("/reactions/{reaction}", with: "/reactions/x?user=ada")
         if path.hasSuffix("/changes") { path += "?after=0" }
-        if path.hasSuffix("/read") { path += "?user=ada" }
+        if path.hasSuffix("/read") || path.hasSuffix("/typing") { path += "?user=ada" }
         var headers: [String: String] = [:]
         headers["Authorization"] = authorization
         if path.hasSuffix("/socket") {

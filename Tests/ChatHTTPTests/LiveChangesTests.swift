@@ -111,6 +111,35 @@ import Testing
         }
     }
 
+    /// Who writes is told without an id, to readers that have changes, and not twice in a moment.
+    @Test func whoWrites() async throws {
+        try await run { scene in
+            let stream = try await SSEClient(scene.server.client.port, scene.chat + "/stream?changes=1")
+            let old = try await SSEClient(scene.server.client.port, scene.chat + "/stream")
+            let socket = try await scene.server.connect(scene.chat)
+            await socket.send(#"{"type":"subscribe","chat":1,"changes":true}"#)
+            #expect(try await socket.answer()["type"] as? String == "subscribed")
+            for stream in [stream, old] { try await stream.waitForOpening() }
+            let path = scene.chat + "/typing"
+            for _ in 0..<3 { #expect(try await scene.server.client.send("POST", path + "?user=ann").status == 204) }
+            let event = try #require(try await stream.next())
+            #expect(event.type == "typing" && event.data == #"{"user":"ann","expires_in":6}"# && event.id == "2.0")
+            let frame = try await socket.answer()
+            #expect(frame["type"] as? String == "typing" && frame["chat"] as? Int == 1 && frame["cursor"] == nil)
+            #expect(frame["user"] as? String == "ann" && frame["expires_in"] as? Int == 6)
+            await socket.send(#"{"type":"typing","chat":1,"user":"ben"}"#)
+            #expect(try await socket.answer()["user"] as? String == "ben")
+            await socket.send(#"{"type":"typing","chat":1,"ref":"1"}"#)
+            let refused = try await socket.answer()
+            #expect(refused["code"] as? String == "invalid" && refused["ref"] as? String == "1")
+            #expect(try await scene.server.client.send("POST", path).status == 422)
+            #expect(try await stream.next()?.json["user"] as? String == "ben")
+            try await scene.say("three")
+            #expect(try await stream.next()?.id == "3.0")
+            #expect(try await old.numbers(1) == [3])
+        }
+    }
+
     @Test func aSocketHasChanges() async throws {
         try await run { scene in
             let socket = try await scene.server.connect(scene.chat)

@@ -83,7 +83,8 @@ import Yams
                     operation.path.hasSuffix("/search")
                     ? "?q=h"
                     : operation.path.hasSuffix("/changes")
-                        ? "?after=0" : operation.path.hasSuffix("/read") ? "?user=u1" : ""
+                        ? "?after=0"
+                        : ["read", "typing"].contains(operation.path.split(separator: "/").last ?? "") ? "?user=u1" : ""
                 let answer =
                     if let example = operation.requestExample {
                         try await server.client.send(

@@ -58,7 +58,7 @@ import Testing
         Endpoint(method: "GET", path: "/chats/2/changes?after=0"),
         Endpoint(method: "GET", path: "/chats/2/read?user=u1"),
         Endpoint(method: "PUT", path: "/chats/2/read?user=u1", json: #"{"number":1}"#),
-        Endpoint(method: "GET", path: "/chats/2/reads"),
+        Endpoint(method: "GET", path: "/chats/2/reads"), Endpoint(method: "POST", path: "/chats/2/typing?user=u1"),
         Endpoint(method: "GET", path: "/chats/2/messages/search?q=secret"),
         Endpoint(method: "GET", path: "/chats/2/stream?after=0"),
         Endpoint(method: "PATCH", path: "/chats/2", json: #"{"name":"x"}"#),

@@ -32,7 +32,8 @@ extension SocketSession.Typing {
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
             _ = try await tenant.access.pay(.read)
-            try await tenant.chat("\(chat.rawValue)").type(as: user)
+            let name = try user.map { try User.ID($0, named: "User") }
+            try await tenant.chat("\(chat.rawValue)").type(as: name)
             outlet.finished(self, nil)
         } catch {
             outlet.finished(self, error)

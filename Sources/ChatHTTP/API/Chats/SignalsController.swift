@@ -12,7 +12,10 @@ struct SignalsController {
     }
 
     @Sendable private func type(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        try chat.type(as: QueryItems(call.request.query).user)
-        return .now(Response(status: .noContent))
+        let name = try call.named()
+        return .task {
+            try await chat.type(as: name)
+            return Response(status: .noContent)
+        }
     }
 }
