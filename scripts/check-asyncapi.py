@@ -104,6 +104,9 @@ async def streams(site):
         await site.change("DELETE", chat, 1)
         await site.change("DELETE", chat, 2)
         await stays.until("5.5")
+        await site.call("POST", f"{site.path}/chats/{chat}/typing?user=u1")
+        while stays.names[-1] != "typing":
+            await stays.next()
         await old.until("5")
         expect(set(old.names) == {"cursor", "message"} and old.ids == list("012345"), f"without changes: {old.ids}")
     messages = await site.call("GET", f"{site.path}/chats/{chat}/messages")
@@ -140,6 +143,8 @@ async def sockets(site):
             expect({"message_number": 1, "ref": "3", **more}.items() <= sent.items(), f"a send: {sent}")
         await socket.say(type="send", chat=chat, body="two", sender="u1")
         expect({(await socket.hear())["type"] for _ in range(2)} == {"sent", "message"}, "a send to an own chat")
+        await socket.say(type="typing", chat=chat, user="u1")
+        await socket.hears("typing", user="u1")
         await site.post(chat, "three", thread=1, reply_to=2)
         await socket.hears("message", cursor="3.0")
         await site.change("PATCH", chat, 2, {"metadata": {"order": 1017}})
