@@ -105,16 +105,20 @@ def apply(state, name, payload):
     """The rule for clients."""
     if name == "message":
         state[payload["number"]] = payload
-    elif name == "message.changed" and payload["parts"].get("content", {}).get("rev", 0) >= (
-            state[payload["number"]].get("rev", 0)):
-        state[payload["number"]] = {**state[payload["number"]], **payload["parts"]["content"]}
+    elif name == "message.changed":
+        held, parts = dict(state[payload["number"]]), payload["parts"]
+        if "content" in parts and parts["content"]["rev"] >= held.get("rev", 0):
+            held |= parts["content"]
+        if "reactions" in parts and parts["reactions"]["rev"] >= held.get("reactions", {}).get("rev", 0):
+            held["reactions"] = parts["reactions"]
+        state[payload["number"]] = held
 
 
 def essence(message):
     """Of a message, whether it came at once or in parts."""
     return {name: message.get(name) for name in (
         "number", "body", "created_at", "sender", "thread", "reply_to", "metadata", "rev", "edited_at", "deleted_at",
-        "deleted_by")}
+        "deleted_by", "reactions")}
 
 
 class Socket:

@@ -104,29 +104,33 @@ async def streams(site):
         await site.change("DELETE", chat, 1)
         await site.change("DELETE", chat, 2)
         await stays.until("5.5")
+        await site.call("PUT", f"{site.path}/chats/{chat}/messages/4/reactions/ok?user=u1")
+        await stays.until("5.6")
+        await site.call("DELETE", f"{site.path}/chats/{chat}/messages/4/reactions/ok?user=u1")
+        await stays.until("5.7")
         await site.call("POST", f"{site.path}/chats/{chat}/typing?user=u1")
         while stays.names[-1] != "typing":
             await stays.next()
         await old.until("5")
         expect(set(old.names) == {"cursor", "message"} and old.ids == list("012345"), f"without changes: {old.ids}")
     messages = await site.call("GET", f"{site.path}/chats/{chat}/messages")
-    expect(site.cursor == "5.5", f"the cursor of a list: {site.cursor}")
+    expect(site.cursor == "5.7", f"the cursor of a list: {site.cursor}")
     wanted = [essence(message) for message in messages]
     for cursor, held in zip(stays.ids, stays.states):
         async with Stream(site, f"after={cursor}", chat, admin) as back, Stream(
                 site, "after=0", chat, {**admin, "Last-Event-ID": cursor}) as browser:
             for stream in [back, browser]:
                 stream.state.update(held)
-                await stream.until("5.5")
+                await stream.until("5.7")
                 ended = [essence(stream.state[number]) for number in sorted(stream.state)]
                 expect(ended == wanted, f"after {cursor}: {ended}, instead of {wanted}")
-    for cursor in ["6.0", "5.6", "e2.5.5"]:
+    for cursor in ["6.0", "5.8", "e2.5.7"]:
         async with Stream(site, f"soft=1&after={cursor}", chat, admin) as refused:
             close = await refused.closes("cursor_epoch", False)
-            expect(close["cursor"] == "5.5", f"the head: {close}")
+            expect(close["cursor"] == "5.7", f"the head: {close}")
         path = f"{site.server.url}{site.path}/chats/{chat}/stream?after={cursor}"
         async with site.session.get(path, headers=admin) as answer:
-            expect((answer.status, (await answer.json())["cursor"]) == (409, "5.5"), f"a refusal: {answer.status}")
+            expect((answer.status, (await answer.json())["cursor"]) == (409, "5.7"), f"a refusal: {answer.status}")
 
 
 async def sockets(site):

@@ -212,7 +212,7 @@ struct ChatReplica: Sendable {
 
     private mutating func keep(_ message: Message) {
         if message.deletion != nil, message.body != "" { violations.append("a tombstone with text") }
-        guard message.revision >= messages[message.number]?.revision ?? 0 else { return }
+        guard message.lastRevision >= messages[message.number]?.lastRevision ?? 0 else { return }
         messages[message.number] = message
     }
 }

@@ -4,7 +4,8 @@ import Testing
 
 /// What passes in a chat, for those who are there.
 struct SignalWindowTests {
-    private let (ann, ben) = (User.ID("ann")!, User.ID("ben")!)
+    private let ann = User.ID("ann")!
+    private let ben = User.ID("ben")!
 
     @Test func aReaderTakesWhatIsNew() {
         var window = SignalWindow()

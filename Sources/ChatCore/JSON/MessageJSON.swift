@@ -58,8 +58,7 @@ package struct MessageJSON: JSONWritable {
                 json.member("deleted_by", deletion.by?.text)
             }
         }
-        // Between processes they are not told: each reads them by their revision.
-        if message.reactionsRevision > 0, form != .exact { json.member("reactions", ReactionsJSON(message)) }
+        if message.reactionsRevision > 0 { json.member("reactions", ReactionsJSON(message)) }
     }
 
     private struct RootJSON: JSONWritable {
@@ -111,12 +110,21 @@ extension Message {
         var isInMain = false
         var (editedAt, deletedAt): (Int64?, Int64?)
         var deletedBy: User.ID?
+        var (reactions, reactionsRevision): (String?, Int64?)
         try reader.object { name, reader in
             let isNull = reader.current == UInt8(ascii: "n")
             switch name {
             case _ where isNull: try reader.value()
             case "metadata": metadata = try reader.raw()
             case "rev": revision = Int64(try reader.number())
+            case "reactions":
+                try reader.object { name, reader in
+                    switch name {
+                    case "rev": reactionsRevision = Int64(try reader.number())
+                    case "summary": reactions = try reader.raw()
+                    default: try reader.value()
+                    }
+                }
             case "thread": thread = Int64(try reader.number())
             case "in_main":
                 isInMain = reader.current == UInt8(ascii: "t")
@@ -143,6 +151,8 @@ extension Message {
                 replyTo: replyTo.map { Number($0) }, isInMain: isInMain),
             createdAt: Timestamp(microseconds: time))
         self.revision = revision ?? 0
+        self.reactionsRevision = reactionsRevision ?? 0
+        self.reactions = self.reactionsRevision > 0 && reactions != "[]" ? reactions : nil
         self.editedAt = editedAt.map { Timestamp(microseconds: $0) }
         self.deletion = deletedAt.map { Deletion(at: Timestamp(microseconds: $0), by: deletedBy) }
     }

@@ -80,7 +80,7 @@ struct LiveWindow {
     mutating func replace(_ message: Message) {
         let index = index(after: message.number.rawValue - 1)
         guard index < messages.count, messages[index].number == message.number,
-            messages[index].revision < message.revision
+            messages[index].lastRevision < message.lastRevision
         else { return }
         bytes += message.weight - messages[index].weight
         messages[index] = message

@@ -180,7 +180,7 @@ struct LogOrder {
     /// Of two states of one number the later one: a row may have been read before a change that the bus has told of.
     private static func newer(_ message: Message?, _ other: Message?) -> Message? {
         guard let other, let message else { return message ?? other }
-        return other.revision > message.revision ? other : message
+        return other.lastRevision > message.lastRevision ? other : message
     }
 
     private mutating func advance(over message: Message?, into due: inout [Message]) {

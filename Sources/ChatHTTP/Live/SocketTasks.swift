@@ -32,7 +32,8 @@ extension SocketSession.Typing {
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
             _ = try await tenant.access.pay(.read)
-            let name = try user.map { try User.ID($0, named: "User") }
+            let name = user.flatMap { User.ID($0) }
+            if user != nil, name == nil { throw ChatError.invalid(["User must be the id of a user"]) }
             try await tenant.chat("\(chat.rawValue)").type(as: name)
             outlet.finished(self, nil)
         } catch {

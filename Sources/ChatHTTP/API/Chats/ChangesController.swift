@@ -48,6 +48,7 @@ private struct EventAnswer: JSONWritable {
                 json.member("type", change.type)
                 json.member("cursor", cursor.description)
                 json.member("change", ChangeEventJSON(change, since: base))
+            case .signal: break  // They are stored nowhere.
             }
         }
     }
