@@ -13,6 +13,7 @@ struct WebSocketSessionTests {
             case .answer(let answer): String(buffer: answer.text)
             case .subscribe(_, let chat, let start): "subscribe \(chat.rawValue) \(start.cursor.map { "\($0)" } ?? "-")"
             case .cancel: "cancel"
+            case .type(let typing): "type \(typing.chat.rawValue) \(typing.user ?? "-")"
             case .send(let sending):
                 "send \(sending.chat.rawValue) \(sending.content.body) \(sending.ref ?? "-")"
                     + (sending.key.map { " key \($0)" } ?? "")
