@@ -43,8 +43,7 @@ import Testing
             users = try await SignedUsers(server)
             let path = "/applications/\(users.application.new.publicID.text)"
             admin = Caller(client: server.client, path: path, headers: AccessServer.bearer(server.serverKey))
-            let chat = try await users.application.scope.chat("1").id.rawValue
-            try await server.test.update("chats SET access = \(Chat.Access.members.rawValue) WHERE id = \(chat)")
+            try await server.test.update("chats SET access = \(Chat.Access.members.rawValue) WHERE number = 1")
         }
 
         func caller(_ user: String) -> Caller {
