@@ -79,12 +79,11 @@ import Yams
                     .replacing("{message_number}", with: "1")
                     .replacing("{key_id}", with: key.json["id"] as? String ?? "")
                     .replacing("{kid}", with: tokenKey.json["kid"] as? String ?? "").replacing("{user}", with: "u1")
-                let query =
-                    operation.path.hasSuffix("/search")
-                    ? "?q=h"
-                    : operation.path.hasSuffix("/changes")
-                        ? "?after=0"
-                        : ["read", "typing"].contains(operation.path.split(separator: "/").last ?? "") ? "?user=u1" : ""
+                let queries: [Substring: String] = [
+                    "search": "?q=h", "changes": "?after=0", "read": "?user=u1", "typing": "?user=u1",
+                    "reactions": "?name=ok", "{reaction}": "?user=u1",
+                ]
+                let query = queries[operation.path.split(separator: "/").last ?? ""] ?? ""
                 let answer =
                     if let example = operation.requestExample {
                         try await server.client.send(
@@ -226,7 +225,7 @@ struct OpenAPIDocument: @unchecked Sendable {
         let name = "\(operation.method) \(operation.path) \(answer.status)"
         let types = try #require(operation.types["\(answer.status)"], "\(name) is not documented: \(answer.text)")
         let type = String((answer["Content-Type"] ?? "").prefix { $0 != ";" })
-        #expect(types.contains(type), "\(name): \(type)")
+        #expect(types.contains(type) || types.isEmpty && type.isEmpty, "\(name): \(type)")
         guard type.hasSuffix("json"), let schema = operation.answers["\(answer.status)"]?["schema"] else { return }
         let problems = problems(of: try #require(answer.parsed), against: schema)
         #expect(problems.isEmpty, "\(name): \(problems)")
