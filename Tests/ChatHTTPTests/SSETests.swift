@@ -109,9 +109,8 @@ import Testing
         try await TestServer.run { server in
             let chat = try await server.client.makeChat()
             for (query, headers) in [("?after=" + cursor, [:]), ("", ["Last-Event-ID": cursor])] {
-                let answer = try await server.expectRefusal(409, "cursor_epoch", "\(cursor)") {
-                    try await server.client.get(chat + "/stream" + query, headers: headers)
-                }
+                let answer = try await server.client.get(chat + "/stream" + query, headers: headers)
+                #expect(answer.status == 409 && answer.code == "cursor_epoch", "\(cursor): \(answer.text)")
                 #expect(answer.json["cursor"] as? String == "0.0")
             }
         }
