@@ -64,10 +64,27 @@ struct BrowserTab: Sendable {
         try await value("document.querySelector(\(Self.quote(selector)))?.textContent") as? String ?? ""
     }
 
+    /// Whether the page was left in the middle of a call.
+    private static func isNavigation(_ failure: RawConnection.Failure) -> Bool {
+        failure.description.contains("Inspected target navigated or closed")
+    }
+
+    /// Does what takes the tab to another page.
+    func leave(by expression: String) async throws {
+        do { try await value(expression) } catch let failure as RawConnection.Failure where Self.isNavigation(failure) {
+        }
+    }
+
     /// Waits until an expression in the page is true.
     func until(_ expression: String) async throws {
         do {
-            try await eventually(expression) { try await value("Boolean(\(expression))") as? Bool == true }
+            try await eventually(expression) {
+                do {
+                    return try await value("Boolean(\(expression))") as? Bool == true
+                } catch let failure as RawConnection.Failure where Self.isNavigation(failure) {
+                    return false  // It is just loading another page.
+                }
+            }
         } catch {
             try await screenshot("failed-\(UUID().uuidString.prefix(8))")
             let state = try await value("document.body.innerText") as? String ?? ""

@@ -68,8 +68,8 @@ import Testing
     }
 
     private func choose(_ user: String, in tab: BrowserTab) async throws {
-        try await tab.value(
-            "(() => { const who = document.querySelector('#who'); who.value = '\(user)'; "
+        try await tab.leave(
+            by: "(() => { const who = document.querySelector('#who'); who.value = '\(user)'; "
                 + "who.dispatchEvent(new Event('change')); })()")
     }
 
