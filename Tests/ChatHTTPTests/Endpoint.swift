@@ -23,6 +23,8 @@ struct Endpoint: Sendable, CustomStringConvertible {
     private var needsServerKey: Bool {
         pattern == "/applications" && !isWrite || last == "suspension" || method == "DELETE" && last == "{token}"
     }
+    /// Whether it changes something of a message that was just made.
+    var isChange: Bool { isWrite && !(method == "DELETE" && (last == "{reaction}" || pattern.contains("/pins/"))) }
     /// Whether it makes something.
     var isCreate: Bool { method == "POST" && !["rotate", "suspension"].contains(last) }
     /// Whether it may be sent again with the same key.

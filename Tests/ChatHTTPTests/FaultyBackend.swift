@@ -18,6 +18,7 @@ struct FaultyBackend: Sendable {
         backend.members = self
         backend.messages = self
         backend.changes = self
+        backend.reads = self
         backend.local = self
         backend.tenantLog = self
         backend.newChatLog = self
@@ -35,7 +36,7 @@ struct FaultyBackend: Sendable {
         return try await call(inner)
     }
 
-    private func write<Result>(_ call: (Backend) async throws -> Result) async throws -> Result {
+    func write<Result>(_ call: (Backend) async throws -> Result) async throws -> Result {
         try await writes.pass()
         return try await call(inner)
     }

@@ -54,7 +54,7 @@ import Testing
     /// An accepted request is stored, whether or not its client is still there.
     @Test func aResetWhileTheStoreIsAtWork() async throws {
         try await TestServer.run { server in
-            for endpoint in server.endpoints where endpoint.isWrite {
+            for endpoint in server.endpoints where endpoint.isChange {
                 let place = try await server.seed()
                 let before = try server.contents()
                 server.writes.hold()

@@ -109,6 +109,8 @@ struct TestServer: Sendable {
         try store.pool.read { db in
             try [
                 "applications", "chats", "messages", "idempotency_keys", "application_keys", "chat_members", "audit",
+                "pins",
+                "chat_reads", "message_reactions",
             ].flatMap { table in
                 try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\(table) \($0)" }
             }
