@@ -161,7 +161,7 @@ async def sockets(site):
         await socket.fails("malformed_json", '{"type":')
         await socket.fails("missing_parameter", chat=chat)
         await socket.fails("missing_parameter", type="send", chat=chat, ref="4")
-        await socket.fails("unknown_type", type="typing", chat=chat)
+        await socket.fails("unknown_type", type="shout", chat=chat)
         await socket.fails("invalid", type="subscribe", chat=str(chat), ref="5")
         await socket.fails("invalid", type="subscribe", chat=other, after="x")
         await socket.fails("invalid", type="send", chat=chat, body="")
