@@ -54,7 +54,7 @@ struct ReadsController {
 
     private static func flag(_ text: String?) throws(ChatError) -> Bool {
         switch text.map({ Array($0.utf8) }) {
-        case nil, [], Array("0".utf8), Array("false".utf8): return false
+        case nil, Array("0".utf8), Array("false".utf8): return false
         case Array("1".utf8), Array("true".utf8): return true
         default: throw .invalid(["Lower must be true or false"])
         }
