@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
+import time
 
 from benchmarks.programs import BACKENDS, NGINX, fail, free_port, running, say, serving
 from benchmarks.tables import markdown
@@ -17,17 +18,26 @@ CONNECTIONS = 64
 TEXT = "The quick brown fox jumps over the lazy dog, then sleeps until the morning, and dreams of white hens"
 BODY = json.dumps({"body": TEXT})
 CHATS = 100
-# All requests are built before the clock starts; then wrk only picks the next one.
+# All requests are built before the clock starts; then wrk only picks the next one. Those with an @ are built as they go,
+# with a number in its place.
 LUA = """
-local requests, at = {}, 0
+local requests, paths, at, count = {}, {}, 0, 0
 function init()
     for line in io.lines(PATHS) do
         local path, credential = line:match("^(%S+) ?(.*)$")
         if credential ~= "" then HEADERS["Authorization"] = "Bearer " .. credential end
         requests[#requests + 1] = wrk.format(METHOD, path, HEADERS, BODY)
+        paths[#requests] = path
     end
+    -- Of each run its own: none repeats what another has sent.
+    count = START
 end
-function request() at = at % #requests + 1; return requests[at] end
+function request()
+    at = at % #requests + 1
+    if not UNIQUE then return requests[at] end
+    count = count + 1
+    return wrk.format(METHOD, (paths[at]:gsub("@", count)), HEADERS, BODY and (BODY:gsub("@", count)))
+end
 function done(all, latency, _)
     local e = all.errors
     local errors = e.status + e.connect + e.read + e.write + e.timeout
@@ -150,15 +160,19 @@ class Measuring:
         (folder / "paths").write_text("".join(line + "\n" for line in lines))
         # A JSON string of ASCII is a Lua string.
         body, headers = (json.dumps(body), '{["Content-Type"]="application/json"}') if body else ("nil", "{}")
+        unique = "true" if "@" in body or any("@" in path for path in paths) else "false"
         variables = f'local PATHS, METHOD, BODY, HEADERS = "{folder}/paths", "{method}", {body}, {headers}\n'
+        variables += f'local UNIQUE, START = {unique}, tonumber(os.getenv("START"))\n'
         (folder / "load.lua").write_text(variables + LUA)
         return folder / "load.lua"
 
     @staticmethod
-    def wrk(load, port, seconds):
+    def wrk(load, port, seconds, connections=CONNECTIONS):
         """Returns requests per second, latencies, and the number of errors and missing answers."""
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", load]
-        output = subprocess.run(command + [f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True).stdout
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", load]
+        output = subprocess.run(
+            command + [f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"START": str(time.monotonic_ns() // 1000)}).stdout
         return json.loads(output.partition("RESULT")[2] or fail("wrk failed"))
 
     def alternate(self, cases, rounds=None, turns=False):

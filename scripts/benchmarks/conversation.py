@@ -1,0 +1,139 @@
+import json
+import selectors
+import socket
+import statistics
+import subprocess
+import threading
+import time
+
+from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ratio
+from benchmarks.programs import say
+
+RATE = 1_000
+READERS = 100
+EDITS = 20  # A second, while creates go on.
+
+
+class Conversation(Measuring):
+    """Edits, reactions and what has changed, beside creates.
+
+    Each edit has a text of its own, and each reaction a user of its own, so that none of them is a repeat. The time until
+    an edit arrives counts from the moment its request was due, at 100 streams of one chat in which messages are created.
+    """
+
+    SECTIONS = ("changes", "pages", "delivery", "unread")
+    COLUMNS = [("rate", "requests/s", 0), ("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2), ("errors", "errors", 0)]
+    SECONDS = 4
+
+    def changes(self):
+        with self.server("changes") as server:
+            token, chats = server.create_chats(CHATS)
+            for chat in chats:
+                for _ in range(10):
+                    server.call("POST", f"{chat}/messages", {"body": TEXT})
+            edited = json.dumps({"body": TEXT[:-8] + "@"})
+            messages = [f"{chat}/messages/{number}" for number in range(1, 11) for chat in chats]
+            react = "reactions/%F0%9F%91%8D?user=u@"
+            loads = {
+                "creates in 100 chats": self.load("POST", [f"{chat}/messages" for chat in chats], BODY),
+                "edits in 100 chats": self.load("PATCH", messages, edited),
+                "reactions in 100 chats": self.load("PUT", [f"{message}/{react}" for message in messages]),
+                "edits of one message": self.load("PATCH", messages[:1], edited),
+                "reactions to one message": self.load("PUT", [f"{messages[0]}/{react}"]),
+            }
+            runs = self.alternate(
+                {name: lambda load=load: self.wrk(load, server.port, self.options.seconds) for name, load in loads.items()},
+                turns=True)
+        creates = runs.pop("creates in 100 chats")
+        self.add("creates in 100 chats", runs=creates)
+        for case, some in runs.items():
+            least = 0.7 if "100 chats" in case else 0.3
+            self.add(case, median_ratio(some, creates), "of creates", at_least=least, runs=some)
+
+    def pages(self):
+        for count in 1_000, 1_000_000:
+            database, token = self.fill(count, 1)
+            with self.server(database) as server:
+                chat = f"/applications/{token}/chats/1"
+                for number in range(1, 1001):
+                    path = f"{chat}/messages/{number * (count // 1000)}"
+                    server.call("PATCH", path, {"body": f"edited {number}"})
+                load = self.load("GET", [f"{chat}/changes?after={count}.0&limit=1000"])
+                runs = self.alternate({f"{count:,}": lambda: self.one(load, server.port)})[f"{count:,}"]
+            self.add(f"a page of 1,000 changes, of {count:,} messages", median(runs, "p50_ms"), "ms", at_most=10, runs=runs)
+
+    def one(self, load, port):
+        """A run with one connection: the time of each request by itself."""
+        return self.wrk(load, port, self.options.seconds, connections=1)
+
+    def unread(self):
+        with self.server("unread") as server:
+            token, chats = server.create_chats(CHATS)
+            application = f"/applications/{token}"
+            for number, chat in enumerate(chats, 1):
+                server.call("PATCH", chat, {"access": "members"})
+                server.call("PUT", f"{chat}/members/me", {"role": "member"})
+            load = self.load("POST", [f"{chat}/messages" for chat in chats], BODY)
+            while server.call("GET", chats[-1])["messages_count"] < 1_000:
+                self.wrk(load, server.port, 2)
+            load = self.load("GET", [f"{application}/users/me/chats?limit=100"])
+            runs = self.alternate({"inbox": lambda: self.one(load, server.port)})["inbox"]
+        self.add("unread of 100 chats, 1,000 each", median(runs, "p50_ms"), "ms", at_most=10, runs=runs)
+
+    def delivery(self):
+        with self.server("delivery") as server:
+            token, (chat,) = server.create_chats(1)
+            for _ in range(1_000):
+                server.call("POST", f"{chat}/messages", {"body": TEXT})
+            paced = [self.options.tools, "load", "--port", server.port, "--connections", 16, "--rate", RATE,
+                     "--body", BODY, "--seconds", self.options.seconds]
+            targets = self.folder + "/delivery"
+            with open(targets, "w") as file:
+                file.write(f"{chat}/messages\n")
+            runs = []
+            for number in range(1, self.options.rounds + 1):
+                runs.append(self.delivered(server, chat, [str(word) for word in (*paced, "--targets", targets)]))
+                say(f"round {number}: an edit arrives: p50 {runs[-1]['p50_ms']:.1f} ms, p99 {runs[-1]['p99_ms']:.1f} ms")
+        self.add(f"an edit to {READERS} readers, at {RATE:,} creates/s", median(runs, "p99_ms"), "ms", at_most=15, runs=runs)
+
+    def delivered(self, server, chat, creates):
+        sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(READERS)]
+        chooser = selectors.DefaultSelector()
+        rest = {}
+        for reader in sockets:
+            reader.sendall(f"GET {chat}/stream?changes=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            reader.setblocking(False)
+            chooser.register(reader, selectors.EVENT_READ)
+            rest[reader] = b""
+        due, times, sent = {}, [], threading.Event()
+
+        def edit():
+            time.sleep(1)
+            began = time.monotonic()
+            for number in range(EDITS * self.options.seconds):
+                moment = began + number / EDITS
+                time.sleep(max(0, moment - time.monotonic()))
+                due[number] = moment
+                server.call("PATCH", f"{chat}/messages/{number % 1000 + 1}", {"body": f"edit<{number}>"})
+            time.sleep(0.5)
+            sent.set()
+
+        with subprocess.Popen(creates, stdout=subprocess.DEVNULL) as process:
+            threading.Thread(target=edit).start()
+            while not sent.is_set():
+                for key, _ in chooser.select(0.1):
+                    data = key.fileobj.recv(1 << 18)
+                    now = time.monotonic()
+                    bytes_ = rest[key.fileobj] + data
+                    start = 0
+                    while (found := bytes_.find(b"edit<", start)) >= 0 and (end := bytes_.find(b">", found)) >= 0:
+                        times.append(now - due[int(bytes_[found + 5:end])])
+                        start = end
+                    rest[key.fileobj] = bytes_[max(start, len(bytes_) - 40):]
+            process.wait()
+        for reader in sockets:
+            reader.close()
+        expected = READERS * EDITS * self.options.seconds
+        milliseconds = sorted(1000 * time_ for time_ in times)
+        return {"rate": len(times) / self.options.seconds, "p50_ms": statistics.median(milliseconds),
+                "p99_ms": milliseconds[int(len(milliseconds) * 0.99)], "errors": abs(expected - len(times))}
