@@ -25,9 +25,14 @@ class Conversation(Measuring):
     COLUMNS = [("rate", "requests/s", 0), ("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2), ("errors", "errors", 0)]
     SECONDS = 4
 
+    @staticmethod
+    def chats(server, count):
+        token, paths = server.create_chats(count)
+        return token, [path.removesuffix("/messages") for path in paths]
+
     def changes(self):
         with self.server("changes") as server:
-            token, chats = server.create_chats(CHATS)
+            token, chats = self.chats(server, CHATS)
             for chat in chats:
                 for _ in range(10):
                     server.call("POST", f"{chat}/messages", {"body": TEXT})
@@ -68,7 +73,7 @@ class Conversation(Measuring):
 
     def unread(self):
         with self.server("unread") as server:
-            token, chats = server.create_chats(CHATS)
+            token, chats = self.chats(server, CHATS)
             application = f"/applications/{token}"
             for number, chat in enumerate(chats, 1):
                 server.call("PATCH", chat, {"access": "members"})
@@ -82,7 +87,7 @@ class Conversation(Measuring):
 
     def delivery(self):
         with self.server("delivery") as server:
-            token, (chat,) = server.create_chats(1)
+            token, (chat,) = self.chats(server, 1)
             for _ in range(1_000):
                 server.call("POST", f"{chat}/messages", {"body": TEXT})
             paced = [self.options.tools, "load", "--port", server.port, "--connections", 16, "--rate", RATE,
