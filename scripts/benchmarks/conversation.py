@@ -1,27 +1,16 @@
 import json
-import selectors
-import socket
-import statistics
-import subprocess
-import threading
-import time
 
 from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ratio
-from benchmarks.programs import say
 
-RATE = 1_000
-READERS = 100
-EDITS = 20  # A second, while creates go on.
 
 
 class Conversation(Measuring):
     """Edits, reactions and what has changed, beside creates.
 
-    Each edit has a text of its own, and each reaction a user of its own, so that none of them is a repeat. The time until
-    an edit arrives counts from the moment its request was due, at 100 streams of one chat in which messages are created.
+    Each edit has a text of its own, and each reaction a user of its own, so that none of them is a repeat.
     """
 
-    SECTIONS = ("changes", "pages", "delivery", "unread")
+    SECTIONS = ("changes", "pages", "unread")
     COLUMNS = [("rate", "requests/s", 0), ("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2), ("errors", "errors", 0)]
     SECONDS = 4
 
@@ -84,61 +73,3 @@ class Conversation(Measuring):
             load = self.load("GET", [f"{application}/users/u1/chats?order=activity&limit=100"])
             runs = self.alternate({"inbox": lambda: self.one(load, server.port)})["inbox"]
         self.add("unread of 100 chats, 1,000 each", median(runs, "p50_ms"), "ms", at_most=10, runs=runs)
-
-    def delivery(self):
-        with self.server("delivery") as server:
-            token, (chat,) = self.chats(server, 1)
-            for _ in range(1_000):
-                server.call("POST", f"{chat}/messages", {"body": TEXT})
-            paced = [self.options.tools, "load", "--port", server.port, "--connections", 16, "--rate", RATE,
-                     "--body", BODY, "--seconds", self.options.seconds]
-            targets = self.folder + "/delivery"
-            with open(targets, "w") as file:
-                file.write(f"{chat}/messages\n")
-            runs = []
-            for number in range(1, self.options.rounds + 1):
-                runs.append(self.delivered(server, chat, [str(word) for word in (*paced, "--targets", targets)]))
-                say(f"round {number}: an edit arrives: p50 {runs[-1]['p50_ms']:.1f} ms, p99 {runs[-1]['p99_ms']:.1f} ms")
-        self.add(f"an edit to {READERS} readers, at {RATE:,} creates/s", median(runs, "p99_ms"), "ms", at_most=15, runs=runs)
-
-    def delivered(self, server, chat, creates):
-        sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(READERS)]
-        chooser = selectors.DefaultSelector()
-        rest = {}
-        for reader in sockets:
-            reader.sendall(f"GET {chat}/stream?changes=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            reader.setblocking(False)
-            chooser.register(reader, selectors.EVENT_READ)
-            rest[reader] = b""
-        due, times, sent = {}, [], threading.Event()
-
-        def edit():
-            time.sleep(1)
-            began = time.monotonic()
-            for number in range(EDITS * self.options.seconds):
-                moment = began + number / EDITS
-                time.sleep(max(0, moment - time.monotonic()))
-                due[number] = moment
-                server.call("PATCH", f"{chat}/messages/{number % 1000 + 1}", {"body": f"edit<{number}>"})
-            time.sleep(0.5)
-            sent.set()
-
-        with subprocess.Popen(creates, stdout=subprocess.DEVNULL) as process:
-            threading.Thread(target=edit).start()
-            while not sent.is_set():
-                for key, _ in chooser.select(0.1):
-                    data = key.fileobj.recv(1 << 18)
-                    now = time.monotonic()
-                    bytes_ = rest[key.fileobj] + data
-                    start = 0
-                    while (found := bytes_.find(b"edit<", start)) >= 0 and (end := bytes_.find(b">", found)) >= 0:
-                        times.append(now - due[int(bytes_[found + 5:end])])
-                        start = end
-                    rest[key.fileobj] = bytes_[max(start, len(bytes_) - 40):]
-            process.wait()
-        for reader in sockets:
-            reader.close()
-        expected = READERS * EDITS * self.options.seconds
-        milliseconds = sorted(1000 * time_ for time_ in times)
-        return {"rate": len(times) / self.options.seconds, "p50_ms": statistics.median(milliseconds),
-                "p99_ms": milliseconds[int(len(milliseconds) * 0.99)], "errors": abs(expected - len(times))}
