@@ -43,30 +43,15 @@ extension MySQLStore: MessageChanges {
             }
             if failure.leavesInDoubt { doubtful = tried.plan }
             if failure.kind == .lockTimeout, doubtful == nil {
-                return isAlone ? batch.map { _ in .failure(.held) } : await reviseByChats(batch, at: now, retry)
+                guard !isAlone else { return batch.map { _ in .failure(.held) } }
+                return await batch.eachOwner(\.owner, within: retry) { some throws(ChatError) in
+                    try await revise(some, at: now, retry, isAlone: true)
+                }
             }
             guard await retry.mayGoOn(after: failure) else {
                 throw doubtful == nil ? ChatError(driver: failure) : .outcomeUnknown
             }
         }
-    }
-
-    /// Carries out the changes of each chat in a transaction of its own, so that a locked row holds up its own chat alone.
-    private func reviseByChats(
-        _ batch: [MessageChange], at now: Timestamp, _ retry: Retry
-    ) async -> [Result<ChangedMessage, ChatError>] {
-        var results: [Result<ChangedMessage, ChatError>] = batch.map { _ in .failure(.held) }
-        for (_, places) in Dictionary(grouping: batch.indices, by: { batch[$0].owner }) {
-            // If each of them costs a second, the last ones are not tried.
-            guard retry.remaining > .zero else { break }
-            do throws(ChatError) {
-                let some = try await revise(places.map { batch[$0] }, at: now, retry, isAlone: true)
-                for (place, result) in zip(places, some) { results[place] = result }
-            } catch {
-                for place in places { results[place] = .failure(error) }
-            }
-        }
-        return results
     }
 
     private struct Attempt: Sendable {

@@ -28,29 +28,16 @@ extension MySQLStore: ReadStates {
                 // A mark may be carried out twice: whatever became of the first attempt, the next one finds out.
                 if error.leavesInDoubt { mayBeStored = true }
                 if error.kind == .lockTimeout {
-                    return isAlone ? batch.map { _ in .failure(.held) } : await markByChats(batch, retry)
+                    guard !isAlone else { return batch.map { _ in .failure(.held) } }
+                    return await batch.eachOwner(\.chat.id.rawValue, within: retry) { some throws(ChatError) in
+                        try await mark(some, retry, isAlone: true)
+                    }
                 }
                 guard await retry.mayGoOn(after: error) else {
                     throw mayBeStored ? .outcomeUnknown : ChatError(driver: error)
                 }
             }
         }
-    }
-
-    /// Carries out the marks of each chat in a transaction of its own, so that a locked row holds up its own chat alone.
-    private func markByChats(_ batch: [ReadMark], _ retry: Retry) async -> [Result<Int64, ChatError>] {
-        var results: [Result<Int64, ChatError>] = batch.map { _ in .failure(.held) }
-        for (_, places) in Dictionary(grouping: batch.indices, by: { batch[$0].chat.id }) {
-            // If each of them costs a second, the last ones are not tried.
-            guard retry.remaining > .zero else { break }
-            do throws(ChatError) {
-                let some = try await mark(places.map { batch[$0] }, retry, isAlone: true)
-                for (place, result) in zip(places, some) { results[place] = result }
-            } catch {
-                for place in places { results[place] = .failure(error) }
-            }
-        }
-        return results
     }
 
     func readNumbers(of user: User.ID, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
