@@ -18,16 +18,16 @@ package struct ChatChanges: Sendable {
 extension ChatScope {
     /// The cursor of a reader that has everything. Read it before the rows: what changes meanwhile comes a second time, and
     /// nothing is left out.
-    package func head() async throws -> Cursor {
-        try await read { scope in
-            let backend = tenant.service.backend
-            let revision = try await backend.changes.revisions(of: [scope.id])[scope.id] ?? 0
-            let tail = try await backend.messages.tail(of: scope.id)
-            // Below the first gap, however old: its number may still be stored, until it is made void.
-            return Cursor(
-                min(tail.complete(without: nil), scope.standing?.numbers.last ?? .max), revision: revision,
-                epoch: backend.cursorEpoch)
-        }
+    package func head() async throws -> Cursor { try await read { try await $0.ends().head } }
+
+    /// The head, and the highest number that is stored.
+    private func ends() async throws -> (head: Cursor, highest: Int64) {
+        let backend = tenant.service.backend
+        let revision = try await backend.changes.revisions(of: [id])[id] ?? 0
+        let tail = try await backend.messages.tail(of: id)
+        // Below the first gap, however old: its number may still be stored, until it is made void.
+        let number = min(tail.complete(without: nil), standing?.numbers.last ?? .max)
+        return (Cursor(number, revision: revision, epoch: backend.cursorEpoch), tail.highest)
     }
 
     /// The same without waiting.
@@ -78,8 +78,7 @@ extension ChatScope {
     /// - Throws: `ChatError.cursorEpoch` for a cursor of another epoch, or beyond the head.
     @discardableResult
     func check(_ cursor: Cursor) async throws -> Cursor {
-        let head = try await head()
-        let highest = try await tenant.service.backend.messages.lastNumbers(of: [id])[id] ?? 0
+        let (head, highest) = try await ends()
         // Nobody has anything at 0, in whatever epoch.
         let isStart = cursor.number == 0 && cursor.revision ?? 0 == 0
         guard cursor.epoch == head.epoch || isStart,
