@@ -8,38 +8,15 @@ resumes, refusals of each kind, expiring tokens and a shutdown:
 
 usage: check-asyncapi.py BINARY
 """
-import asyncio, base64, hashlib, hmac, json, os, pathlib, re, signal, subprocess, sys, tempfile, time
+import asyncio, base64, hashlib, hmac, json, pathlib, signal, sys, time
 
 import aiohttp, yaml
 
 from asyncapi_clients import Records, Socket, Stream, essence, expect
 from asyncapi_document import Document
+from checked_server import Server
 
 RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "Sources/ChatHTTP/Resources"
-
-
-class Server:
-    def __init__(self, binary):
-        self.folder = tempfile.TemporaryDirectory()
-        log = pathlib.Path(self.folder.name, "log")
-        self.admin = subprocess.check_output([binary, "keys", "admin"], text=True).strip()
-        environment = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json",
-                       "LUCIQ_ADMIN_KEY": self.admin, "LIMITS_AUTH": "0",
-                       "DATABASE_URL": f"sqlite://{self.folder.name}/luciq.sqlite"}
-        self.process = subprocess.Popen([binary, "serve"], env=environment, stderr=log.open("w"))
-        for _ in range(400):
-            if port := re.search(r'"url":"http://127.0.0.1:(\d+)"', log.read_text()):
-                self.url = "http://127.0.0.1:" + port[1]
-                return
-            time.sleep(0.05)
-        said = log.read_text()[-500:]
-        self.stop()
-        sys.exit("The server did not start: " + said)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.folder.cleanup()
 
 
 class Site:

@@ -7,42 +7,19 @@ be: none may cost more than a millisecond, the request included.
 
 usage: check-token-clients.py BINARY
 """
-import asyncio, base64, hashlib, hmac, json, os, pathlib, re, subprocess, sys, tempfile, time, warnings
+import asyncio, base64, hashlib, hmac, json, re, sys, time, warnings
 
 import aiohttp, joserfc.jwk, joserfc.jwt, jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from checked_server import Server
 
 warnings.simplefilter("ignore")  # joserfc would rather have EdDSA called Ed25519 (RFC 9864).
 
 USER = "zoë/42"
 MOST_MS = 1.0  # Of processor time, for a refusal.
 REQUESTS = 1000  # For each measurement.
-
-
-class Server:
-    def __init__(self, binary):
-        self.folder = tempfile.TemporaryDirectory()
-        log = pathlib.Path(self.folder.name, "log")
-        self.admin = subprocess.check_output([binary, "keys", "admin"], text=True).strip()
-        # Refused tokens come by the thousand from one address here.
-        environment = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json",
-                       "LUCIQ_ADMIN_KEY": self.admin, "LIMITS_AUTH": "0",
-                       "DATABASE_URL": f"sqlite://{self.folder.name}/luciq.sqlite"}
-        self.process = subprocess.Popen([binary, "serve"], env=environment, stderr=log.open("w"))
-        for _ in range(200):
-            if port := re.search(r'"url":"http://127.0.0.1:(\d+)"', log.read_text()):
-                self.url = "http://127.0.0.1:" + port[1]
-                return
-            time.sleep(0.05)
-        said = log.read_text()[-500:]
-        self.stop()
-        sys.exit("The server did not start: " + said)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.folder.cleanup()
 
 
 class Site:
