@@ -7,6 +7,7 @@
 #   make bench BENCH=search         searches, compared with the Rails application's statement
 #   make bench BENCH=access         requests by keys and user tokens, compared with the token in the path
 #   make bench BENCH=flood          what a flood leaves to others
+#   make bench BENCH=conversation   edits, reactions, what has changed and what is unread
 #   make bench BENCH=against ARGS=v0.1.0   this build and another revision's, with NATS and nginx
 #   make test FILTER=GroupCommit     FILTER is a part of a suite's or a test's name
 
@@ -55,7 +56,7 @@ smoke: release ## Test the release build as a user would run it: start, curl, st
 	@scripts/setup smoke
 	@scripts/smoke $(LUCIQ)
 
-bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs, streams, search, access, flood or against, ARGS="--only rates --seconds 2" …)
+bench: release ## Measure the release build, about 15 minutes (BACKEND=cluster, BENCH=jobs, streams, search, access, flood, conversation or against, ARGS="--only rates --seconds 2" …)
 	@scripts/setup bench
 	@scripts/release luciq-bench
 	@scripts/bench $(BENCH) --backend $(BACKEND) $(ARGS)

@@ -3,7 +3,6 @@ import json
 from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ratio
 
 
-
 class Conversation(Measuring):
     """Edits, reactions and what has changed, beside creates.
 
