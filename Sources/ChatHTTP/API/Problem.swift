@@ -128,7 +128,9 @@ extension Problem {
         case .cursorEpoch(let head):
             self.init(
                 status: .conflict, code: error.code,
-                detail: "The cursor is beyond what this chat has: load it anew, and go on from cursor.")
+                detail:
+                    "The cursor is beyond what this chat has, or from before a restore: load the chat anew, and go on from cursor."
+            )
             cursor = head
         case .readElsewhere(let number):
             self.init(
