@@ -227,8 +227,8 @@ import Testing
             let number = try await chat.send(content).number
             let path: Substring = "\(number.rawValue)"
             _ = try await chat.edit(path, MessagePatch(body: "the last secret"))
-            _ = try await chat.react(to: path, with: "a secret", as: "u1")
-            _ = try await chat.pin(path, as: "u1")
+            _ = try await chat.react(to: path, with: "a secret", as: User.ID("u1")!)
+            _ = try await chat.pin(path, as: User.ID("u1")!)
             var limits = SearchIndexLimits()
             limits.smallest = 1
             try await SearchBlockTests.indexer(server.test, limits).walk()

@@ -137,7 +137,7 @@ import Testing
                             case 3: _ = try await chat.edit("1", MessagePatch(body: "body \(step)"))
                             default:
                                 _ = try await chat.react(
-                                    to: "1", with: "x", as: "r\(worker)", isTakenBack: step % 4 >= 2)
+                                    to: "1", with: "x", as: User.ID("r\(worker)")!, isTakenBack: step % 4 >= 2)
                             }
                         }
                     }

@@ -49,8 +49,8 @@ import Testing
             for (json, status, error) in [
                 ("{}", 400, nil), (#"{"number":"x"}"#, 422, "Number must be a number from 0 to 9223372036854775807"),
                 (#"{"number":-1}"#, 422, "Number must be a number from 0 to 9223372036854775807"),
-                (#"{"number":1,"lower":true}"#, 422, "Lower needs if, the number that is stored, and if needs lower"),
-                (#"{"number":1,"if":2}"#, 422, "Lower needs if, the number that is stored, and if needs lower"),
+                (#"{"number":1,"lower":true}"#, 422, "Lower and if go together: if is the number that is stored now"),
+                (#"{"number":1,"if":2}"#, 422, "Lower and if go together: if is the number that is stored now"),
                 (#"{"number":3,"lower":true,"if":2}"#, 422, "Number must not be above if"),
                 (#"{"number":1,"lower":"maybe"}"#, 422, "Lower must be true or false"),
             ] as [(String, Int, String?)] {
@@ -71,8 +71,12 @@ import Testing
             #expect(try await ann.mark(1, as: "ann").status == 200)
             #expect(try await ann.mark(1, as: "bob").code == "insufficient_role")
             #expect(try await ann.get("/chats/1/read?user=bob").code == "insufficient_role")
-            #expect(try await admin.get("/chats/1/read").errors == ["User must be the id of a user"])
-            #expect(try await admin.get("/chats/1/read?user=me").errors == ["User must be the id of a user"])
+            #expect(
+                try await admin.get("/chats/1/read").errors == ["User must be given: for whom the application does it"])
+            #expect(
+                try await admin.get("/chats/1/read?user=me").errors == [
+                    "User must be the id of a user: 1 to 128 bytes without control characters, and not me, . or .."
+                ])
             // The chat is not there for a stranger.
             #expect(try await admin.mark(1, as: "eve").status == 404)
             #expect(try await admin.get("/chats/1/read?user=bob").json["number"] as? Int == 0)

@@ -4,7 +4,7 @@ extension ChatScope {
     /// - Parameter user: for whom the application does it; nobody if nil.
     /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.messageDeleted`, `.tooManyPins`, `.invalid`; what
     ///   `GroupCommit.submit` throws.
-    package func pin(_ number: Substring, as user: String? = nil) async throws -> Pin {
+    package func pin(_ number: Substring, as user: User.ID? = nil) async throws -> Pin {
         let actor = user == nil && tenant.access.user == nil ? nil : try actor(user)
         guard let pin = try await change(number, .pin(by: actor)).pin else { throw ChatError.notFound }
         return pin
@@ -13,7 +13,7 @@ extension ChatScope {
     /// Takes a pin back.
     ///
     /// - Throws: likewise.
-    package func unpin(_ number: Substring, as user: String? = nil) async throws -> Message.Number {
+    package func unpin(_ number: Substring, as user: User.ID? = nil) async throws -> Message.Number {
         if user != nil { _ = try actor(user) }
         return try await change(number, .unpin).message.number
     }

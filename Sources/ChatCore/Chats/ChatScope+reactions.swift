@@ -1,9 +1,9 @@
 extension ChatScope {
     /// The user for whom the principal acts: a user for itself, the application for the one that it names.
     ///
-    /// - Throws: `ChatError.invalid` for what is no user's id; `.insufficientRole` for a user who names somebody else.
-    func actor(_ name: String?) throws(ChatError) -> User.ID {
-        let named = try name.map { text throws(ChatError) in try User.ID(text, named: "User") }
+    /// - Throws: `ChatError.invalid` for an application that names nobody; `.insufficientRole` for a user who names somebody
+    ///   else.
+    func actor(_ named: User.ID?) throws(ChatError) -> User.ID {
         switch tenant.access.principal {
         case .admin, .applicationKey, .pathToken:
             guard let named else { throw .invalid(["User must be given: for whom the application does it"]) }
@@ -30,7 +30,7 @@ extension ChatScope {
     /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.messageDeleted`, `.tooManyReactions`,
     ///   `.invalid`; what `GroupCommit.submit` throws.
     package func react(
-        to number: Substring, with name: String?, as user: String? = nil, isTakenBack: Bool = false
+        to number: Substring, with name: String?, as user: User.ID? = nil, isTakenBack: Bool = false
     ) async throws -> Message {
         try tenant.access.require(.write)
         let reaction = Reaction(try reactionName(name), by: try actor(user), isTakenBack: isTakenBack)

@@ -16,14 +16,11 @@ extension ChatScope {
     /// - Throws: `ChatError.insufficientRole` for a user who names another; `.invalid` without a name; `.notFound` if the
     ///   chat is not there for the one that is named.
     package func reader(named name: User.ID?) async throws -> ChatReader {
-        if let user = tenant.access.user, let standing {
-            guard name == nil || name == user else { throw ChatError.insufficientRole }
-            return ChatReader(user: user, numbers: standing.numbers)
-        }
-        guard let name else { throw ChatError.invalid(["User must be the id of a user"]) }
+        let user = try actor(name)
+        if let standing { return ChatReader(user: user, numbers: standing.numbers) }
         let place = try await tenant.service.memberships.find(
-            Memberships.Key(tenant: tenant.id, chat: number, user: name))
-        return ChatReader(user: name, numbers: place.standing.numbers)
+            Memberships.Key(tenant: tenant.id, chat: number, user: user))
+        return ChatReader(user: user, numbers: place.standing.numbers)
     }
 
     /// How far a user has read, and what it has not.

@@ -23,7 +23,7 @@ package struct User: Equatable, Sendable {
 
         /// - Parameter name: of the parameter, as a sentence begins.
         /// - Throws: `ChatError.invalid` if the text breaks a rule.
-        init(_ text: String, named name: String) throws(ChatError) {
+        package init(_ text: String, named name: String) throws(ChatError) {
             guard let id = ID(text) else {
                 throw .invalid([
                     "\(name) must be the id of a user: 1 to 128 bytes without control characters, and not me, . or .."

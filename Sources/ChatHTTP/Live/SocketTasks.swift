@@ -32,8 +32,7 @@ extension SocketSession.Typing {
     func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
         do {
             _ = try await tenant.access.pay(.read)
-            let name = user.flatMap { User.ID($0) }
-            if user != nil, name == nil { throw ChatError.invalid(["User must be the id of a user"]) }
+            let name = try user.map { text throws(ChatError) in try User.ID(text, named: "User") }
             try await tenant.chat("\(chat.rawValue)").type(as: name)
             outlet.finished(self, nil)
         } catch {

@@ -32,7 +32,7 @@ struct ReadsController {
         let lowers = try Self.flag(try Self.lower.find(body))
         let expected = try Self.expected.find(body).map { try Self.number($0, "If") }
         guard lowers == (expected != nil) else {
-            throw ChatError.invalid(["Lower needs if, the number that is stored, and if needs lower"])
+            throw ChatError.invalid(["Lower and if go together: if is the number that is stored now"])
         }
         return .task {
             let reader = try await chat.reader(named: user)
@@ -67,7 +67,7 @@ extension Call {
     /// - Throws: `ChatError.invalid` for what is no user's id.
     func named() throws(ChatError) -> User.ID? {
         guard let value = QueryItems(request.query)["user"] else { return nil }
-        guard let user = value.flatMap({ User.ID($0) }) else { throw .invalid(["User must be the id of a user"]) }
-        return user
+        // What is not UTF-8 is nobody's id.
+        return try User.ID(value ?? "", named: "User")
     }
 }

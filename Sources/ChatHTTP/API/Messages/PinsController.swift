@@ -19,13 +19,13 @@ struct PinsController {
         }
     }
 
-    @Sendable private func pin(_ call: Call, _ chat: ChatScope) -> EndpointResult {
-        let (number, user) = (call.parameters.messageNumber, QueryItems(call.request.query).user)
+    @Sendable private func pin(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let (number, user) = (call.parameters.messageNumber, try call.named())
         return .task { Response(json: PinJSON(pin: try await chat.pin(number, as: user))) }
     }
 
-    @Sendable private func unpin(_ call: Call, _ chat: ChatScope) -> EndpointResult {
-        let (number, user) = (call.parameters.messageNumber, QueryItems(call.request.query).user)
+    @Sendable private func unpin(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
+        let (number, user) = (call.parameters.messageNumber, try call.named())
         return .task { Response(json: UnpinnedAnswer(number: try await chat.unpin(number, as: user))) }
     }
 }

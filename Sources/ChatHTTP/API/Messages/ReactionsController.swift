@@ -14,18 +14,18 @@ struct ReactionsController {
     }
 
     @Sendable private func put(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        react(call, chat, isTakenBack: false)
+        try react(call, chat, isTakenBack: false)
     }
 
     @Sendable private func delete(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        react(call, chat, isTakenBack: true)
+        try react(call, chat, isTakenBack: true)
     }
 
-    private func react(_ call: Call, _ chat: ChatScope, isTakenBack: Bool) -> EndpointResult {
+    private func react(_ call: Call, _ chat: ChatScope, isTakenBack: Bool) throws -> EndpointResult {
         let (number, name) = (call.parameters.messageNumber, String(percentEncoded: call.parameters.reaction))
-        let query = QueryItems(call.request.query)
+        let user = try call.named()
         return .task {
-            let message = try await chat.react(to: number, with: name, as: query.user, isTakenBack: isTakenBack)
+            let message = try await chat.react(to: number, with: name, as: user, isTakenBack: isTakenBack)
             return Response(json: ReactedAnswer(message: message), size: 64 + (message.reactions?.utf8.count ?? 0))
         }
     }
@@ -43,11 +43,6 @@ struct ReactionsController {
             return response
         }
     }
-}
-
-extension QueryItems {
-    /// For whom the application acts. What is not UTF-8 is nobody's id.
-    var user: String? { self["user"].map { $0 ?? "" } }
 }
 
 private struct ReactedAnswer: JSONWritable {
