@@ -48,6 +48,11 @@ final class UserAuthority: Sendable {
         return token
     }
 
+    /// The key that a token names, as far as it is known.
+    func knownKey(of shown: ShownToken, in tenant: Tenant.ID) -> UserTokenKey? {
+        keyrings[tenant]?.keys[shown.token.keyID]?.key
+    }
+
     /// Stores the user at the first use.
     func find(_ shown: ShownToken, of tenant: Tenant.Identity) async throws -> UserToken {
         let keyring = try await keyring(of: tenant.id)
