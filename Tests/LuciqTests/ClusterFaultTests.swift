@@ -24,7 +24,7 @@ import Testing
     /// The database's files on a disk of their own, small enough to fill it.
     @Test(.enabled("only root may mount one", { await SmallDisk.isPossible() }))
     func aFullDiskLosesNothing() async throws {
-        let disk = try await SmallDisk.make(mebibytes: 96)
+        let disk = try await SmallDisk.make(mebibytes: 160)
         do {
             let mariadb = try await MariaDBServer.start(in: disk.folder)
             let redis = try await RedisServer.start()
