@@ -21,15 +21,17 @@ extension SQLiteStore: MessageChanges {
     }
 
     package func revisions(of chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
-        try read(.revisions) { db in
-            let query = try Query(db, "SELECT revision FROM chat_heads WHERE chat_id = ?")
-            var revisions: [Chat.ID: Int64] = [:]
-            for chat in chats {
-                try query.rebind(.integer(chat.rawValue))
-                if try query.next() { revisions[chat] = query.integer(0) }
-            }
-            return revisions
+        try read(.revisions) { try Self.revisions(of: chats, $0) }
+    }
+
+    static func revisions(of chats: [Chat.ID], _ db: some StatementSource) throws -> [Chat.ID: Int64] {
+        let query = try Query(db, "SELECT revision FROM chat_heads WHERE chat_id = ?")
+        var revisions: [Chat.ID: Int64] = [:]
+        for chat in chats {
+            try query.rebind(.integer(chat.rawValue))
+            if try query.next() { revisions[chat] = query.integer(0) }
         }
+        return revisions
     }
 
     package func changes(
@@ -192,12 +194,11 @@ private struct RevisionBatch {
             let (pin, isChanged) = try change.decide(
                 action, of: message, now: SQLiteStore.pin(of: change.number, in: chat, db),
                 among: SQLiteStore.pinCount(of: chat, db), as: standing, at: now)
-            if isChanged {
-                try SQLiteStore.set(pin, of: change.number, in: chat, db)
-                let revision = try nextRevision(of: chat, deletes: false)
-                try SQLiteStore.note(.pin, change.number.rawValue, at: revision, in: chat, db)
-            }
-            return ChangedMessage(message: message, isChanged: isChanged, pin: pin)
+            guard isChanged else { return ChangedMessage(message: message, isChanged: false, pin: pin) }
+            try SQLiteStore.set(pin, of: change.number, in: chat, db)
+            let revision = try nextRevision(of: chat, deletes: false)
+            try SQLiteStore.note(.pin, change.number.rawValue, at: revision, in: chat, db)
+            return ChangedMessage(message: message, isChanged: true, pin: pin, pinRevision: revision)
         }
         switch try keys.lookUp(change.key, in: chat.rawValue) {
         case .reused: throw ChatError.keyReused

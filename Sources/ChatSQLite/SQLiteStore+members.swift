@@ -126,6 +126,14 @@ extension SQLiteStore: MemberStore {
         return try query.next() ? MemberRow.member(query) : nil
     }
 
+    package func members(_ users: [User.ID], of chat: Chat.ID) async throws -> [User.ID: Member] {
+        try read(.members) { db in
+            var members: [User.ID: Member] = [:]
+            for user in users { members[user] = try Self.member(user, in: chat, db) }
+            return members
+        }
+    }
+
     package func members(
         of chat: Chat.ID, after user: User.ID?, limit: Int
     ) async throws -> (members: [Member], hasMore: Bool) {

@@ -122,7 +122,15 @@ extension SQLiteStore: TenantLog {
     package func apply(
         _ batch: [TenantChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<TenantChange.Effect, ChatError>] {
-        try write { db in try batch.map { try Self.apply($0, at: now, db) } }
+        let (results, reached) = try write { db in
+            let results = try batch.map { try Self.apply($0, at: now, db) }
+            let chats = zip(batch, results).compactMap { change, result in
+                (try? result.get()) ?? .nothing == .nothing ? nil : change.changedChat
+            }
+            return (results, try Self.revisions(of: chats, db))
+        }
+        bus.publish(revisions: reached)
+        return results
     }
 
     private static func apply(

@@ -6,8 +6,8 @@ import Testing
 
 /// A reader that comes back after any absence ends in the state of one that never left.
 @Suite(.timeLimit(.minutes(4))) struct LiveChangesTests {
-    /// Random creates, edits and deletions; readers that come and go, some of them slow; a bus that loses, repeats and
-    /// delays what it should tell.
+    /// Random creates, edits, deletions, reactions, pins, changes of members and settings; readers that come and go, some
+    /// of them slow; a bus that loses, repeats and delays what it should tell.
     @Test(arguments: BackendKind.allCases, [1, 2, 3])
     func readersConverge(_ kind: BackendKind, _ seed: Int) async throws {
         try await TestBackend.run(kind) { test in
@@ -25,7 +25,7 @@ import Testing
                 let isOver = Flag()
                 let isDone = { @Sendable (replica: ChatReplica) async throws -> Bool in
                     guard isOver.isSet.withLock(\.self) else { return false }
-                    return replica.list == (try await test.list(chat, Page(limit: 1000)).items)
+                    return replica.contents == (try await test.contents(of: chat))
                 }
                 try await withThrowingTaskGroup(of: ChatReplica?.self) { tasks in
                     for reader in 0..<12 {
@@ -44,14 +44,13 @@ import Testing
                         }
                         return nil
                     }
-                    let stored = { try await test.list(chat, Page(limit: 1000)).items }
                     var replicas = 0
                     for try await replica in tasks {
                         guard let replica else { continue }
                         replicas += 1
                         #expect(replica.violations == [])
-                        let all = try await stored()
-                        #expect(replica.list == all)
+                        let stored = try await test.contents(of: chat)
+                        #expect(replica.contents == stored)
                         if replicas == 12 { tasks.cancelAll() }
                     }
                     #expect(replicas == 12)
@@ -68,12 +67,25 @@ import Testing
             let some = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ -> TestBackend.Edit? in
                 guard count > 0 else { return nil }
                 let number = Int64(Int.random(in: max(1, count - 9)...count, using: &random))
-                return (chat, number, Int.random(in: 0..<6, using: &random) == 0 ? .delete : .body("edit \(step)"))
+                let (name, user) = (["a", "b"].randomElement(using: &random)!, "u\(Int.random(in: 1...3, using: &random))")
+                let change: TestBackend.Change =
+                    switch Int.random(in: 0..<9, using: &random) {
+                    case 0: .delete
+                    case 1, 2: .react(name, user)
+                    case 3: .unreact(name, user)
+                    case 4, 5: .pin
+                    case 6: .unpin
+                    default: .body("edit \(step)")
+                    }
+                return (chat, number, change)
             }
-            if Int.random(in: 0..<3, using: &random) == 0 || count == 0 {
-                count = Int(try await test.send((0...step % 3).map { "new \(step) \($0)" }, to: chat).last ?? 0)
-            } else {
-                try await test.revise(some)
+            switch count == 0 ? 0 : Int.random(in: 0..<10, using: &random) {
+            case 0..<3: count = Int(try await test.send((0...step % 3).map { "new \(step) \($0)" }, to: chat).last ?? 0)
+            case 3: try await test.rename(chat, to: ["A", "B", "C"].randomElement(using: &random)!)
+            case 4, 5:
+                let role = [Member.Role.member, .reader, .banned, nil].randomElement(using: &random)!
+                try await test.set("u\(Int.random(in: 1...3, using: &random))", in: chat, to: role)
+            default: try await test.revise(some)
             }
             if step % 10 == 0 { try await Task.sleep(for: .milliseconds(5)) }
         }
@@ -142,7 +154,7 @@ import Testing
                 // (a) what has changed of 1…3, then (b) the rest as it is now.
                 let resumed = try await start(Cursor(3, revision: 0))
                 let first = try await resumed.next()
-                #expect(first.changes.map(\.number) == [1, 2] && first.changes.map(\.revision) == [1, 3])
+                #expect(first.changes.map(\.item.number) == [1, 2] && first.changes.map(\.revision) == [1, 3])
                 let rest = try await resumed.next().messages
                 #expect(rest.map(\.body) == ["m4", "five", "m6"])
                 #expect(resumed.cursor == Cursor(3, revision: 0))
@@ -168,9 +180,59 @@ import Testing
             }
         }
     }
+
+    /// Members, settings and pins are told live and to who comes back; a pin of a message that a client does not have yet is
+    /// not lost, and one that was removed does not hear who comes and goes.
+    @Test(arguments: BackendKind.allCases)
+    func membersSettingsAndPins(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            let chat = try await test.makeChat()
+            try await test.send(["m1"], to: chat)
+            try await test.withHub { hub in
+                func start(_ cursor: Cursor?) async throws -> ChatSubscription {
+                    try await hub.subscribe(to: chat, of: Tenant.ID(1), after: cursor, hasChanges: true)
+                }
+                let live = try await start(nil)
+                var replica = ChatReplica(cursor: live.cursor)
+                for message in try await test.list(chat).items { replica.messages[message.number] = message }
+                try await test.set("u1", in: chat, to: .owner)
+                try await test.set("u2", in: chat, to: .member)
+                try await test.rename(chat, to: "Kitchen")
+                try await test.send(["m2", "m3"], to: chat)
+                try await test.revise([(chat, 2, .pin), (chat, 3, .pin), (chat, 3, .delete)])
+                try await test.set("u2", in: chat, to: nil)
+                while replica.cursor != Cursor(3, revision: 7) { replica.apply(try await live.next()) }
+                let stored = try await test.contents(of: chat)
+                #expect(replica.contents == stored && replica.violations == [])
+                #expect(stored.settings.name == "Kitchen" && stored.pins.map(\.number.rawValue) == [2])
+                #expect(stored.members.map(\.user.text) == ["u1"])
+                // It has only m1: the pins come before their messages, and stay.
+                let resumed = try await start(Cursor(1, revision: 0))
+                var later = ChatReplica(cursor: resumed.cursor)
+                later.messages = replica.messages.filter { $0.key.rawValue == 1 }
+                while later.cursor != Cursor(3, revision: 7) { later.apply(try await resumed.next()) }
+                #expect(later.contents == stored && later.violations == [])
+            }
+            let items = try await test.backend.changes.changes(in: chat, after: 0, upTo: .max, limit: 100)
+            #expect(items.map(\.kind) == [.member, .chat, .pin, .pin, .message, .member])
+            let left = items.filter { $0.isThere(in: NumberSpan(last: 2)) }
+            #expect(left.map(\.kind) == [.chat, .pin])
+        }
+    }
 }
 
 extension TestBackend {
+    /// - Parameter role: nil: it is removed.
+    func set(_ user: String, in chat: Chat.ID, to role: Member.Role?) async throws {
+        let change = MemberChange(chat: try await place(of: chat), user: User.ID(user)!, role: role)
+        _ = try await backend.tenantLog.apply([.member(change)], at: Self.time)
+    }
+
+    func rename(_ chat: Chat.ID, to name: String) async throws {
+        let update = ChatUpdate(chat: try await place(of: chat), patch: Chat.Patch(name: name))
+        _ = try await backend.tenantLog.apply([.chat(update)], at: Self.time)
+    }
+
     typealias Edit = (chat: Chat.ID, number: Int64, change: TestBackend.Change)
 
     func head(of chat: Chat.ID) async throws -> Cursor {
@@ -181,86 +243,4 @@ extension TestBackend {
 
 private final class Flag: Sendable {
     let isSet = Mutex(false)
-}
-
-/// What a client keeps of a chat, by the rule of all clients; and what the server must not do.
-struct ChatReplica: Sendable {
-    var messages: [Message.Number: Message] = [:]
-    private(set) var cursor: Cursor
-    private(set) var violations: [String] = []
-
-    init(cursor: Cursor) { self.cursor = cursor }
-
-    var list: [Message] { messages.values.sorted { $0.number < $1.number } }
-
-    mutating func apply(_ events: LiveEvents) {
-        if events.isEmpty { violations.append("no event") }
-        for index in 0..<events.count {
-            let (event, next) = events.event(at: index)
-            switch event {
-            case .message(let message): keep(message)
-            case .change(let change, _):
-                switch change.thing {
-                case .message(let message):
-                    if messages[message.number] == nil {
-                        violations.append("\(message.number) changed, but never came")
-                    }
-                    keep(message)
-                }
-            case .signal: continue
-            }
-            if next.number < cursor.number || next.revision ?? 0 < cursor.revision ?? 0 || next.revision == nil {
-                violations.append("\(cursor) fell to \(next)")
-            }
-            cursor = next
-        }
-    }
-
-    private mutating func keep(_ message: Message) {
-        if message.deletion != nil, message.body != "" { violations.append("a tombstone with text") }
-        guard message.lastRevision >= messages[message.number]?.lastRevision ?? 0 else { return }
-        messages[message.number] = message
-    }
-}
-
-/// A bus that loses, repeats and mixes up what it is told.
-final class LossyBus: MessageBus {
-    private let bus: any MessageBus
-    private let random: Mutex<SeededRandom>
-    private let listener = Mutex<(@Sendable (BusEvent) -> Void)?>(nil)
-
-    init(_ bus: any MessageBus, seed: UInt64) {
-        self.bus = bus
-        self.random = Mutex(SeededRandom(seed: seed))
-    }
-
-    /// Tells that something may have been lost.
-    func mend() { listener.withLock(\.self)?(.gap) }
-
-    var hearing: BusHearing { .usual }
-
-    func listen(_ listener: @escaping @Sendable (BusEvent) -> Void) {
-        self.listener.withLock { $0 = listener }
-        bus.listen { [weak self] event in
-            let fate = self?.random.withLock { Int.random(in: 0..<10, using: &$0) } ?? 9
-            switch (event, fate) {
-            case (.committed, 0..<3), (.revised, 0..<3): break
-            case (.committed, 3..<6), (.revised, 3..<6):
-                Task {
-                    try? await Task.sleep(for: .milliseconds(5 * fate))
-                    listener(event)
-                }
-                if fate == 3 { listener(event) }
-            default: listener(event)
-            }
-        }
-    }
-
-    func subscribe(to chat: Chat.ID) async -> Bool { await bus.subscribe(to: chat) }
-    func unsubscribe(from chat: Chat.ID) async { await bus.unsubscribe(from: chat) }
-    func publish(revisions: [Chat.ID: Int64]) { bus.publish(revisions: revisions) }
-    func publish(_ signal: Signal, in chat: Chat.ID) { bus.publish(signal, in: chat) }
-    func revoke(_ principal: Principal, isBlocked: Bool) { bus.revoke(principal, isBlocked: isBlocked) }
-    func change(_ tenant: Tenant.ID) { bus.change(tenant) }
-    func publish(_ change: MembersChanged) { bus.publish(change) }
 }

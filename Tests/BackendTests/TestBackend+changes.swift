@@ -30,7 +30,7 @@ extension TestBackend {
         }
     }
 
-    private func place(of chat: Chat.ID) async throws -> ChatPlace {
+    func place(of chat: Chat.ID) async throws -> ChatPlace {
         for number in 1...100 {
             let number = Chat.Number(Int64(number))
             guard try await backend.chats.id(of: number, in: tenant) == chat else { continue }

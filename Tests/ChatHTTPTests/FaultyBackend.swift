@@ -144,6 +144,9 @@ extension FaultyBackend: MemberStore {
     func member(_ user: User.ID, in chat: Chat.ID) async throws -> Member? {
         try await read(.member) { try await $0.members.member(user, in: chat) }
     }
+    func members(_ users: [User.ID], of chat: Chat.ID) async throws -> [User.ID: Member] {
+        try await read(.members) { try await $0.members.members(users, of: chat) }
+    }
     func members(of chat: Chat.ID, after user: User.ID?, limit: Int) async throws -> (members: [Member], hasMore: Bool)
     {
         try await read(.members) { try await $0.members.members(of: chat, after: user, limit: limit) }

@@ -71,8 +71,10 @@ enum ChatHeads {
     }
 
     /// Takes a revision for each of the things, in their order.
-    static func take(_ things: [Thing], _ connection: isolated MySQLConnection) throws {
-        guard !things.isEmpty else { return }
+    ///
+    /// - Returns: the revisions that their chats have reached.
+    static func take(_ things: [Thing], _ connection: isolated MySQLConnection) throws -> [Chat.ID: Int64] {
+        guard !things.isEmpty else { return [:] }
         var counts: [Chat.ID: (changed: Int64, deleted: Int64)] = [:]
         var places: [(thing: Thing, place: Int64)] = []
         for thing in things where !places.contains(where: { $0.thing == thing }) {
@@ -84,6 +86,7 @@ enum ChatHeads {
         try note(
             rows.sorted { ($0.thing.chat.rawValue, $0.revision) < ($1.thing.chat.rawValue, $1.revision) },
             batch: BatchID.random(), connection)
+        return Dictionary(rows.map { ($0.thing.chat, $0.revision) }, uniquingKeysWith: max)
     }
 }
 

@@ -23,6 +23,20 @@ extension MySQLStore: MemberStore {
         try await read(.member) { try MemberTable.member(user, in: chat, $0) }
     }
 
+    func members(_ users: [User.ID], of chat: Chat.ID) async throws -> [User.ID: Member] {
+        guard !users.isEmpty else { return [:] }
+        let some = users.padded
+        return try await read(.members) { connection in
+            let members = try connection.rows(
+                """
+                SELECT \(MemberTable.columns) FROM chat_members
+                WHERE chat_id = ? AND user_id IN (\(some.map { _ in "?" }.joined(separator: ", ")))
+                """, [.integer(chat.rawValue)] + some.map { .user($0) }
+            ) { MemberTable.member($0) }
+            return Dictionary(members.map { ($0.user, $0) }, uniquingKeysWith: { first, _ in first })
+        }
+    }
+
     func members(
         of chat: Chat.ID, after user: User.ID?, limit: Int
     ) async throws -> (members: [Member], hasMore: Bool) {

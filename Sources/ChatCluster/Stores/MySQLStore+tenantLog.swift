@@ -9,9 +9,10 @@ extension MySQLStore: TenantLog {
         var mayBeStored = false
         while true {
             do throws(MySQLError) {
-                let results = try await writes.run(within: retry.remaining) { connection in
+                let (results, reached) = try await writes.run(within: retry.remaining) { connection in
                     try connection.transaction { try Self.apply(batch, at: now, $0) }
                 }
+                if !reached.isEmpty { bus.publish(revisions: reached) }
                 // What changes nothing now may be what the first attempt has changed.
                 return mayBeStored ? results.map { $0.map { $0 == .nothing ? .changedAccess : $0 } } : results
             } catch {
@@ -27,7 +28,7 @@ extension MySQLStore: TenantLog {
 
     private static func apply(
         _ batch: [TenantChange], at now: Timestamp, _ connection: isolated MySQLConnection
-    ) throws -> [Result<TenantChange.Effect, ChatError>] {
+    ) throws -> (results: [Result<TenantChange.Effect, ChatError>], reached: [Chat.ID: Int64]) {
         let locks = try TenantLocks(batch, connection)
         var results: [Int: Result<TenantChange.Effect, ChatError>] = [:]
         for index in batch.orderOfLocks {
@@ -37,8 +38,8 @@ extension MySQLStore: TenantLog {
         }
         // The last locks of all.
         let changed = batch.indices.filter { (try? results[$0]?.get()) ?? .nothing != .nothing }
-        try ChatHeads.take(changed.compactMap { batch[$0].thing }, connection)
-        return batch.indices.map { results[$0]! }
+        let reached = try ChatHeads.take(changed.compactMap { batch[$0].thing }, connection)
+        return (batch.indices.map { results[$0]! }, reached)
     }
 
     /// The caller holds the locks that it needs (`TenantLocks`).

@@ -227,8 +227,9 @@ struct RevisionBatch {
                 let (pin, isChanged) = try change.decide(
                     action, of: message, now: steps.pins.pins[key], among: steps.pins.counts[key.chat] ?? 0,
                     as: standing, at: now)
-                if isChanged { steps.set(pin, at: key) }
-                return ChangedMessage(message: message, isChanged: isChanged, pin: pin)
+                return ChangedMessage(
+                    message: message, isChanged: isChanged, pin: pin,
+                    pinRevision: isChanged ? steps.set(pin, at: key) : 0)
             }
             guard let new = try change.decide(on: message, as: standing, at: now) else {
                 return ChangedMessage(message: message, isChanged: false)

@@ -57,7 +57,12 @@ extension RevisionBatch {
         }
 
         /// - Parameter pin: nil: it is taken back.
-        mutating func set(_ pin: Pin?, at key: Key) { pins.set(pin, at: key, revision: next(in: key.chat)) }
+        /// - Returns: the revision of the change.
+        mutating func set(_ pin: Pin?, at key: Key) -> Int64 {
+            let revision = next(in: key.chat)
+            pins.set(pin, at: key, revision: revision)
+            return revision
+        }
 
         /// The reactions that are to be stored.
         var changedReactions: [Key: MessageReactions] { reactions.filter { reacted.contains($0.key) } }
@@ -106,7 +111,11 @@ extension Message {
 extension RevisionBatch.Outcome {
     /// - Parameter chat: of the change.
     func counting(from bases: [Chat.ID: Int64], in chat: Chat.ID) -> Self {
-        mapMessage { $0 = $0.counting(from: bases[chat]) }
+        mapMessage { $0 = $0.counting(from: bases[chat]) }.map { changed in
+            var changed = changed
+            changed.pinRevision = Message.revision(changed.pinRevision, from: bases[chat])
+            return changed
+        }
     }
 
     func mapMessage(_ change: (inout Message) -> Void) -> Self {
@@ -116,7 +125,8 @@ extension RevisionBatch.Outcome {
             change(&message)
             return .success(
                 ChangedMessage(
-                    message: message, isChanged: changed.isChanged, isReplay: changed.isReplay, pin: changed.pin))
+                    message: message, isChanged: changed.isChanged, isReplay: changed.isReplay, pin: changed.pin,
+                    pinRevision: changed.pinRevision))
         case .failure(.changedMeanwhile(var message)):
             change(&message)
             return .failure(.changedMeanwhile(message))

@@ -190,6 +190,18 @@ extension NewChat: CommitEntry {
     package var claim: CommitClaim? { key.map { CommitClaim(scope: tenant.rawValue, key: $0.text) } }
 }
 
+extension TenantChange {
+    /// The chat of which it changes a member or the settings.
+    package var changedChat: Chat.ID? {
+        switch self {
+        case .member(let change): change.chat.id
+        case .chat(let update): update.chat.id
+        case .audited(let change, _): change.changedChat
+        case .create, .update, .addKey, .revokeKey, .useKeys, .users, .useTokenKeys, .rotate, .suspend, .resume: nil
+        }
+    }
+}
+
 extension TenantChange: CommitEntry {
     package var lane: Int64? {
         switch self {

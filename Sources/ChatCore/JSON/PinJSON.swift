@@ -7,8 +7,15 @@ package struct PinJSON: JSONWritable {
     package func write(to json: inout JSONWriter) {
         json.object { json in
             json.member("number", pin.number.rawValue)
-            json.member("pinned_by", pin.user?.text)
-            json.member("pinned_at", pin.at)
+            pin.writeOrigin(to: &json)
         }
+    }
+}
+
+extension Pin {
+    /// Writes who made it, and when.
+    func writeOrigin(to json: inout JSONWriter) {
+        json.member("pinned_by", user?.text)
+        json.member("pinned_at", at)
     }
 }

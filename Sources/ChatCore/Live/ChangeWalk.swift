@@ -18,7 +18,7 @@ struct ChangeWalk: Sendable {
     let reader: ChangeReader
 
     /// Changes of messages above the cursor's number are left out: those come with all their changes, if they are read
-    /// from the store after this.
+    /// from the store after this. Their pins are not: no message says whether it is pinned.
     ///
     /// - Parameters:
     ///   - cursor: the reader's; a plain one has no change.
@@ -33,7 +33,7 @@ struct ChangeWalk: Sendable {
             let items = try await reader.items(in: chat, after: page.revision, upTo: .max, limit: Self.readAtOnce)
             for some in items.prefix(while: { $0.revision <= last }).chunks(of: Self.statesAtOnce) {
                 let known = some.filter { item in
-                    item.messageNumber.map { $0 <= cursor.number && numbers.contains($0) } ?? true
+                    item.isThere(in: numbers) && (item.kind != .message || item.number <= cursor.number)
                 }
                 guard known.isEmpty || page.events.count < limit.messages else { return page }
                 for event in try await reader.events(of: known, in: chat) {

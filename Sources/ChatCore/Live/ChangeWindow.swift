@@ -173,11 +173,11 @@ struct ChangeWindow {
         var last = reader.position
         var isCut = false
         for event in events[index(after: reader.position)...] {
-            if let its = event.number, its > number { isCut = true }
+            if let its = event.item.messageNumber, its > number { isCut = true }
             if !isCut, taken.count >= page.messages || (size > 0 && size + event.weight > page.bytes) { isCut = true }
             if isCut { break }
             last = event.revision
-            if let its = event.number, !numbers.contains(its) { continue }
+            guard event.item.isThere(in: numbers) else { continue }
             size += event.weight
             taken.append(event)
         }

@@ -179,10 +179,15 @@ package struct ChangedMessage: Equatable, Sendable {
     package let isReplay: Bool
     /// For a change of its pin: the pin then.
     package var pin: Pin?
+    /// For a change of its pin: the revision that it took; 0 if it took none.
+    package var pinRevision: Int64
 
-    package init(message: Message, isChanged: Bool, isReplay: Bool = false, pin: Pin? = nil) {
+    package init(
+        message: Message, isChanged: Bool, isReplay: Bool = false, pin: Pin? = nil, pinRevision: Int64 = 0
+    ) {
         self.message = message
         self.pin = pin
+        self.pinRevision = pinRevision
         self.isChanged = isChanged
         self.isReplay = isReplay
     }

@@ -217,12 +217,13 @@ package struct MessageReactions: Sendable {
 }
 
 extension [MessageChange] {
-    /// The revisions that chats have reached by changes of reactions. The bus tells of edits by their messages.
+    /// The revisions that chats have reached by changes of reactions and pins. The bus tells of edits by their messages.
     package func reached(_ results: [Result<ChangedMessage, ChatError>]) -> [Chat.ID: Int64] {
         var revisions: [Chat.ID: Int64] = [:]
-        for (change, result) in zip(self, results) where change.reaction != nil {
+        for (change, result) in zip(self, results) where change.reaction != nil || change.pinAction != nil {
             guard case .success(let changed) = result, changed.isChanged else { continue }
-            revisions[change.chat.id] = Swift.max(revisions[change.chat.id] ?? 0, changed.message.reactionsRevision)
+            let revision = change.reaction != nil ? changed.message.reactionsRevision : changed.pinRevision
+            revisions[change.chat.id] = Swift.max(revisions[change.chat.id] ?? 0, revision)
         }
         return revisions
     }

@@ -8,6 +8,10 @@ package protocol MemberStore: Sendable {
     ) async throws -> MemberPlace?
     /// A member, or one that was removed.
     func member(_ user: User.ID, in chat: Chat.ID) async throws -> Member?
+    /// Some members, as `member`, without those who have no row. One query.
+    ///
+    /// - Parameter users: at most 64.
+    func members(_ users: [User.ID], of chat: Chat.ID) async throws -> [User.ID: Member]
     /// The members that were not removed, in the order of their ids' bytes. Costs O(limit).
     ///
     /// - Returns: at most `limit`, and whether there are more.

@@ -176,17 +176,6 @@ struct ChatItem: JSONWritable {
     }
 }
 
-extension Chat.Settings {
-    /// Writes its members into a chat.
-    fileprivate func write(to json: inout JSONWriter) {
-        json.member("name", name)
-        json.member("metadata", RawJSON(text: metadata ?? "null"))
-        json.member("access", access.name)
-        json.member("history", history.name)
-        json.member("receipts", receipts.name)
-    }
-}
-
 /// One of a user's own chats.
 struct OwnChatItem: JSONWritable {
     let chat: MemberChat
@@ -273,8 +262,7 @@ struct MemberAnswer: JSONWritable {
         json.object { json in
             json.member("user", member.user.text)
             json.member("role", member.role.name)
-            json.member("from_number", member.numbers.first)
-            json.member("joined_at", member.joinedAt)
+            member.writePlace(to: &json)
         }
     }
 }

@@ -1,0 +1,77 @@
+import TestSupport
+
+@testable import ChatCore
+
+/// What a client has of a chat.
+struct ChatContents: Equatable {
+    var messages: [Message] = []
+    var pins: [Pin] = []
+    /// Those of now.
+    var members: [Member] = []
+    var settings = Chat.Settings()
+}
+
+/// What a client keeps of a chat, by the rule of all clients; and what the server must not do.
+struct ChatReplica: Sendable {
+    var messages: [Message.Number: Message] = [:]
+    private var pins: [Message.Number: Pin] = [:]
+    private var members: [User.ID: Member] = [:]
+    private var settings = Chat.Settings()
+    private(set) var cursor: Cursor
+    private(set) var violations: [String] = []
+
+    init(cursor: Cursor) { self.cursor = cursor }
+
+    var list: [Message] { messages.values.sorted { $0.number < $1.number } }
+
+    var contents: ChatContents {
+        ChatContents(
+            messages: list, pins: pins.values.sorted { $0.number < $1.number },
+            members: members.values.sorted { $0.user.text < $1.user.text }, settings: settings)
+    }
+
+    mutating func apply(_ events: LiveEvents) {
+        if events.isEmpty { violations.append("no event") }
+        for index in 0..<events.count {
+            let (event, next) = events.event(at: index)
+            switch event {
+            case .message(let message): keep(message)
+            case .change(let change, _): apply(change)
+            case .signal: continue
+            }
+            if next.number < cursor.number || next.revision ?? 0 < cursor.revision ?? 0 || next.revision == nil {
+                violations.append("\(cursor) fell to \(next)")
+            }
+            cursor = next
+        }
+    }
+
+    private mutating func apply(_ change: ChangeEvent) {
+        switch change.thing {
+        case .message(let message):
+            if messages[message.number] == nil { violations.append("\(message.number) changed, but never came") }
+            keep(message)
+        case .member(let user, let member): members[user] = member.flatMap { $0.isActive ? $0 : nil }
+        case .chat(let settings): self.settings = settings
+        case .pin(let number, let pin): pins[number] = messages[number]?.deletion == nil ? pin : nil
+        }
+    }
+
+    private mutating func keep(_ message: Message) {
+        if message.deletion != nil, message.body != "" { violations.append("a tombstone with text") }
+        guard message.lastRevision >= messages[message.number]?.lastRevision ?? 0 else { return }
+        messages[message.number] = message
+        // A deletion takes no revision for the pin that goes with it.
+        if message.deletion != nil { pins[message.number] = nil }
+    }
+}
+
+extension TestBackend {
+    /// What the store has, as a client that loads it anew.
+    func contents(of chat: Chat.ID) async throws -> ChatContents {
+        ChatContents(
+            messages: try await list(chat, Page(limit: 1000)).items, pins: try await backend.changes.pins(of: chat),
+            members: try await backend.members.members(of: chat, after: nil, limit: 1000).members,
+            settings: try await backend.reads.chats([chat])[chat]?.settings ?? Chat.Settings())
+    }
+}
