@@ -88,26 +88,32 @@ async def streams(site):
         await site.call("POST", f"{site.path}/chats/{chat}/typing?user=u1")
         while stays.names[-1] != "typing":
             await stays.next()
+        await site.call("PUT", f"{site.path}/chats/{chat}/members/u2", {"role": "member"})
+        await site.call("DELETE", f"{site.path}/chats/{chat}/members/u2")
+        await site.call("PATCH", f"{site.path}/chats/{chat}", {"name": "Kitchen"})
+        await site.call("PUT", f"{site.path}/chats/{chat}/pins/4?user=u1")
+        await site.call("DELETE", f"{site.path}/chats/{chat}/pins/4?user=u1")
+        await stays.until("5.12")
         await old.until("5")
         expect(set(old.names) == {"cursor", "message"} and old.ids == list("012345"), f"without changes: {old.ids}")
     messages = await site.call("GET", f"{site.path}/chats/{chat}/messages")
-    expect(site.cursor == "5.7", f"the cursor of a list: {site.cursor}")
+    expect(site.cursor == "5.12", f"the cursor of a list: {site.cursor}")
     wanted = [essence(message) for message in messages]
     for cursor, held in zip(stays.ids, stays.states):
         async with Stream(site, f"after={cursor}", chat, admin) as back, Stream(
                 site, "after=0", chat, {**admin, "Last-Event-ID": cursor}) as browser:
             for stream in [back, browser]:
                 stream.state.update(held)
-                await stream.until("5.7")
+                await stream.until("5.12")
                 ended = [essence(stream.state[number]) for number in sorted(stream.state)]
                 expect(ended == wanted, f"after {cursor}: {ended}, instead of {wanted}")
-    for cursor in ["6.0", "5.8", "e2.5.7"]:
+    for cursor in ["6.0", "5.13", "e2.5.12"]:
         async with Stream(site, f"soft=1&after={cursor}", chat, admin) as refused:
             close = await refused.closes("cursor_epoch", False)
-            expect(close["cursor"] == "5.7", f"the head: {close}")
+            expect(close["cursor"] == "5.12", f"the head: {close}")
         path = f"{site.server.url}{site.path}/chats/{chat}/stream?after={cursor}"
         async with site.session.get(path, headers=admin) as answer:
-            expect((answer.status, (await answer.json())["cursor"]) == (409, "5.7"), f"a refusal: {answer.status}")
+            expect((answer.status, (await answer.json())["cursor"]) == (409, "5.12"), f"a refusal: {answer.status}")
 
 
 async def sockets(site):
@@ -134,6 +140,12 @@ async def sockets(site):
         await socket.hears("message.changed", cursor="3.2")
         await site.change("DELETE", chat, 1)
         await socket.hears("message.changed", cursor="3.3")
+        await site.call("PUT", f"{site.path}/chats/{chat}/members/u2", {"role": "member"})
+        await socket.hears("member.changed", cursor="3.4")
+        await site.call("PATCH", f"{site.path}/chats/{chat}", {"name": "Kitchen"})
+        await socket.hears("chat.changed", cursor="3.5")
+        await site.call("PUT", f"{site.path}/chats/{chat}/pins/3?user=u1")
+        await socket.hears("pin.changed", cursor="3.6")
 
         await socket.fails("malformed_json", '{"type":')
         await socket.fails("missing_parameter", chat=chat)
@@ -154,16 +166,17 @@ async def sockets(site):
         await socket.fails("too_many_subscriptions", type="subscribe", chat=other, ref="8")
 
     # Old clients and those that come back.
-    for cursor, wanted in [("0", ["message"] * 3), ("1", ["message"] * 2), ("3.1", ["message.changed"]),
-                           ("1.0", ["message.changed", "message", "message"]), ("2.2", ["message.changed", "message"])]:
+    changed = ["message.changed", "member.changed", "chat.changed", "pin.changed"]
+    for cursor, wanted in [("0", ["message"] * 3), ("1", ["message"] * 2), ("3.1", changed),
+                           ("1.0", changed + ["message"] * 2), ("2.2", changed + ["message"])]:
         async with Socket(site, site.server.admin) as back:
             await back.ask("subscribe", "subscribed", chat=chat, after=cursor)
             heard = [(await back.hear())["type"] for _ in wanted]
             expect(heard == wanted, f"after {cursor}: {heard}")
-    for cursor in ["4.0", "3.4", "e2.3.3"]:
+    for cursor in ["4.0", "3.7", "e2.3.6"]:
         async with Socket(site, site.server.admin) as lost:
             error = await lost.fails("cursor_epoch", type="subscribe", chat=chat, after=cursor, ref="1")
-            expect(error["cursor"] == "3.3", f"the head: {error}")
+            expect(error["cursor"] == "3.6", f"the head: {error}")
             await lost.closes(4409)
 
 

@@ -6,7 +6,7 @@ import Testing
 
 /// A reader that comes back after any absence ends in the state of one that never left.
 @Suite(.timeLimit(.minutes(4))) struct LiveChangesTests {
-    /// Random creates, edits, deletions, reactions, pins, changes of members and settings; readers that come and go, some
+    /// Several writers' random creates, edits, deletions, reactions, pins, changes of members and settings; readers that come and go, some
     /// of them slow; a bus that loses, repeats and delays what it should tell.
     @Test(arguments: BackendKind.allCases, [1, 2, 3])
     func readersConverge(_ kind: BackendKind, _ seed: Int) async throws {
@@ -35,7 +35,13 @@ import Testing
                         }
                     }
                     tasks.addTask {
-                        try await Self.write(to: chat, test, random: SeededRandom(seed: UInt64(seed)))
+                        try await withThrowingTaskGroup { writers in
+                            for writer in 0..<3 {
+                                let random = SeededRandom(seed: UInt64(seed * 1000 + writer))
+                                writers.addTask { try await Self.write(to: chat, test, random: random) }
+                            }
+                            try await writers.waitForAll()
+                        }
                         isOver.isSet.withLock { $0 = true }
                         // For readers that wait at the end.
                         while !Task.isCancelled {
@@ -63,11 +69,12 @@ import Testing
     private static func write(to chat: Chat.ID, _ test: TestBackend, random: SeededRandom) async throws {
         var random = random
         var count = 0
-        for step in 0..<90 {
+        for step in 0..<40 {
             let some = (0..<Int.random(in: 1...3, using: &random)).compactMap { _ -> TestBackend.Edit? in
                 guard count > 0 else { return nil }
                 let number = Int64(Int.random(in: max(1, count - 9)...count, using: &random))
-                let (name, user) = (["a", "b"].randomElement(using: &random)!, "u\(Int.random(in: 1...3, using: &random))")
+                let name = ["a", "b"].randomElement(using: &random)!
+                let user = "u\(Int.random(in: 1...3, using: &random))"
                 let change: TestBackend.Change =
                     switch Int.random(in: 0..<9, using: &random) {
                     case 0: .delete
