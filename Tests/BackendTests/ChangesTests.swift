@@ -165,10 +165,14 @@ import Testing
             let all = try await ann.get("/chats/1/changes?after=0.0")
             #expect(!all.text.contains("edited 1") && !all.text.contains("edited 2") && all.text.contains("edited 3"))
             let changes = try await ann.get("/chats/1/changes?after=3.0")
-            #expect((changes.json["events"] as? [Any])?.count == 1 && changes.json["cursor"] as? String == "3.5")
+            let events = changes.json["events"] as? [[String: Any]]
+            #expect(events?.map { $0["type"] as? String } == ["chat.changed", "member.changed", "message.changed"])
+            #expect(changes.json["cursor"] as? String == "3.5")
             _ = try await scene.admin.send("DELETE", "/chats/1/members/ann")
             _ = try await scene.admin.say("gone")
-            #expect(try await ann.get("/chats/1/changes?after=3.5").json["cursor"] as? String == "3.6")
+            // Nor who comes and goes, for one that has left.
+            let left = try await ann.get("/chats/1/changes?after=3.5")
+            #expect(left.json["cursor"] as? String == "3.6" && (left.json["events"] as? [Any])?.isEmpty == true)
             #expect(try await ann.get("/chats/1/messages")["Luciq-Cursor"] == "3.6")
         }
     }
