@@ -21,7 +21,10 @@ extension Backend {
         try await check(store.redis, configuration, logger)
         for weakness in store.weaknesses { weakness.log(to: logger) }
         // Redis may have been emptied since the epoch began.
-        if let command = store.epochReminder { store.redis.post([command]) }
+        let deployment = store.deployment
+        if deployment.epoch > 0 {
+            store.redis.post([RedisCommand("SET", deployment.epochKey, "\(deployment.epoch)")])
+        }
         let connections = ConnectionMetrics(store, factory: metrics)
         let searchThreads = (0..<ClusterConfiguration.scanConnections).map { _ in
             ThreadExecutor(name: "luciq-search", for: .tasks, priority: .low)
@@ -46,8 +49,8 @@ extension Backend {
             removals: store,
             bus: store.bus,
             rateBuckets: store.rateBuckets,
-            ticketKey: store.ticketKey,
-            cursorEpoch: store.cursorEpoch,
+            ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
+            cursorEpoch: deployment.epoch,
             batchesInFlight: ClusterConfiguration.batchesInFlight,
             searchExecutors: searchThreads,
             isWritten: { store.writing.isOn },
@@ -58,6 +61,7 @@ extension Backend {
             services: [
                 store.redis, store.bus, store.rateBuckets, store.reads, store.writes, store.scans,
                 AccessWatch(store: store, interval: configuration.accessInterval, logger: logger),
+                RowWatch(store: store, logger: logger),
             ],
             close: { for thread in searchThreads { thread.stop() } }
         )
@@ -90,7 +94,6 @@ extension MySQLStore {
     ) async throws {
         let (deployment, weaknesses) = try await Self.check(configuration.mysql)
         let redis = RedisClient(configuration.redis, group: Self.redisLoop, logger: logger)
-        let reminder = RedisCommand("SET", deployment.epochKey, "\(deployment.epoch)")
         let watch = PrimaryWatch(logger: logger)
         func pool(
             _ size: Int, readTimeout: Duration, writes: Bool = false, priority: ThreadExecutor.Priority = .normal
@@ -113,11 +116,9 @@ extension MySQLStore {
             writing: WriteSignal(redis, of: deployment),
             rateBuckets: ClusterRateBuckets(
                 redis: redis, deployment: deployment.id, group: Self.redisLoop, logger: logger),
+            deployment: deployment,
             observer: observer,
             weaknesses: weaknesses,
-            ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
-            cursorEpoch: deployment.epoch,
-            epochReminder: deployment.epoch > 0 ? reminder : nil,
             patience: configuration.patience,
             readPatience: configuration.readPatience,
             logger: logger

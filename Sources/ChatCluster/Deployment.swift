@@ -40,6 +40,8 @@ struct Deployment: Sendable {
     /// Where Redis remembers the epoch, so that a database that was restored from a backup does not begin one a second
     /// time. Nothing is lost without it.
     var epochKey: String { "luciq:\(id):epoch" }
+    /// Where Redis remembers how many rows of messages there were (`RowMemory`).
+    var rowsKey: String { "luciq:\(id):rows" }
 
     private static func stored(_ connection: isolated MySQLConnection) throws -> Deployment? {
         try connection.first("SELECT name, bus_key, epoch FROM deployment WHERE place = 1") { row in

@@ -145,6 +145,8 @@ package struct MySQLKeeper: StoreKeeper {
             }
             try? await configuration.withRedis(logger: logger) { redis in
                 _ = try await redis.send(RedisCommand("SET", deployment.epochKey, "\(epoch)"))
+                // What was lost is dealt with (`RowMemory`).
+                _ = try await redis.send(RedisCommand("DEL", deployment.rowsKey))
             }
             return epoch
         }

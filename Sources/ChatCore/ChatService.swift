@@ -23,6 +23,7 @@ package final class ChatService: Sendable {
     let memberships: Memberships
     let limiter: Limiter
     private let accessUpkeep: AccessUpkeep
+    private let versionUpkeep: VersionUpkeep
     package let policy: AccessPolicy
     /// How long after the request an application is deleted.
     let deletionDelay: Duration
@@ -120,6 +121,8 @@ package final class ChatService: Sendable {
         }
         self.accessUpkeep = AccessUpkeep(
             authenticator: authenticator, writer: tenantWriter, time: time, logger: logger)
+        self.versionUpkeep = VersionUpkeep(
+            changes: backend.changes, rules: edits, time: time, clock: clock, logger: logger)
     }
 
     /// The services that must run while this one is in use: first the backend's, then the writers, which drain before
@@ -127,6 +130,7 @@ package final class ChatService: Sendable {
     package var services: [any Service] {
         backend.services + [
             clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, readWriter, accessUpkeep,
+            versionUpkeep,
         ]
     }
 

@@ -114,10 +114,30 @@ extension SQLiteStore: MessageChanges {
                 : try Query(
                     db,
                     """
-                    SELECT count(*) FROM messages
-                    WHERE chat_id = ? AND number BETWEEN ? AND ? AND deleted_at IS NOT NULL
+                    SELECT count(*) FROM chat_changes AS changes
+                    CROSS JOIN messages ON messages.chat_id = changes.chat_id AND messages.number = item
+                    WHERE changes.chat_id = ? AND kind = \(ChangedItem.Kind.message.rawValue) AND item BETWEEN ? AND ?
+                    AND deleted_at IS NOT NULL
                     """, .integer(chat.rawValue), .integer(numbers.first), .integer(numbers.last))
             return try query.next() ? query.integer(0) : 0
+        }
+    }
+
+    package func expireVersions(by rules: EditRules, at now: Timestamp, limit: Int) async throws -> Bool {
+        try write { db in
+            // By the earlier of the two clocks, so that a wrong one deletes nothing early.
+            let oldest = rules.oldest(at: min(now, try keyClock.now(db, wall: now)))
+            try db.execute(sql: "PRAGMA secure_delete = ON")
+            defer { try? db.execute(sql: "PRAGMA secure_delete = OFF") }  // Only slower.
+            try Query(
+                db,
+                """
+                DELETE FROM message_versions WHERE (chat_id, number, revision) IN (
+                    SELECT chat_id, number, revision FROM message_versions WHERE replaced_at < ?
+                    ORDER BY replaced_at LIMIT ?)
+                """, .integer(oldest.microseconds), .integer(Int64(limit))
+            ).run()
+            return db.changesCount == limit
         }
     }
 }
@@ -131,9 +151,6 @@ private struct RevisionBatch {
         var deleted: Int64
         var isChanged = false
     }
-
-    /// The most versions that a batch deletes because they are old, for each of its changes.
-    private static let expiredPerChange = 4
 
     private let db: Database
     private let now: Timestamp
@@ -171,7 +188,6 @@ private struct RevisionBatch {
             ).run()
         }
         if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
-        if let rules = batch.last?.rules { try expireVersions(rules, atMost: Self.expiredPerChange * batch.count) }
         return results
     }
 
@@ -312,16 +328,5 @@ private struct RevisionBatch {
         case .liveWindow: break  // `revise` publishes the message as it is then.
         case .jobs: break  // The embedded store has none.
         }
-    }
-
-    private func expireVersions(_ rules: EditRules, atMost count: Int) throws {
-        try Query(
-            db,
-            """
-            DELETE FROM message_versions WHERE (chat_id, number, revision) IN (
-                SELECT chat_id, number, revision FROM message_versions WHERE replaced_at < ?
-                ORDER BY replaced_at LIMIT ?)
-            """, .integer(rules.oldest(at: min(now, keys.now)).microseconds), .integer(Int64(count))
-        ).run()
     }
 }

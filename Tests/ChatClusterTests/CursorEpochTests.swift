@@ -31,4 +31,29 @@ import Testing
         #expect(try await keeper.newEpoch(above: 3) == 4)
         await connection.close()
     }
+
+    /// `luciq verify` asks for a new epoch when rows are gone that servers had stored; a deletion is none of that.
+    @Test func lostRowsAreNoticed() async throws {
+        try await TestCluster.run { test in
+            let keeper = MySQLKeeper(test.configuration, logger: TestCluster.logger)
+            func problems() async throws -> [String] {
+                try await keeper.verify(mends: false) { _, _ in }.problems.filter { $0.contains("new-epoch") }
+            }
+            try await test.send(9)
+            var memory = RowMemory(store: test.store)
+            #expect(try await !memory.look() && !memory.isAhead)
+            #expect(try await !memory.look())
+            #expect(try await problems() == [])
+            try await test.sql("DELETE FROM messages WHERE number > 5")
+            #expect(try await !memory.look())
+            // As a backup does it: the next row gets the id of a lost one.
+            try await test.sql("ALTER TABLE messages AUTO_INCREMENT = 1")
+            #expect(try await memory.look() && memory.isAhead)
+            #expect(try await problems() == [RowMemory.problem])
+            _ = try await keeper.newEpoch(above: 0)
+            #expect(try await problems() == [])
+            #expect(try await !memory.look() || !memory.isAhead)
+            #expect(try await !memory.look())
+        }
+    }
 }

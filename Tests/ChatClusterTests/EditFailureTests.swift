@@ -47,23 +47,6 @@ import Testing
         }
     }
 
-    @Test func versionsAreDeletedWhenTheirTimeIsUp() async throws {
-        try await TestCluster.run { test in
-            try await test.send(1)
-            for (revision, age) in [(7, "31 DAY"), (8, "29 DAY")] {
-                try await test.sql(
-                    """
-                    INSERT INTO message_versions (chat_id, number, revision, body, created_at, replaced_at)
-                    VALUES (?, 1, \(revision), 'x', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) - INTERVAL \(age))
-                    """, [.integer(test.chat.rawValue)])
-            }
-            _ = try await test.store.revise(
-                [edit(test, test.chat, 1, 1, "y")], at: WallClock.system.now(), within: .seconds(60))
-            let left = try await test.sql("SELECT revision FROM message_versions ORDER BY revision")
-            #expect(left == [[0], [8]])
-        }
-    }
-
     /// Each kill hits the store's connections wherever they are: before, in or after their commit.
     @Test(arguments: ["CONNECTION", "QUERY"])
     func connectionsKilledDuringEdits(_ what: String) async throws {

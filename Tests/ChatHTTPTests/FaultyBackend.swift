@@ -223,4 +223,7 @@ extension FaultyBackend: MessageChanges {
     func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64 {
         try await read(.deletedCount) { try await $0.changes.deletedCount(in: chat, of: numbers) }
     }
+    func expireVersions(by rules: EditRules, at now: Timestamp, limit: Int) async throws -> Bool {
+        try await write { try await $0.changes.expireVersions(by: rules, at: now, limit: limit) }
+    }
 }

@@ -51,6 +51,7 @@ import Testing
         _ = try await store.tailRows(of: chat, numbers: 1...2)
         _ = try await store.inbox(of: user, in: test.tenant, limit: 2)
         _ = try await store.chats([chat])
+        _ = try await store.expireVersions(by: EditRules(), at: TestStore.time, limit: 1)
         _ = try await store.threads([Message.Number(1)], in: chat)
         let reply = MessageContent(body: "x", thread: Message.Number(1))
         _ = try await store.append(

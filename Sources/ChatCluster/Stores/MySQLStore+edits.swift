@@ -13,10 +13,7 @@ extension MySQLStore: MessageChanges {
         let reached = batch.reached(results)
         if !reached.isEmpty { bus.publish(revisions: reached) }
         let changed = batch.changed(results)
-        if !changed.isEmpty {
-            redis.post(bus.publish(changed))
-            if let rules = batch.last?.rules { await versionExpiry.run(rules, at: now, writes) }
-        }
+        if !changed.isEmpty { redis.post(bus.publish(changed)) }
         return results
     }
 
@@ -190,10 +187,37 @@ extension MySQLStore {
             }
             return try connection.first(
                 """
-                SELECT COUNT(*) FROM \(NumberedTable.messages.byNumber)
-                WHERE chat_id = ? AND number BETWEEN ? AND ? AND deleted_at IS NOT NULL
+                SELECT COUNT(*) FROM chat_changes AS changes
+                STRAIGHT_JOIN messages ON messages.chat_id = changes.chat_id AND messages.number = changes.item
+                WHERE changes.chat_id = ? AND kind = \(ChangedItem.Kind.message.rawValue) AND item BETWEEN ? AND ?
+                AND messages.batch_id >= 0 AND deleted_at IS NOT NULL
                 """, [.integer(chat.rawValue), .integer(numbers.first), .integer(numbers.last)]
             ) { $0.integer(0) } ?? 0
         }
     }
+
+    func expireVersions(by rules: EditRules, at now: Timestamp, limit: Int) async throws -> Bool {
+        do throws(MySQLError) {
+            return try await writes.run(within: messageLog.patience) { connection in
+                let old = try connection.rows(
+                    """
+                    SELECT chat_id, number, revision FROM message_versions
+                    WHERE replaced_at < LEAST(UTC_TIMESTAMP(6), CAST(? AS DATETIME(6))) - INTERVAL ? DAY
+                    ORDER BY replaced_at LIMIT ?
+                    """, [.timestamp(now.microseconds), .integer(Int64(rules.historyDays)), .integer(Int64(limit))]
+                ) { row in (0..<3).map { MySQLValue.integer(row.integer($0)) } }
+                for some in old.chunks(of: Self.deletedVersions).map(\.padded) {
+                    let condition = some.map { _ in "(chat_id = ? AND number = ? AND revision = ?)" }
+                    try connection.execute(
+                        "DELETE FROM message_versions WHERE \(condition.joined(separator: " OR "))", some.flatMap { $0 })
+                }
+                return old.count == limit
+            }
+        } catch {
+            throw ChatError(driver: error)
+        }
+    }
+
+    /// Of one statement.
+    private static let deletedVersions = 64
 }

@@ -22,7 +22,6 @@ struct MySQLStore: Sendable {
     let counting = Counting()
     let scout = VoidScout()
     let lookups = MessageLookups()
-    let versionExpiry = VersionExpiry()
     let recentChanges = RecentChanges()
     let writing: WriteSignal
     /// The time limit of one search.
@@ -31,12 +30,7 @@ struct MySQLStore: Sendable {
     let observer: ReadObserver
     /// Weaknesses found at the start.
     let weaknesses: [ServerWeakness]
-    /// `Backend.ticketKey`.
-    let ticketKey: SecretKey
-    /// `Backend.cursorEpoch`.
-    let cursorEpoch: Int64
-    /// Tells Redis the epoch (`Deployment.epochKey`); nil if there was none.
-    let epochReminder: RedisCommand?
+    let deployment: Deployment
     /// `ClusterConfiguration.readPatience`.
     private let readPatience: Duration
     /// How long a probe is retried.
@@ -44,9 +38,9 @@ struct MySQLStore: Sendable {
 
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
-        writing: WriteSignal, rateBuckets: ClusterRateBuckets, observer: ReadObserver = .none,
-        weaknesses: [ServerWeakness] = [], ticketKey: SecretKey = .random(), cursorEpoch: Int64 = 0,
-        epochReminder: RedisCommand? = nil, patience: Duration, readPatience: Duration, logger: Logger
+        writing: WriteSignal, rateBuckets: ClusterRateBuckets, deployment: Deployment,
+        observer: ReadObserver = .none, weaknesses: [ServerWeakness] = [], patience: Duration, readPatience: Duration,
+        logger: Logger
     ) {
         self.observer = observer
         self.reads = reads
@@ -57,9 +51,7 @@ struct MySQLStore: Sendable {
         self.writing = writing
         self.rateBuckets = rateBuckets
         self.weaknesses = weaknesses
-        self.ticketKey = ticketKey
-        self.cursorEpoch = cursorEpoch
-        self.epochReminder = epochReminder
+        self.deployment = deployment
         self.readPatience = readPatience
         func log(_ table: NumberedTable) -> NumberedLog {
             NumberedLog(

@@ -58,6 +58,14 @@ extension MySQLVerifier {
         }
     }
 
+    /// No row is gone that servers had stored. Without Redis nobody remembers.
+    mutating func verifyRows() async throws {
+        var memory = RowMemory(store: store)
+        guard (try? await memory.look()) != nil, memory.isAhead else { return }
+        try await Task.sleep(for: RowMemory.patience)
+        if (try? await memory.look()) == true { report.add(RowMemory.problem) }
+    }
+
     /// Each change has a head, and its message.
     private mutating func verifyChangeRows() async throws {
         var place: [Int64] = [0, 0]

@@ -74,6 +74,7 @@ struct MySQLVerifier {
         try await verifyThreads()
         try await verifyVoidRuns()
         try await verifyHoles()
+        try await verifyRows()
         for pool in [pool, store.scans, store.reads, store.writes] { await pool.close() }
         progress(report.messages, report.messages)
         return report

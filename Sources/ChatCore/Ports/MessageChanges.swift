@@ -38,6 +38,11 @@ package protocol MessageChanges: Sendable {
     ) async throws -> PageOf<ReactingUser>
     /// The pins of a chat, by their messages' numbers; a few more than `Pin.most` at worst.
     func pins(of chat: Chat.ID) async throws -> [Pin]
-    /// How many of a chat's messages with these numbers were deleted. Costs O(1) for all numbers, else O(numbers).
+    /// How many of a chat's messages with these numbers were deleted. Costs O(1) for all numbers, else as much as there are
+    /// changed ones among them.
     func deletedCount(in chat: Chat.ID, of numbers: NumberSpan) async throws -> Int64
+    /// Deletes contents that were replaced longer ago than they are kept, the oldest first. Costs O(limit).
+    ///
+    /// - Returns: whether there may be more.
+    func expireVersions(by rules: EditRules, at now: Timestamp, limit: Int) async throws -> Bool
 }
