@@ -109,6 +109,8 @@ class Document:
             self.say(place, "what is required must be among the properties")
         for name, each in schema.get("properties", {}).items():
             self.look(each, "schema", f"{place}/{name}")
+        if "items" in schema:
+            self.look(schema["items"], "schema", f"{place}/items")
 
     def look_closer(self):
         """What is said in two places must be said alike."""

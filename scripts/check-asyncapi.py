@@ -116,6 +116,25 @@ async def streams(site):
             expect((answer.status, (await answer.json())["cursor"]) == (409, "5.12"), f"a refusal: {answer.status}")
 
 
+async def receipts(site):
+    """How far others have read, over streams and WebSockets."""
+    admin = {"Authorization": "Bearer " + site.server.admin}
+    chat = await site.chat(receipts="members")
+    await site.call("PUT", f"{site.path}/chats/{chat}/members/u1", {"role": "member"})
+    for body in ["one", "two"]:
+        await site.post(chat, body)
+    async with Stream(site, "reads=1", chat, admin) as stream, Socket(site, site.server.admin) as socket:
+        await socket.ask("subscribe", "subscribed", chat=chat, changes=True, reads=True)
+        await socket.hears("reads", reads=[{"user": "u1", "number": 0}])
+        while stream.names[-1:] != ["reads"]:
+            await stream.next()
+        await site.call("PUT", f"{site.path}/chats/{chat}/read?user=u1", {"number": 2})
+        await socket.hears("read", user="u1", number=2)
+        while stream.names[-1] != "read":
+            await stream.next()
+        await socket.fails("invalid", type="subscribe", chat=chat, reads=1)
+
+
 async def sockets(site):
     """Requests over WebSockets, what they bring, and what they are refused for."""
     chat, other = await site.chat(), await site.chat()
@@ -260,7 +279,7 @@ async def compare(server, document):
         async with session.get(server.url + "/asyncapi.yaml") as answer:
             served = await answer.text()
             expect(served == (RESOURCES / "asyncapi.yaml").read_text(), "/asyncapi.yaml is another document")
-        for part in (streams, sockets, tokens, shutdown):
+        for part in (streams, receipts, sockets, tokens, shutdown):
             await part(await Site(server, session, records).open())
     gaps = list(records.gaps())
     expect(not gaps, "\n".join(gaps))

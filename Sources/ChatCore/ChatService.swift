@@ -11,6 +11,7 @@ package final class ChatService: Sendable {
     let tenantWriter: TenantWriter
     let changeWriter: ChangeWriter
     let readWriter: ReadWriter
+    let receipts: Receipts
     let tails: ChatTails
     package let hub: Hub
     let typing: TypingPace
@@ -37,7 +38,6 @@ package final class ChatService: Sendable {
     ///   - rates: the limits of requests.
     ///   - deletionDelay: how long after the request an application is deleted; until then it can be resumed.
     ///   - edits: how long messages may be edited, and what is kept of them.
-    ///   - onRead: called after the commit that has stored how far a user has read. It must not block, and may be told twice.
     ///   - clock: gives rows their time.
     ///   - engine: nil if the store answers all searches.
     package init(
@@ -48,7 +48,6 @@ package final class ChatService: Sendable {
         rates: LimitDefaults = LimitDefaults(),
         deletionDelay: Duration = .seconds(30 * 86_400),
         edits: EditRules = EditRules(),
-        onRead: @escaping @Sendable (ReadMoved) -> Void = { _ in },
         time: Timekeeper = .continuous,
         clock: WallClock = .system,
         engine: EngineSearch? = nil,
@@ -83,13 +82,17 @@ package final class ChatService: Sendable {
         self.changeWriter = ChangeWriter(
             name: "edits", limits: changing, time: time, executor: executor, logger: logger, metrics: metrics
         ) { try await backend.changes.revise($0, at: clock.now(), within: $1) }
+        let receipts = Receipts(backend: backend, time: time)
+        self.receipts = receipts
         self.readWriter = ReadWriter(
             name: "reads", limits: limits, time: time, executor: executor, logger: logger, metrics: metrics
         ) { batch, time in
+            let epoch = backend.epoch()
             let results = try await backend.reads.mark(batch, within: time)
             for (mark, result) in zip(batch, results) {
-                guard mark.lowersFrom == nil, case .success(let number) = result else { continue }
-                onRead(ReadMoved(chat: mark.chat, user: mark.user, number: number))
+                // That somebody marks messages unread is nobody else's business.
+                guard mark.lowersFrom == nil, case .success(let stored) = result, stored.isShown else { continue }
+                receipts.note(ReadReceipt(user: mark.user, number: stored.number), in: mark.chat.id, epoch: epoch)
             }
             return results
         }
@@ -116,7 +119,7 @@ package final class ChatService: Sendable {
             case .gap:
                 authenticator.forgetAll()
                 memberships.forgetAll()
-            case .committed, .revised, .signal: break
+            case .committed, .revised, .signals: break
             }
         }
         self.accessUpkeep = AccessUpkeep(

@@ -2,28 +2,35 @@ package import ChatCore
 import GRDB
 
 extension SQLiteStore: ReadStates {
-    package func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<Int64, ChatError>] {
+    package func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<MarkedRead, ChatError>] {
         try write { db in
             let chat = try Query(
                 db,
                 """
-                SELECT 1 FROM chats JOIN applications ON applications.id = application_id
+                SELECT chats.receipts FROM chats JOIN applications ON applications.id = application_id
                 WHERE chats.id = ? AND application_id = ? AND removed_at IS NULL
                 """)
             let stored = try Query(db, "SELECT number FROM chat_reads WHERE chat_id = ? AND user_id = ?")
             let store = try Query(
-                db, "INSERT OR REPLACE INTO chat_reads (chat_id, user_id, number) VALUES (?, ?, ?)")
+                db,
+                """
+                INSERT INTO chat_reads (chat_id, user_id, number) VALUES (?, ?, ?)
+                ON CONFLICT (chat_id, user_id) DO UPDATE SET number = excluded.number,
+                    peak = CASE WHEN excluded.number < number THEN max(number, ifnull(peak, 0)) ELSE peak END
+                """)
             return try batch.map { mark in
                 try chat.rebind(.integer(mark.chat.id.rawValue), .integer(mark.chat.tenant.rawValue))
                 guard try chat.next() else { return .failure(.notFound) }
+                let isShown = chat.integer(0) == Chat.Receipts.members.rawValue
                 try stored.rebind(.integer(mark.chat.id.rawValue), .text(mark.user.text))
                 let before = try stored.next() ? stored.integer(0) : 0
                 let decided = Result { () throws(ChatError) in try mark.decide(on: before) }
                 // Most devices say what another has said already: that writes nothing.
-                guard case .success(let number) = decided, number != before else { return decided }
-                try store.rebind(.integer(mark.chat.id.rawValue), .text(mark.user.text), .integer(number))
-                try store.run()
-                return decided
+                if case .success(let number) = decided, number != before {
+                    try store.rebind(.integer(mark.chat.id.rawValue), .text(mark.user.text), .integer(number))
+                    try store.run()
+                }
+                return decided.map { MarkedRead(number: $0, isShown: isShown && $0 > before) }
             }
         }
     }
@@ -40,9 +47,10 @@ extension SQLiteStore: ReadStates {
         }
     }
 
-    package func readNumbers(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
+    package func receipts(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
         try read(.readNumbers) { db in
-            let query = try Query(db, Self.readNumber)
+            let query = try Query(
+                db, "SELECT max(number, ifnull(peak, 0)) FROM chat_reads WHERE chat_id = ? AND user_id = ?")
             var numbers: [User.ID: Int64] = [:]
             for user in users {
                 try query.rebind(.integer(chat.rawValue), .text(user.text))

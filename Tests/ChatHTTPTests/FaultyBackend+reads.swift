@@ -2,14 +2,14 @@ import ChatCore
 
 /// How far users have read: a mark is a write; what is read passes the gate with the rest of its request.
 extension FaultyBackend: ReadStates {
-    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<Int64, ChatError>] {
+    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<MarkedRead, ChatError>] {
         try await write { try await $0.reads.mark(batch, within: time) }
     }
     func readNumbers(of user: User.ID, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64] {
         try await inner.reads.readNumbers(of: user, in: chats)
     }
-    func readNumbers(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
-        try await inner.reads.readNumbers(of: users, in: chat)
+    func receipts(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
+        try await inner.reads.receipts(of: users, in: chat)
     }
     func chatHeads(of chats: [Chat.ID]) async throws -> [Chat.ID: ChatHead] {
         try await inner.reads.chatHeads(of: chats)

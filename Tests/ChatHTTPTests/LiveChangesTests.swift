@@ -108,6 +108,8 @@ import Testing
             }
             let wrong = try await scene.server.client.get("\(scene.chat)/stream?changes=yes")
             #expect(wrong.status == 422 && wrong.errors == ["Changes must be 1 or 0"])
+            let reads = try await scene.server.client.get("\(scene.chat)/stream?reads=yes")
+            #expect(reads.status == 422 && reads.errors == ["Reads must be 1 or 0"])
         }
     }
 
@@ -145,6 +147,8 @@ import Testing
             let socket = try await scene.server.connect(scene.chat)
             await socket.send(#"{"type":"subscribe","chat":1,"changes":1}"#)
             #expect(try await socket.answer()["detail"] as? String == "Changes must be true or false.")
+            await socket.send(#"{"type":"subscribe","chat":1,"reads":1}"#)
+            #expect(try await socket.answer()["detail"] as? String == "Reads must be true or false.")
             await socket.send(#"{"type":"subscribe","chat":1,"changes":true}"#)
             #expect(try await socket.answer()["cursor"] as? String == "2.0")
             try await scene.edit(1, "ONE")

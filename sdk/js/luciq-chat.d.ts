@@ -272,7 +272,7 @@ export class LuciqClient {
   readonly user: string | null;
   readonly path: string;
   readonly outbox: LuciqOutbox;
-  open(number: number, options?: { limit?: number; most?: number }): LuciqChat;
+  open(number: number, options?: { limit?: number; most?: number; reads?: boolean }): LuciqChat;
   request(method: string, path: string, options?: { json?: any; key?: string; ifMatch?: string }): Promise<LuciqAnswer>;
   createChat(settings?: object, key?: string): Promise<number>;
   inbox(next?: string | null): Promise<{ chats: any[]; next: string | null }>;

@@ -140,7 +140,7 @@ export class ChatState {
     return rest;
   }
 
-  /** How far others have read, by user; numbers only rise. */
+  /** How far the members have read, by user; numbers only rise. */
   get reads() { return new Map(this.#reads); }
 
   /** Who is writing at this moment. @param {number} now milliseconds, as in `Date.now()` @returns {string[]} */
@@ -291,9 +291,16 @@ export class ChatState {
     } else if (type === "typing") {
       this.#typing.set(event.user, now + (event.expires_in ?? 6) * 1000);
       this.#changes.other.add("typing");
-    } else if (type === "read" && event.number > (this.#reads.get(event.user) ?? 0)) {
-      this.#reads.set(event.user, event.number);
+    } else if (type === "reads") {
+      // Who there is; numbers that are held may be newer.
+      const held = this.#reads;
+      this.#reads = new Map(event.reads.map(({ user, number }) => [user, Math.max(number, held.get(user) ?? 0)]));
       this.#changes.other.add("reads");
+    } else if (type === "read") {
+      if (event.number > (this.#reads.get(event.user) ?? 0)) {
+        this.#reads.set(event.user, event.number);
+        this.#changes.other.add("reads");
+      }
       if (event.user === this.me) this.#readElsewhere(event.number);
     }
     if (event.cursor) this.advance(event.cursor);
@@ -859,7 +866,8 @@ class LuciqSocketLink {
 
   #subscribe(chat) {
     this.#chats.set(chat, false);
-    this.#say({ type: "subscribe", chat: chat.number, after: chat._after, ref: `subscribe ${chat.number}` });
+    const wishes = chat._hasReads ? { reads: true } : {};
+    this.#say({ type: "subscribe", chat: chat.number, after: chat._after, ...wishes, ref: `subscribe ${chat.number}` });
   }
 
   async #renew() {
@@ -978,7 +986,8 @@ class LuciqStreamLink {
     };
     waitAtMost(10_000);
     try {
-      const path = `${chat.path}/stream?after=${encodeURIComponent(chat._after)}`;
+      const reads = chat._hasReads ? "&reads=1" : "";
+      const path = `${chat.path}/stream?after=${encodeURIComponent(chat._after)}${reads}`;
       const shown = {};
       const response = await this.#client._requests.open(
         "GET", path, { accept: "text/event-stream", signal: connection.signal, shown });
@@ -1021,7 +1030,7 @@ class LuciqStreamLink {
     if (event === "cursor") chat._event({ type: "cursor", cursor: id });
     else if (event === "message" && id) chat._event({ type: "message", cursor: id, message: value });
     else if (event.endsWith(".changed") && id) chat._event({ type: event, cursor: id, change: value });
-    else if (["typing", "read", "presence"].includes(event)) chat._event({ ...value, type: event });
+    else if (["typing", "read", "reads", "presence"].includes(event)) chat._event({ ...value, type: event });
     else if (id) chat._event({ type: event, cursor: id });
     return null;
   }
@@ -1258,8 +1267,9 @@ export class LuciqChat {
   #firstPage; #most;
   #round = 0;             // of loading; what an older one brings comes too late
 
-  constructor(client, number, { limit = 50, most = 10_000 }) {
+  constructor(client, number, { limit = 50, most = 10_000, reads = false }) {
     this.#client = client;
+    this._hasReads = reads;
     this.client = client;
     this.number = number;
     this.path = `${client._requests.path}/chats/${number}`;
@@ -1519,7 +1529,7 @@ export class LuciqChat {
   /** Loads how far others have read, where the chat shows it. */
   async loadReads() {
     const { value } = await this.#client.request("GET", `${this.path}/reads`);
-    for (const { user, number } of value) this.state.apply({ type: "read", user, number });
+    this.state.apply({ type: "reads", reads: value });
     this.#tell();
     return this.state.reads;
   }
@@ -1754,7 +1764,8 @@ export class LuciqClient {
    * Opens a chat, or finds the one that is open.
    *
    * @param {number} number
-   * @param {{limit?: number, most?: number}} [options] messages of the first page, and those that are kept at most
+   * @param {{limit?: number, most?: number, reads?: boolean}} [options] messages of the first page, and those that are
+   *   kept at most; whether to be told how far others have read
    * @returns {LuciqChat}
    */
   open(number, options = {}) {

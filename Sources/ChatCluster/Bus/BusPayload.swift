@@ -3,7 +3,7 @@ import ChatCore
 /// A channel's payload before it is sealed.
 ///
 /// A chat's channel: a JSON array of `{"number":42,"body":"hi","created_at":1763830664194123}`, `{"revision":18}`, or
-/// `{"signal":"typing","user":"u1"}`; a server that does not know one drops it. The revocations'
+/// `{"signals":[{"signal":"typing","user":"u1"}]}`; a server that does not know one drops it. The revocations'
 /// channel: `{"version":1,"kind":"revoked","path_token":"…"}`, or `"key"` and a key's id,
 /// or `"application":42,"user":"u1"`, and `"blocked":true` where that is why; `{"version":1,"kind":"changed","application":42}`; or
 /// `{"version":1,"kind":"members","application":42,"chat":7,"chat_number":3,"user":"u1"}`. A server that does not know a
@@ -96,12 +96,9 @@ enum BusPayload {
         return json.bytes
     }
 
-    static func encode(_ signal: Signal) -> [UInt8] {
+    static func encode(signals: [Signal]) -> [UInt8] {
         var json = JSONWriter()
-        json.object { json in
-            json.member("signal", signal.type)
-            SignalJSON(signal).writeMembers(to: &json)
-        }
+        json.object { $0.member("signals", signals.map(BusSignal.init)) }
         return json.bytes
     }
 
@@ -114,32 +111,25 @@ enum BusPayload {
             guard let messages = try? decode(json), !messages.isEmpty else { return nil }
             return .committed(chat, messages)
         }
-        var (revision, number): (Int64?, Int64?)
-        var signal: String?
-        var user: User.ID?
+        var revision: Int64?
+        var signals: [Signal] = []
         let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
             var reader = JSONReader(utf8: json)
             try reader.document { name, reader in
                 switch name {
                 case "revision": revision = Int64(try reader.number())
-                case "signal": signal = try reader.string()
-                case "user": user = User.ID(try reader.string())
-                case "number": number = Int64(try reader.number())
+                case "signals":
+                    try reader.array { reader in
+                        guard let signal = try BusSignal.read(&reader) else { return }
+                        if signals.count <= ChatScope.mostReceipts { signals.append(signal) }
+                    }
                 default: try reader.value()
                 }
             }
         }
         guard isWhole != nil else { return nil }
-        switch signal {
-        case nil:
-            guard let revision, revision > 0 else { return nil }
-            return .revised(chat, revision)
-        case "typing": return user.map { .signal(chat, .typing($0)) }
-        case "read":
-            guard let user, let number, number >= 0 else { return nil }
-            return .signal(chat, .read(user, Message.Number(number)))
-        default: return nil
-        }
+        if let revision, revision > 0 { return .revised(chat, revision) }
+        return signals.isEmpty ? nil : .signals(chat, signals)
     }
 
     static func encode(_ messages: [Message]) -> [UInt8] {
@@ -155,6 +145,41 @@ enum BusPayload {
             var messages: [Message] = []
             try reader.array { reader in messages.append(try Message(json: &reader)) }
             return messages
+        }
+    }
+}
+
+/// A signal in a payload: what its event has, with its type.
+private struct BusSignal: JSONWritable {
+    let signal: Signal
+
+    init(_ signal: Signal) { self.signal = signal }
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("signal", signal.type)
+            SignalJSON(signal).writeMembers(to: &json)
+        }
+    }
+
+    /// - Returns: nil for one that this version does not know.
+    static func read(_ reader: inout JSONReader) throws -> Signal? {
+        var type: String?
+        var user: User.ID?
+        var number: Int64?
+        try reader.object { name, reader in
+            switch name {
+            case "signal": type = try reader.string()
+            case "user": user = User.ID(try reader.string())
+            case "number": number = Int64(try reader.number())
+            default: try reader.value()
+            }
+        }
+        switch (type, user, number) {
+        case ("typing", let user?, _): return .typing(user)
+        case ("read", let user?, let number?) where number >= 0:
+            return .read(ReadReceipt(user: user, number: number))
+        default: return nil
         }
     }
 }

@@ -93,9 +93,9 @@ final class RedisBus: MessageBus, Service {
         post(revisions.map { chat, revision in command(BusPayload.encode(revision: revision), to: chat) })
     }
 
-    func publish(_ signal: Signal, in chat: Chat.ID) {
-        local.publish(signal, in: chat)
-        post([command(BusPayload.encode(signal), to: chat)])
+    func publish(_ signals: [Signal], in chat: Chat.ID) {
+        local.publish(signals, in: chat)
+        post([command(BusPayload.encode(signals: signals), to: chat)])
     }
 
     private func command(_ payload: [UInt8], to chat: Chat.ID) -> RedisCommand {

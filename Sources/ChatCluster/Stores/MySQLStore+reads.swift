@@ -2,7 +2,7 @@ import ChatCore
 import MySQLClient
 
 extension MySQLStore: ReadStates {
-    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<Int64, ChatError>] {
+    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<MarkedRead, ChatError>] {
         try await mark(batch, Retry(patience: min(messageLog.patience, time)), isAlone: false)
     }
 
@@ -10,7 +10,7 @@ extension MySQLStore: ReadStates {
     ///   them, and is answered `.held`.
     private func mark(
         _ batch: [ReadMark], _ patience: Retry, isAlone: Bool
-    ) async throws(ChatError) -> [Result<Int64, ChatError>] {
+    ) async throws(ChatError) -> [Result<MarkedRead, ChatError>] {
         var retry = patience
         var mayBeStored = false
         while true {
@@ -57,13 +57,16 @@ extension MySQLStore: ReadStates {
         }
     }
 
-    func readNumbers(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
+    func receipts(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64] {
         try await read(.readNumbers) { connection in
             var numbers: [User.ID: Int64] = [:]
             for some in users.chunks(of: 256).map(\.padded) {
                 let marks = some.map { _ in "?" }.joined(separator: ", ")
                 try connection.query(
-                    "SELECT user_id, number FROM chat_reads WHERE chat_id = ? AND user_id IN (\(marks))",
+                    """
+                    SELECT user_id, GREATEST(number, COALESCE(peak, 0)) FROM chat_reads
+                    WHERE chat_id = ? AND user_id IN (\(marks))
+                    """,
                     [.integer(chat.rawValue)] + some.map { .user($0) }
                 ) { row in
                     numbers[User.ID(stored: row.text(0))] = row.integer(1)
@@ -197,7 +200,7 @@ private struct ReadBatch {
 
     private static func key(_ mark: ReadMark) -> Key { Key(chat: mark.chat.id.rawValue, user: mark.user) }
 
-    func carryOut(_ connection: isolated MySQLConnection) throws -> [Result<Int64, ChatError>] {
+    func carryOut(_ connection: isolated MySQLConnection) throws -> [Result<MarkedRead, ChatError>] {
         let present = try presentChats(connection)
         let open = entries.indices.filter { index in
             let mark = entries[index]
@@ -221,15 +224,20 @@ private struct ReadBatch {
                 """, some.flatMap { [.integer($0.chat), .user($0.user), .integer(rising[$0]!)] })
         }
         var numbers = try stored(keys, connection)
-        var results: [Result<Int64, ChatError>] = entries.map { _ in .failure(.notFound) }
+        var results: [Result<MarkedRead, ChatError>] = entries.map { _ in .failure(.notFound) }
         for index in open {
             let (mark, key) = (entries[index], Self.key(entries[index]))
             let before = numbers[key] ?? 0
             let decided = Result { () throws(ChatError) in try mark.decide(on: before) }
-            results[index] = decided
+            let isShown = present[mark.chat.id.rawValue]?.isShown == true
+            results[index] = decided.map { MarkedRead(number: $0, isShown: isShown) }
             guard mark.lowersFrom != nil, case .success(let number) = decided, number != before else { continue }
+            // What others were told stays. The assignments are made in this order.
             try connection.execute(
-                "UPDATE chat_reads SET number = ? WHERE chat_id = ? AND user_id = ?",
+                """
+                UPDATE chat_reads SET peak = GREATEST(number, COALESCE(peak, 0)), number = ?
+                WHERE chat_id = ? AND user_id = ?
+                """,
                 [.integer(number), .integer(key.chat), .user(key.user)])
             numbers[key] = number
         }
@@ -253,7 +261,7 @@ private struct ReadBatch {
         return numbers
     }
 
-    private typealias Place = (tenant: Int64, number: Int64, tokens: [String])
+    private typealias Place = (tenant: Int64, number: Int64, tokens: [String], isShown: Bool)
 
     /// The chats that are there, whose applications are not deleted before the transaction ends.
     private func presentChats(_ connection: isolated MySQLConnection) throws -> [Int64: Place] {
@@ -269,13 +277,16 @@ private struct ReadBatch {
         for some in Set(entries.map(\.chat.id.rawValue)).sorted().chunks(of: Self.statementPlaces).map(\.padded) {
             try connection.query(
                 """
-                SELECT chats.id, chats.application_id, chats.number, token, old_token
+                SELECT chats.id, chats.application_id, chats.number, token, old_token, chats.receipts
                 FROM chats JOIN applications ON applications.id = chats.application_id
                 WHERE chats.id IN (\(some.map { _ in "?" }.joined(separator: ", "))) AND batch_id >= 0
                 AND removed_at IS NULL
                 """, some.map { .integer($0) }
             ) { row in
-                chats[row.integer(0)] = (row.integer(1), row.integer(2), [row.text(3), row.text(4)])
+                chats[row.integer(0)] = (
+                    row.integer(1), row.integer(2), [row.text(3), row.text(4)],
+                    row.integer(5) == Chat.Receipts.members.rawValue
+                )
                 return true
             }
         }

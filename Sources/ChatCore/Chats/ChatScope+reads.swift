@@ -59,26 +59,32 @@ extension ChatScope {
         let stored = try await tenant.service.readWriter.submit(
             ReadMark(
                 chat: place, user: reader.user, number: min(number, highest, reader.numbers.last),
-                lowersFrom: lowersFrom, client: tenant.access.client))
+                lowersFrom: lowersFrom, client: tenant.access.client)
+        ).number
         return try await readState(of: reader, at: stored)
     }
 
-    /// How far the members have read, by their ids; 0 for who never said.
+    /// How far the members have read, as others see it, by their ids.
     ///
     /// - Throws: `ChatError.notAllowed`; `.insufficientRole` for a user who was removed; `.receiptsOff`,
     ///   `.tooManyReaders`.
-    package func memberReads() async throws -> [(user: User.ID, number: Int64)] {
+    package func memberReads() async throws -> [ReadReceipt] {
         if let standing, standing.role == nil { throw ChatError.insufficientRole }
         return try await read { scope in
-            let backend = tenant.service.backend
-            guard let chat = try await scope.storedDetails() else { throw ChatError.notFound }
-            guard chat.settings.receipts == .members else { throw ChatError.receiptsOff }
-            let (members, hasMore) = try await backend.members.members(
-                of: scope.id, after: nil, limit: Self.mostReceipts)
-            guard !hasMore else { throw ChatError.tooManyReaders }
-            let users = members.filter { $0.role != .banned }.map(\.user)
-            let numbers = try await backend.reads.readNumbers(of: users, in: scope.id)
-            return users.map { ($0, numbers[$0] ?? 0) }
+            let users = try await tenant.service.backend.usersShowingReads(in: scope.id)
+            let numbers = try await reads.receipts(of: users, in: scope.id)
+            return users.map { ReadReceipt(user: $0, number: numbers[$0] ?? 0) }
+        }
+    }
+
+    /// The same for a reader that begins to listen: nothing where the chat shows none, which may change while it listens.
+    ///
+    /// - Throws: `ChatError.notFound`, `.insufficientRole`; the store's errors.
+    func greetingReads() async throws -> [Signal] {
+        do {
+            return [.reads(try await memberReads())]
+        } catch ChatError.receiptsOff, ChatError.tooManyReaders {
+            return []
         }
     }
 }

@@ -9,6 +9,6 @@ extension ChatScope {
         let user = try await reader(named: name).user
         let service = tenant.service
         guard service.typing.mayTell(of: user, in: id) else { return }
-        service.hub.bus.publish(.typing(user), in: id)
+        service.hub.bus.publish([.typing(user)], in: id)
     }
 }

@@ -197,11 +197,13 @@ package struct ChatScope: Sendable {
     ///   - cursor: where to start; nil: at the next message.
     ///   - hasChanges: whether it also gets what changes of the messages that it has; it does with a cursor that has a
     ///     revision. With a plain one it gets all changes.
+    ///   - hasReads: whether it is told how far others have read, now and from now on.
     ///   - slot: kept as long as the subscription.
     /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed; `.cursorEpoch` for a
     ///   cursor of another epoch, or with a revision, that is beyond the head.
     package func subscribe(
-        after cursor: Cursor? = nil, hasChanges: Bool = false, holding slot: StreamSlots.Slot? = nil
+        after cursor: Cursor? = nil, hasChanges: Bool = false, hasReads: Bool = false,
+        holding slot: StreamSlots.Slot? = nil
     ) async throws(ChatError) -> ChatSubscription {
         do {
             let opening = try await tenant.access.open(holding: slot)
@@ -213,7 +215,9 @@ package struct ChatScope: Sendable {
                         try await scope.check(cursor)
                     }
                     let subscription = try await scope.subscribe(
-                        after: cursor, hasChanges: hasChanges || cursor?.revision != nil, opening)
+                        after: cursor, hasChanges: hasChanges || cursor?.revision != nil, hasReads: hasReads, opening)
+                    // After it has joined: what is stored from now on comes by itself.
+                    if hasReads { subscription.greet(with: try await scope.greetingReads()) }
                     guard let numbers = scope.standing?.numbers else { return subscription }
                     // Look again: a change since then has not met the subscription.
                     scope = try await scope.tenant.chat(number)
@@ -227,7 +231,7 @@ package struct ChatScope: Sendable {
     }
 
     private func subscribe(
-        after cursor: Cursor?, hasChanges: Bool, _ opening: Opening
+        after cursor: Cursor?, hasChanges: Bool, hasReads: Bool, _ opening: Opening
     ) async throws -> ChatSubscription {
         if let standing, standing.role == nil { throw ChatError.notFound }
         let viewer = standing.flatMap { standing in
@@ -240,7 +244,7 @@ package struct ChatScope: Sendable {
         }
         return try await tenant.service.hub.subscribe(
             to: id, of: tenant.id, from: tenant.access.client, after: start ?? cursor, hasChanges: hasChanges,
-            opening, by: viewer)
+            hasReads: hasReads, opening, by: viewer)
     }
 
     /// Waits for the tenant's turn. Ends soon after the task is cancelled.

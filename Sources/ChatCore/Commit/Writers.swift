@@ -7,4 +7,4 @@ package typealias TenantWriter = GroupCommit<TenantChange, TenantChange.Effect>
 /// The group commit of edits and deletions of messages.
 package typealias ChangeWriter = GroupCommit<MessageChange, ChangedMessage>
 /// The group commit of how far users have read.
-package typealias ReadWriter = GroupCommit<ReadMark, Int64>
+package typealias ReadWriter = GroupCommit<ReadMark, MarkedRead>

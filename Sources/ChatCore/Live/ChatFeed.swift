@@ -67,7 +67,9 @@ struct ChatFeed {
     /// Takes a revision that the chat has reached.
     mutating func see(revision: Int64) { changes.see(revision) }
 
-    mutating func receive(_ signal: Signal, now: Duration) { signals.receive(signal, now: now) }
+    mutating func receive(_ signals: [Signal], now: Duration) {
+        for signal in signals { self.signals.receive(signal, now: now) }
+    }
 
     mutating func startWork(now: Duration) -> LogOrder.Work? { order.startWork(now: now) }
 
@@ -92,15 +94,19 @@ struct ChatFeed {
         return !messages.isEmpty
     }
 
-    /// - Parameter hasChanges: whether it reads changes too.
+    /// - Parameters:
+    ///   - hasChanges: whether it reads changes, and who writes, too.
+    ///   - hasReads: whether it is told how far others have read.
     /// - Returns: where the reader starts.
-    mutating func join(_ id: LiveWindow.ReaderID, after cursor: Cursor?, hasChanges: Bool) -> Cursor {
+    mutating func join(
+        _ id: LiveWindow.ReaderID, after cursor: Cursor?, hasChanges: Bool, hasReads: Bool = false
+    ) -> Cursor {
         let number = window.join(id, after: cursor?.number)
         // Another process may have told it of changes that this one has not heard of.
         if let revision = cursor?.revision { changes.see(revision) }
         // A plain number says that there is no change that the reader has.
         let revision = hasChanges ? changes.join(id, after: cursor.map { $0.revision ?? 0 }) : nil
-        if hasChanges { signals.join(id) }
+        if hasChanges || hasReads { signals.join(id, hasTyping: hasChanges, hasReads: hasReads) }
         return Cursor(number, revision: revision, epoch: epoch)
     }
 

@@ -1,4 +1,5 @@
 import Metrics
+import Synchronization
 
 /// One reader of one chat: every message after its cursor, once, in number order; and, if it wants them, all changes of
 /// what it has, in their state now.
@@ -23,6 +24,8 @@ package final class ChatSubscription: Sendable {
     private let catchUp: CatchUp
     private let metrics: StreamMetrics
     private let onEnd: @Sendable () -> Void
+    /// What it is told first.
+    private let greeting = Mutex<[Signal]>([])
 
     init(
         _ id: LiveWindow.ReaderID, of feed: Feed, after cursor: Cursor, source: StreamSource,
@@ -46,6 +49,7 @@ package final class ChatSubscription: Sendable {
     ///
     /// - Throws: after the subscription has ended, the same error each time. Cancelling the task ends it.
     package func next() async throws(StreamEnd) -> LiveEvents {
+        if let greeting = takeGreeting() { return greeting }
         let result: Result<LiveEvents, StreamEnd> = await withTaskCancellationHandler {
             do throws(StreamEnd) {
                 return .success(try await feed.next(id, catchUp))
@@ -66,9 +70,21 @@ package final class ChatSubscription: Sendable {
     ///   Kept only if the reader is up to date; it may be called before this returns.
     package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
         catchUp.release()
+        if let greeting = takeGreeting() { return .page(LivePage(greeting), isLast: false) }
         let taken = feed.take(id, orWake: wake)
         if case .page(let page, _) = taken { metrics.delivered.increment(by: page.events.count) }
         return taken
+    }
+
+    /// Has signals of now come before everything else.
+    func greet(with signals: [Signal]) { greeting.withLock { $0 += signals } }
+
+    private func takeGreeting() -> LiveEvents? {
+        let signals = greeting.withLock { greeting in
+            defer { greeting = [] }
+            return greeting
+        }
+        return signals.isEmpty ? nil : LiveEvents(.signals(signals), after: cursor)
     }
 
     /// Ends the subscription, as its deinit does.

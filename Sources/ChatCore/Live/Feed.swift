@@ -129,17 +129,20 @@ final class Feed: Sendable {
         }
     }
 
-    func receive(_ signal: Signal) { change { $0.feed?.receive(signal, now: source.time.now()) } }
+    func receive(_ signals: [Signal]) { change { $0.feed?.receive(signals, now: source.time.now()) } }
 
-    /// - Parameter hasChanges: whether it reads changes and signals too.
+    /// - Parameters:
+    ///   - hasChanges: whether it reads changes, and who writes, too.
+    ///   - hasReads: whether it is told how far others have read.
     /// - Returns: where the reader starts; nil after the feed has closed.
     func join(
-        _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, by viewer: Viewer? = nil
+        _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, hasReads: Bool = false,
+        by viewer: Viewer? = nil
     ) -> Cursor? {
         var start: Cursor?
         change { state in
             guard state.end == nil else { return }
-            start = state.feed?.join(id, after: cursor, hasChanges: hasChanges)
+            start = state.feed?.join(id, after: cursor, hasChanges: hasChanges, hasReads: hasReads)
             if start != nil { state.users[id] = viewer }
         }
         return start

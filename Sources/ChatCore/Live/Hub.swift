@@ -77,9 +77,10 @@ package final class Hub: Service {
     /// Starts to read a chat, for no user.
     package func subscribe(
         to chat: Chat.ID, of tenant: Tenant.ID, after cursor: Cursor?, hasChanges: Bool = false,
-        _ opening: Opening? = nil
+        hasReads: Bool = false, _ opening: Opening? = nil
     ) async throws(ChatError) -> ChatSubscription {
-        try await subscribe(to: chat, of: tenant, after: cursor, hasChanges: hasChanges, opening, by: nil)
+        try await subscribe(
+            to: chat, of: tenant, after: cursor, hasChanges: hasChanges, hasReads: hasReads, opening, by: nil)
     }
 
     /// Starts to read a chat.
@@ -91,6 +92,7 @@ package final class Hub: Service {
     ///     delivered. Nil: the next message.
     ///   - hasChanges: whether it also gets what changes of the messages that it has; with a plain cursor, from the first
     ///     change on.
+    ///   - hasReads: whether it is told how far others have read from now on.
     ///   - opening: kept as long as the subscription, which ends when it is revoked.
     ///   - viewer: the user whose subscription it is: it ends when the chat is not there for the user any more, or less
     ///     of it.
@@ -98,12 +100,14 @@ package final class Hub: Service {
     ///   does not answer.
     func subscribe(
         to chat: Chat.ID, of tenant: Tenant.ID, from client: IPAddress? = nil, after cursor: Cursor?,
-        hasChanges: Bool = false, _ opening: Opening? = nil, by viewer: Viewer?
+        hasChanges: Bool = false, hasReads: Bool = false, _ opening: Opening? = nil, by viewer: Viewer?
     ) async throws(ChatError) -> ChatSubscription {
         let (id, entry) = try claim(chat, tenant, client)
         let failure = await entry.opening.value
         if failure != nil { remove(entry.feed) }
-        guard failure == nil, let start = entry.feed.join(id, after: cursor, hasChanges: hasChanges, by: viewer)
+        guard failure == nil,
+            let start = entry.feed.join(
+                id, after: cursor, hasChanges: hasChanges, hasReads: hasReads, by: viewer)
         else {
             release(entry.feed, tenant, client)
             throw failure ?? .shuttingDown
@@ -167,7 +171,7 @@ package final class Hub: Service {
             guard let feed = state.withLock({ $0.chats[chat]?.feed }) else { return }
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
         case .revised(let chat, let revision): feed(of: chat)?.see(revision: revision)
-        case .signal(let chat, let signal): feed(of: chat)?.receive(signal)
+        case .signals(let chat, let signals): feed(of: chat)?.receive(signals)
         case .revoked, .changed(.some), .tenantChanged: break
         case .changed(nil): ask(forReview: nil)
         case .members(let change):

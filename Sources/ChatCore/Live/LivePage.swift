@@ -71,7 +71,7 @@ package struct LiveEvents: Sendable {
         switch items {
         case .messages(let messages): messages[index].body.utf8.count
         case .changes(let changes): changes[index].weight
-        case .signals: 128
+        case .signals(let signals): signals[index].weight
         }
     }
 
@@ -80,7 +80,7 @@ package struct LiveEvents: Sendable {
         switch items {
         case .messages(let messages): messages.reduce(0) { $0 + $1.writtenBytes }
         case .changes(let changes): changes.reduce(0) { $0 + $1.writtenBytes }
-        case .signals(let signals): 256 * signals.count
+        case .signals(let signals): signals.reduce(0) { $0 + $1.weight }
         }
     }
 

@@ -43,9 +43,9 @@ package final class LocalBus: MessageBus {
         for (chat, revision) in revisions where chats.contains(chat) { listener(.revised(chat, revision)) }
     }
 
-    package func publish(_ signal: Signal, in chat: Chat.ID) {
+    package func publish(_ signals: [Signal], in chat: Chat.ID) {
         let (listener, isHeard) = state.withLock { ($0.listener, $0.chats.contains(chat)) }
-        if isHeard { listener(.signal(chat, signal)) }
+        if isHeard { listener(.signals(chat, signals)) }
     }
 
     package func revoke(_ principal: Principal, isBlocked: Bool) { tell(.revoked(principal, isBlocked: isBlocked)) }

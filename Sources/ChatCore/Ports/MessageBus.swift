@@ -14,8 +14,8 @@ package protocol MessageBus: Sendable {
     func unsubscribe(from chat: Chat.ID) async
     /// Tells every process which revisions chats have reached, after the commit; this process before it returns.
     func publish(revisions: [Chat.ID: Int64])
-    /// Tells every process something that passes.
-    func publish(_ signal: Signal, in chat: Chat.ID)
+    /// Tells every process what passes.
+    func publish(_ signals: [Signal], in chat: Chat.ID)
     /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
     /// later.
     ///
@@ -32,7 +32,7 @@ package enum BusEvent: Sendable {
     case committed(Chat.ID, [Message])
     /// A chat has reached this revision.
     case revised(Chat.ID, Int64)
-    case signal(Chat.ID, Signal)
+    case signals(Chat.ID, [Signal])
     /// A principal was revoked: forget it, and end its openings.
     case revoked(Principal, isBlocked: Bool)
     /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is

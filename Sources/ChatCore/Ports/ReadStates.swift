@@ -6,14 +6,15 @@ package protocol ReadStates: Sendable {
     /// back. Marks of one user in one chat may be made in another order than that of the batch. Each can be repeated.
     ///
     /// - Parameter time: the most time for all attempts; after that requests are answered that the outcome is unknown.
-    /// - Returns: the stored number after each mark, in the order of the batch; `.notFound` if the chat is gone,
+    /// - Returns: what is stored after each mark, in the order of the batch; `.notFound` if the chat is gone,
     ///   `.readElsewhere`.
     /// - Throws: if the whole batch failed; then nothing of it is stored.
-    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<Int64, ChatError>]
+    func mark(_ batch: [ReadMark], within time: Duration) async throws -> [Result<MarkedRead, ChatError>]
     /// Up to where a user has read some chats, without those where it never said. Cheap, for many chats at once.
     func readNumbers(of user: User.ID, in chats: [Chat.ID]) async throws -> [Chat.ID: Int64]
-    /// The same of some users in one chat.
-    func readNumbers(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64]
+    /// Up to where some users have read one chat, as others see it: the highest number that was ever stored, without
+    /// those who never said.
+    func receipts(of users: [User.ID], in chat: Chat.ID) async throws -> [User.ID: Int64]
     /// The ends of chats, by one query; the revision is read before the number. Chats without rows may be left out.
     func chatHeads(of chats: [Chat.ID]) async throws -> [Chat.ID: ChatHead]
     /// The rows of some numbers, void ones included, ascending. Costs O(numbers): at most a thousand.

@@ -37,9 +37,14 @@ extension ReadMark: CommitEntry {
     package var claim: CommitClaim? { nil }
 }
 
-/// A user has read a chat up to a number: what live readers may be told.
-package struct ReadMoved: Sendable {
-    package let chat: ChatPlace
-    package let user: User.ID
+/// What a mark has stored.
+package struct MarkedRead: Equatable, Sendable {
     package let number: Int64
+    /// Whether the chat shows its members how far others have read.
+    package let isShown: Bool
+
+    package init(number: Int64, isShown: Bool) {
+        self.number = number
+        self.isShown = isShown
+    }
 }

@@ -242,19 +242,6 @@ extension ReadState {
     }
 }
 
-/// How far a member has read.
-struct MemberReadItem: JSONWritable {
-    let user: User.ID
-    let number: Int64
-
-    func write(to json: inout JSONWriter) {
-        json.object { json in
-            json.member("user", user.text)
-            json.member("number", number)
-        }
-    }
-}
-
 struct MemberAnswer: JSONWritable {
     let member: Member
 

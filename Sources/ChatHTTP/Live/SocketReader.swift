@@ -40,7 +40,7 @@ final class SocketReader {
                 do {
                     _ = try await tenant.access.pay(.stream)
                     let subscription = try await tenant.chat("\(chat.rawValue)").subscribe(
-                        after: start.cursor, hasChanges: start.hasChanges)
+                        after: start.cursor, hasChanges: start.hasChanges, hasReads: start.hasReads)
                     eventLoop.execute { bound.value.hasOpened(subscription) }
                 } catch {
                     let end = error is CancellationError ? StreamEnd.cancelled : error

@@ -42,7 +42,8 @@ struct SocketRequest: Equatable {
             var errors: [String] = []
             let after = members.after.flatMap { Cursor.read($0, "After", &errors) }
             guard errors.isEmpty else { throw refusal(Problem(.invalid(errors))) }
-            command = .subscribe(chat, StreamStart(cursor: after, hasChanges: members.changes))
+            command = .subscribe(
+                chat, StreamStart(cursor: after, hasChanges: members.changes, hasReads: members.reads))
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
             command = .send(chat, SocketSession.Content(body: body, sender: members.sender), key: members.key)
@@ -61,6 +62,7 @@ struct SocketRequest: Equatable {
         var chat: String?
         var after: String?
         var changes = false
+        var reads = false
         var body: String?
         var sender: String?
         var user: String?
@@ -89,6 +91,7 @@ struct SocketRequest: Equatable {
             case "chat": chat = try integer("Chat", &reader)
             case "after": after = try optionalString("After", &reader)
             case "changes": changes = try boolean("Changes", &reader)
+            case "reads": reads = try boolean("Reads", &reader)
             case "body": body = try string("Body", &reader)
             case "sender": sender = try optionalString("Sender", &reader)
             case "user": user = try optionalString("User", &reader)

@@ -49,7 +49,7 @@ struct StreamController {
         return .task { [limits, metrics] in
             let slot = try chat.tenant.access.openStream()
             let subscription = try await chat.subscribe(
-                after: start.cursor, hasChanges: start.hasChanges, holding: slot)
+                after: start.cursor, hasChanges: start.hasChanges, hasReads: start.hasReads, holding: slot)
             call.whenClientLeaves { subscription.cancel() }
             var response = Response(contentType: "text/event-stream")
             // `no-transform`: a proxy that compresses a stream also delays it.
@@ -71,6 +71,8 @@ struct StreamStart: Equatable, Sendable {
     var cursor: Cursor?
     /// Whether it has changes, too. A cursor that has a revision says so by itself.
     var hasChanges = false
+    /// Whether it tells how far others have read.
+    var hasReads = false
 }
 
 extension Request {
@@ -84,9 +86,14 @@ extension Request {
         // Empty if the client has seen no event.
         let seen = headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
         let lastEventID = seen.flatMap { Cursor.read($0, "Last-Event-ID", &errors) }
-        let changes = QueryItems(query)["changes"].map { $0 ?? "" }
-        if let changes, !["0", "1"].contains(changes) { errors.append("Changes must be 1 or 0") }
+        func flag(_ name: StaticString, _ title: String) -> Bool {
+            let value = QueryItems(query)[name].map { $0 ?? "" }
+            if let value, !["0", "1"].contains(value) { errors.append("\(title) must be 1 or 0") }
+            return value == "1"
+        }
+        let start = StreamStart(
+            cursor: lastEventID ?? after, hasChanges: flag("changes", "Changes"), hasReads: flag("reads", "Reads"))
         guard errors.isEmpty else { throw .invalid(errors) }
-        return StreamStart(cursor: lastEventID ?? after, hasChanges: changes == "1")
+        return start
     }
 }

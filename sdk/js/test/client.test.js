@@ -65,6 +65,22 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
         }
       });
 
+      it("is told how far others have read, when it asks", async () => {
+        const number = await server.chat(site, 3);
+        const path = `${site.path}/chats/${number}`;
+        await server.call("PATCH", path, { receipts: "members" });
+        for (const user of ["u1", "u2"]) await server.call("PUT", `${path}/members/${user}`, { role: "member" });
+        const one = client({ transport });
+        const chat = one.open(number, { reads: true });
+        await chat.until(({ state }) => state.reads.size === 2);
+        await server.call("PUT", `${path}/read?user=u2`, { number: 2 });
+        await chat.until(({ state }) => state.reads.get("u2") === 2);
+        one.drop();
+        await server.call("PUT", `${path}/read?user=u2`, { number: 3 });
+        await chat.until(({ state }) => state.reads.get("u2") === 3);
+        assert.deepEqual([...chat.snapshot.reads], [["u1", 0], ["u2", 3]]);
+      });
+
       it("loads older pages when asked, and they change too", async () => {
         const number = await server.chat(site, 7);
         const chat = client({ transport }).open(number, { limit: 2 });

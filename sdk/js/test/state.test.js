@@ -268,6 +268,14 @@ describe("What is unread", () => {
     state.apply({ type: "read", chat: 1, user: "u2", number: 2 });
     assert.deepEqual([...state.reads], [["u1", 3], ["u2", 2]]);
     assert.equal(state.unread.count, 1);
+    // Who there is; the own number there is what others see, and the user may have marked messages unread since.
+    state.mergeRead({ number: 1, unread: 3, as_of: "4.0" });
+    const reads = [["u1", 4], ["u2", 1], ["u3", 0]].map(([user, number]) => ({ user, number }));
+    state.apply({ type: "reads", chat: 1, reads });
+    assert.deepEqual([...state.reads], [["u1", 4], ["u2", 2], ["u3", 0]]);
+    assert.equal(state.unread.read, 1);
+    state.apply({ type: "reads", chat: 1, reads: reads.slice(1) });
+    assert.deepEqual([...state.reads], [["u2", 2], ["u3", 0]]);
   });
 });
 

@@ -42,7 +42,7 @@ struct ReadsController {
     }
 
     @Sendable private func list(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
-        .task { Response(json: try await chat.memberReads().map(MemberReadItem.init)) }
+        .task { Response(json: try await chat.memberReads()) }
     }
 
     private static func number(_ text: String, _ name: String) throws(ChatError) -> Int64 {
