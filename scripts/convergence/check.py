@@ -108,8 +108,8 @@ class World:
                     continue
                 if reader.user not in loaded:
                     loaded[reader.user] = await self.tenant.load(chat, reader.user)
-                if said := self.difference(reader, loaded[reader.user]):
-                    return f"{reader.name} differs\n  {said}\nIt did, last:\n  " + "\n  ".join(reader.story)
+                if found := self.difference(reader, loaded[reader.user]):
+                    return f"{reader.name} differs\n  {found[0]}\nIts last steps:\n{reader.excerpt(found[1])}"
                 if reader.user is None and is_beyond(reader.state.cursor, await self.tenant.head(chat)):
                     return f"{reader.name} has the cursor {reader.state.cursor}, beyond {await self.tenant.head(chat)}"
                 self.tenant.counts["comparisons"] += 1
@@ -121,7 +121,7 @@ class World:
     def difference(self, reader, loaded):
         if isinstance(reader, PlainReader):
             missing = {message["number"] for message in loaded.messages} ^ set(reader.numbers)
-            return f"messages {sorted(missing)[:5]} are not the same" if missing else ""
+            return (f"messages {sorted(missing)[:5]} are not the same", min(missing)) if missing else None
         fresh = State()
         fresh.load(loaded)
         return difference("it holds", reader.state.parts(), fresh.parts())

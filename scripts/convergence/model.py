@@ -149,12 +149,13 @@ class State:
 
 
 def difference(name, held, fresh):
-    """The first things in which a state differs from a reload; empty if it is the same, byte for byte."""
-    lines = []
+    """In what a state differs from a reload, byte for byte, and the first such thing; nil if it is the same."""
+    lines, first = [], None
     for kind in fresh:
         for key in sorted(held[kind].keys() | fresh[kind].keys(), key=str):
             has, wanted = held[kind].get(key), fresh[kind].get(key)
             if has != wanted:
+                first = first or key
                 lines.append(f"{kind} {key}\n    {name}: {has}\n    a reload: {wanted}")
     more = f"\n  and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return "\n  ".join(lines[:3]) + more
+    return ("\n  ".join(lines[:3]) + more, first) if lines else None

@@ -17,7 +17,7 @@ class Reader:
         self.state = State(faults)
         self.is_loaded = False
         self.seen = []  # Events since it was loaded, which may come again.
-        self.story = collections.deque(maxlen=25)
+        self.story = collections.deque(maxlen=1000)  # Of what it is about, and what happened.
         self.count = tenant.counts
         self.bearer = tenant.bearer(None if "leak" in faults else user)
         self.path = f"{tenant.path}/chats/{chat}"
@@ -30,19 +30,19 @@ class Reader:
                 self.count["connections"] += 1
                 await self.follow(self.random.randrange(8))
             except Lost as lost:
-                self.story.append(f"lost: {lost}")
+                self.tell(f"lost: {lost}")
                 await asyncio.sleep(self.random.uniform(0.02, 0.5))
             except Anew as anew:
-                self.story.append(f"anew: {anew}")
+                self.tell(f"anew: {anew}")
                 self.is_loaded = False
             except Out:
-                self.story.append("out")
+                self.tell("out")
                 await self.wait_for_entry()
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-                self.story.append(f"lost: {type(error).__name__}")
+                self.tell(f"lost: {type(error).__name__}")
                 await asyncio.sleep(self.random.uniform(0.1, 0.5))
             except Violation as violation:
-                raise Violation(f"{self.name}: {violation}\n  " + "\n  ".join(self.story)) from None
+                raise Violation(f"{self.name}: {violation}\n{self.excerpt()}") from None
             if self.restless and self.random.random() < 0.02:
                 self.is_loaded = False
 
@@ -52,7 +52,7 @@ class Reader:
         self.state.load(loaded)
         self.seen = []
         self.is_loaded = True
-        self.story.append(f"loaded at {loaded.cursor}")
+        self.tell(f"loaded at {loaded.cursor}")
 
     async def wait_for_entry(self):
         """As an application would tell its user."""
@@ -65,12 +65,20 @@ class Reader:
         except Lost:
             return False
 
+    def tell(self, what, thing=None):
+        self.story.append((thing, what))
+
+    def excerpt(self, thing=None):
+        """What happened to it, last; of its events those of one thing, if there is one."""
+        lines = [f"{what}" for about, what in self.story if thing is None or about in (None, thing)]
+        return "  " + "\n  ".join(lines[-25:])
+
     def budget(self, mean):
         return self.random.expovariate(1 / mean) if self.restless else float("inf")
 
     async def take(self, kind, value, cursor):
         """An event that the server sends now."""
-        self.story.append(f"{kind} at {cursor}: {canonical(value)[:160]}")
+        self.tell(f"{kind} at {cursor}: {canonical(value)[:300]}", value and value.get("number", value.get("user")))
         self.count["events"] += 1
         if kind == "message" and self.user:
             self.ledger.check_allowed(self.chat, self.user, value["body"].split(" ")[0])
@@ -81,8 +89,13 @@ class Reader:
         if "cursor-first" in self.faults and chance < 0.1:
             self.state.cursor = cursor
             raise Lost("by itself, with the cursor")
-        self.state.check(kind, value, cursor)
         mine = self.state.members.get(self.user), self.state.settings.get("access")
+        if kind == "message.changed" and self.user and value["number"] not in self.state.messages:
+            if value["number"] < (mine[0] or {}).get("from_number", float("inf")):
+                # It joined again, and more is there for it now. That comes later, and then it loads the chat anew.
+                self.state.cursor = cursor
+                return
+        self.state.check(kind, value, cursor)
         self.state.apply(kind, value, cursor)
         if self.user and self.is_elsewhere(*mine):
             raise Anew("another part of the chat is there")
@@ -120,7 +133,7 @@ class StreamReader(Reader):
                 raise Lost("503")
             if answer.status != 200:
                 raise Violation(f"a stream is answered {answer.status} {await answer.text()}")
-            self.story.append(f"streams after {self.state.cursor} from {choice}")
+            self.tell(f"streams after {self.state.cursor} from {choice}")
             await self.read(answer)
 
     async def read(self, answer):
@@ -165,15 +178,16 @@ class SocketReader(Reader):
             raise (Lost if error.status == 503 else Violation)(f"a handshake: {error.status}") from None
         try:
             await socket.send_json({"type": "subscribe", "chat": self.chat, "after": self.state.cursor})
-            self.story.append(f"subscribes after {self.state.cursor} at {choice}")
+            self.tell(f"subscribes after {self.state.cursor} at {choice}")
             left = self.budget(60)
             while left > 0:
                 left -= 1
                 await self.hear(await socket.receive(timeout=SILENCE))
             raise Lost("by itself")
         finally:
-            if socket._response.connection:  # Not a close that is agreed upon.
-                socket._response.connection.transport.abort()
+            connection = socket._response.connection
+            if connection and connection.transport:
+                connection.transport.abort()  # Not a close that is agreed upon.
             await socket.close()
 
     async def hear(self, frame):
@@ -216,12 +230,14 @@ class PagingReader(Reader):
             if answer.status != 200:
                 raise (Lost if answer.status == 503 else Violation)(f"changes: {answer.status} {text}")
             page = json.loads(text)
+            if page["events"]:
+                self.tell(f"a page after {self.state.cursor} from {choice}, up to {page['cursor']}")
             for event in page["events"]:
                 await self.take(event["type"], event.get("change", event.get("message")), event["cursor"])
             self.state.check(None, None, page["cursor"])
             self.state.cursor = page["cursor"]
             if not page["more"]:
-                await asyncio.sleep(self.random.uniform(0.05, 0.6))
+                await asyncio.sleep(self.random.uniform(0.05, 0.6) if self.random.random() < 0.9 else 2)
 
 
 class PlainReader(StreamReader):
@@ -234,7 +250,7 @@ class PlainReader(StreamReader):
         self.is_loaded = True
 
     async def take(self, kind, value, cursor):
-        self.story.append(f"{kind} at {cursor}")
+        self.tell(f"{kind} at {cursor}", value.get("number"))
         if kind not in (None, "message") or "." in cursor:
             raise Violation(f"a reader of messages alone is sent {kind} at {cursor}")
         if kind == "message":

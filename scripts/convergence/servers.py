@@ -69,9 +69,13 @@ class Process:
 
 
 class Servers:
+    """Ends them with this process, which a signal must not end without them."""
+
     faults = ("kill", "terminate", "freeze")
 
     def __init__(self, binary, backend):
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, lambda *_: sys.exit("It was told to stop."))
         self.folder = tempfile.TemporaryDirectory(prefix="luciq-convergence.")
         self.admin = subprocess.check_output([binary, "keys", "admin"], text=True).strip()
         # What is limited or refused would only be less of what is tested.

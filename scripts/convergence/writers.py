@@ -8,7 +8,7 @@ from tenant import USERS, Lost
 
 REACTIONS = ["👍", "❤️", "ok", "eyes", "zoë/42"]
 ROLES = ["member", "member", "member", "reader", "admin", "banned"]
-WEIGHTS = {"create": 22, "create_with_key": 16, "send": 4, "reply": 8, "edit": 18, "edit_if_match": 6, "burst": 2,
+WEIGHTS = {"create": 22, "create_with_key": 16, "send": 4, "reply": 8, "edit": 18, "edit_if_match": 6, "burst": 4,
            "delete": 4, "react": 14, "unreact": 6, "pin": 5, "unpin": 3, "join": 6, "leave": 4, "describe": 3,
            "configure": 1, "access": 0.5, "read": 5}
 
@@ -163,10 +163,11 @@ class Writer:
         await self.edit({"If-Match": tag} if tag and self.chance < 0.9 else {"If-Match": f'"{number}.999999"'})
 
     async def burst(self):
-        self.way = "key"
+        """Several parts of two messages, at once: a reader stops between them."""
+        self.way, older, mark = "key", self.age, self.mark
         for index in range(6):
-            self.mark, self.age = f"{self.mark}.{index}", self.age if index % 2 else 0
-            await self.edit()
+            self.mark, self.age = f"{mark}.{index}", older if index % 2 else 0
+            await (self.react() if index in (0, 3) else self.edit())
 
     async def delete(self):
         number = self.number
