@@ -1,4 +1,5 @@
-"""A client comes back after a long absence: how many events it gets, in what time, and what they cost the server's memory.
+"""A client comes back after a long absence: how many events it gets, in what time, and what that costs the server's
+memory.
 
 Messages are stored in one chat, and then things change: a tenth of the changes are reactions of different users to
 message 1, the others edits, over so many messages. Then two clients come back, over a stream, a WebSocket and pages of
@@ -91,7 +92,8 @@ async def change(tenant, changes, changed):
                 user = f"v{step // 10}"
                 asked = "PUT", f"{path}/messages/1/reactions/ok?user={user}", None
             else:
-                asked = "PATCH", f"{path}/messages/{1 + step % changed}", {"body": f"Where is it? Asked for the {step}th time"}
+                value = {"body": f"Where is it? Asked for the {step}th time"}
+                asked = "PATCH", f"{path}/messages/{1 + step % changed}", value
             status, _, answer = await tenant.ask(*asked, tenant.key, index, seconds=120)
             if status != 200:
                 raise Violation(f"{asked}: {status} {answer}")
@@ -148,7 +150,8 @@ async def by_pages(tenant, client, head):
     more = True
     while more:
         path = f"{tenant.path}/chats/{CHAT}/changes?limit=1000&after={client.cursor}"
-        async with tenant.session.get(tenant.url(1) + path, headers={"Authorization": "Bearer " + tenant.key}) as answer:
+        headers = {"Authorization": "Bearer " + tenant.key}
+        async with tenant.session.get(tenant.url(1) + path, headers=headers) as answer:
             text = await answer.text()
         client.bytes += len(text)
         page = json.loads(text)
@@ -210,7 +213,8 @@ async def absence(given):
             fresh = {row["number"]: digest(row) for row in rows}
             del rows
             some = {number: fresh[number] for number in range(1, given.changed + 1)}
-            print("\n| a client that comes back | events | bytes | time | memory of the server |\n|---|---|---|---|---|")
+            print("\n| a client that comes back | events | bytes | time | memory of the server |")
+            print("|---|---|---|---|---|")
             for way, name in [(by_stream, "stream"), (by_socket, "WebSocket"), (by_pages, "pages of changes")]:
                 client = Client(at_head, held)
                 await comes_back(tenant, way, f"{name}, missed the changes", client, head, some)
