@@ -70,8 +70,22 @@ private struct ChangeBatch {
             }
         }
         try addToCounts(added)
+        try tellThreads(of: batch, &results)
         if batch.contains(where: { $0.key != nil }) { try keys.expire(atMost: 2 * batch.count) }
         return results.map { $0! }
+    }
+
+    /// The new replies get their roots, as they are after the batch.
+    private func tellThreads(
+        of batch: [ChatChange], _ results: inout [Result<ChatChange.Outcome, ChatError>?]
+    ) throws {
+        for (index, change) in batch.enumerated() {
+            guard case .message(let new) = change, let thread = new.content.thread,
+                case .success(.message(var appended)) = results[index], !appended.isReplay
+            else { continue }
+            appended.root = try SQLiteStore.thread(thread, in: new.chat, db)
+            results[index] = .success(.message(appended))
+        }
     }
 
     /// The outcome of a change with a known key; nil if it must be stored.

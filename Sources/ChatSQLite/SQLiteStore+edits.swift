@@ -236,6 +236,7 @@ private struct RevisionBatch {
             for remains in MessageRemains.allCases { try remove(remains, of: message, in: chat) }
         }
         try keys.remember(change.key, in: chat.rawValue, number: change.number.rawValue)
+        if let thread = new.content.thread { new.root = try SQLiteStore.thread(thread, in: chat, db) }
         return ChangedMessage(message: new, isChanged: true)
     }
 

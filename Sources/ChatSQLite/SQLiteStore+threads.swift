@@ -34,17 +34,21 @@ extension SQLiteStore: ThreadStore {
         _ roots: [Message.Number], in chat: Chat.ID
     ) async throws -> [Message.Number: ThreadSummary] {
         try read(.threads) { db in
-            let query = try Query(
-                db, "SELECT reply_count, last_reply FROM thread_heads WHERE chat_id = ? AND thread = ?")
             var threads: [Message.Number: ThreadSummary] = [:]
-            for root in roots {
-                try query.rebind(.integer(chat.rawValue), .integer(root.rawValue))
-                guard try query.next() else { continue }
-                threads[root] = ThreadSummary(
-                    root: root, replyCount: query.integer(0), lastReply: Message.Number(query.integer(1)))
-            }
+            for root in roots { threads[root] = try Self.thread(root, in: chat, db) }
             return threads
         }
+    }
+
+    static func thread(
+        _ root: Message.Number, in chat: Chat.ID, _ db: some StatementSource
+    ) throws -> ThreadSummary? {
+        let query = try Query(
+            db, "SELECT reply_count, last_reply FROM thread_heads WHERE chat_id = ? AND thread = ?",
+            .integer(chat.rawValue), .integer(root.rawValue))
+        guard try query.next() else { return nil }
+        return ThreadSummary(
+            root: root, replyCount: query.integer(0), lastReply: Message.Number(query.integer(1)))
     }
 
     /// Gives a reply its place in its thread, in the transaction that stores it.

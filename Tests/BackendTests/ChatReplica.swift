@@ -5,6 +5,8 @@ import TestSupport
 /// What a client has of a chat.
 struct ChatContents: Equatable {
     var messages: [Message] = []
+    /// What threads have.
+    var roots: [Message.Number: ThreadSummary] = [:]
     var pins: [Pin] = []
     /// Those of now.
     var members: [Member] = []
@@ -14,6 +16,7 @@ struct ChatContents: Equatable {
 /// What a client keeps of a chat, by the rule of all clients; and what the server must not do.
 struct ChatReplica: Sendable {
     var messages: [Message.Number: Message] = [:]
+    private var roots: [Message.Number: ThreadSummary] = [:]
     private var pins: [Message.Number: Pin] = [:]
     private var members: [User.ID: Member] = [:]
     private var settings = Chat.Settings()
@@ -26,7 +29,7 @@ struct ChatReplica: Sendable {
 
     var contents: ChatContents {
         ChatContents(
-            messages: list, pins: pins.values.sorted { $0.number < $1.number },
+            messages: list, roots: roots, pins: pins.values.sorted { $0.number < $1.number },
             members: members.values.sorted { $0.user.text < $1.user.text }, settings: settings)
     }
 
@@ -57,7 +60,9 @@ struct ChatReplica: Sendable {
         }
     }
 
-    private mutating func keep(_ message: Message) {
+    private mutating func keep(_ told: Message) {
+        let message = told.withoutRoot
+        keepRoot(of: told)
         if message.deletion != nil, message.body != "" { violations.append("a tombstone with text") }
         guard message.lastRevision >= messages[message.number]?.lastRevision ?? 0 else { return }
         messages[message.number] = message
@@ -66,11 +71,26 @@ struct ChatReplica: Sendable {
     }
 }
 
+extension ChatReplica {
+    private mutating func keepRoot(of message: Message) {
+        guard let root = message.root else {
+            if message.content.thread != nil { violations.append("\(message.number) does not tell its thread") }
+            return
+        }
+        let held = roots[root.root] ?? root
+        roots[root.root] = ThreadSummary(
+            root: root.root, replyCount: max(held.replyCount, root.replyCount),
+            lastReply: max(held.lastReply, root.lastReply))
+        if root.lastReply < message.number { violations.append("\(message.number) is not in its thread") }
+    }
+}
+
 extension TestBackend {
     /// What the store has, as a client that loads it anew.
     func contents(of chat: Chat.ID) async throws -> ChatContents {
-        ChatContents(
-            messages: try await list(chat, Page(limit: 1000)).items, pins: try await backend.changes.pins(of: chat),
+        let messages = try await list(chat, Page(limit: 1000)).items
+        return ChatContents(
+            messages: messages, roots: try await backend.threads.threads(of: messages, in: chat), pins: try await backend.changes.pins(of: chat),
             members: try await backend.members.members(of: chat, after: nil, limit: 1000).members,
             settings: try await backend.reads.chats([chat])[chat]?.settings ?? Chat.Settings())
     }

@@ -92,6 +92,7 @@ import Testing
             case 4, 5:
                 let role = [Member.Role.member, .reader, .banned, nil].randomElement(using: &random)!
                 try await test.set("u\(Int.random(in: 1...3, using: &random))", in: chat, to: role)
+            case 6: count = Int(try await test.reply(["reply \(step)", "again \(step)"], to: 1, in: chat).last ?? 0)
             default: try await test.revise(some)
             }
             if step % 10 == 0 { try await Task.sleep(for: .milliseconds(5)) }
@@ -241,6 +242,14 @@ extension TestBackend {
     }
 
     typealias Edit = (chat: Chat.ID, number: Int64, change: TestBackend.Change)
+
+    /// - Returns: the numbers.
+    func reply(_ bodies: [String], to root: Int64, in chat: Chat.ID) async throws -> [Int64] {
+        let replies = bodies.map { body in
+            NewMessage(tenant: tenant, chat: chat, content: MessageContent(body: body, thread: Message.Number(root)))
+        }
+        return try await backend.chatLog.append(replies, at: TestBackend.time).map { try $0.get().number.rawValue }
+    }
 
     func head(of chat: Chat.ID) async throws -> Cursor {
         let highest = try await backend.messages.lastNumbers(of: [chat])[chat] ?? 0

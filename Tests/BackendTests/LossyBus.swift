@@ -24,6 +24,8 @@ final class LossyBus: MessageBus {
         bus.listen { [weak self] event in
             let fate = self?.random.withLock { Int.random(in: 0..<10, using: &$0) } ?? 9
             switch (event, fate) {
+            // As a server of before tells of replies.
+            case (.committed(let chat, let messages), 6): listener(.committed(chat, messages.map(\.withoutRoot)))
             case (.committed, 0..<3), (.revised, 0..<3): break
             case (.committed, 3..<6), (.revised, 3..<6):
                 Task {

@@ -48,6 +48,55 @@ import Testing
         }
     }
 
+    /// Streams, sockets, pages of changes and answers to edits tell the thread of a reply; but not to a user to whom not all of
+    /// the chat is there.
+    @Test(arguments: BackendKind.allCases)
+    func eventsTellTheThread(_ kind: BackendKind) async throws {
+        try await MembersTests.run(kind) { scene in
+            let admin = scene.admin
+            #expect(try await admin.send("PATCH", "/chats/1", json: #"{"history":"since_join"}"#).status == 200)
+            try await scene.set("ann", "member")
+            let reply = #"{"body":"x","thread":1}"#
+            #expect(try await admin.send("POST", "/chats/1/messages", json: reply).status == 201)
+            let start = try #require(try await admin.get("/chats/1/messages")["Luciq-Cursor"])
+            let callers = [admin, scene.caller("ann")]
+            var streams: [LiveClient] = []
+            for caller in callers {
+                streams.append(try await caller.stream("/chats/1/stream?after=\(start)"))
+                streams.append(try await caller.stream("/chats/1/stream"))
+                let socket = try await caller.socket()
+                await socket.send("{\"type\":\"subscribe\",\"chat\":1,\"after\":\"\(start)\"}")
+                streams.append(socket)
+            }
+            for stream in streams { _ = try await stream.next() }
+            let root = #""root":{"number":1,"reply_count":2,"last_reply":3}"#
+            #expect(try await admin.send("POST", "/chats/1/messages", json: reply).text.contains(root))
+            let edited = try await admin.send("PATCH", "/chats/1/messages/2", json: #"{"body":"two"}"#)
+            #expect(edited.status == 200 && edited.text.contains(root), "\(edited.text)")
+            for _ in 1...2 {
+                let deleted = try await admin.send("DELETE", "/chats/1/messages/3")
+                #expect(deleted.status == 200 && deleted.text.contains(root), "\(deleted.text)")
+            }
+            #expect(try await admin.say("the end").status == 201)
+            for (index, stream) in streams.enumerated() {
+                let events = try await stream.all(until: "the end").dropLast()
+                let told = events.count { $0.contains(root) }
+                // The second one has messages alone.
+                #expect(events.count == (index % 3 == 1 ? 1 : 3), "\(events)")
+                #expect(told == (index < 3 ? events.count : 0), "\(events)")
+                #expect(events.allSatisfy { index < 3 || !$0.contains("root") })
+            }
+            for (caller, told) in zip(callers, [2, 0]) {
+                let changes = try await caller.get("/chats/1/changes?after=\(start)")
+                #expect(changes.text.components(separatedBy: root).count == told + 1, "\(changes.text)")
+                #expect(changes.text.components(separatedBy: #""root""#).count == told + 1)
+                let old = try await caller.stream("/chats/1/stream?after=1.0")
+                let events = try await old.all(until: "the end")
+                #expect(events.count { $0.contains(root) } == told, "\(events)")
+            }
+        }
+    }
+
     @Test(arguments: BackendKind.allCases)
     func aPageOfReplies(_ kind: BackendKind) async throws {
         try await MembersTests.run(kind) { scene in

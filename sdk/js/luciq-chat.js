@@ -80,7 +80,7 @@ export class ChatState {
   #members = new Map();
   #pins = new Map();
   #details = { rev: -1 };
-  #threads = new Map();   // by root: { reply_count, last_reply }
+  #threads = new Map();   // by root, of the replies that are held: { reply_count, last_reply }
   #typing = new Map();
   #reads = new Map();
   #unread = null;
@@ -333,7 +333,8 @@ export class ChatState {
     for (const number of dropped) {
       const message = this.#held.get(number);
       this.#held.delete(number);
-      if (message.thread != null) this.#threads.delete(message.thread);
+      // What is left of a thread has its root; what is not is loaded again with it.
+      if (this.#threads.get(message.thread)?.last_reply <= number) this.#threads.delete(message.thread);
       // A page that was read before its last change may still be under way.
       if (Math.max(message.rev, message.reactions_rev) > this.#asideSince) {
         this.#putAside(number, luciqPartsOf(message));
@@ -513,9 +514,14 @@ export class ChatState {
   }
 
   // What a reply says about the message that began its thread, which takes no revision for it.
+  //
+  // Its numbers only rise, and replies may tell them in another order than that of their own numbers.
   #reply(root) {
-    if (!root || (this.#threads.get(root.number)?.last_reply ?? 0) > root.last_reply) return;
-    const { number, reply_count, last_reply } = root;
+    if (!root) return;
+    const { number } = root;
+    const known = this.#threads.get(number);
+    const reply_count = Math.max(known?.reply_count ?? 0, root.reply_count);
+    const last_reply = Math.max(known?.last_reply ?? 0, root.last_reply);
     this.#threads.set(number, { reply_count, last_reply });
     const held = this.#held.get(number);
     if (!held || (held.reply_count === reply_count && held.last_reply === last_reply)) return;

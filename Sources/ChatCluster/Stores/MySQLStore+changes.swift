@@ -57,8 +57,27 @@ extension MySQLStore: ChatLog {
             case .refused(let error): .failure(error)
             }
         }
-        publish(batch, results)
-        return results
+        let told = await tellingThreads(of: batch, results)
+        publish(batch, told)
+        return told
+    }
+
+    /// The new replies get their roots, by one read for all.
+    private func tellingThreads(
+        of batch: [ChatChange], _ results: [Result<ChatChange.Outcome, ChatError>]
+    ) async -> [Result<ChatChange.Outcome, ChatError>] {
+        let threads = zip(batch, results).map { change, result -> ThreadTable.Key? in
+            guard case .message(let new) = change, case .success(.message(let stored)) = result, !stored.isReplay
+            else { return nil }
+            return ThreadTable.Key(chat: new.chat, thread: new.content.thread)
+        }
+        let found = await self.threads(threads)
+        guard !found.isEmpty else { return results }
+        return zip(threads, results).map { thread, result in
+            guard let thread, case .success(.message(var appended)) = result else { return result }
+            appended.root = found[thread]
+            return .success(.message(appended))
+        }
     }
 
     /// Sends without waiting: Redis' counts are a copy for the Rails application, and a stream finds a message that the

@@ -7,7 +7,8 @@ extension MySQLStore: MessageChanges {
         _ batch: [MessageChange], at now: Timestamp, within time: Duration
     ) async throws -> [Result<ChangedMessage, ChatError>] {
         let patience = Retry(patience: min(messageLog.patience, time))
-        let results = try await revise(batch, at: now, patience, isAlone: false)
+        let results = await tellingThreads(
+            of: batch, try await revise(batch, at: now, patience, isAlone: false))
         let count = results.count { (try? $0.get().isChanged) == true }
         if count > 0 { writing.note(count) }
         let reached = batch.reached(results)
@@ -15,6 +16,26 @@ extension MySQLStore: MessageChanges {
         let changed = batch.changed(results)
         if !changed.isEmpty { redis.post(bus.publish(changed)) }
         return results
+    }
+
+    /// The replies whose content has changed get their roots, by one read for all.
+    private func tellingThreads(
+        of batch: [MessageChange], _ results: [Result<ChangedMessage, ChatError>]
+    ) async -> [Result<ChangedMessage, ChatError>] {
+        let threads = zip(batch, results).map { change, result -> ThreadTable.Key? in
+            guard change.changesContent, case .success(let changed) = result, changed.isChanged else { return nil }
+            return ThreadTable.Key(chat: change.chat.id, thread: changed.message.content.thread)
+        }
+        let found = await self.threads(threads)
+        guard !found.isEmpty else { return results }
+        return zip(threads, results).map { thread, result in
+            guard let thread else { return result }
+            return result.map { changed in
+                var changed = changed
+                changed.message.root = found[thread]
+                return changed
+            }
+        }
     }
 
     /// - Parameter isAlone: whether the batch has one chat, of which another transaction may hold rows: it does not wait for

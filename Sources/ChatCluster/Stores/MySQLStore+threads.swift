@@ -64,13 +64,56 @@ extension MySQLStore: ThreadStore {
     }
 }
 
+extension MySQLStore {
+    /// The summaries of threads that have got replies or changes just now; read after the commit, so that no lock waits for
+    /// it.
+    ///
+    /// - Parameter keys: nil for what is no reply.
+    /// - Returns: none if the database does not answer: what was stored counts, and whoever needs them reads them.
+    func threads(_ keys: [ThreadTable.Key?]) async -> [ThreadTable.Key: ThreadSummary] {
+        let wanted = Set(keys.compactMap(\.self)).sorted()
+        guard !wanted.isEmpty else { return [:] }
+        let found = try? await read(within: Self.threadPatience) { connection in
+            var threads: [ThreadTable.Key: ThreadSummary] = [:]
+            for some in wanted.chunks(of: 64).map(\.padded) {
+                let condition = some.map { _ in "(chat_id = ? AND thread = ?)" }.joined(separator: " OR ")
+                try connection.query(
+                    "SELECT chat_id, thread, reply_count, last_reply FROM thread_heads WHERE \(condition)",
+                    some.flatMap { [.integer($0.chat), .integer($0.thread)] }
+                ) { row in
+                    let key = ThreadTable.Key(chat: row.integer(0), thread: row.integer(1))
+                    threads[key] = ThreadSummary(
+                        root: Message.Number(key.thread), replyCount: row.integer(2),
+                        lastReply: Message.Number(row.integer(3)))
+                    return true
+                }
+            }
+            return threads
+        }
+        return found ?? [:]
+    }
+
+    private static var threadPatience: Duration { .seconds(1) }
+}
+
 /// The tables of threads, within a create's transaction.
 enum ThreadTable {
     typealias Reply = (place: OwnedNumber, thread: Int64)
 
-    private struct Key: Hashable, Comparable {
+    struct Key: Hashable, Comparable, Sendable {
         let chat: Int64
         let thread: Int64
+
+        init(chat: Int64, thread: Int64) {
+            self.chat = chat
+            self.thread = thread
+        }
+
+        /// - Returns: nil without a thread.
+        init?(chat: Chat.ID, thread: Message.Number?) {
+            guard let thread else { return nil }
+            self.init(chat: chat.rawValue, thread: thread.rawValue)
+        }
 
         static func < (left: Key, right: Key) -> Bool { (left.chat, left.thread) < (right.chat, right.thread) }
     }

@@ -48,6 +48,17 @@ package struct ChangeEvent: Sendable {
         }
     }
 
+    /// Whether it is of a reply that tells its thread.
+    var hasRoot: Bool {
+        if case .message(let message) = thing { message.root != nil } else { false }
+    }
+
+    /// For a reader to whom not all messages are there.
+    var withoutRoot: ChangeEvent {
+        guard case .message(let message) = thing else { return self }
+        return ChangeEvent(revision: revision, thing: .message(message.withoutRoot))
+    }
+
     /// Whether both are about the same thing, so that the later one says all.
     func isAboutSame(as other: ChangeEvent) -> Bool { item.isSame(as: other.item) }
 }
@@ -82,11 +93,13 @@ struct ChangeReader: Sendable {
     private let changes: any MessageChanges
     private let members: any MemberStore
     private let chats: any ReadStates
+    private let threads: any ThreadStore
 
     init(_ backend: Backend) {
         self.changes = backend.changes
         self.members = backend.members
         self.chats = backend.reads
+        self.threads = backend.threads
     }
 
     /// The highest revision of each chat, without chats of which nothing has changed.
@@ -105,13 +118,14 @@ struct ChangeReader: Sendable {
         let users = items.filter { $0.kind == .member }.compactMap(\.user)
         // Each kind is one read, and most changes are of messages.
         let messages = numbers.isEmpty ? [:] : try await changes.messages(numbers, in: chat)
+        let roots = try await threads.threads(of: messages.values, in: chat)
         let members = users.isEmpty ? [:] : try await self.members.members(users, of: chat)
         let pins = items.contains { $0.kind == .pin } ? try await changes.pins(of: chat) : []
         let settings = items.contains { $0.kind == .chat } ? try await chats.chats([chat])[chat]?.settings : nil
         return items.compactMap { item in
             let thing: ChangeEvent.Thing? =
                 switch item.kind {
-                case .message: messages[Message.Number(item.number)].map { .message($0) }
+                case .message: messages[Message.Number(item.number)].map { .message($0.telling(roots)) }
                 case .member: item.user.map { .member($0, members[$0]) }
                 case .chat: settings.map { .chat($0) }
                 case .pin: .pin(Message.Number(item.number), pins.first { $0.number.rawValue == item.number })

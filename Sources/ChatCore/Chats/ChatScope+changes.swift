@@ -58,7 +58,7 @@ extension ChatScope {
             let changed = try await walk.page(
                 in: scope.id, after: start, upTo: head.revision!, in: numbers,
                 StreamLimits.Size(messages: limit, bytes: bytes))
-            for event in changed.events {
+            for event in changed.events.map({ numbers == .all ? $0 : $0.withoutRoot }) {
                 let next = Cursor(start.number, revision: event.revision, epoch: head.epoch)
                 page.add(.change(event, since: start.revision!), upTo: next)
             }
@@ -70,6 +70,7 @@ extension ChatScope {
             let size = changed.events.reduce(0) { $0 + $1.writtenBytes }
             var room = Room(left: limit - changed.events.count, bytes: bytes - size)
             page.hasMore = try await !scope.addNew(to: &page, in: numbers, &room)
+            try await scope.tellThreads(in: &page)
             return page
         }
     }
@@ -100,6 +101,16 @@ extension ChatScope {
             left -= 1
             bytes -= size
             return true
+        }
+    }
+
+    /// The new replies of a page get their roots.
+    private func tellThreads(in page: inout ChatChanges) async throws {
+        let new = page.events.indices.compactMap { index in
+            if case .message(let message) = page.events[index].event { (index, message) } else { nil }
+        }
+        for ((index, _), message) in zip(new, try await tellingThreads(new.map(\.1))) {
+            page.events[index].event = .message(message)
         }
     }
 

@@ -10,12 +10,21 @@ extension ChatScope {
         }
     }
 
-    /// The summaries of the threads that some messages are in; read after them. Costs a query if there are any.
+    /// The messages, each reply with its root: the one that it has, or as of now. Costs a query if one is missing.
     ///
     /// A principal to whom not all messages are there is told none: they count what it does not see.
-    package func threads(of messages: [Message]) async throws -> [Message.Number: ThreadSummary] {
-        let roots = Set(messages.compactMap(\.content.thread))
-        guard !roots.isEmpty, standing?.numbers ?? .all == .all else { return [:] }
-        return try await read { scope in try await threads.threads(roots.sorted(), in: scope.id) }
+    package func tellingThreads(_ messages: [Message]) async throws -> [Message] {
+        guard standing?.numbers ?? .all == .all else { return messages.map(\.withoutRoot) }
+        guard messages.contains(where: \.lacksRoot) else { return messages }
+        return try await read { scope in
+            let found = try await threads.threads(of: messages, in: scope.id)
+            return messages.map { $0.telling(found) }
+        }
     }
+
+    package func tellingThreads(_ page: PageOf<Message>) async throws -> PageOf<Message> {
+        PageOf(try await tellingThreads(page.items), as: page)
+    }
+
+    package func tellingThread(_ message: Message) async throws -> Message { try await tellingThreads([message])[0] }
 }

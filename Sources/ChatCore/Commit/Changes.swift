@@ -44,6 +44,8 @@ package struct AppendedMessage: Equatable, Sendable {
     package let createdAt: Timestamp
     /// Whether an earlier request with the same idempotency key stored it.
     package let isReplay: Bool
+    /// Of a reply, as `Message.root`.
+    package var root: ThreadSummary?
 
     package init(number: Message.Number, createdAt: Timestamp, isReplay: Bool) {
         self.number = number

@@ -14,6 +14,7 @@ package struct MessageChangeJSON: JSONWritable {
         json.object { json in
             json.member("number", message.number.rawValue)
             json.member("parts", Parts(message: message, base: base))
+            if let root = message.root { json.member("root", RootJSON(thread: root)) }
         }
     }
 

@@ -11,13 +11,10 @@ package struct MessageJSON: JSONWritable {
 
     private let message: Message
     private let form: Form
-    /// Of the thread that it is in; nil: not told.
-    private let thread: ThreadSummary?
 
-    package init(_ message: Message, as form: Form = .item, in thread: ThreadSummary? = nil) {
+    package init(_ message: Message, as form: Form = .item) {
         self.message = message
         self.form = form
-        self.thread = thread
     }
 
     package func write(to json: inout JSONWriter) { json.object(writeMembers) }
@@ -43,7 +40,7 @@ package struct MessageJSON: JSONWritable {
         let (content, hasChanged) = (message.content, message.revision > 0)
         if let root = content.thread { json.member("thread", root.rawValue) }
         if content.isInMain { json.member("in_main", true) }
-        if let thread { json.member("root", RootJSON(thread: thread)) }
+        if let root = message.root { json.member("root", RootJSON(thread: root)) }
         if let replyTo = content.replyTo { json.member("reply_to", replyTo.rawValue) }
         if let metadata = content.metadata {
             json.member("metadata", RawJSON(text: metadata))
@@ -59,18 +56,6 @@ package struct MessageJSON: JSONWritable {
             }
         }
         if message.reactionsRevision > 0 { json.member("reactions", ReactionsJSON(message)) }
-    }
-
-    private struct RootJSON: JSONWritable {
-        let thread: ThreadSummary
-
-        func write(to json: inout JSONWriter) {
-            json.object { json in
-                json.member("number", thread.root.rawValue)
-                json.member("reply_count", thread.replyCount)
-                json.member("last_reply", thread.lastReply.rawValue)
-            }
-        }
     }
 
     private func write(_ name: StaticString, _ time: Timestamp?, to json: inout JSONWriter) {
@@ -108,6 +93,7 @@ extension Message {
         var (metadata, revision): (String?, Int64?)
         var (thread, replyTo): (Int64?, Int64?)
         var isInMain = false
+        var root: ThreadSummary?
         var (editedAt, deletedAt): (Int64?, Int64?)
         var deletedBy: User.ID?
         var (reactions, reactionsRevision): (String?, Int64?)
@@ -129,6 +115,7 @@ extension Message {
             case "in_main":
                 isInMain = reader.current == UInt8(ascii: "t")
                 try reader.value()
+            case "root": root = try ThreadSummary(json: &reader)
             case "reply_to": replyTo = Int64(try reader.number())
             case "edited_at": editedAt = Int64(try reader.number())
             case "deleted_at": deletedAt = Int64(try reader.number())
@@ -150,6 +137,7 @@ extension Message {
                 body: body, sender: sender, metadata: metadata, thread: thread.map { Number($0) },
                 replyTo: replyTo.map { Number($0) }, isInMain: isInMain),
             createdAt: Timestamp(microseconds: time))
+        self.root = thread == nil ? nil : root
         self.revision = revision ?? 0
         self.reactionsRevision = reactionsRevision ?? 0
         self.reactions = self.reactionsRevision > 0 && reactions != "[]" ? reactions : nil

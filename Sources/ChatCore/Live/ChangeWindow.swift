@@ -69,7 +69,8 @@ struct ChangeWindow {
         guard let last = changed.last else { return }
         see(last.revision)
         guard !isReading, waitsFor == nil, changed.first?.revision == head + 1,
-            last.revision - head == changed.count, changed.allSatisfy({ $0.number.rawValue <= reached })
+            last.revision - head == changed.count, changed.allSatisfy({ $0.number.rawValue <= reached }),
+            !changed.contains(where: \.lacksRoot)
         else { return }
         append(changed.map { ChangeEvent(revision: $0.revision, thing: .message($0)) }, upTo: last.revision)
     }

@@ -56,7 +56,14 @@ struct ChatFeed {
     mutating func receive(_ messages: [Message], now: Duration, isTight: Bool = false) {
         for message in messages where message.revision > 0 { window.replace(message) }
         var due: [Message] = []
-        for message in messages where message.number.rawValue > readUpTo { due += order.receive(message, now: now) }
+        for message in messages where message.number.rawValue > readUpTo {
+            // Who has published it could not tell its thread: it is read from the store.
+            if message.lacksRoot {
+                order.see(message.number.rawValue, now: now)
+            } else {
+                due += order.receive(message, now: now)
+            }
+        }
         append(due, isBurst: due.count > messages.count, isTight)
         changes.receive(messages, reached: order.head)
     }
@@ -144,7 +151,8 @@ struct ChatFeed {
         switch window.take(id, isTight: isTight) {
         case .messages(let messages):
             changes.tookMessages(id)
-            return .events(LiveEvents(.messages(messages), after: Cursor(number, revision: revision, epoch: epoch)))
+            let start = Cursor(number, revision: revision, epoch: epoch)
+            return .events(LiveEvents(.messages(messages), after: start, for: numbers))
         case .nothing:
             if let taken = takeChanges(id, at: window.position(of: id) ?? number, in: numbers) { return taken }
             let passing = signals.take(id)
@@ -166,7 +174,7 @@ struct ChatFeed {
             switch changes.take(id, at: number, in: numbers) {
             case .events(let events, _):
                 if events.isEmpty { continue }
-                return .events(LiveEvents(.changes(events), after: start))
+                return .events(LiveEvents(.changes(events), after: start, for: numbers))
             case .nothing: return nil
             case .behind(_, let goal): return .behindChanges(start, goal: goal)
             }

@@ -288,7 +288,7 @@ final class Feed: Sendable {
                 state.withLock { $0.ends[id] == nil }
             }
             change { $0.feed?.move(id, to: catchUp.position) }
-            return LiveEvents(.messages(messages), after: start)
+            return LiveEvents(.messages(messages), after: start, for: state.withLock { $0.numbers(for: id) })
         } catch {
             close(error)
             throw error
@@ -304,7 +304,7 @@ final class Feed: Sendable {
                 state.withLock { $0.ends[id] == nil && $0.end == nil }
             }
             if let page { change { $0.feed?.move(id, toRevision: page.revision) } }
-            return LiveEvents(.changes(page?.events ?? []), after: start)
+            return LiveEvents(.changes(page?.events ?? []), after: start, for: numbers)
         } catch {
             close(error)
             throw error

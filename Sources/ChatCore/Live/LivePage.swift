@@ -22,9 +22,15 @@ package struct LiveEvents: Sendable {
     /// Where the reader stands before them. Its revision is nil for a reader of messages alone.
     package let start: Cursor
 
-    package init(_ items: Items, after start: Cursor) {
-        self.items = items
+    /// Whether roots were left out.
+    private let lacksRoots: Bool
+
+    /// - Parameter numbers: the messages that are there for the reader. If not all are, it is told of no thread: that would
+    ///   count what it does not see.
+    package init(_ items: Items, after start: Cursor, for numbers: NumberSpan = .all) {
         self.start = start
+        self.lacksRoots = numbers != .all && items.haveRoots
+        self.items = lacksRoots ? items.withoutRoots : items
     }
 
     package var count: Int {
@@ -86,7 +92,8 @@ package struct LiveEvents: Sendable {
 
     /// Whether both are the same: in one chat equal positions mean equal events, until a message changes.
     func isSame(as other: LiveEvents) -> Bool {
-        switch (items, other.items) {
+        guard lacksRoots == other.lacksRoots else { return false }
+        return switch (items, other.items) {
         case (.messages(let messages), .messages(let others)):
             start.revision == other.start.revision && start.epoch == other.start.epoch
                 && messages.first?.number == others.first?.number && messages.last?.number == others.last?.number
@@ -96,6 +103,24 @@ package struct LiveEvents: Sendable {
                 && changes.last?.revision == others.last?.revision
         case (.signals(let signals), .signals(let others)): signals == others
         case (.messages, _), (.changes, _), (.signals, _): false
+        }
+    }
+}
+
+extension LiveEvents.Items {
+    fileprivate var haveRoots: Bool {
+        switch self {
+        case .messages(let messages): messages.contains { $0.root != nil }
+        case .changes(let changes): changes.contains(where: \.hasRoot)
+        case .signals: false
+        }
+    }
+
+    fileprivate var withoutRoots: LiveEvents.Items {
+        switch self {
+        case .messages(let messages): .messages(messages.map(\.withoutRoot))
+        case .changes(let changes): .changes(changes.map(\.withoutRoot))
+        case .signals: self
         }
     }
 }

@@ -83,7 +83,9 @@ struct LiveWindow {
             messages[index].lastRevision < message.lastRevision
         else { return }
         bytes += message.weight - messages[index].weight
+        let root = message.root ?? messages[index].root
         messages[index] = message
+        messages[index].root = root
     }
 
     /// - Parameter cursor: nil for the head.

@@ -68,8 +68,7 @@ extension [ChatChange] {
         for (change, result) in zip(self, results) where isWanted(change.chat) {
             switch (change, result) {
             case (.message(let new), .success(.message(let appended))) where !appended.isReplay:
-                messages[new.chat, default: []].append(
-                    Message(number: appended.number, content: new.content, createdAt: appended.createdAt))
+                messages[new.chat, default: []].append(Message(appended, new.content))
             case (.message, _): break
             }
         }

@@ -49,5 +49,5 @@ extension Message {
     var weight: Int { body.utf8.count + (content.metadata?.utf8.count ?? 0) + 64 }
 
     /// Its encoded bytes, estimated. Scans the whole body.
-    var writtenBytes: Int { textsInJSON + 160 }
+    var writtenBytes: Int { textsInJSON + (content.thread == nil ? 160 : 288) }
 }

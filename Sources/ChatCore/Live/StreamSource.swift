@@ -5,6 +5,7 @@ import Synchronization
 /// The hub's shared dependencies: the store, the clocks, the limits.
 final class StreamSource: Sendable {
     let messages: any MessageStore
+    private let threads: any ThreadStore
     let changes: ChangeReader
     let log: any ChatLog
     /// `Backend.epoch`.
@@ -27,6 +28,7 @@ final class StreamSource: Sendable {
         metrics: StreamMetrics
     ) {
         self.messages = backend.messages
+        self.threads = backend.threads
         self.changes = ChangeReader(backend)
         self.log = backend.chatLog
         self.epoch = backend.epoch
@@ -66,8 +68,9 @@ final class StreamSource: Sendable {
             switch work {
             case .read(let number):
                 let rows = try await messages.entries(in: chat.id, after: number, limit: limit)
+                let found = try await threads.threads(of: rows.lazy.compactMap(\.message), in: chat.id)
                 guard epoch() == chat.epoch else { throw StreamEnd.goingAway }
-                return .rows(rows)
+                return .rows(found.isEmpty ? rows : rows.map { $0.telling(found) })
             case .settle(let numbers):
                 logger.notice(
                     "Settling missing message numbers",

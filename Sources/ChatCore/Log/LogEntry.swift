@@ -19,6 +19,11 @@ package struct LogEntry: Equatable, Sendable {
         self.init(number: message.number, message: message, createdAt: message.createdAt)
     }
 
+    /// A reply that lacks its root gets the one that was found.
+    func telling(_ threads: [Message.Number: ThreadSummary]) -> LogEntry {
+        message.map { LogEntry($0.telling(threads)) } ?? self
+    }
+
     /// A run of void rows; their time does not matter.
     package init(voids: ClosedRange<Int64>) {
         self.number = Message.Number(voids.lowerBound)

@@ -31,6 +31,8 @@ package struct Message: Equatable, Sendable {
     package var reactions: String?
     /// Of its reactions, as `revision`.
     package var reactionsRevision: Int64 = 0
+    /// Of a reply: what its thread had when this was stored or read. Nil: not told.
+    package var root: ThreadSummary?
     /// Whether the body is only its beginning.
     package var isPreview = false
 
@@ -40,6 +42,12 @@ package struct Message: Equatable, Sendable {
         self.number = number
         self.content = content
         self.createdAt = createdAt
+    }
+
+    /// One that was stored just now.
+    package init(_ stored: AppendedMessage, _ content: MessageContent) {
+        self.init(number: stored.number, content: content, createdAt: stored.createdAt)
+        root = stored.root
     }
 
     package init(number: Number, body: String, createdAt: Timestamp) {

@@ -172,7 +172,7 @@ package struct EditRules: Hashable, Sendable {
 /// A message after a change.
 package struct ChangedMessage: Equatable, Sendable {
     /// As it is then.
-    package let message: Message
+    package var message: Message
     /// Whether the change took a revision.
     package let isChanged: Bool
     /// Whether an earlier request with the same idempotency key made the change.

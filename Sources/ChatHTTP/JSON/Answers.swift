@@ -282,17 +282,13 @@ struct ChatCountAnswer: JSONWritable {
 
 struct MessagesAnswer: JSONWritable {
     let messages: [Message]
-    /// Those that the messages are in.
-    var threads: [Message.Number: ThreadSummary] = [:]
 
     /// In bytes, if nothing is escaped; about.
     var size: Int { messages.reduce(2) { $0 + $1.body.utf8.count + ($1.content.metadata?.utf8.count ?? 0) + 96 } }
 
     func write(to json: inout JSONWriter) {
         json.array { json in
-            for message in messages {
-                json.element(MessageJSON(message, in: message.content.thread.flatMap { threads[$0] }))
-            }
+            for message in messages { json.element(MessageJSON(message)) }
         }
     }
 }

@@ -268,6 +268,7 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
     await ann.send("in a thread", { thread: 1 }).done;
     await ben.send("own").done;
     await ben.until(({ state }) => state.head === 5);
+    assert.equal(ben.state.message(1).reply_count, 1);
     await counts(2, 1);
     await ann.delete(2).done;
     await ben.until(({ state }) => state.message(2).deleted_at !== null);
@@ -281,7 +282,15 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
     const inbox = chats.filter((chat) => chat.number === number).map(({ unread, read }) => [unread, read]);
     assert.deepEqual([inbox, next], [[[1, 2]], null]);
     assert.deepEqual((await ben.loadThread(1)).map(({ body }) => body), ["in a thread"]);
-    assert.equal(ben.state.message(1).reply_count, 1);
+    // After an absence, as if it had never left.
+    ben.pause();
+    for (const body of ["more", "gone"]) await ann.send(body, { thread: 1 }).done;
+    await ann.delete(7).done;
+    ben.resume();
+    for (const chat of [ann, ben]) {
+      await chat.until(({ state }) => state.message(7)?.deleted_at != null);
+      assert.deepEqual([chat.state.message(1).reply_count, chat.state.message(1).last_reply], [3, 7]);
+    }
   });
 
   it("yields states, and the last one when it is closed", async () => {

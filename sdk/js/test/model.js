@@ -25,6 +25,7 @@ export class ModelChat {
   messages = new Map();
   late = new Set();          // numbers that are given and not committed yet
   changed = new Map();       // number → revision of its last change
+  thread = { number: 1, reply_count: 0, last_reply: 0 };
   connections = new Set();
 
   // Everything up to it is committed, or never will be.
@@ -47,7 +48,20 @@ export class ModelChat {
   }
 
   #store(number, body) {
-    this.messages.set(number, { number, body, created_at: `at ${number}`, sender: number % 3 ? "u1" : null });
+    const message = { number, body, created_at: `at ${number}`, sender: number % 3 ? "u1" : null };
+    this.messages.set(number, message);
+    if (number % 4 !== 0) return;
+    const { reply_count: count, last_reply: last } = this.thread;
+    this.thread = { number: 1, reply_count: count + 1, last_reply: Math.max(last, number) };
+    // As of its commit, or of a later read.
+    Object.assign(message, { thread: 1, root: number % 8 === 0 ? this.thread : null });
+  }
+
+  // A message as of now.
+  #told(message) {
+    const told = structuredClone(message);
+    if (told.thread) told.root ??= { ...this.thread };
+    return told;
   }
 
   #touch(message) {
@@ -89,7 +103,9 @@ export class ModelChat {
   page({ before = Infinity, after = 0, limit = 10, isRising = false }) {
     const rows = [...this.messages.values()].filter(({ number }) => number > after && number < before)
       .sort((a, b) => (isRising ? a.number - b.number : b.number - a.number));
-    return { rows: structuredClone(rows.slice(0, limit)), cursor: this.cursor, hasMore: rows.length > limit };
+    const told = rows.slice(0, limit).map((message) => this.#told({ ...message, root: null }));
+    for (const row of told) if (row.root === null) delete row.root;
+    return { rows: told, cursor: this.cursor, hasMore: rows.length > limit };
   }
 
   // What `message.changed` says to a reader that has everything up to a revision.
@@ -103,7 +119,7 @@ export class ModelChat {
     if ((message.reactions_rev ?? 0) > since) {
       parts.reactions = { rev: message.reactions_rev, summary: structuredClone(message.reactions) };
     }
-    return { number, parts };
+    return { number, parts, ...(message.thread && { root: { ...this.thread } }) };
   }
 
   // What a reader at a cursor gets, as in CONVERSATION.md: changes by revision, then messages by number.
@@ -118,7 +134,7 @@ export class ModelChat {
     }
     for (let number = n + 1; number <= end; number += 1) {
       if (!this.messages.has(number)) continue;
-      const message = structuredClone(this.messages.get(number));
+      const message = this.#told(this.messages.get(number));
       events.push({ type: "message", cursor: `${prefix}${number}.${head}`, message });
     }
     return { events, at: { n: Math.max(n, end), r: head } };

@@ -205,11 +205,21 @@ describe("Members, pins and the chat itself", () => {
 
   it("know how many replies a thread has", () => {
     const state = loaded();
-    state.apply({ ...created(4, "4.5", { thread: 1 }), root: { number: 1, reply_count: 1, last_reply: 4 } });
-    state.apply({ ...created(5, "5.5", { thread: 1 }), root: { number: 1, reply_count: 2, last_reply: 5 } });
-    state.apply({ ...created(4, "4.5", { thread: 1 }), root: { number: 1, reply_count: 1, last_reply: 4 } });
-    assert.deepEqual([state.message(1).reply_count, state.message(1).last_reply], [2, 5]);
-    assert.deepEqual(state.thread(1).map(({ number }) => number), [4, 5]);
+    const reply = (number, count, last) => created(number, `${number}.5`, {
+      thread: 1, root: { number: 1, reply_count: count, last_reply: last } });
+    const known = () => [state.message(1).reply_count, state.message(1).last_reply];
+    state.apply(reply(4, 1, 4));
+    assert.deepEqual(known(), [1, 4]);
+    // The reply with the lower number was stored later.
+    state.apply(reply(5, 3, 6));
+    state.apply(reply(6, 2, 6));
+    state.apply(reply(4, 1, 4));
+    assert.deepEqual(known(), [3, 6]);
+    assert.deepEqual(state.thread(1).map(({ number }) => number), [4, 5, 6]);
+    assert.equal(state.message(4).root, undefined);
+    const change = { number: 4, parts: { content: { rev: 6, body: "" } }, root: { number: 1, reply_count: 4, last_reply: 9 } };
+    state.apply({ type: "message.changed", chat: 1, cursor: "6.6", change });
+    assert.deepEqual(known(), [4, 9]);
   });
 
   it("know it also when the replies come before the message that they answer", () => {
@@ -218,6 +228,11 @@ describe("Members, pins and the chat itself", () => {
     state.merge([row(1)], "9.0", { from: 1, to: 7 });
     assert.deepEqual([state.message(1).reply_count, state.message(1).last_reply], [3, 9]);
     assert.equal(state.message(9).root, undefined);
+    // And still when the older ones are no longer held.
+    const more = loaded([row(8, { thread: 1, root: { ...root, last_reply: 9 } }), row(9, { thread: 1, root })], "9.0", false);
+    more.trim(1);
+    more.merge([row(1)], "9.0", { from: 1, to: 7 });
+    assert.deepEqual([more.message(1).reply_count, more.message(1).last_reply], [3, 9]);
   });
 
   it("take reactions from an answer that has nothing else", () => {

@@ -16,17 +16,17 @@ struct MessageEditsController {
         let patch = try MessageParameters(call.request.typedBody()).patch()
         let (number, key) = (call.parameters.messageNumber, try call.request.idempotencyKey())
         let expected = call.request.expectedRevisions(of: number)
-        return .task { Self.answer(try await chat.edit(number, patch, expecting: expected, key: key)) }
+        return .task { try await Self.answer(chat.edit(number, patch, expecting: expected, key: key), in: chat) }
     }
 
     @Sendable private func delete(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let (number, key) = (call.parameters.messageNumber, try call.request.idempotencyKey())
         let expected = call.request.expectedRevisions(of: number)
-        return .task { Self.answer(try await chat.delete(number, expecting: expected, key: key)) }
+        return .task { try await Self.answer(chat.delete(number, expecting: expected, key: key), in: chat) }
     }
 
-    private static func answer(_ changed: ChangedMessage) -> Response {
-        var response = Response(message: changed.message)
+    private static func answer(_ changed: ChangedMessage, in chat: ChatScope) async throws -> Response {
+        var response = Response(message: try await chat.tellingThread(changed.message))
         if changed.isReplay { response.replay() }
         return response
     }
@@ -45,8 +45,8 @@ struct MessageEditsController {
 
 extension Response {
     /// One message, with its `ETag`.
-    init(message: Message, in thread: ThreadSummary? = nil) {
-        self.init(json: MessageJSON(message, as: .answer, in: thread), size: 256 + message.body.utf8.count)
+    init(message: Message) {
+        self.init(json: MessageJSON(message, as: .answer), size: 256 + message.body.utf8.count)
         add("ETag", message.entityTag)
     }
 }

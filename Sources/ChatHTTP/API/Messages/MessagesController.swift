@@ -44,17 +44,19 @@ struct MessagesController {
     private static func created(
         _ sent: AppendedMessage, _ content: MessageContent, in chat: ChatScope
     ) async throws -> Response {
-        let message = sent.isReplay ? try await chat.message("\(sent.number.rawValue)") : Message(sent, content)
-        var response = created(message, try await chat.thread(of: message), in: chat)
-        if sent.isReplay { response.replay() }
+        guard sent.isReplay else {
+            let message = Message(sent, content)
+            // It is stored, whether its thread can be read or not.
+            return created((try? await chat.tellingThread(message)) ?? message, in: chat)
+        }
+        var response = created(
+            try await chat.tellingThread(try await chat.message("\(sent.number.rawValue)")), in: chat)
+        response.replay()
         return response
     }
 
-    private static func created(
-        _ message: Message, _ thread: ThreadSummary? = nil, in chat: ChatScope
-    ) -> Response {
-        .created(
-            at: "\(chat.path)/messages/\(message.number.rawValue)", MessageJSON(message, as: .answer, in: thread))
+    private static func created(_ message: Message, in chat: ChatScope) -> Response {
+        .created(at: "\(chat.path)/messages/\(message.number.rawValue)", MessageJSON(message, as: .answer))
     }
 
     @Sendable private func show(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
@@ -63,7 +65,7 @@ struct MessagesController {
         if let known, known.content.thread == nil { return .now(Response(message: known)) }
         return .wait {
             let message = if let known { known } else { try await chat.message(number) }
-            return Response(message: message, in: try await chat.thread(of: message))
+            return Response(message: try await chat.tellingThread(message))
         }
     }
 
@@ -88,16 +90,15 @@ struct MessagesController {
                 if let thread { try await chat.replies(to: thread, bounded) } else {
                     try await chat.messages(bounded, around: around)
                 }
-            return Self.list(
-                messages, page, in: thread, of: chat, head, threads: try await chat.threads(of: messages.items))
+            return Self.list(try await chat.tellingThreads(messages), page, in: thread, of: chat, head)
         }
     }
 
     private static func list(
         _ messages: PageOf<Message>, _ page: Page, in thread: Message.Number? = nil, of chat: ChatScope,
-        _ head: Cursor, threads: [Message.Number: ThreadSummary] = [:]
+        _ head: Cursor
     ) -> Response {
-        let answer = MessagesAnswer(messages: messages.items, threads: threads)
+        let answer = MessagesAnswer(messages: messages.items)
         var response = Response(json: answer, size: answer.size)
         response.add("Luciq-Cursor", head.description)
         response.add(
@@ -106,20 +107,6 @@ struct MessagesController {
                 path: "\(chat.path)/messages", page: page, extra: thread.map { "&thread=\($0.rawValue)" } ?? "",
                 number: \.number.rawValue))
         return response
-    }
-}
-
-extension ChatScope {
-    /// The summary of the thread that a message is in.
-    func thread(of message: Message) async throws -> ThreadSummary? {
-        guard let root = message.content.thread else { return nil }
-        return try await threads(of: [message])[root]
-    }
-}
-
-extension Message {
-    fileprivate init(_ sent: AppendedMessage, _ content: MessageContent) {
-        self.init(number: sent.number, content: content, createdAt: sent.createdAt)
     }
 }
 
