@@ -143,6 +143,8 @@ let package = Package(
                 .embedInCode("Migrations/20261208000001_add_reads.sql"),
                 .embedInCode("Migrations/20261208000002_hide_reads.sql"),
                 .embedInCode("Migrations/20261209000001_add_epoch.sql"),
+                .embedInCode("Migrations/20261210000001_add_mentions.sql"),
+                .embedInCode("Migrations/20261210000002_hide_mentions.sql"),
                 .embedInCode("Migrations/20261211000001_add_peak.sql"),
             ],
             swiftSettings: settings

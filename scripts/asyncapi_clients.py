@@ -118,7 +118,7 @@ def essence(message):
     """Of a message, whether it came at once or in parts."""
     return {name: message.get(name) for name in (
         "number", "body", "created_at", "sender", "thread", "reply_to", "metadata", "rev", "edited_at", "deleted_at",
-        "deleted_by", "reactions")}
+        "deleted_by", "reactions", "mentions")}
 
 
 class Socket:

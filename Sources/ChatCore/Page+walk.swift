@@ -41,7 +41,9 @@ extension Page {
 extension PageOf<MessageVersion> {
     /// - Parameter walked: in the direction of the page; it ends early if the texts are long.
     package init(versions walked: [MessageVersion], page: Page, isPrecededBy precedes: Bool) {
-        let bytes = walked.reduce(0) { $0 + $1.body.lengthInJSON + ($1.metadata?.utf8.count ?? 0) }
+        let bytes = walked.reduce(0) {
+            $0 + $1.body.lengthInJSON + ($1.metadata?.utf8.count ?? 0) + ($1.mentions?.size ?? 0)
+        }
         self.init(walked: walked, page: page.cut(to: walked.count, of: bytes), isPrecededBy: precedes)
     }
 }

@@ -13,6 +13,7 @@ enum MessageRow {
     private static let names = [
         "number", "body", "created_at", "sender", "metadata", "thread", "reply_to", "content_revision", "edited_at",
         "deleted_at", "deleted_by", "in_main", "reactions_revision", "reactions",
+        "mentions",
     ]
 
     static func message(_ query: borrowing Query) -> Message {
@@ -21,7 +22,7 @@ enum MessageRow {
             content: MessageContent(
                 body: query.text(1), sender: user(query, 3), metadata: query.isNull(4) ? nil : query.text(4),
                 thread: number(query, 5), replyTo: number(query, 6),
-                isInMain: query.integer(11) == 1),
+                isInMain: query.integer(11) == 1, mentions: mentions(query, 14)),
             createdAt: Timestamp(microseconds: query.integer(2)))
         message.reactionsRevision = query.integer(12)
         if message.reactionsRevision > 0, !query.isNull(13) { message.reactions = query.text(13) }
@@ -40,7 +41,11 @@ enum MessageRow {
 
     /// Bytes of its texts as JSON.
     static func textsInJSON(_ query: borrowing Query) -> Int {
-        body(query).lengthInJSON + query.bytes(4).count + query.bytes(13).count
+        body(query).lengthInJSON + query.bytes(4).count + query.bytes(13).count + query.bytes(14).count
+    }
+
+    static func mentions(_ query: borrowing Query, _ column: CInt) -> Mentions? {
+        query.isNull(column) ? nil : Mentions(json: query.text(column))
     }
 
     private static func number(_ query: borrowing Query, _ column: CInt) -> Message.Number? {

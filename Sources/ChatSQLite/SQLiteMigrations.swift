@@ -22,6 +22,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0014Reactions.identifier, migrate: Migration0014Reactions.migrate)
         migrator.registerMigration(Migration0015Reads.identifier, migrate: Migration0015Reads.migrate)
         migrator.registerMigration(Migration0016Epoch.identifier, migrate: Migration0016Epoch.migrate)
+        migrator.registerMigration(Migration0017Mentions.identifier, migrate: Migration0017Mentions.migrate)
         migrator.registerMigration(Migration0018Peak.identifier, migrate: Migration0018Peak.migrate)
         return migrator
     }

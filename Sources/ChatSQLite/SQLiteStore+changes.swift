@@ -44,8 +44,9 @@ private struct ChangeBatch {
         let insert = try Query(
             db,
             """
-            INSERT INTO messages (chat_id, number, body, created_at, sender, metadata, thread, reply_to, in_main)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO messages (chat_id, number, body, created_at, sender, metadata, thread, reply_to, in_main,
+                mentions)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         for (index, change) in batch.enumerated() where results[index] == nil {
             switch change {
@@ -61,7 +62,8 @@ private struct ChangeBatch {
                     new.content.sender.map { .text($0.text) } ?? .null,
                     new.content.metadata.map { .text($0) } ?? .null,
                     new.content.thread.map { .integer($0.rawValue) } ?? .null,
-                    new.content.replyTo.map { .integer($0.rawValue) } ?? .null, new.content.isInMain ? 1 : .null)
+                    new.content.replyTo.map { .integer($0.rawValue) } ?? .null, new.content.isInMain ? 1 : .null,
+                    new.content.mentions.map { .text($0.json) } ?? .null)
                 try insert.run()
                 if let thread = new.content.thread { try SQLiteStore.add(reply: number, to: thread, in: new.chat, db) }
                 try keys.remember(new.key, in: new.chat.rawValue, number: number)

@@ -80,7 +80,7 @@ extension SQLiteStore: MessageChanges {
                 let query = try Query(
                     db,
                     """
-                    SELECT revision, body, metadata, created_at, replaced_at FROM message_versions
+                    SELECT revision, body, metadata, created_at, replaced_at, mentions FROM message_versions
                     WHERE chat_id = ? AND number = ? AND revision > ? AND revision < ? AND replaced_at >= ?
                     ORDER BY revision \(page.walkOrder) LIMIT ?
                     """, .integer(chat.rawValue), .integer(number.rawValue),
@@ -89,11 +89,12 @@ extension SQLiteStore: MessageChanges {
                 var versions: [MessageVersion] = []
                 var bytes = 0
                 while bytes <= page.bytes, try query.next() {
-                    bytes += query.bytes(1).lengthInJSON + query.bytes(2).count
+                    bytes += query.bytes(1).lengthInJSON + query.bytes(2).count + query.bytes(5).count
                     versions.append(
                         MessageVersion(
                             revision: query.integer(0), body: query.text(1),
                             metadata: query.isNull(2) ? nil : query.text(2),
+                            mentions: MessageRow.mentions(query, 5),
                             createdAt: Timestamp(microseconds: query.integer(3)),
                             replacedAt: Timestamp(microseconds: query.integer(4))))
                 }
@@ -281,7 +282,7 @@ private struct RevisionBatch {
             db,
             """
             UPDATE messages SET body = ?, metadata = ?, edited_at = ?, deleted_at = ?, deleted_by = ?, content_revision = ?,
-                reactions = ?, reactions_revision = ?
+                reactions = ?, reactions_revision = ?, mentions = ?
             WHERE chat_id = ? AND number = ?
             """,
             .text(message.body), message.content.metadata.map { .text($0) } ?? .null,
@@ -290,6 +291,7 @@ private struct RevisionBatch {
             message.deletion?.by.map { .text($0.text) } ?? .null, .integer(message.revision),
             message.reactions.map { .text($0) } ?? .null,
             message.reactionsRevision > 0 ? .integer(message.reactionsRevision) : .null,
+            message.content.mentions.map { .text($0.json) } ?? .null,
             .integer(chat.rawValue), .integer(message.number.rawValue)
         ).run()
         try SQLiteStore.note(.message, message.number.rawValue, at: message.revision, in: chat, db)
@@ -299,19 +301,20 @@ private struct RevisionBatch {
         try Query(
             db,
             """
-            INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at, mentions)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """,
             .integer(chat.rawValue), .integer(message.number.rawValue), .integer(version.revision),
             .text(version.body), version.metadata.map { .text($0) } ?? .null,
-            .integer(version.createdAt.microseconds), .integer(version.replacedAt.microseconds)
+            .integer(version.createdAt.microseconds), .integer(version.replacedAt.microseconds),
+            version.mentions.map { .text($0.json) } ?? .null
         ).run()
     }
 
     private func remove(_ remains: MessageRemains, of message: Message, in chat: Chat.ID) throws {
         let number = message.number
         switch remains {
-        case .body, .metadata: break  // The message is stored without them.
+        case .body, .metadata, .mentions: break  // The message is stored without them.
         case .versions:
             try Query(
                 db, "DELETE FROM message_versions WHERE chat_id = ? AND number = ?",

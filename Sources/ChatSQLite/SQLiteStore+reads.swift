@@ -83,7 +83,7 @@ extension SQLiteStore: ReadStates {
             let query = try Query(
                 db,
                 """
-                SELECT number, sender, deleted_at IS NULL AND (thread IS NULL OR in_main = 1) FROM messages
+                SELECT number, sender, deleted_at IS NULL AND (thread IS NULL OR in_main = 1), mentions FROM messages
                 WHERE chat_id = ? AND number BETWEEN ? AND ? ORDER BY number
                 """, .integer(chat.rawValue), .integer(numbers.lowerBound), .integer(numbers.upperBound))
             var rows: [TailRow] = []
@@ -101,7 +101,10 @@ extension SQLiteStore: ReadStates {
                         sender = user
                     }
                 }
-                rows.append(TailRow(number: query.integer(0), sender: sender, counts: query.integer(2) == 1))
+                rows.append(
+                    TailRow(
+                        number: query.integer(0), sender: sender, counts: query.integer(2) == 1,
+                        mentions: MessageRow.mentions(query, 3)))
             }
             return rows
         }

@@ -13,7 +13,7 @@ extension SQLiteStore {
             SELECT heads.chat_id, heads.revision, heads.deleted_count,
                 (SELECT count(*) FROM messages WHERE messages.chat_id = heads.chat_id AND deleted_at IS NOT NULL),
                 (SELECT count(*) FROM messages WHERE messages.chat_id = heads.chat_id AND deleted_at IS NOT NULL
-                    AND (body <> '' OR metadata IS NOT NULL OR reactions IS NOT NULL)),
+                    AND (body <> '' OR metadata IS NOT NULL OR reactions IS NOT NULL OR mentions <> '[]')),
                 (SELECT count(*) FROM messages
                     LEFT JOIN chat_changes AS changes ON changes.chat_id = messages.chat_id
                         AND kind = \(ChangedItem.Kind.message.rawValue) AND item = number AND user_id = ''

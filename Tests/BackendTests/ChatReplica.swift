@@ -90,7 +90,8 @@ extension TestBackend {
     func contents(of chat: Chat.ID) async throws -> ChatContents {
         let messages = try await list(chat, Page(limit: 1000)).items
         return ChatContents(
-            messages: messages, roots: try await backend.threads.threads(of: messages, in: chat), pins: try await backend.changes.pins(of: chat),
+            messages: messages, roots: try await backend.threads.threads(of: messages, in: chat),
+            pins: try await backend.changes.pins(of: chat),
             members: try await backend.members.members(of: chat, after: nil, limit: 1000).members,
             settings: try await backend.reads.chats([chat])[chat]?.settings ?? Chat.Settings())
     }

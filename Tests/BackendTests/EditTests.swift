@@ -231,6 +231,7 @@ import Testing
             let subscription = try await chat.subscribe()
             var content = MessageContent(body: "the first secret")
             content.metadata = #"{"kept":"secret"}"#
+            content.mentions = try Mentions(naming: ["a secret"])
             let number = try await chat.send(content).number
             let path: Substring = "\(number.rawValue)"
             _ = try await chat.edit(path, MessagePatch(body: "the last secret"))
@@ -241,7 +242,7 @@ import Testing
             try await SearchBlockTests.indexer(server.test, limits).walk()
             let before = try await server.remains(of: number, in: chat)
             // The embedded store has no jobs, and neither has an engine here: its feed has a test of its own.
-            #expect(before == [.body, .metadata, .versions, .reactions, .pin, .searchBlocks])
+            #expect(before == [.body, .metadata, .mentions, .versions, .reactions, .pin, .searchBlocks])
             #expect(try await chat.delete(path).isChanged)
             #expect(try await server.remains(of: number, in: chat) == [])
             let message = try await chat.message(path)
@@ -267,6 +268,8 @@ extension AccessServer {
                 switch remains {
                 case .body: try await chat.message("\(number.rawValue)").body.contains("secret")
                 case .metadata: try await chat.message("\(number.rawValue)").content.metadata != nil
+                case .mentions:
+                    try await chat.message("\(number.rawValue)").content.mentions?.users.isEmpty == false
                 case .versions: try await !chat.versions(of: "\(number.rawValue)", Page()).items.isEmpty
                 case .reactions:
                     switch try await chat.message("\(number.rawValue)").reactions {

@@ -16,11 +16,15 @@ import Testing
             for text in ["2", "3", "4", "5"] { #expect(try await bob.say(text).status == 201) }
             #expect(try await ann.read() == [0, 5])
             let first = try await ann.mark(3)
-            #expect(first.status == 200 && first.text == #"{"number":3,"unread":2,"more":false,"as_of":"5.2"}"#)
+            #expect(
+                first.status == 200 && first.text == #"{"number":3,"unread":2,"mentions":0,"more":false,"as_of":"5.2"}"#
+            )
             // A device that comes late.
             #expect(try await ann.mark(2).text == first.text)
             // Beyond the head is the head.
-            #expect(try await ann.mark(Int64.max).text == #"{"number":5,"unread":0,"more":false,"as_of":"5.2"}"#)
+            #expect(
+                try await ann.mark(Int64.max).text
+                    == #"{"number":5,"unread":0,"mentions":0,"more":false,"as_of":"5.2"}"#)
             #expect(try await ann.read() == [5, 0])
             // Another user's is its own; own messages never count, and sending moves nothing.
             #expect(try await bob.read() == [0, 1])
@@ -117,7 +121,7 @@ import Testing
             #expect(try await admin.send("DELETE", "/chats/1/members/new").status == 200)
             #expect(try await bob.say("g").status == 201)
             #expect(try await new.read() == [0, 1])
-            #expect(try await new.mark(100).text == #"{"number":6,"unread":0,"more":false,"as_of":"6.7"}"#)
+            #expect(try await new.mark(100).text == #"{"number":6,"unread":0,"mentions":0,"more":false,"as_of":"6.7"}"#)
         }
     }
 
@@ -218,9 +222,11 @@ import Testing
                     let sender = ([nil] + users).randomElement(using: &random)!
                     let thread = Bool.random(using: &random) ? roots.randomElement(using: &random) : nil
                     if thread == nil { roots.append(highest + Int64(batch.count) + 1) }
+                    let named = users.filter { _ in Int.random(in: 0..<4, using: &random) == 0 }
                     let content = MessageContent(
                         body: "x", sender: sender, thread: thread.map { Message.Number($0) },
-                        isInMain: Bool.random(using: &random))
+                        isInMain: Bool.random(using: &random),
+                        mentions: named.isEmpty ? nil : try Mentions(naming: named.map(\.text)))
                     batch.append(NewMessage(tenant: test.tenant, chat: chat, content: content))
                     if batch.count == 30 { break }
                 }
@@ -229,6 +235,10 @@ import Testing
                 }
                 let deleted = Set((0..<3).map { _ in Int64.random(in: 1...highest, using: &random) })
                 for result in try await test.revise(deleted.map { (chat, $0, .delete) }) { _ = try result.get() }
+                for _ in 0..<4 {
+                    let named = users.filter { _ in Bool.random(using: &random) }.map(\.text)
+                    try await test.revise([(chat, Int64.random(in: 1...highest, using: &random), .mentions(named))])
+                }
                 let reader = users.randomElement(using: &random)!
                 let mark = ReadMark(chat: place, user: reader, number: Int64.random(in: 0...highest, using: &random))
                 marks[reader] = try await test.backend.reads.mark([mark], within: .seconds(30))[0].get().number
@@ -239,7 +249,7 @@ import Testing
                     let numbers = NumberSpan(
                         first: Int64.random(in: 1...highest, using: &random),
                         last: Bool.random(using: &random) ? .max : highest)
-                    let expected = messages.count { message in
+                    let unread = messages.filter { message in
                         message.number.rawValue > read && numbers.contains(message.number.rawValue)
                             && message.deletion == nil && message.content.sender != user
                             && (message.content.thread == nil || message.content.isInMain)
@@ -248,7 +258,10 @@ import Testing
                         let tail = try await tails.tail(of: chat, at: head, after: max(read, numbers.first - 1))
                         #expect(
                             tail.unread(of: user, after: read, in: numbers)
-                                == Unread(count: expected, hasMore: false))
+                                == Unread(
+                                    count: unread.count,
+                                    mentions: unread.count { $0.content.mentions?.users.contains(user) == true },
+                                    hasMore: false))
                         #expect(tail.cursor == Cursor(highest, revision: head.revision))
                     }
                 }
@@ -280,6 +293,31 @@ import Testing
         #expect(tail.unread(of: user, after: 5000, in: .all) == .none)
         #expect(tail.newest(in: .all) == 1001)
         #expect(tail.newest(in: NumberSpan(first: 1002)) == nil)
+    }
+
+    /// Mentions leave with their messages, and count as far as these do.
+    @Test func itKnowsWhomItMentions() throws {
+        let (ann, bob) = (User.ID("ann")!, User.ID("bob")!)
+        let both = try Mentions(naming: ["ann", "bob"])
+        func row(_ number: Int64, _ mentions: Mentions?, by sender: User.ID? = nil, counts: Bool = true) -> TailRow {
+            TailRow(number: number, sender: sender, counts: counts, mentions: mentions)
+        }
+        var tail = ChatTail(from: 10, revision: 0)
+        let cost = tail.cost
+        tail.append([row(11, both), row(12, both, by: ann), row(13, both, counts: false), row(14, nil)])
+        tail.prepend([row(10, both)], after: 5)
+        func mentions(_ user: User.ID, after read: Int64 = 0, in numbers: NumberSpan = .all) -> Int {
+            tail.unread(of: user, after: read, in: numbers).mentions
+        }
+        #expect(mentions(ann) == 2 && mentions(bob) == 3 && mentions(User.ID("eve")!) == 0)
+        #expect(mentions(ann, after: 10) == 1 && mentions(bob, in: NumberSpan(first: 1, last: 10)) == 1)
+        tail.update([row(11, .nobody), row(14, try Mentions(naming: ["ann"])), row(10, both, counts: false)])
+        #expect(mentions(ann) == 1 && mentions(bob) == 1)
+        tail.append((15...5000).map { row($0, both) })
+        #expect(mentions(ann) == Unread.most && mentions(ann, after: 4990) == 10)
+        let full = tail.cost
+        tail.append((5001...9800).map { row($0, nil) })
+        #expect(mentions(ann, after: 4990) == 0 && tail.cost < full && tail.cost < cost + 6000)
     }
 
     @Test func itStopsAtAGap() {

@@ -10,6 +10,7 @@ extension TestBackend {
     enum Change {
         case body(String)
         case metadata(String)
+        case mentions([String])
         case delete
         case react(String, String)
         case unreact(String, String)
@@ -20,6 +21,7 @@ extension TestBackend {
             switch self {
             case .body(let body): .edit(MessagePatch(body: body))
             case .metadata(let json): .edit(MessagePatch(metadata: Array(json.utf8)))
+            case .mentions(let users): .edit(MessagePatch(mentions: try? Mentions(naming: users)))
             case .delete: .delete
             case .react(let name, let user): .react(Reaction(Reaction.Name(name)!, by: User.ID(user)!))
             case .pin: .pin(.pin(by: nil))

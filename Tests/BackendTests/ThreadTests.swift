@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -133,6 +134,31 @@ import Testing
             #expect(late.json["message_number"] as? Int == 10)
             let seen = try await scene.caller("ann").get("/chats/1/messages?thread=1").list
             #expect(seen.map { $0["number"] as? Int } == [10] && seen.allSatisfy { $0["root"] == nil })
+        }
+    }
+
+    /// Who stores a reply knows its thread: neither the answer nor any reader asks the store for it.
+    @Test(arguments: BackendKind.allCases)
+    func repliesArePublishedWithTheirThread(_ kind: BackendKind) async throws {
+        try await TestBackend.run(kind) { test in
+            let chat = try await test.makeChat()
+            _ = try await test.send(["1"], to: chat)
+            let heard = Mutex<[Message]>([])
+            test.backend.bus.listen { event in
+                if case .committed(chat, let messages) = event { heard.withLock { $0 += messages } }
+            }
+            _ = await test.backend.bus.subscribe(to: chat)
+            let reply = NewMessage(
+                tenant: test.tenant, chat: chat, content: MessageContent(body: "x", thread: Message.Number(1)))
+            let plain = NewMessage(tenant: test.tenant, chat: chat, body: "x")
+            let stored = try await test.backend.chatLog.append([reply, plain, reply], at: TestBackend.time)
+            let root = ThreadSummary(root: Message.Number(1), replyCount: 2, lastReply: Message.Number(4))
+            #expect(try stored.map { try $0.get().root } == [root, nil, root])
+            #expect(heard.withLock { $0.prefix(3).map(\.root) } == [root, nil, root])
+            let changed = try await test.revise([(chat, 2, .body("y")), (chat, 4, .delete), (chat, 3, .delete)])
+            #expect(try changed.map { try $0.get().message.root } == [root, root, nil])
+            let published = heard.withLock { $0.filter { $0.revision > 0 } }.prefix(3)
+            #expect(published.map(\.root) == [root, nil, root], "\(published)")
         }
     }
 

@@ -35,6 +35,25 @@ import Testing
         #expect(try BusPayload.decode(BusPayload.encode([])) == [])
     }
 
+    @Test func aReplySurvivesTheBus() throws {
+        let content = MessageContent(
+            body: "hi", thread: Message.Number(1), isInMain: true, mentions: try Mentions(naming: ["u \"1\"", "é"]))
+        var message = Message(number: Message.Number(3), content: content, createdAt: TestCluster.time)
+        message.root = ThreadSummary(root: Message.Number(1), replyCount: 2, lastReply: Message.Number(3))
+        let payload = BusPayload.encode([message])
+        #expect(try BusPayload.decode(payload) == [message])
+        #expect(try BusPayload.decode(payload)[0].content.mentions?.users.map(\.text) == ["u \"1\"", "é"])
+        // A newer server may tell more, and one without all of it tells nothing.
+        let text = String(decoding: payload, as: UTF8.self)
+        let newer = text.replacing("\"reply_count\"", with: "\"new\":[{}],\"reply_count\"")
+        #expect(try BusPayload.decode(Array(newer.utf8)) == [message])
+        let without = text.replacing("\"last_reply\":3", with: "\"last_reply\":null")
+        #expect(throws: (any Error).self) { try BusPayload.decode(Array(without.utf8)) }
+        message.root = nil
+        let unknown = text.replacing("\"last_reply\"", with: "\"newest\"")
+        #expect(try BusPayload.decode(Array(unknown.utf8)) == [message])
+    }
+
     @Test func aRevocationOfAnotherVersionIsNone() {
         let principal = Principal.pathToken(.random())
         let payload = BusPayload.encode(revoked: principal)

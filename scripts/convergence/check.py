@@ -36,6 +36,7 @@ READERS = [
 BREAKS = {
     "drop": "one event in ten is lost", "cursor-first": "the cursor is taken before the event, which is then lost",
     "absent": "reactions that are not told of are taken for none", "lower": "lower revisions are applied",
+    "root": "what replies say of their threads is ignored",
     "keep-pin": "a deletion leaves the pin", "leak": "a removed user is sent everything",
     "twice": "a message comes twice",
     "invent": "a create is acknowledged that never was",

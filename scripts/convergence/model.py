@@ -2,7 +2,7 @@
 it."""
 import json
 
-CONTENT = ("rev", "body", "metadata", "edited_at", "deleted_at", "deleted_by")
+CONTENT = ("rev", "body", "metadata", "mentions", "edited_at", "deleted_at", "deleted_by")
 SETTINGS = ("name", "metadata", "access", "history", "receipts")
 
 
@@ -36,6 +36,7 @@ class State:
 
     def clear(self):
         self.messages, self.pins, self.members, self.settings, self.cursor = {}, {}, {}, {"rev": 0}, None
+        self.threads = {}  # Number of the root → what replies have said of it.
         self.told = {}  # Thing → the highest revision that an event has told of it.
 
     def load(self, loaded):
@@ -57,6 +58,7 @@ class State:
             self.take_message(value)
         elif kind == "message.changed":
             self.take_parts(value["number"], value["parts"])
+            self.take_root(value)
         elif kind == "member.changed":
             self.take_over(self.members, value["user"], value)
         elif kind == "pin.changed":
@@ -78,8 +80,16 @@ class State:
         fixed = {name: value for name, value in message.items() if name not in (*CONTENT, "reactions", "root")}
         held = self.messages.setdefault(number, fixed)
         self.take_parts(number, parts_of(message))
+        self.take_root(message)
         if canonical({name: held[name] for name in fixed}) != canonical(fixed):
             raise Violation(f"message {number} has become another one: {fixed}, before {held}")
+
+    def take_root(self, value):
+        """Both numbers only rise, whatever the order in which they are told."""
+        if (root := value.get("root")) and "root" not in self.faults:
+            held = self.threads.setdefault(root["number"], dict(root))
+            for name in ("reply_count", "last_reply"):
+                held[name] = max(held[name], root[name])
 
     def take_parts(self, number, parts):
         held = self.messages[number]
@@ -105,12 +115,14 @@ class State:
             if value["number"] > now[0]:
                 raise Violation(f"message {value['number']} has the cursor {cursor}")
             self.check_text(value["number"], parts_of(value)["content"])
+            self.check_root(value["number"], value)
         elif kind == "message.changed":
             number, parts = value["number"], value["parts"]
             if number not in self.messages:
                 raise Violation(f"a change of message {number} comes before it, at {cursor}")
             if "content" in parts:
                 self.check_text(number, parts["content"])
+            self.check_root(number, value)
             for name, part in parts.items():
                 self.check_rise((number, name), part["rev"])
         elif kind == "member.changed":
@@ -120,13 +132,18 @@ class State:
         elif kind == "chat.changed":
             self.check_rise("chat", value["rev"])
 
+    def check_root(self, number, value):
+        if value.get("root", {"last_reply": number})["last_reply"] < number:
+            raise Violation(f"the thread of {number} does not count it: {value['root']}")
+
     def check_rise(self, thing, rev):
         if rev < self.told.get(thing, 0):
             raise Violation(f"{thing} is told with revision {rev}, after {self.told[thing]}")
         self.told[thing] = rev
 
     def check_text(self, number, content):
-        if content["deleted_at"] is not None and (content["body"] != "" or content["metadata"] is not None):
+        said = [content["body"], content["metadata"], content.get("mentions")]
+        if content["deleted_at"] is not None and any(said):
             raise Violation(f"the tombstone of message {number} has text: {content}")
 
     # What is compared.
@@ -144,7 +161,8 @@ class State:
         members = {user: canonical({name: member[name] for name in ("user", "role", "from_number", "joined_at")})
                    for user, member in self.members.items() if member["role"] is not None}
         settings = canonical({name: self.settings.get(name) for name in SETTINGS})
-        return {"messages": messages, "pins": pins, "members": members if sees_members else {},
+        threads = {number: canonical(root) for number, root in self.threads.items()}
+        return {"messages": messages, "threads": threads, "pins": pins, "members": members if sees_members else {},
                 "settings": {"chat": settings}}
 
 

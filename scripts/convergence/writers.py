@@ -45,6 +45,7 @@ class Writer:
         self.impatient = random.random() < 0.06
         self.words = "w" * (random.randrange(8_000, 20_000) if random.random() < 0.03 else random.randrange(40)) + " ü"
         self.metadata = random.choice([None, {"a": random.randrange(9)}, {"a": None, "b": {"c": self.mark}}])
+        self.mentions = random.choice([None, [], random.sample(USERS, random.randrange(1, 4)), [self.user] * 2])
         self.chance = random.random()
         self.pause = random.uniform(0, 2)
 
@@ -104,6 +105,8 @@ class Writer:
             value["sender"] = self.user
         if self.metadata:
             value["metadata"] = self.metadata
+        if self.mentions is not None:
+            value["mentions"] = self.mentions
         self.ledger.began[self.mark] = time.monotonic()
         headers = {"Idempotency-Key": self.mark} if with_key else {}
         status, answer, _ = await self.ask("POST", path, value, bearer, headers, 600 if with_key else 1)
@@ -123,12 +126,13 @@ class Writer:
         """Over a WebSocket, and after an unknown outcome once more over HTTP."""
         self.ledger.began[self.mark] = time.monotonic()
         self.way, self.metadata, self.chance = "token", None, 1
+        mentions = {} if self.mentions is None else {"mentions": self.mentions}
         try:
             async with self.tenant.session.ws_connect(
                     f"{self.tenant.url(self.choice)}{self.tenant.path}/socket",
                     headers={"Authorization": "Bearer " + self.tenant.bearer(self.user)}) as socket:
                 await socket.send_json({"type": "send", "chat": self.chat, "key": self.mark,
-                                        "body": f"{self.mark} {self.words}"})
+                                        "body": f"{self.mark} {self.words}", **mentions})
                 frame = await socket.receive(timeout=0.001 if self.impatient else 30)
                 if frame.type == aiohttp.WSMsgType.TEXT:
                     value = json.loads(frame.data)
@@ -149,6 +153,8 @@ class Writer:
             value["body"] = f"{self.ledger.created[self.chat].get(number, '?')} {self.mark} {self.words}"
         if self.chance > 0.6:
             value["metadata"] = self.metadata
+        if 0.4 < self.chance < 0.7:
+            value["mentions"] = self.mentions
         await self.change({("content", number): lambda answer: answer["rev"] if "rev" in answer else None},
                           "PATCH", path, value, bearer, headers)
 

@@ -8,6 +8,8 @@ export interface LuciqMessage {
   /** A user's id; null for the application. */
   readonly sender: string | null;
   readonly metadata: Record<string, unknown> | null;
+  /** Ids of the users whom it names. */
+  readonly mentions: readonly string[];
   readonly thread?: number | null;
   readonly reply_to?: number | null;
   /** Of a reply in a thread: whether it stands in the main line too. */
@@ -39,6 +41,8 @@ export interface LuciqMember {
 
 export interface LuciqUnread {
   readonly count: number;
+  /** Those of them that name the user. */
+  readonly mentions: number;
   /** Whether there are more than were counted. */
   readonly more: boolean;
   /** Up to where the user has read. */
@@ -126,7 +130,7 @@ export class ChatState {
   ): "current" | "behind" | "epoch";
   mergeList(kind: "members" | "pins", rows: object[], rev: number): void;
   mergeDetails(details: object, rev: number): void;
-  mergeRead(answer: { number?: number; unread: number; more?: boolean; as_of: string }): void;
+  mergeRead(answer: { number?: number; unread: number; mentions?: number; more?: boolean; as_of: string }): void;
   apply(event: LuciqEvent, now?: number): void;
   advance(cursor: string): void;
   trim(most: number): void;
@@ -207,9 +211,11 @@ export class LuciqChat implements AsyncIterable<LuciqSnapshot> {
   loadDetails(): Promise<Record<string, unknown>>;
   loadMembers(): Promise<Map<string, LuciqMember>>;
   loadPins(): Promise<number[]>;
-  send(body: string, more?: { thread?: number; replyTo?: number; metadata?: object; sender?: string }): LuciqSending;
+  send(body: string, more?: {
+    thread?: number; replyTo?: number; metadata?: object; mentions?: string[]; sender?: string;
+  }): LuciqSending;
   edit(
-    number: number, changes: { body?: string; metadata?: object | null }, options?: { ifUnchanged?: boolean },
+    number: number, changes: { body?: string; metadata?: object | null; mentions?: string[] }, options?: { ifUnchanged?: boolean },
   ): LuciqSending;
   delete(number: number, options?: { ifUnchanged?: boolean }): LuciqSending;
   react(number: number, name: string): LuciqSending;

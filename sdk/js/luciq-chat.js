@@ -45,7 +45,7 @@ export function readCursor(text) {
 
 // The state of a chat
 
-const luciqContent = ["body", "metadata", "edited_at", "deleted_at", "deleted_by"];
+const luciqContent = ["body", "metadata", "mentions", "edited_at", "deleted_at", "deleted_by"];
 
 // A message's parts with their revisions, as in `message.changed`. A key that is not there was not told.
 function luciqPartsOf(message) {
@@ -152,12 +152,16 @@ export class ChatState {
   /**
    * What is unread, once the server has said it; null before.
    *
-   * @returns {{count: number, more: boolean, read: number | null} | null}
+   * @returns {{count: number, mentions: number, more: boolean, read: number | null} | null}
    */
   get unread() {
     if (!this.#unread) return null;
-    const { base, more, extra, read } = this.#unread;
-    return { count: Math.max(0, base + extra.size), more: more || extra.size >= 1000, read };
+    const { base, mentions, more, extra, read } = this.#unread;
+    const own = [...extra].filter((number) => this.#mentionsMe(this.#held.get(number)));
+    return {
+      count: Math.max(0, base + extra.size), mentions: Math.max(0, mentions + own.length),
+      more: more || extra.size >= 1000, read,
+    };
   }
 
   /** What has changed since the last call. `reset` says that everything may have. */
@@ -251,7 +255,7 @@ export class ChatState {
   /**
    * Takes what the server has said about what the user has read.
    *
-   * @param {{number?: number, unread: number, more?: boolean, as_of: string}} answer
+   * @param {{number?: number, unread: number, mentions?: number, more?: boolean, as_of: string}} answer
    */
   mergeRead(answer) {
     const at = readCursor(answer.as_of);
@@ -261,7 +265,8 @@ export class ChatState {
     for (const number of this.#order) {
       if (number > Math.max(at.n, answer.number ?? 0) && this.#counts(this.#held.get(number))) extra.add(number);
     }
-    this.#unread = { base: answer.unread, more: answer.more === true, at, extra, read: answer.number ?? null };
+    const { unread: base, mentions = 0, more = false, number: read = null } = answer;
+    this.#unread = { base, mentions, more, at, extra, read };
     this.#changes.other.add("unread");
   }
 
@@ -427,7 +432,7 @@ export class ChatState {
     if (row.body === undefined) return;
     const { content, reactions } = luciqPartsOf(row);
     const message = {
-      ...row, number, metadata: row.metadata ?? null, rev: content.rev, edited_at: row.edited_at ?? null,
+      ...row, number, metadata: row.metadata ?? null, mentions: row.mentions ?? [], rev: content.rev, edited_at: row.edited_at ?? null,
       deleted_at: row.deleted_at ?? null, deleted_by: row.deleted_by ?? null,
       reactions: reactions?.summary ?? [], reactions_rev: reactions?.rev ?? 0,
     };
@@ -471,7 +476,9 @@ export class ChatState {
     this.#held.set(number, next);
     this.#changes.changed.add(number);
     this.#list = null;
+    if (next.deleted_at !== null) next.mentions = [];
     if (held.deleted_at === null && next.deleted_at !== null) this.#forgetUnread(held, next.rev);
+    else this.#mentionUnread(held, next);
   }
 
   // Another device of the user has read on: what is above is counted here, if all of it is.
@@ -481,14 +488,33 @@ export class ChatState {
     this.mergeRead({ number, unread: 0, as_of: `${number}` });
   }
 
+  #mentionsMe(message) { return this.me !== null && message?.mentions?.includes(this.me) === true; }
+
+  // Whether the server has counted a message that has changed since.
+  #isCounted(message, revision) {
+    const { at, read, more } = this.#unread;
+    return message.number <= at.n && read !== null && message.number > read && revision > (at.r ?? Infinity)
+      && this.#counts(message) && !more;
+  }
+
   // A deleted message is not unread.
   #forgetUnread(message, revision) {
     const unread = this.#unread;
     if (!unread) return;
-    const isCounted = message.number <= unread.at.n && unread.read !== null && message.number > unread.read
-      && revision > (unread.at.r ?? Infinity) && this.#counts(message) && !unread.more;
-    if (isCounted) unread.base -= 1;
-    else if (!unread.extra.delete(message.number)) return;
+    if (this.#isCounted(message, revision)) {
+      unread.base -= 1;
+      if (this.#mentionsMe(message)) unread.mentions -= 1;
+    } else if (!unread.extra.delete(message.number)) {
+      return;
+    }
+    this.#changes.other.add("unread");
+  }
+
+  // An edit may mention the user, or no longer.
+  #mentionUnread(held, next) {
+    const [was, is] = [held, next].map((message) => this.#mentionsMe(message));
+    if (!this.#unread || was === is) return;
+    if (this.#isCounted(next, next.rev)) this.#unread.mentions += is ? 1 : -1;
     this.#changes.other.add("unread");
   }
 
@@ -1444,15 +1470,15 @@ export class LuciqChat {
 
   // What it can be told. Each of these goes through the outbox.
 
-  /** @param {{thread?: number, replyTo?: number, metadata?: object, sender?: string}} [more] */
-  send(body, { thread, replyTo, metadata, sender } = {}) {
+  /** @param {{thread?: number, replyTo?: number, metadata?: object, mentions?: string[], sender?: string}} [more] */
+  send(body, { thread, replyTo, metadata, mentions, sender } = {}) {
     const named = sender ?? (this.#client._requests.hasToken ? undefined : this.#client.user ?? undefined);
-    const json = { body, thread, reply_to: replyTo, metadata, sender: named };
+    const json = { body, thread, reply_to: replyTo, metadata, mentions, sender: named };
     return this.#ask("send", "POST", "/messages", { json });
   }
 
   /**
-   * @param {{body?: string, metadata?: object | null}} changes
+   * @param {{body?: string, metadata?: object | null, mentions?: string[]}} changes
    * @param {{ifUnchanged?: boolean}} [options] `ifUnchanged` refuses it (412) if the message is not the one held here
    */
   edit(number, changes, { ifUnchanged = false } = {}) {

@@ -50,6 +50,8 @@ struct Migration: Sendable {
         Migration("20261208000001", PackageResources._0261208000001_add_reads_sql),
         Migration("20261208000002", PackageResources._0261208000002_hide_reads_sql, isOptional: true),
         Migration("20261209000001", PackageResources._0261209000001_add_epoch_sql),
+        Migration("20261210000001", PackageResources._0261210000001_add_mentions_sql),
+        Migration("20261210000002", PackageResources._0261210000002_hide_mentions_sql, isOptional: true),
         Migration("20261211000001", PackageResources._0261211000001_add_peak_sql),
     ]
 

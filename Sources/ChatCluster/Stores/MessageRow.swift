@@ -9,7 +9,7 @@ enum MessageRow {
     /// collation ignores spaces at the end, and would take one user for another.
     static let columns = """
         \(NumberedWalk.columns), body, created_at, sender, metadata, thread, reply_to, content_revision, edited_at, \
-        deleted_at, deleted_by, in_main, reactions_revision, reactions
+        deleted_at, deleted_by, in_main, reactions_revision, reactions, mentions
         """
 
     /// Beside tables that have columns of the same names.
@@ -24,7 +24,7 @@ enum MessageRow {
             content: MessageContent(
                 body: row.text(2), sender: user(row, 4), metadata: row.isNull(5) ? nil : row.text(5),
                 thread: number(row, 6), replyTo: number(row, 7),
-                isInMain: !row.isNull(12) && row.integer(12) == 1),
+                isInMain: !row.isNull(12) && row.integer(12) == 1, mentions: mentions(row, 15)),
             createdAt: createdAt(row))
         message.reactionsRevision = row.integer(13)
         if message.reactionsRevision > 0, !row.isNull(14) { message.reactions = row.text(14) }
@@ -45,7 +45,11 @@ enum MessageRow {
 
     /// Bytes of its texts as JSON.
     static func textsInJSON(_ row: borrowing MySQLRow) -> Int {
-        body(row).lengthInJSON + row.bytes(5).count + row.bytes(14).count
+        body(row).lengthInJSON + row.bytes(5).count + row.bytes(14).count + row.bytes(15).count
+    }
+
+    static func mentions(_ row: borrowing MySQLRow, _ column: Int) -> Mentions? {
+        row.isNull(column) ? nil : Mentions(json: row.text(column))
     }
 
     private static func number(_ row: borrowing MySQLRow) -> Message.Number { Message.Number(row.integer(0)) }

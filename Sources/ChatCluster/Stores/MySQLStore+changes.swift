@@ -27,8 +27,8 @@ extension MySQLStore: ChatLog {
                 try connection.execute(
                     """
                     INSERT INTO messages (chat_id, number, body, created_at, updated_at, batch_id, sender, metadata, thread,
-                        reply_to, in_main)
-                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                        reply_to, in_main, mentions)
+                    VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                     """,
                     some.flatMap { row -> [MySQLValue] in
                         [
@@ -39,6 +39,7 @@ extension MySQLStore: ChatLog {
                             content(row).thread.map { .integer($0.rawValue) } ?? .null,
                             content(row).replyTo.map { .integer($0.rawValue) } ?? .null,
                             content(row).isInMain ? .integer(1) : .null,
+                            content(row).mentions.map { .text($0.json) } ?? .null,
                         ]
                     })
             }

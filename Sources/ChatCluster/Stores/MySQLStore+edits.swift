@@ -177,7 +177,7 @@ extension MySQLStore {
         var bytes = 0
         try connection.query(
             """
-            SELECT revision, body, metadata, created_at, replaced_at FROM message_versions
+            SELECT revision, body, metadata, created_at, replaced_at, mentions FROM message_versions
             WHERE chat_id = ? AND number = ? AND revision > ? AND revision < ? AND replaced_at >= ?
             ORDER BY revision \(page.walksUp ? "ASC" : "DESC") LIMIT ?
             """,
@@ -191,9 +191,10 @@ extension MySQLStore {
             versions.append(
                 MessageVersion(
                     revision: row.integer(0), body: row.text(1), metadata: row.isNull(2) ? nil : row.text(2),
+                    mentions: MessageRow.mentions(row, 5),
                     createdAt: Timestamp(microseconds: row.timestamp(3)),
                     replacedAt: Timestamp(microseconds: row.timestamp(4))))
-            bytes += row.bytes(1).lengthInJSON + row.bytes(2).count
+            bytes += row.bytes(1).lengthInJSON + row.bytes(2).count + row.bytes(5).count
             return bytes <= page.bytes
         }
         return versions
@@ -230,7 +231,8 @@ extension MySQLStore {
                 for some in old.chunks(of: Self.deletedVersions).map(\.padded) {
                     let condition = some.map { _ in "(chat_id = ? AND number = ? AND revision = ?)" }
                     try connection.execute(
-                        "DELETE FROM message_versions WHERE \(condition.joined(separator: " OR "))", some.flatMap { $0 })
+                        "DELETE FROM message_versions WHERE \(condition.joined(separator: " OR "))", some.flatMap { $0 }
+                    )
                 }
                 return old.count == limit
             }

@@ -103,7 +103,7 @@ extension MySQLStore: ReadStates {
         try await read(.tailRows) { connection in
             try connection.rows(
                 """
-                SELECT number, sender, batch_id >= 0 AND deleted_at IS NULL AND (thread IS NULL OR in_main = 1)
+                SELECT number, sender, batch_id >= 0 AND deleted_at IS NULL AND (thread IS NULL OR in_main = 1), mentions
                 FROM \(NumberedTable.messages.byNumber) WHERE chat_id = ? AND number BETWEEN ? AND ? ORDER BY number
                 """,
                 [
@@ -113,7 +113,7 @@ extension MySQLStore: ReadStates {
             ) { row in
                 TailRow(
                     number: row.integer(0), sender: row.isNull(1) ? nil : User.ID(stored: row.text(1)),
-                    counts: row.integer(2) == 1)
+                    counts: row.integer(2) == 1, mentions: MessageRow.mentions(row, 3))
             }
         }
     }

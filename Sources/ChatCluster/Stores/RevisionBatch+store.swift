@@ -4,7 +4,7 @@ import MySQLClient
 /// What a batch stores. Statements are of many rows, as each is a round trip with locks held.
 extension RevisionBatch {
     private static let contentColumns = [
-        "body", "metadata", "edited_at", "deleted_at", "deleted_by", "content_revision",
+        "body", "metadata", "edited_at", "deleted_at", "deleted_by", "content_revision", "mentions",
     ]
     private static let reactionColumns = ["reactions", "reactions_revision"]
 
@@ -25,6 +25,7 @@ extension RevisionBatch {
                 message.editedAt.map { .timestamp($0.microseconds) } ?? .null,
                 message.deletion.map { .timestamp($0.at.microseconds) } ?? .null,
                 message.deletion?.by.map { .user($0) } ?? .null, .integer(message.revision),
+                message.content.mentions.map { .text($0.json) } ?? .null,
             ]
         }
         try update(Self.contentColumns, of: contents, connection)
@@ -66,19 +67,20 @@ extension RevisionBatch {
         _ versions: [(key: Key, version: MessageVersion)], _ connection: isolated MySQLConnection
     ) throws {
         let size = { (row: (key: Key, version: MessageVersion)) in
-            row.version.body.utf8.count + (row.version.metadata?.utf8.count ?? 0)
+            row.version.body.utf8.count + (row.version.metadata?.utf8.count ?? 0) + (row.version.mentions?.size ?? 0)
         }
         for some in versions.statements(within: connection.facts.maxPacket, values: size) {
             try connection.execute(
                 """
-                INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at)
-                VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
+                INSERT INTO message_versions (chat_id, number, revision, body, metadata, created_at, replaced_at, mentions)
+                VALUES \(some.map { _ in "(?, ?, ?, ?, ?, ?, ?, ?)" }.joined(separator: ", "))
                 """,
                 some.flatMap { key, version -> [MySQLValue] in
                     [
                         .integer(key.chat.rawValue), .integer(key.number.rawValue), .integer(version.revision),
                         .text(version.body), version.metadata.map { .text($0) } ?? .null,
                         .timestamp(version.createdAt.microseconds), .timestamp(version.replacedAt.microseconds),
+                        version.mentions.map { .text($0.json) } ?? .null,
                     ]
                 })
         }
@@ -88,7 +90,7 @@ extension RevisionBatch {
         _ remains: MessageRemains, of keys: [Key], _ connection: isolated MySQLConnection
     ) throws {
         switch remains {
-        case .body, .metadata: break  // The messages are stored without them.
+        case .body, .metadata, .mentions: break  // The messages are stored without them.
         case .versions: try delete(from: "message_versions", keys, connection)
         case .reactions: try delete(from: "message_reactions", keys, connection)
         case .pin: try delete(from: "pins", keys, connection)

@@ -87,6 +87,7 @@ extension RevisionBatch {
                     key,
                     MessageVersion(
                         revision: revision, body: version.body, metadata: version.metadata,
+                        mentions: version.mentions,
                         createdAt: version.createdAt, replacedAt: version.replacedAt)
                 )
             }

@@ -30,7 +30,8 @@ extension MySQLVerifier {
                             AND deleted_at IS NOT NULL),
                         (SELECT COUNT(*) FROM \(messages) WHERE messages.chat_id = heads.chat_id
                             AND deleted_at IS NOT NULL
-                            AND (body <> '' OR metadata IS NOT NULL OR reactions IS NOT NULL)),
+                            AND (body <> '' OR metadata IS NOT NULL OR reactions IS NOT NULL
+                                OR mentions <> '[]')),
                         (SELECT COUNT(*) FROM \(messages)
                             LEFT JOIN chat_changes AS changes ON changes.chat_id = messages.chat_id
                                 AND kind = \(ChangedItem.Kind.message.rawValue) AND item = number AND user_id = ''

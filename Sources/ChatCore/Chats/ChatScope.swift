@@ -65,12 +65,15 @@ package struct ChatScope: Sendable {
     ///   - metadata: one JSON value.
     ///   - thread: a number; so is `replyTo`. Whether there are such messages says `checkReferences`.
     ///   - isInMain: whether a reply stands in the main line too.
-    /// - Throws: `ChatError.notAllowed`; `.invalid` for a sender that is no user's id, and for bad metadata and numbers.
+    ///   - mentions: ids of users.
+    /// - Throws: `ChatError.notAllowed`; `.invalid` for a sender that is no user's id, and for bad metadata, mentions and
+    ///   numbers.
     package func content(
         _ body: String, sender: String? = nil, metadata: [UInt8]? = nil, thread: String? = nil, replyTo: String? = nil,
-        isInMain: Bool = false
+        isInMain: Bool = false, mentions: [String] = []
     ) throws(ChatError) -> MessageContent {
         var content = try content(body, by: sender)
+        if !mentions.isEmpty { content.mentions = try Mentions(naming: mentions) }
         guard thread != nil || !isInMain else { throw .invalid(["In_main is for messages in a thread"]) }
         guard metadata != nil || thread != nil || replyTo != nil else { return content }
         if let metadata { content.metadata = try Metadata.merge(metadata, into: nil) }
@@ -83,7 +86,7 @@ package struct ChatScope: Sendable {
         }
         return MessageContent(
             body: body, sender: content.sender, metadata: content.metadata, thread: try number(thread, "Thread"),
-            replyTo: try number(replyTo, "Reply_to"), isInMain: isInMain)
+            replyTo: try number(replyTo, "Reply_to"), isInMain: isInMain, mentions: content.mentions)
     }
 
     private func content(_ body: String, by sender: String?) throws(ChatError) -> MessageContent {

@@ -125,7 +125,7 @@ package struct JSONWriter {
         integer(value)
     }
 
-    private mutating func element(_ value: String) {
+    package mutating func element(_ value: String) {
         separate()
         string(value)
     }

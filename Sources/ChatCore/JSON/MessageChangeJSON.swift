@@ -38,6 +38,7 @@ package struct MessageChangeJSON: JSONWritable {
                 json.member("rev", message.revision)
                 json.member("body", message.body)
                 json.member("metadata", RawJSON(text: message.content.metadata ?? "null"))
+                if let mentions = message.content.mentions { json.member("mentions", mentions) }
                 json.member("edited_at", message.editedAt?.rfc3339)
                 json.member("deleted_at", message.deletion?.at.rfc3339)
                 json.member("deleted_by", message.deletion?.by?.text)

@@ -47,6 +47,7 @@ package struct MessageJSON: JSONWritable {
         } else if hasChanged {
             json.member("metadata", String?.none)
         }
+        if let mentions = content.mentions { json.member("mentions", mentions) }
         if hasChanged {
             json.member("rev", message.revision)
             write("edited_at", message.editedAt, to: &json)
@@ -91,6 +92,7 @@ extension Message {
         // Servers of earlier versions leave these out.
         var sender: User.ID?
         var (metadata, revision): (String?, Int64?)
+        var mentions: Mentions?
         var (thread, replyTo): (Int64?, Int64?)
         var isInMain = false
         var root: ThreadSummary?
@@ -102,6 +104,7 @@ extension Message {
             switch name {
             case _ where isNull: try reader.value()
             case "metadata": metadata = try reader.raw()
+            case "mentions": mentions = Mentions(json: try reader.raw())
             case "rev": revision = Int64(try reader.number())
             case "reactions":
                 try reader.object { name, reader in
@@ -135,7 +138,7 @@ extension Message {
             number: Number(number),
             content: MessageContent(
                 body: body, sender: sender, metadata: metadata, thread: thread.map { Number($0) },
-                replyTo: replyTo.map { Number($0) }, isInMain: isInMain),
+                replyTo: replyTo.map { Number($0) }, isInMain: isInMain, mentions: mentions),
             createdAt: Timestamp(microseconds: time))
         self.root = thread == nil ? nil : root
         self.revision = revision ?? 0

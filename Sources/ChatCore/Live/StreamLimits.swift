@@ -46,7 +46,9 @@ package struct GapPatience: Sendable {
 
 extension Message {
     /// Its bytes in memory, estimated, for the bounds.
-    var weight: Int { body.utf8.count + (content.metadata?.utf8.count ?? 0) + 64 }
+    var weight: Int {
+        body.utf8.count + (content.metadata?.utf8.count ?? 0) + (content.mentions?.size ?? 0) + 64
+    }
 
     /// Its encoded bytes, estimated. Scans the whole body.
     var writtenBytes: Int { textsInJSON + (content.thread == nil ? 160 : 288) }

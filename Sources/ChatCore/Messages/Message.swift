@@ -56,7 +56,8 @@ package struct Message: Equatable, Sendable {
 
     /// Bytes of its texts as JSON, for the bounds of pages. Scans the whole body.
     package var textsInJSON: Int {
-        body.lengthInJSON + (content.metadata?.utf8.count ?? 0) + (reactions?.utf8.count ?? 0)
+        body.lengthInJSON + (content.metadata?.utf8.count ?? 0) + (content.mentions?.size ?? 0)
+            + (reactions?.utf8.count ?? 0)
     }
 
     /// Of its last change.

@@ -104,7 +104,7 @@ extension MessageChange.Action {
     fileprivate var isForAdministrators: Bool {
         switch self {
         case .delete: true
-        case .edit(let patch): patch.body == nil
+        case .edit(let patch): patch.body == nil && patch.mentions == nil
         case .react, .pin: false
         }
     }
@@ -128,13 +128,16 @@ package struct MessagePatch: Hashable, Sendable {
     package var body: String?
     /// A JSON object, which is merged into the present one (RFC 7396), or null, which removes all.
     package var metadata: [UInt8]?
+    /// They replace the present ones.
+    package var mentions: Mentions?
 
-    package init(body: String? = nil, metadata: [UInt8]? = nil) {
+    package init(body: String? = nil, metadata: [UInt8]? = nil, mentions: Mentions? = nil) {
         self.body = body
         self.metadata = metadata
+        self.mentions = mentions
     }
 
-    var size: Int { (body?.utf8.count ?? 0) + (metadata?.count ?? 0) }
+    var size: Int { (body?.utf8.count ?? 0) + (metadata?.count ?? 0) + (mentions?.size ?? 0) }
 
     /// - Throws: `ChatError.invalid` for a bad body, or metadata that are neither an object nor null.
     func check() throws(ChatError) {
@@ -147,6 +150,7 @@ package struct MessagePatch: Hashable, Sendable {
         var new = content
         if let body { new.body = body }
         if let metadata { new.metadata = try Metadata.merge(metadata, into: content.metadata) }
+        if let mentions, mentions != content.mentions ?? .nobody { new.mentions = mentions }
         return new
     }
 }
@@ -199,16 +203,20 @@ package struct MessageVersion: Equatable, Sendable {
     package let revision: Int64
     package let body: String
     package let metadata: String?
+    /// As `MessageContent.mentions`.
+    package let mentions: Mentions?
     /// Since when it was the message's content.
     package let createdAt: Timestamp
     package let replacedAt: Timestamp
 
     package init(
-        revision: Int64, body: String, metadata: String?, createdAt: Timestamp, replacedAt: Timestamp
+        revision: Int64, body: String, metadata: String?, mentions: Mentions?, createdAt: Timestamp,
+        replacedAt: Timestamp
     ) {
         self.revision = revision
         self.body = body
         self.metadata = metadata
+        self.mentions = mentions
         self.createdAt = createdAt
         self.replacedAt = replacedAt
     }
@@ -217,7 +225,8 @@ package struct MessageVersion: Equatable, Sendable {
     package init(of message: Message, replacedAt: Timestamp) {
         self.init(
             revision: message.revision, body: message.body, metadata: message.content.metadata,
-            createdAt: message.editedAt ?? message.createdAt, replacedAt: replacedAt)
+            mentions: message.content.mentions, createdAt: message.editedAt ?? message.createdAt, replacedAt: replacedAt
+        )
     }
 }
 
@@ -253,7 +262,8 @@ extension MessageChange: CommitEntry {
                 + Array(reaction.name.key.utf8)
         case .edit(let patch):
             let (body, metadata) = (patch.body.map { Array($0.utf8) }, patch.metadata)
-            return place + [body == nil ? 1 : 2] + (body ?? []) + [0] + [metadata == nil ? 1 : 2] + (metadata ?? [])
+            let text = place + [body == nil ? 1 : 2] + (body ?? []) + [0] + [metadata == nil ? 1 : 2] + (metadata ?? [])
+            return text + (patch.mentions.map { [0] + Array($0.json.utf8) } ?? [])
         }
     }
 }

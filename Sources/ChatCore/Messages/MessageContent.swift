@@ -9,6 +9,8 @@ package struct MessageContent: Hashable, Sendable {
     package let sender: User.ID?
     /// A JSON object without white space (`Metadata`).
     package var metadata: String?
+    /// Nil: it never had any.
+    package var mentions: Mentions?
     /// The message that begins the thread that this one is in.
     package let thread: Message.Number?
     /// The message that this one answers.
@@ -18,11 +20,12 @@ package struct MessageContent: Hashable, Sendable {
 
     package init(
         body: String, sender: User.ID? = nil, metadata: String? = nil, thread: Message.Number? = nil,
-        replyTo: Message.Number? = nil, isInMain: Bool = false
+        replyTo: Message.Number? = nil, isInMain: Bool = false, mentions: Mentions? = nil
     ) {
         self.body = body
         self.sender = sender
         self.metadata = metadata
+        self.mentions = mentions
         self.thread = thread
         self.replyTo = replyTo
         self.isInMain = isInMain && thread != nil
@@ -40,11 +43,14 @@ package struct MessageContent: Hashable, Sendable {
             for text in [metadata ?? ""] + numbers { bytes += [0] + Array(text.utf8) }
         }
         if isInMain { bytes += [0, 1] }
+        if let mentions { bytes += [0, 2] + Array(mentions.json.utf8) }
         return bytes
     }
 
     /// Its bytes while it waits to be stored.
-    package var size: Int { body.utf8.count + (sender?.text.utf8.count ?? 0) + (metadata?.utf8.count ?? 0) }
+    package var size: Int {
+        body.utf8.count + (sender?.text.utf8.count ?? 0) + (metadata?.utf8.count ?? 0) + (mentions?.size ?? 0)
+    }
 
     /// - Throws: `ChatError.invalid` with every sentence that applies.
     func check() throws(ChatError) { try Text.checkBody(body) }
@@ -54,12 +60,15 @@ package struct MessageContent: Hashable, Sendable {
 
     /// What is left when the message is deleted.
     var cleared: MessageContent {
-        MessageContent(body: "", sender: sender, thread: thread, replyTo: replyTo, isInMain: isInMain)
+        MessageContent(
+            body: "", sender: sender, thread: thread, replyTo: replyTo, isInMain: isInMain,
+            mentions: mentions == nil ? nil : Mentions.nobody)
     }
 
     /// Whether both are the same, byte for byte. Swift's strings are equal too if they are only canonically equivalent.
     func isIdentical(to other: MessageContent) -> Bool {
-        body.utf8.elementsEqual(other.body.utf8) && sender == other.sender && thread == other.thread
+        guard mentions ?? .nobody == other.mentions ?? .nobody else { return false }
+        return body.utf8.elementsEqual(other.body.utf8) && sender == other.sender && thread == other.thread
             && replyTo == other.replyTo && isInMain == other.isInMain && (metadata == nil) == (other.metadata == nil)
             && (metadata ?? "").utf8.elementsEqual((other.metadata ?? "").utf8)
     }

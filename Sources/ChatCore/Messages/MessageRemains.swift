@@ -7,6 +7,8 @@ package enum MessageRemains: CaseIterable, Sendable {
     case body
     /// `metadata` there.
     case metadata
+    /// `mentions` there: what is left says that there are none.
+    case mentions
     /// `message_versions`.
     case versions
     /// `reactions` in its row, and `message_reactions`.

@@ -19,6 +19,13 @@ struct ChatTail: Sendable {
     private(set) var revision: Int64
     private var codes: [UInt32] = []
     private var senders: [User.ID: UInt32] = [:]
+    /// Whom the numbers mention that mention somebody and count.
+    private var mentions: [Int64: [Mention]] = [:]
+    private var mentionsCost = 0
+
+    /// A user, by a hash of 64 bits whose key only this process has: a chat may mention 200,000, and their names would be
+    /// many times as large. That a count takes one of them for another has a chance of less than 1 in 10^13.
+    private typealias Mention = Int
 
     init(from number: Int64, revision: Int64) {
         self.low = number
@@ -26,7 +33,7 @@ struct ChatTail: Sendable {
     }
 
     /// In units of four bytes.
-    var cost: Int { 64 + codes.count + 32 * senders.count }
+    var cost: Int { 64 + codes.count + 32 * senders.count + mentionsCost }
     /// Senders stay when their messages leave; then it is made anew.
     var isWorn: Bool { senders.count > 2 * Int(Self.window) }
     var cursor: Cursor { Cursor(high, revision: revision) }
@@ -38,11 +45,13 @@ struct ChatTail: Sendable {
         for row in rows {
             guard row.number == high + 1 else { break }
             codes.append(code(of: row))
+            mention(row)
         }
         guard Int64(codes.count) > Self.window + Self.slack else { return }
         let excess = Int64(codes.count) - Self.window
         codes.removeFirst(Int(excess))
         low += excess
+        for number in mentions.keys where number <= low { forgetMentions(of: number) }
     }
 
     /// Adds the numbers after `start` up to `low`. Those without a row count for nobody.
@@ -51,6 +60,7 @@ struct ChatTail: Sendable {
         var older = [UInt32](repeating: Self.never, count: Int(low - start))
         for row in rows where row.number > start && row.number <= low {
             older[Int(row.number - start - 1)] = code(of: row)
+            mention(row)
         }
         codes = older + codes
         low = start
@@ -60,12 +70,28 @@ struct ChatTail: Sendable {
     mutating func update(_ rows: [TailRow]) {
         for row in rows where row.number > low && row.number <= high {
             codes[Int(row.number - low - 1)] = code(of: row)
+            mention(row)
         }
     }
 
+    /// Takes over whom a row mentions, as it is now.
+    private mutating func mention(_ row: TailRow) {
+        forgetMentions(of: row.number)
+        guard row.counts, let users = row.mentions?.users, !users.isEmpty else { return }
+        mentions[row.number] = users.map(\.hashValue)
+        mentionsCost += Self.cost(ofMentions: users.count)
+    }
+
+    private mutating func forgetMentions(of number: Int64) {
+        guard let old = mentions.removeValue(forKey: number) else { return }
+        mentionsCost -= Self.cost(ofMentions: old.count)
+    }
+
+    private static func cost(ofMentions count: Int) -> Int { 16 + 2 * count }
+
     mutating func advance(toRevision revision: Int64) { self.revision = max(self.revision, revision) }
 
-    /// Whether a change of this number can matter: what counts for nobody never will.
+    /// Whether a change of this number can matter: its deletion, and whom it mentions. What counts for nobody never will.
     func mayChange(_ number: Int64) -> Bool {
         number > low && number <= high && codes[Int(number - low - 1)] != Self.never
     }
@@ -98,7 +124,13 @@ struct ChatTail: Sendable {
                 }
             }
         }
-        return Unread(count: min(count, Unread.most), hasMore: count > Unread.most || from > start)
+        let mention = mentions.isEmpty ? 0 : user.hashValue
+        let mentioning = mentions.count { number, users in
+            number > from && number <= end && codes[Int(number - low - 1)] != own && users.contains(mention)
+        }
+        return Unread(
+            count: min(count, Unread.most), mentions: min(mentioning, Unread.most),
+            hasMore: count > Unread.most || from > start)
     }
 
     /// The newest number of the main line that is there for a user, not deleted; nil if it has none.

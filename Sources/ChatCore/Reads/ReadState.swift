@@ -13,11 +13,14 @@ package struct Unread: Equatable, Sendable {
     package static let most = 1000
 
     package let count: Int
+    /// Those of them that mention the user.
+    package let mentions: Int
     /// Whether there may be more: past the most, or further back than is looked at (`ChatTail.window`).
     package let hasMore: Bool
 
-    package init(count: Int, hasMore: Bool) {
+    package init(count: Int, mentions: Int = 0, hasMore: Bool) {
         self.count = count
+        self.mentions = mentions
         self.hasMore = hasMore
     }
 
@@ -44,11 +47,13 @@ package struct TailRow: Sendable {
     package let sender: User.ID?
     /// Whether it is in the main line, and neither void nor deleted.
     package let counts: Bool
+    package let mentions: Mentions?
 
-    package init(number: Int64, sender: User.ID?, counts: Bool) {
+    package init(number: Int64, sender: User.ID?, counts: Bool, mentions: Mentions? = nil) {
         self.number = number
         self.sender = sender
         self.counts = counts
+        self.mentions = mentions
     }
 }
 

@@ -237,6 +237,7 @@ struct ReadAnswer: JSONWritable {
 extension ReadState {
     fileprivate func writeUnread(to json: inout JSONWriter) {
         json.member("unread", Int64(unread.count))
+        json.member("mentions", Int64(unread.mentions))
         json.member("more", unread.hasMore)
         json.member("as_of", asOf.description)
     }

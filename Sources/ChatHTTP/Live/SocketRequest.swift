@@ -46,7 +46,8 @@ struct SocketRequest: Equatable {
                 chat, StreamStart(cursor: after, hasChanges: members.changes, hasReads: members.reads))
         case "send":
             guard let body = members.body else { throw refusal(.missingMember("body")) }
-            command = .send(chat, SocketSession.Content(body: body, sender: members.sender), key: members.key)
+            let content = SocketSession.Content(body: body, sender: members.sender, mentions: members.mentions)
+            command = .send(chat, content, key: members.key)
         case "typing": command = .type(chat, user: members.user)
         default:
             command = .unsubscribe(chat)
@@ -65,6 +66,7 @@ struct SocketRequest: Equatable {
         var reads = false
         var body: String?
         var sender: String?
+        var mentions: [String] = []
         var user: String?
         var ref: String?
         var key: String?
@@ -94,6 +96,7 @@ struct SocketRequest: Equatable {
             case "reads": reads = try boolean("Reads", &reader)
             case "body": body = try string("Body", &reader)
             case "sender": sender = try optionalString("Sender", &reader)
+            case "mentions": mentions = try strings("Mentions", &reader)
             case "user": user = try optionalString("User", &reader)
             case "ref":
                 ref = try optionalString("Ref", &reader)
@@ -118,6 +121,27 @@ struct SocketRequest: Equatable {
             guard reader.current == UInt8(ascii: "n") else { return try string(name, &reader) }
             try reader.literal("null")
             return nil
+        }
+
+        private mutating func strings(_ name: String, _ reader: inout JSONReader) throws -> [String] {
+            var (texts, isRight): ([String], Bool) = ([], true)
+            switch reader.current {
+            case UInt8(ascii: "n"): try reader.literal("null")
+            case UInt8(ascii: "["):
+                try reader.array { reader in
+                    if reader.current == UInt8(ascii: "\"") {
+                        texts.append(try reader.string())
+                    } else {
+                        isRight = false
+                        try reader.value()
+                    }
+                }
+            default:
+                isRight = false
+                try reader.value()
+            }
+            if !isRight { wrong.append("\(name) must be an array of strings") }
+            return texts
         }
 
         private mutating func boolean(_ name: String, _ reader: inout JSONReader) throws -> Bool {

@@ -17,9 +17,11 @@ struct SocketSession {
     struct Content: Equatable, Sendable {
         let body: String
         var sender: String?
+        /// Not checked.
+        var mentions: [String] = []
 
         /// In bytes.
-        var size: Int { body.utf8.count + (sender?.utf8.count ?? 0) }
+        var size: Int { mentions.reduce(body.utf8.count + (sender?.utf8.count ?? 0)) { $0 + 16 + $1.utf8.count } }
     }
 
     struct Sending: Equatable, Sendable {

@@ -47,7 +47,7 @@ extension SocketSession.Sending {
         do {
             let units = try await tenant.access.pay(.create)
             let chat = try await tenant.chat("\(chat.rawValue)")
-            let content = try chat.content(content.body, sender: content.sender)
+            let content = try chat.content(content.body, sender: content.sender, mentions: content.mentions)
             let key = try key.map { try IdempotencyKey($0, content: content.fingerprinted) }
             let message = try await chat.send(content, key: key)
             if message.isReplay, let units { tenant.access.hasReplayed(units) }

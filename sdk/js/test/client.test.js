@@ -264,12 +264,23 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
     await counts(2, 0);
     await ben.markRead(1);
     await counts(1, 1);
-    await ann.send("three").done;
+    await ann.send("three", { mentions: ["ben", "ann"] }).done;
     await ann.send("in a thread", { thread: 1 }).done;
     await ben.send("own").done;
     await ben.until(({ state }) => state.head === 5);
     assert.equal(ben.state.message(1).reply_count, 1);
     await counts(2, 1);
+    const named = async (count) => {
+      const { mentions } = await server.call("GET", `${ben.path}/read`, undefined, site.token("ben"));
+      assert.deepEqual([ben.state.unread.mentions, mentions], [count, count]);
+    };
+    await named(1);
+    await ann.edit(3, { mentions: [] }).done;
+    await ben.until(({ state }) => state.message(3).mentions.length === 0);
+    await named(0);
+    await ann.edit(3, { mentions: ["ben"] }).done;
+    await ben.until(({ state }) => state.message(3).mentions.length === 1);
+    await named(1);
     await ann.delete(2).done;
     await ben.until(({ state }) => state.message(2).deleted_at !== null);
     await counts(1, 1);

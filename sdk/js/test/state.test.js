@@ -249,7 +249,7 @@ describe("What is unread", () => {
     const state = loaded();
     assert.equal(state.unread, null);
     state.mergeRead({ number: 1, unread: 2, as_of: "3.5" });
-    assert.deepEqual(state.unread, { count: 2, more: false, read: 1 });
+    assert.deepEqual(state.unread, { count: 2, mentions: 0, more: false, read: 1 });
     state.apply(created(3, "3.5"));
     state.apply(created(4, "4.5", { sender: "u2" }));
     state.apply(created(5, "5.5", { sender: "u1" }));
@@ -273,12 +273,32 @@ describe("What is unread", () => {
     assert.equal(state.unread.count, 1);
   });
 
+  it("counts what names the user, as it is now", () => {
+    const state = loaded([row(1), row(2, { mentions: ["u1"] }), row(3)]);
+    state.mergeRead({ number: 1, unread: 2, mentions: 1, as_of: "3.5" });
+    const said = (count, mentions) => assert.deepEqual([state.unread.count, state.unread.mentions], [count, mentions]);
+    said(2, 1);
+    state.apply(created(4, "4.5", { sender: "u2", mentions: ["u3", "u1"] }));
+    state.apply(created(5, "5.5", { sender: "u1", mentions: ["u1"] }));
+    said(3, 2);
+    const edit = (number, rev, more) => changed(number, `5.${rev}`, { content: { rev, body: "x", ...more } });
+    state.apply(edit(4, 6, { mentions: [] }));
+    state.apply(edit(3, 7, { mentions: ["u1"] }));
+    state.apply(edit(3, 7, { mentions: ["u1"] }));
+    state.apply(edit(1, 8, { mentions: ["u1"] }));
+    said(3, 2);
+    state.apply(edit(3, 9));
+    state.apply(edit(2, 10, { deleted_at: "now" }));
+    said(2, 1);
+    assert.deepEqual([1, 2, 3, 4].map((number) => state.message(number).mentions), [["u1"], [], ["u1"], []]);
+  });
+
   it("falls when another device reads on", () => {
     const state = loaded();
     state.mergeRead({ number: 1, unread: 2, as_of: "3.5" });
     state.apply(created(4, "4.5", { sender: "u2" }));
     state.apply({ type: "read", chat: 1, user: "u1", number: 3 });
-    assert.deepEqual(state.unread, { count: 1, more: false, read: 3 });
+    assert.deepEqual(state.unread, { count: 1, mentions: 0, more: false, read: 3 });
     state.apply({ type: "read", chat: 1, user: "u1", number: 2 });
     state.apply({ type: "read", chat: 1, user: "u2", number: 2 });
     assert.deepEqual([...state.reads], [["u1", 3], ["u2", 2]]);

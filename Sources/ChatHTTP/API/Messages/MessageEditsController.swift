@@ -84,6 +84,7 @@ private struct VersionItem: JSONWritable {
             json.member("rev", version.revision)
             json.member("body", version.body)
             json.member("metadata", RawJSON(text: version.metadata ?? "null"))
+            if let mentions = version.mentions { json.member("mentions", mentions) }
             json.member("created_at", version.createdAt)
             json.member("replaced_at", version.replacedAt)
         }

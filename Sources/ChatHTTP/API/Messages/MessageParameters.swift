@@ -2,8 +2,8 @@ import ChatCore
 import NIOCore
 
 /// What a create or an edit says: `{"message":{"body":"hi","sender":"u1","metadata":{"color":"red"},"thread":12,
-/// "reply_to":41}}`, or the same without `message`; read in one go, by the rules of `TextParameter`. Or as a form, which has
-/// no metadata. A sender, a thread and a `reply_to` that are null are none.
+/// "reply_to":41,"mentions":["u2"]}}`, or the same without `message`; read in one go, by the rules of `TextParameter`. Or as a
+/// form, which has no metadata and no mentions. Mentions that are null are none. A sender, a thread and a `reply_to` that are null are none.
 struct MessageParameters {
     private var members = Members()
 
@@ -15,6 +15,8 @@ struct MessageParameters {
     var replyTo: String? { members.replyTo }
     /// False if absent.
     var isInMain: Bool { members.isInMain ?? false }
+    /// Ids of users, not checked; nil if absent.
+    var mentions: [String]? { members.mentions }
 
     fileprivate struct Members {
         var body: String?
@@ -23,9 +25,11 @@ struct MessageParameters {
         var thread: String?
         var replyTo: String?
         var isInMain: Bool?
+        var mentions: [String]?
         /// Whether it has metadata that are none.
         var hasBadMetadata = false
         var hasBadInMain = false
+        var hasBadMentions = false
     }
 
     private static let wrapper = "message"
@@ -59,6 +63,10 @@ struct MessageParameters {
         guard !flat.hasBadInMain, !nested.hasBadInMain else {
             throw ChatError.invalid(["In_main must be true or false"])
         }
+        guard !flat.hasBadMentions, !nested.hasBadMentions else {
+            throw ChatError.invalid(["Mentions must be an array of users' ids"])
+        }
+        members.mentions = nested.mentions ?? flat.mentions
         members.isInMain = nested.isInMain ?? flat.isInMain
         members.body = nested.body ?? flat.body
         members.sender = nested.sender ?? flat.sender
@@ -77,10 +85,12 @@ struct MessageParameters {
 
     /// An edit.
     ///
-    /// - Throws: a `Problem` (400) if it changes nothing.
-    func patch() throws(Problem) -> MessagePatch {
-        guard body != nil || metadata != nil else { throw .missingParameter("body") }
-        return MessagePatch(body: body, metadata: metadata)
+    /// - Throws: a `Problem` (400) if it changes nothing; `ChatError.invalid` for bad mentions.
+    func patch() throws -> MessagePatch {
+        guard body != nil || metadata != nil || mentions != nil else { throw Problem.missingParameter("body") }
+        return MessagePatch(
+            body: body, metadata: metadata,
+            mentions: try mentions.map { names throws(ChatError) in try Mentions(naming: names) })
     }
 }
 
@@ -93,6 +103,7 @@ extension MessageParameters.Members {
         case "thread": thread = try Self.text(&reader)
         case "reply_to": replyTo = try Self.text(&reader)
         case "in_main": read(inMain: try Self.text(&reader))
+        case "mentions": mentions = try Self.texts(&reader) { hasBadMentions = true }
         default: try reader.value()
         }
     }
@@ -104,6 +115,27 @@ extension MessageParameters.Members {
         case Array("0".utf8), Array("false".utf8): isInMain = false
         default: hasBadInMain = true
         }
+    }
+
+    /// An array of strings; null is one of none.
+    ///
+    /// - Parameter fail: called for what is something else.
+    private static func texts(_ reader: inout JSONReader, orElse fail: () -> Void) throws -> [String] {
+        guard reader.current == UInt8(ascii: "[") else {
+            if reader.current != UInt8(ascii: "n") { fail() }
+            try reader.value()
+            return []
+        }
+        var texts: [String] = []
+        try reader.array { reader in
+            if reader.current == UInt8(ascii: "\"") {
+                texts.append(try reader.string())
+            } else {
+                fail()
+                try reader.value()
+            }
+        }
+        return texts
     }
 
     private static func text(_ reader: inout JSONReader) throws -> String? {
@@ -119,6 +151,7 @@ extension MessageParameters.Members {
         if name.elementsEqual("body".utf8) { body = text }
         if name.elementsEqual("sender".utf8) { sender = text }
         if name.elementsEqual("metadata".utf8) { hasBadMetadata = true }
+        if name.elementsEqual("mentions".utf8) { hasBadMentions = true }
         if name.elementsEqual("thread".utf8) { thread = text }
         if name.elementsEqual("reply_to".utf8) { replyTo = text }
         if name.elementsEqual("in_main".utf8) { read(inMain: text) }

@@ -19,7 +19,7 @@ struct MessagesController {
         let sent = try MessageParameters(call.request.typedBody())
         let content = try chat.content(
             sent.requiredBody(), sender: sent.sender, metadata: sent.metadata, thread: sent.thread,
-            replyTo: sent.replyTo, isInMain: sent.isInMain)
+            replyTo: sent.replyTo, isInMain: sent.isInMain, mentions: sent.mentions ?? [])
         let key = try call.request.idempotencyKey().map { try IdempotencyKey($0, content: content.fingerprinted) }
         if content.refersToMessages {
             return .task {
