@@ -158,8 +158,9 @@ import Testing
                         var own: [Chat.ID: [Int64]] = [:]
                         for step in 0..<25 {
                             let chat = chats[(worker + step) % 2]
-                            let changed = try await chat.edit(
-                                "\(1 + step % 4)", MessagePatch(body: "\(worker) \(step)"))
+                            let changed = try await chat.submit(
+                                chat.editing(
+                                    "\(1 + step % 4)", MessagePatch(body: "\(worker) \(step)")))
                             own[chat.id, default: []].append(changed.message.revision)
                         }
                         return own
@@ -200,7 +201,8 @@ import Testing
                                     count += 1
                                     return count
                                 }
-                                _ = try await chat.edit("\(number)", MessagePatch(body: "\(worker) \(step)"))
+                                _ = try await chat.submit(
+                                    chat.editing("\(number)", MessagePatch(body: "\(worker) \(step)")))
                                 if wasAnswered { progress.late.withLock { $0 += 1 } }
                             } catch {
                                 let isRefusal = [.notFound, .insufficientRole].contains(error as? ChatError)
@@ -234,8 +236,8 @@ import Testing
             content.mentions = try Mentions(naming: ["a secret"])
             let number = try await chat.send(content).number
             let path: Substring = "\(number.rawValue)"
-            _ = try await chat.edit(path, MessagePatch(body: "the last secret"))
-            _ = try await chat.react(to: path, with: "a secret", as: User.ID("u1")!)
+            _ = try await chat.submit(chat.editing(path, MessagePatch(body: "the last secret")))
+            _ = try await chat.submit(chat.reacting(to: path, with: "a secret", as: User.ID("u1")!))
             _ = try await chat.pin(path, as: User.ID("u1")!)
             var limits = SearchIndexLimits()
             limits.smallest = 1
@@ -243,7 +245,7 @@ import Testing
             let before = try await server.remains(of: number, in: chat)
             // The embedded store has no jobs, and neither has an engine here: its feed has a test of its own.
             #expect(before == [.body, .metadata, .mentions, .versions, .reactions, .pin, .searchBlocks])
-            #expect(try await chat.delete(path).isChanged)
+            #expect(try await chat.submit(chat.deleting(path)).isChanged)
             #expect(try await server.remains(of: number, in: chat) == [])
             let message = try await chat.message(path)
             #expect(message.body == "" && message.content.metadata == nil && message.deletion?.by == nil)
@@ -252,8 +254,10 @@ import Testing
             #expect(!stored.contains { $0.contains(" secret") || $0.contains("kept") })
             #expect(stored.contains("x"))
             // Final; once more is no change.
-            #expect(try await chat.delete(path).message == message)
-            await #expect(throws: ChatError.messageDeleted) { try await chat.edit(path, MessagePatch(body: "back")) }
+            #expect(try await chat.submit(chat.deleting(path)).message == message)
+            await #expect(throws: ChatError.messageDeleted) {
+                try await chat.submit(chat.editing(path, MessagePatch(body: "back")))
+            }
             #expect(try await server.test.verify().problems == [])
         }
     }

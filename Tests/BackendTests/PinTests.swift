@@ -134,10 +134,11 @@ import Testing
                                 _ = try await chat.setMember(
                                     User.ID("m\(worker)")!, role: step % 4 < 2 ? .member : .reader)
                             case 2: _ = try await chat.update(Chat.Patch(name: "name \(step)"))
-                            case 3: _ = try await chat.edit("1", MessagePatch(body: "body \(step)"))
+                            case 3: _ = try await chat.submit(chat.editing("1", MessagePatch(body: "body \(step)")))
                             default:
-                                _ = try await chat.react(
-                                    to: "1", with: "x", as: User.ID("r\(worker)")!, isTakenBack: step % 4 >= 2)
+                                _ = try await chat.submit(
+                                    chat.reacting(
+                                        to: "1", with: "x", as: User.ID("r\(worker)")!, isTakenBack: step % 4 >= 2))
                             }
                         }
                     }

@@ -160,8 +160,9 @@ import Testing
                                     chat: place, number: Message.Number(1), action: .react(reaction))
                                 _ = try await store.revise([change], at: WallClock.system.now())[0].get()
                             } else {
-                                _ = try await chat.react(
-                                    to: "1", with: name, as: User.ID(user)!, isTakenBack: isTakenBack)
+                                _ = try await chat.submit(
+                                    chat.reacting(
+                                        to: "1", with: name, as: User.ID(user)!, isTakenBack: isTakenBack))
                             }
                         }
                     }

@@ -14,7 +14,7 @@ struct EngineEditTests {
             let chat = try await stage.scope.chat("1")
             try await stage.feed()
             for (number, body) in [(7, "needle"), (9, "needle too")] {
-                _ = try await chat.edit("\(number)", MessagePatch(body: body))
+                _ = try await chat.submit(chat.editing("\(number)", MessagePatch(body: body)))
             }
             // The feed is stopped: the rows say it.
             func expect(_ query: String, _ numbers: [Int64]) async throws {
@@ -28,7 +28,7 @@ struct EngineEditTests {
             try await expect("needle", [7, 9])
             try await expect("hay 9", [])
             #expect(try await stage.candidates("needle") == [7, 9])
-            #expect(try await chat.delete("9").isChanged)
+            #expect(try await chat.submit(chat.deleting("9")).isChanged)
             try await expect("needle", [7])
             try await stage.feedChanges(of: id)
             try await expect("needle", [7])
@@ -45,8 +45,10 @@ struct EngineEditTests {
             let chat = try await stage.scope.chat("1")
             try await stage.send((1...20).map { "hay \($0)" }, to: id)
             try await stage.whileFed {
-                for step in 1...60 { _ = try await chat.edit("\(1 + step % 20)", MessagePatch(body: "needle \(step)")) }
-                for number in 1...5 { _ = try await chat.delete("\(number)") }
+                for step in 1...60 {
+                    _ = try await chat.submit(chat.editing("\(1 + step % 20)", MessagePatch(body: "needle \(step)")))
+                }
+                for number in 1...5 { _ = try await chat.submit(chat.deleting("\(number)")) }
             }
             try await stage.feed()
             try await stage.feedChanges(of: id)

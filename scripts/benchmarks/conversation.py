@@ -1,6 +1,7 @@
 import json
 
 from benchmarks.measuring import BODY, CHATS, TEXT, Measuring, median, median_ratio
+from benchmarks.streams import KINDS
 
 
 class Conversation(Measuring):
@@ -9,7 +10,7 @@ class Conversation(Measuring):
     Each edit has a text of its own, and each reaction a user of its own, so that none of them is a repeat.
     """
 
-    SECTIONS = ("changes", "pages", "unread")
+    SECTIONS = ("changes", "delivery", "pages", "unread")
     COLUMNS = [("rate", "requests/s", 0), ("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2), ("errors", "errors", 0)]
     SECONDS = 4
 
@@ -42,6 +43,27 @@ class Conversation(Measuring):
         for case, some in runs.items():
             least = 0.7 if "100 chats" in case else 0.3
             self.add(case, median_ratio(some, creates), "of creates", at_least=least, runs=some)
+
+    def delivery(self):
+        """1,000 writes a second to one chat with 100 readers, one in 20 of them an edit."""
+        rate, readers = 1_000, 100
+        with self.server("delivery") as server:
+            token, chats = self.chats(server, 1)
+            for _ in range(100):
+                server.call("POST", f"{chats[0]}/messages", {"body": TEXT})
+
+            def run(kind):
+                flags = {"rate": rate, "edits": 20, "seconds": self.options.seconds, "readers": readers}
+                with self.reading(server, token, kind, **flags) as crowd:
+                    result = crowd.line()
+                edits = result["edit_to_delivery"]
+                errors = abs(result["written"] * readers - result["received"]) + result["out_of_order"] + result["refused"]
+                return {"rate": result["received"] / (self.options.seconds + 2), "p50_ms": edits["p50_ms"],
+                        "p99_ms": edits["p99_ms"], "errors": errors}
+
+            cases = {f"an edit to {readers} readers over {name}": lambda kind=kind: run(kind) for kind, name in KINDS.items()}
+            for case, some in self.alternate(cases).items():
+                self.add(case, median(some, "p99_ms"), "ms p99", at_most=15, runs=some)
 
     def pages(self):
         for count in 1_000, 1_000_000:

@@ -1,39 +1,60 @@
+package import NIOCore
+
 extension ChatScope {
     private var changes: any MessageChanges { tenant.service.backend.changes }
 
-    /// Edits a message; durable when this returns.
+    /// An edit of a message, for `submit`.
     ///
     /// - Parameter expected: only if the message's revision is one of these.
-    /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.editWindowClosed`, `.messageDeleted`,
-    ///   `.changedMeanwhile`; `.invalid` for bad content; what `GroupCommit.submit` throws.
-    package func edit(
+    /// - Throws: `ChatError.notFound`, `.notAllowed`; `.invalid` for bad content.
+    package func editing(
         _ number: Substring, _ patch: MessagePatch, expecting expected: Set<Int64>? = nil, key: String? = nil
-    ) async throws -> ChangedMessage {
+    ) throws(ChatError) -> MessageChange {
         try patch.check()
-        return try await change(number, .edit(patch), expected, key)
+        return try change(number, .edit(patch), expected, key)
     }
 
-    /// Deletes a message for ever: its number stays, its content does not (`MessageRemains`).
+    /// A deletion for ever: the number stays, the content does not (`MessageRemains`).
     ///
     /// - Throws: likewise.
-    package func delete(
+    package func deleting(
         _ number: Substring, expecting expected: Set<Int64>? = nil, key: String? = nil
-    ) async throws -> ChangedMessage {
-        try await change(number, .delete, expected, key)
+    ) throws(ChatError) -> MessageChange {
+        try change(number, .delete, expected, key)
     }
 
-    private func change(
-        _ number: Substring, _ action: MessageChange.Action, _ expected: Set<Int64>?, _ key: String?
-    ) async throws -> ChangedMessage {
+    /// - Throws: likewise.
+    func change(
+        _ number: Substring, _ action: MessageChange.Action, _ expected: Set<Int64>? = nil, _ key: String? = nil
+    ) throws(ChatError) -> MessageChange {
         try tenant.access.require(.write)
         guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
-        let key = try key.map {
-            try IdempotencyKey($0, content: MessageChange.fingerprinted(action, of: number, by: tenant.access.user))
+        var known: IdempotencyKey?
+        if let key {
+            known = try IdempotencyKey(
+                key, content: MessageChange.fingerprinted(action, of: number, by: tenant.access.user))
         }
-        return try await tenant.service.changeWriter.submit(
-            MessageChange(
-                chat: place, number: number, action: action, expected: expected, key: key,
-                author: tenant.access.author, client: tenant.access.client, rules: tenant.service.edits))
+        return MessageChange(
+            chat: place, number: number, action: action, expected: expected, key: known,
+            author: tenant.access.author, client: tenant.access.client, rules: tenant.service.edits)
+    }
+
+    /// Changes a message; durable when this returns.
+    ///
+    /// - Throws: `ChatError.notFound`, `.insufficientRole`, `.editWindowClosed`, `.messageDeleted`, `.changedMeanwhile`,
+    ///   `.tooManyReactions`, `.tooManyPins`; what `GroupCommit.submit` throws.
+    package func submit(_ change: MessageChange) async throws(ChatError) -> ChangedMessage {
+        try await tenant.service.changeWriter.submit(change)
+    }
+
+    /// The same without waiting for the outcome.
+    ///
+    /// - Parameter done: called once, on the event loop (see `GroupCommit.submit`).
+    package func submit(
+        _ change: MessageChange, on eventLoop: any EventLoop,
+        _ done: @escaping @Sendable (Result<ChangedMessage, ChatError>) -> Void
+    ) {
+        tenant.service.changeWriter.submit(change, on: eventLoop, done)
     }
 
     /// The replaced contents of a message, by their revisions.

@@ -6,7 +6,7 @@ extension ChatScope {
     ///   `GroupCommit.submit` throws.
     package func pin(_ number: Substring, as user: User.ID? = nil) async throws -> Pin {
         let actor = user == nil && tenant.access.user == nil ? nil : try actor(user)
-        guard let pin = try await change(number, .pin(by: actor)).pin else { throw ChatError.notFound }
+        guard let pin = try await submit(change(number, .pin(.pin(by: actor)))).pin else { throw ChatError.notFound }
         return pin
     }
 
@@ -15,16 +15,7 @@ extension ChatScope {
     /// - Throws: likewise.
     package func unpin(_ number: Substring, as user: User.ID? = nil) async throws -> Message.Number {
         if user != nil { _ = try actor(user) }
-        return try await change(number, .unpin).message.number
-    }
-
-    private func change(_ number: Substring, _ action: MessageChange.PinAction) async throws -> ChangedMessage {
-        try tenant.access.require(.write)
-        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
-        return try await tenant.service.changeWriter.submit(
-            MessageChange(
-                chat: place, number: number, action: .pin(action), author: tenant.access.author,
-                client: tenant.access.client, rules: tenant.service.edits))
+        return try await submit(change(number, .pin(.unpin))).message.number
     }
 
     /// The pins that are there for the principal, by their messages' numbers.

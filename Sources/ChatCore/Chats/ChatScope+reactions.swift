@@ -23,23 +23,17 @@ extension ChatScope {
         return name
     }
 
-    /// Adds a user's reaction to a message, or takes it back; durable when this returns.
+    /// A user's reaction to a message, or that it takes it back, for `submit`: the outcome has the message's reactions as
+    /// they are then.
     ///
     /// - Parameter user: for whom the application does it.
-    /// - Returns: the message, with its reactions as they are then.
-    /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.messageDeleted`, `.tooManyReactions`,
-    ///   `.invalid`; what `GroupCommit.submit` throws.
-    package func react(
+    /// - Throws: `ChatError.notFound`, `.notAllowed`, `.insufficientRole`, `.invalid`.
+    package func reacting(
         to number: Substring, with name: String?, as user: User.ID? = nil, isTakenBack: Bool = false
-    ) async throws -> Message {
+    ) throws(ChatError) -> MessageChange {
         try tenant.access.require(.write)
         let reaction = Reaction(try reactionName(name), by: try actor(user), isTakenBack: isTakenBack)
-        guard let number = Message.Number(digits: number) else { throw ChatError.notFound }
-        return try await tenant.service.changeWriter.submit(
-            MessageChange(
-                chat: place, number: number, action: .react(reaction), author: tenant.access.author,
-                client: tenant.access.client, rules: tenant.service.edits)
-        ).message
+        return try change(number, .react(reaction))
     }
 
     /// The users who have reacted to a message with a name.

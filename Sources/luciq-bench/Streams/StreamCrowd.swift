@@ -59,7 +59,7 @@ final class StreamCrowd {
         let expected = pace.count * plan.readers
         return EventLoopFuture.andAllSucceed(connections, on: eventLoop)
             .assumeIsolatedUnsafeUnchecked().flatMap {
-                self.tally.begin(pace, readers: self.plan.readers, at: .monotonic)
+                self.tally.begin(pace, readers: self.plan.readers, edits: self.plan.edits, at: .monotonic)
                 let done = self.eventLoop.makePromise(of: Void.self)
                 self.tick(expected, done)
                 return done.futureResult

@@ -33,7 +33,8 @@ final class StreamReader: ChannelInboundHandler {
         let path = "/applications/\(plan.application)"
         switch plan.stream {
         case .sse:
-            let query = plan.after.map { "?after=\($0)" } ?? ""
+            let items = [plan.after.map { "after=\($0)" }, plan.edits > 0 ? "changes=1" : nil].compactMap(\.self)
+            let query = items.isEmpty ? "" : "?" + items.joined(separator: "&")
             request = ByteBuffer(string: "GET \(path)/chats/\(chat)/stream\(query) HTTP/1.1\r\nHost: localhost\r\n\r\n")
             subscription = nil
         case .websocket:
@@ -43,7 +44,8 @@ final class StreamReader: ChannelInboundHandler {
                     "GET \(path)/socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                     + "\(key)\r\n\r\n")
             let after = plan.after.map { ",\"after\":\"\($0)\"" } ?? ""
-            subscription = .frame(0x81, "{\"type\":\"subscribe\",\"chat\":\(chat)\(after)}")
+            let changes = plan.edits > 0 ? ",\"changes\":true" : ""
+            subscription = .frame(0x81, "{\"type\":\"subscribe\",\"chat\":\(chat)\(after)\(changes)}")
         }
     }
 
@@ -81,6 +83,7 @@ final class StreamReader: ChannelInboundHandler {
             }
             last = number
             onMessage?(number)
+        case .changed(let body): if !isStalling { tally.received(Int(body.digits(10)), isInOrder: true, at: now) }
         case .ping: context.writeAndFlush(NIOAny(ByteBuffer.frame(0x8A, "")), promise: nil)
         case .closed(let reason): self.reason = reason
         case .failed: fail(context, "The server did not answer with a stream.")

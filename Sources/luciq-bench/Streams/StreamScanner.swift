@@ -7,6 +7,8 @@ struct StreamScanner {
         case opened(cursor: Int64)
         /// - Parameter body: where the message's text begins.
         case message(number: Int64, body: UnsafeRawPointer)
+        /// - Parameter body: likewise.
+        case changed(body: UnsafeRawPointer)
         case ping
         case closed(reason: String)
         /// An unexpected answer.
@@ -56,7 +58,8 @@ struct StreamScanner {
                 id = (base + 4).digits(length - 4)
             } else if base.starts("data: {\"number\":", length), let text = (base + 16).find("\"body\":\"", length - 16)
             {
-                body(.message(number: (base + 16).digits(length - 16), body: text))
+                let isChange = (base + 16).find("\"parts\":", length - 16) != nil
+                body(isChange ? .changed(body: text) : .message(number: (base + 16).digits(length - 16), body: text))
             } else if base.starts("data: {\"code\":\"", length) {
                 body(.closed(reason: (base + 15).text(length - 15)))
             } else if length == 0, id >= 0, !isOpen {
@@ -87,7 +90,8 @@ struct StreamScanner {
             }
             let number = cursor.digits(payload + length - cursor)
             if let text = cursor.find("\"body\":\"", payload + length - cursor) {
-                body(.message(number: number, body: text))
+                let isChange = payload.starts("{\"type\":\"message.changed\"", length)
+                body(isChange ? .changed(body: text) : .message(number: number, body: text))
             } else {
                 body(.opened(cursor: number))
             }

@@ -8,22 +8,27 @@ final class StreamTally {
     /// When each message arrived at each reader.
     private var deliveries: [(index: UInt32, at: Int64)] = []
     private var uncounted = 0
+    /// One of so many is an edit; 0: none.
+    private var edits = 0
     private(set) var received = 0
     private var outOfOrder = 0
     private var refused = 0
     private var closed: [String: Int] = [:]
 
     /// - Parameter readers: the number of readers of each chat.
-    func begin(_ pace: Pace, readers: Int, at start: Int64) {
+    func begin(_ pace: Pace, readers: Int, edits: Int, at start: Int64) {
+        self.edits = edits
         dueAt = (0..<pace.count).map { start + pace.moment(of: $0) }
         answeredAt = Array(repeating: 0, count: pace.count)
         uncounted = pace.uncounted
         deliveries.reserveCapacity(pace.count * readers)
     }
 
-    func answered(_ index: Int, isCreated: Bool) {
+    func isEdit(_ index: Int) -> Bool { edits > 0 && index % edits == 0 }
+
+    func answered(_ index: Int, isDone: Bool) {
         answeredAt[index] = .monotonic
-        if !isCreated { refused += 1 }
+        if !isDone { refused += 1 }
     }
 
     /// - Parameter index: the index of a message that this process wrote; nil while it writes none.
@@ -43,6 +48,8 @@ final class StreamTally {
         let refused: Int
         let closed: [String: Int]
         let send_to_delivery: Latency?
+        /// Of edits alone.
+        let edit_to_delivery: Latency?
         let answer_to_delivery: Latency?
         let send_to_answer: Latency?
     }
@@ -54,6 +61,8 @@ final class StreamTally {
             seconds: seconds, written: answeredAt.count { $0 > 0 }, received: received, out_of_order: outOfOrder,
             refused: refused, closed: closed,
             send_to_delivery: .init(counted.map { $0.at - dueAt[Int($0.index)] }),
+            edit_to_delivery: .init(
+                counted.filter { isEdit(Int($0.index)) }.map { $0.at - dueAt[Int($0.index)] }),
             // Many arrive before the answer, because their commit was before it too.
             answer_to_delivery: .init(
                 counted.filter { answeredAt[Int($0.index)] > 0 }.map { max(0, $0.at - answeredAt[Int($0.index)]) }),

@@ -21,7 +21,7 @@ final class StreamWriter {
         send()
     }
 
-    func answered(_ index: Int, isCreated: Bool) { tally.answered(index, isCreated: isCreated) }
+    func answered(_ index: Int, isDone: Bool) { tally.answered(index, isDone: isDone) }
 
     /// - Returns: whether more messages follow.
     func tick() -> Bool {
@@ -43,9 +43,11 @@ final class StreamWriter {
         let body =
             String(repeating: "0", count: 10 - text.count) + text
             + String(repeating: "x", count: max(0, plan.size - 10))
+        let messages = "/applications/\(plan.application)/chats/\(index % plan.chats + 1)/messages"
+        let target = tally.isEdit(index) ? "PATCH \(messages)/\(index / plan.edits % 100 + 1)" : "POST \(messages)"
         return ByteBuffer(
             string: """
-                POST /applications/\(plan.application)/chats/\(index % plan.chats + 1)/messages HTTP/1.1\r
+                \(target) HTTP/1.1\r
                 Host: localhost\r
                 Content-Type: application/json\r
                 Content-Length: \(body.utf8.count + 11)\r
@@ -79,12 +81,12 @@ final class StreamWriterConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         answer.writeBuffer(&bytes)
-        // The answer to a create is an object without nested objects.
+        // The answer is an object without nested objects.
         let isWhole = answer.readableBytesView.last == UInt8(ascii: "}")
         guard isWhole else { return }
-        let isCreated = answer.getString(at: answer.readerIndex, length: 12) == "HTTP/1.1 201"
+        let isDone = answer.getString(at: answer.readerIndex, length: 10) == "HTTP/1.1 2"
         answer.clear()
-        writer.answered(index, isCreated: isCreated)
+        writer.answered(index, isDone: isDone)
         writer.isFree(self)
     }
 

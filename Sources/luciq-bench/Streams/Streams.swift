@@ -19,6 +19,8 @@ struct Streams: AsyncParsableCommand {
     @Option(help: "End when all readers have this message. Default: at the end of the standard input.") var until:
         Int64?
     @Option(help: "Messages to write a second, the chats in turn.") var rate = 0
+    @Option(help: "One of so many writes is an edit of one of the first 100 messages of its chat. 0: none.") var edits =
+        0
     @Option(help: "How long to write, after two seconds that do not count.") var seconds = 10
     @Option(help: "Bytes of a written message, 10 at least.") var size = 100
     @Option(

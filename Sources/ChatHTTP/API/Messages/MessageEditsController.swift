@@ -16,18 +16,36 @@ struct MessageEditsController {
         let patch = try MessageParameters(call.request.typedBody()).patch()
         let (number, key) = (call.parameters.messageNumber, try call.request.idempotencyKey())
         let expected = call.request.expectedRevisions(of: number)
-        return .task { try await Self.answer(chat.edit(number, patch, expecting: expected, key: key), in: chat) }
+        return Self.submit(try chat.editing(number, patch, expecting: expected, key: key), to: chat, call)
     }
 
     @Sendable private func delete(_ call: Call, _ chat: ChatScope) throws -> EndpointResult {
         let (number, key) = (call.parameters.messageNumber, try call.request.idempotencyKey())
         let expected = call.request.expectedRevisions(of: number)
-        return .task { try await Self.answer(chat.delete(number, expecting: expected, key: key), in: chat) }
+        return Self.submit(try chat.deleting(number, expecting: expected, key: key), to: chat, call)
     }
 
-    private static func answer(_ changed: ChangedMessage, in chat: ChatScope) async throws -> Response {
-        var response = Response(message: try await chat.tellingThread(changed.message))
-        if changed.isReplay { response.replay() }
+    private static func submit(_ change: MessageChange, to chat: ChatScope, _ call: Call) -> EndpointResult {
+        .later { reply in
+            chat.submit(change, on: call.eventLoop) { result in
+                switch result {
+                case .success(let changed) where changed.message.content.thread != nil:
+                    Task {
+                        // It is stored, whether its thread can be read or not.
+                        let message = (try? await chat.tellingThread(changed.message)) ?? changed.message
+                        reply(.success(answer(message, isReplay: changed.isReplay)))
+                    }
+                case .success(let changed):
+                    reply(.success(answer(changed.message, isReplay: changed.isReplay)))
+                case .failure(let error): reply(.failure(error))
+                }
+            }
+        }
+    }
+
+    private static func answer(_ message: Message, isReplay: Bool) -> Response {
+        var response = Response(message: message)
+        if isReplay { response.replay() }
         return response
     }
 

@@ -23,10 +23,16 @@ struct ReactionsController {
 
     private func react(_ call: Call, _ chat: ChatScope, isTakenBack: Bool) throws -> EndpointResult {
         let (number, name) = (call.parameters.messageNumber, String(percentEncoded: call.parameters.reaction))
-        let user = try call.named()
-        return .task {
-            let message = try await chat.react(to: number, with: name, as: user, isTakenBack: isTakenBack)
-            return Response(json: ReactedAnswer(message: message), size: 64 + (message.reactions?.utf8.count ?? 0))
+        let change = try chat.reacting(to: number, with: name, as: try call.named(), isTakenBack: isTakenBack)
+        return .later { reply in
+            chat.submit(change, on: call.eventLoop) { result in
+                reply(
+                    result.map { changed in
+                        let message = changed.message
+                        return Response(
+                            json: ReactedAnswer(message: message), size: 64 + (message.reactions?.utf8.count ?? 0))
+                    }.mapError { $0 })
+            }
         }
     }
 
