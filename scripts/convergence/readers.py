@@ -179,6 +179,11 @@ class SocketReader(Reader):
         try:
             await socket.send_json({"type": "subscribe", "chat": self.chat, "after": self.state.cursor})
             self.tell(f"subscribes after {self.state.cursor} at {choice}")
+            try:
+                async with asyncio.timeout(SILENCE):  # `receive` has one, too, but each ping begins it anew.
+                    await self.hear(await socket.receive())
+            except TimeoutError:
+                raise Violation("a subscription is not answered within a minute") from None
             left = self.budget(60)
             while left > 0:
                 left -= 1
