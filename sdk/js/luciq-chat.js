@@ -436,7 +436,10 @@ export class ChatState {
       deleted_at: row.deleted_at ?? null, deleted_by: row.deleted_by ?? null,
       reactions: reactions?.summary ?? [], reactions_rev: reactions?.rev ?? 0,
     };
-    if (message.deleted_at !== null) Object.assign(message, { reactions: [], reactions_rev: 0 });
+    if (message.deleted_at !== null) {
+      Object.assign(message, { reactions: [], reactions_rev: 0 });
+      this.#dropPin(number, message.rev);
+    }
     Object.assign(message, this.#threads.get(number));
     this.#held.set(number, message);
     this.#order.splice(this.#place(number), 0, number);
@@ -468,10 +471,7 @@ export class ChatState {
     // A deletion takes the reactions and the pin along.
     if (next.deleted_at !== null) {
       Object.assign(next, { reactions: [], reactions_rev: 0 });
-      if (this.#pins.get(number)?.pinned) {
-        this.#pins.set(number, { number, pinned: false, rev: next.rev });
-        this.#changes.other.add("pins");
-      }
+      this.#dropPin(number, next.rev);
     }
     this.#held.set(number, next);
     this.#changes.changed.add(number);
@@ -516,6 +516,13 @@ export class ChatState {
     if (!this.#unread || was === is) return;
     if (this.#isCounted(next, next.rev)) this.#unread.mentions += is ? 1 : -1;
     this.#changes.other.add("unread");
+  }
+
+  // Nobody tells of the pin of a message that was deleted. It may have come before the message.
+  #dropPin(number, rev) {
+    if (!this.#pins.get(number)?.pinned) return;
+    this.#pins.set(number, { number, pinned: false, rev });
+    this.#changes.other.add("pins");
   }
 
   #putAside(number, parts) {

@@ -127,6 +127,14 @@ describe("A deletion", () => {
     state.apply(changed(1, "1.5", { reactions: { rev: 2, summary: [{ name: "late", count: 1 }] } }));
     assert.deepEqual(state.message(1).reactions, []);
   });
+
+  it("that comes after the message's pin takes it along", () => {
+    const state = loaded();
+    state.apply({ type: "pin.changed", cursor: "3.6", change: { rev: 6, number: 4, pinned: true, pinned_at: "now" } });
+    assert.deepEqual(state.pins, [4]);
+    state.apply(created(4, "4.7", { body: "", rev: 7, deleted_at: "now", deleted_by: null }));
+    assert.deepEqual(state.pins, []);
+  });
 });
 
 describe("Pages", () => {
