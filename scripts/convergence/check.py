@@ -89,6 +89,7 @@ class World:
 
     async def compare(self):
         """Waits until all readers have what a reload has; throws the first difference that stays."""
+        self.set_compared(True)
         for chat in range(1, len(self.chats) + 1):
             until = time.monotonic() + self.patience_s
             while found := await self.differences(chat):
@@ -96,6 +97,11 @@ class World:
                 if time.monotonic() > until:
                     raise Violation(f"chat {chat}: {found}")
                 await asyncio.sleep(0.3)
+        self.set_compared(False)
+
+    def set_compared(self, whether):
+        for reader in self.readers:
+            reader.is_compared = whether
 
     async def differences(self, chat):
         """What differs first of a chat, and how; nil if nothing does."""

@@ -16,6 +16,7 @@ class Reader:
         self.name = f"{name} of chat {chat}" + (f" by {user}" if user else "")
         self.state = State(faults)
         self.is_loaded = False
+        self.is_compared = False  # Then a fresh load would hide what it has lost.
         self.seen = []  # Events since it was loaded, which may come again.
         self.story = collections.deque(maxlen=1000)  # Of what it is about, and what happened.
         self.count = tenant.counts
@@ -43,7 +44,7 @@ class Reader:
                 await asyncio.sleep(self.random.uniform(0.1, 0.5))
             except Violation as violation:
                 raise Violation(f"{self.name}: {violation}\n{self.excerpt()}") from None
-            if self.restless and self.random.random() < 0.02:
+            if self.restless and self.random.random() < 0.02 and not self.is_compared:
                 self.is_loaded = False
 
     async def load(self):
