@@ -18,12 +18,15 @@ struct WebPage {
         // Neither ids nor names need escaping.
         let users = demoUsers.map { "\($0.id.text)=\($0.name)" }.joined(separator: " ")
         return WebPage(
-            PackageResources.index_html, styles: [PackageResources.page_css],
+            PackageResources.index_html, styles: [PackageResources.page_css, PackageResources.chat_css],
             scripts: [
                 PackageResources.luciq_chat_js,
-                PackageResources.dom_js, PackageResources.theme_js, PackageResources.users_js, PackageResources.api_js,
-                PackageResources.message_js, PackageResources.messages_js, PackageResources.outbox_js,
-                PackageResources.stream_js,
+                PackageResources.dom_js, PackageResources.icons_js, PackageResources.rove_js, PackageResources.theme_js,
+                PackageResources.users_js, PackageResources.api_js,
+                PackageResources.reactions_js, PackageResources.message_js, PackageResources.actions_js,
+                PackageResources.messages_js, PackageResources.reading_js,
+                PackageResources.outbox_js, PackageResources.stream_js, PackageResources.compose_js,
+                PackageResources.thread_js, PackageResources.pins_js, PackageResources.receipts_js,
                 PackageResources.search_js, PackageResources.members_js, PackageResources.shell_js,
                 PackageResources.sidebar_js, PackageResources.app_js,
             ], attributes: demoUsers.isEmpty ? "" : " data-demo-users=\"\(users)\"")

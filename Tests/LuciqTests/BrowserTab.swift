@@ -44,6 +44,12 @@ struct BrowserTab: Sendable {
             ["width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500])
     }
 
+    /// As a phone's screen: pressed by a finger, and nothing hovers.
+    func becomePhone(width: Int = 390, height: Int = 844) async throws {
+        try await resize(width: width, height: height)
+        try await call("Emulation.setTouchEmulationEnabled", ["enabled": true])
+    }
+
     func prefer(dark: Bool) async throws {
         let scheme = ["name": "prefers-color-scheme", "value": dark ? "dark" : "light"]
         try await call("Emulation.setEmulatedMedia", ["features": [scheme]])
@@ -115,11 +121,31 @@ struct BrowserTab: Sendable {
         }
     }
 
+    /// Moves the mouse over an element.
+    func hover(_ selector: String) async throws {
+        let element = "document.querySelector(\(Self.quote(selector)))"
+        try await until("\(element)?.checkVisibility()")
+        let place = try await value(
+            """
+            (() => {
+              \(element).scrollIntoView({ block: "nearest" });
+              const { x, y, width, height } = \(element).getBoundingClientRect();
+              return [x + width / 2, y + height / 2];
+            })()
+            """)
+        let point = place as? [Double] ?? [0, 0]
+        try await call("Input.dispatchMouseEvent", ["type": "mouseMoved", "x": point[0], "y": point[1]])
+        try await until("\(element).matches(':hover')")
+    }
+
     func type(_ text: String) async throws { try await call("Input.insertText", ["text": text]) }
 
-    /// Presses a key: "Enter", "Escape", "Tab", or a character.
+    /// Presses a key: a character, or one by its name.
     func press(_ key: String) async throws {
-        let codes = ["Enter": 13, "Escape": 27, "Tab": 9]
+        let codes = [
+            "Enter": 13, "Escape": 27, "Tab": 9, "End": 35, "Home": 36,
+            "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
+        ]
         let text = key == "Enter" ? "\r" : key.count == 1 ? key : nil
         var event: [String: Any] = [
             "key": key, "windowsVirtualKeyCode": codes[key] ?? Int(key.uppercased().utf8.first ?? 0),

@@ -10,18 +10,12 @@ import Testing
         try await PageScene.run { scene in
             let ada = try await scene.tab()
             try await scene.makeChatByClicking(ada)
-            let link = try #require(try await ada.value("document.querySelector('#second-tab').href") as? String)
-            let ben = try await scene.tab(at: link)
-            try await ben.isLive()
+            let ben = try await ada.secondTab(in: scene)
             try await ada.send("a typo heer")
             for tab in [ada, ben] { try await tab.shows(1) }
 
-            // By the keyboard: the buttons are there once the row has the focus.
-            try await ada.value("document.querySelector('#m1 .number').focus()")
-            try await ada.press("Tab")
-            #expect(try await ada.value("document.activeElement.ariaLabel") as? String == "Edit message 1")
-            try await ada.isReadable("a message's buttons")
-            try await ada.press("Enter")
+            // By the keyboard, from the empty field.
+            try await ada.press("ArrowUp")
             try await ada.until("document.activeElement.matches('#m1 textarea')")
             try await ada.isReadable("an edit")
             try await ada.screenshot("editing")
@@ -36,19 +30,19 @@ import Testing
             #expect(try await ada.text(of: "#requests-list code").contains(#"-H 'If-Match: "1.0"'"#))
 
             // Escape leaves what it was; a message of somebody else has no buttons.
-            try await ada.value("document.querySelector('#m1 .number').focus()")
-            try await ada.press("Tab")
-            try await ada.press("Enter")
+            try await ada.press("edit", on: 1)
             try await ada.until("document.activeElement.matches('#m1 textarea')")
             try await ada.press("Escape")
             #expect(try await ada.value(Self.body(1)) as? String == "a typo <i>here</i>")
-            #expect(try await ben.value("document.querySelectorAll('#m1 .actions').length") as? Int == 0)
+            let own = "document.querySelectorAll('#m1 :is([data-action=edit], [data-action=delete])').length"
+            #expect(try await ada.value(own) as? Int == 2)
+            #expect(try await ben.value(own) as? Int == 0)
 
             // For ever, so it is asked twice.
-            try await ada.value("document.querySelector('#m1 .number').focus()")
-            try await ada.click("#m1 .actions button:last-child")
-            #expect(try await ada.text(of: "#m1 .actions button:last-child") == "Delete for ever")
-            try await ada.click("#m1 .actions button:last-child")
+            try await ada.press("delete", on: 1)
+            #expect(try await ada.text(of: "#m1 [data-action=delete]") == "Delete for ever")
+            try await ada.isReadable("a deletion")
+            try await ada.click("#m1 [data-action=delete]")
             for tab in [ada, ben] {
                 try await tab.until("\(Self.body(1)) === 'Deleted by Ada'")
                 try await tab.isReadable("a deleted message")
@@ -96,8 +90,7 @@ import Testing
             try await tab.until(PageScene.stateIs("dropped"))
             #expect(
                 try await scene.client().send("PATCH", chat + "/messages/1", json: #"{"body":"faster"}"#).status == 200)
-            try await tab.value("document.querySelector('#m1 .number').focus()")
-            try await tab.click("#m1 .actions button:first-child")
+            try await tab.press("edit", on: 1)
             try await tab.until("document.activeElement.matches('#m1 textarea')")
             try await tab.value("document.activeElement.value = 'slower'")
             try await tab.press("Enter")

@@ -64,9 +64,10 @@ import Testing
                 try await tab.until("document.querySelector('#chat-count').textContent === '20 messages'")
                 try await tab.until("\(PageScene.bottom("#m20")) <= \(PageScene.bottom("#log"))")
                 try await tab.screenshot("chat-\(dark ? "dark" : "light")-\(width)")
-                // On a phone the time takes no width from the text.
-                let isBelow = "\(PageScene.bottom("#m20 time")) > \(PageScene.bottom("#m20 .body"))"
-                #expect(try await tab.value(isBelow) as? Bool == (width < 500))
+                // The name and the time take no width from the text.
+                let row = "document.querySelector('#m1 .content')"
+                let isAbove = "\(row).querySelector('.body').offsetLeft === \(row).querySelector('.meta').offsetLeft"
+                #expect(try await tab.value(isAbove) as? Bool == true)
             }
             for panel in ["sidebar", "requests"] {
                 try await tab.click("#show-\(panel)")

@@ -98,6 +98,34 @@ final class PageScene: Sendable {
 extension BrowserTab {
     func address() async throws -> String { try await value("location.href") as? String ?? "" }
 
+    /// The second tab as its link opens it: as somebody else.
+    func secondTab(in scene: PageScene) async throws -> BrowserTab {
+        let link = try #require(try await value("document.querySelector('#second-tab').href") as? String)
+        let second = try await scene.tab(at: link)
+        try await second.isLive()
+        return second
+    }
+
+    /// A tab that shows the same chat to a user.
+    func anotherTab(of user: String, in scene: PageScene) async throws -> BrowserTab {
+        let place = try await address().split(separator: "#")[1]
+        let tab = try await scene.tab(at: "\(scene.url)?as=\(user)#\(place)")
+        try await tab.isLive()
+        return tab
+    }
+
+    /// Presses a button of a message, which is there for whoever points at the message.
+    func press(_ action: String, on number: Int) async throws {
+        try await hover("#m\(number) .body")
+        try await click("#m\(number) [data-action=\(action)]")
+    }
+
+    /// Chooses a reaction, as `press(_:on:)`.
+    func react(_ name: String, to number: Int) async throws {
+        try await press("react", on: number)
+        try await click("#picker [data-name='\(name)']")
+    }
+
     /// Opens an operation's form at `/docs`, and sends it.
     func sendTrial(_ operation: String) async throws {
         try await click("#\(operation) .trial summary")

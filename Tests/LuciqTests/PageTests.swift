@@ -55,10 +55,16 @@ import Testing
             try await scene.startServer()
             let chat = try await scene.chatPath(of: first)
             for number in 1...3 {
-                _ = try await scene.client().post(chat + "/messages", json: "{\"body\":\"from elsewhere \(number)\"}")
+                let json = "{\"body\":\"from elsewhere \(number)\",\"sender\":\"\(number < 3 ? "ben" : "cleo")\"}"
+                _ = try await scene.client().post(chat + "/messages", json: json)
+            }
+            for user in ["ben", "ada"] {
+                let path = chat + "/messages/1/reactions/%F0%9F%91%8D?user=\(user)"
+                #expect(try await scene.client().send("PUT", path).status == 200)
             }
             for tab in [first, second] {
                 try await tab.shows(5)
+                try await tab.until("document.querySelector('#m1 .chip')?.textContent === '👍 2'")
                 try await tab.until("/^Away .* (caught up|nothing new meanwhile)/.test(\(PageScene.remark))")
                 try await tab.until(PageScene.stateIs("live"))
                 #expect(try await tab.numbers() == [1, 2, 3, 4, 5])
@@ -196,7 +202,7 @@ import Testing
             try await tab.until("document.querySelector('#chat-title').textContent === 'Chat 2'")
             try await tab.until("document.querySelector('#m60.pointed')?.checkVisibility()")
             #expect(try await tab.numbers() == Array(36...85))
-            #expect(try await tab.value("document.activeElement.textContent") as? String == "60")
+            #expect(try await tab.value("document.activeElement.id") as? String == "m60")
             // In the next chat a search begins with that chat.
             try await tab.click("#search")
             try await tab.type("fi")
@@ -295,15 +301,16 @@ import Testing
             try await second.isLive()
             try await first.until("document.querySelectorAll('#chats li').length === 2")
             #expect(try await first.text(of: "#chats [aria-current]").contains("Chat 1"))
-            let count = "document.querySelector('#chats [data-chat=\"2\"] .count').textContent"
+            let preview = "document.querySelector('#chats [data-chat=\"2\"] .preview').textContent"
             try await second.send("in the second chat")
-            try await first.until("\(count) === '1'")
+            try await first.until("\(preview) === 'You: in the second chat'")
             #expect(try await first.value("document.querySelector('#messages').children.length") as? Int == 0)
             // With no tab that shows the chat, it takes a few seconds.
             try await second.go(to: first.address())
             let chat = try await scene.chatPath(of: first).replacing(/1$/, with: "2")
             #expect(try await scene.client().post(chat + "/messages", json: #"{"body":"x"}"#).status == 201)
-            try await first.until("\(count) === '2'")
+            try await first.until("\(preview) === 'x'")
+            try await first.until("document.querySelector('#chats .unread')?.dataset.chat === '2'")
             // So many are made elsewhere that a page does not reach down to the list.
             for _ in 3...60 {
                 #expect(try await scene.client().send("POST", chat.replacing(/\/2$/, with: "")).status == 201)
@@ -313,12 +320,13 @@ import Testing
             func numbers(_ newest: Int, _ oldest: Int) -> String {
                 stride(from: newest, through: oldest, by: -1).map(String.init).joined(separator: " ")
             }
-            try await first.until("\(listed).startsWith('\(numbers(60, 11))')")
-            // Unless it looked in between, it lists the newest 50 again.
+            // The one with the newest message comes first.
+            try await first.until("\(listed).startsWith('2 \(numbers(60, 11))')")
+            // Unless it looked in between, it lists the newest 50 again, beside the user's own.
             if try await first.value("document.querySelector('#more-chats').hidden") as? Bool == false {
                 try await first.click("#more-chats")
             }
-            try await first.until("\(listed) === '\(numbers(60, 1))'")
+            try await first.until("\(listed) === '2 \(numbers(60, 3)) 1'")
             #expect(try await first.text(of: "#chats [aria-current]").contains("Chat 1"))
         }
     }

@@ -8,19 +8,11 @@ import Testing
         "[...document.querySelectorAll('#messages .author')].map((author) => author.textContent).join(', ')"
     private static let who = "document.querySelector('#who').selectedOptions[0].textContent"
 
-    /// The second tab as its link opens it: as somebody else.
-    private func secondTab(of first: BrowserTab, _ scene: PageScene) async throws -> BrowserTab {
-        let link = try #require(try await first.value("document.querySelector('#second-tab').href") as? String)
-        let second = try await scene.tab(at: link)
-        try await second.isLive()
-        return second
-    }
-
     @Test func twoTabsAreTwoUsers() async throws {
         try await PageScene.run { scene in
             let ada = try await scene.tab()
             try await scene.makeChatByClicking(ada)
-            let ben = try await secondTab(of: ada, scene)
+            let ben = try await ada.secondTab(in: scene)
             #expect(try await ada.value(Self.who) as? String == "Ada")
             #expect(try await ben.value(Self.who) as? String == "Ben")
             try await ada.send("Hello Ben")
@@ -77,7 +69,7 @@ import Testing
         try await PageScene.run { scene in
             let ada = try await scene.tab()
             try await scene.makeChatByClicking(ada)
-            let ben = try await secondTab(of: ada, scene)
+            let ben = try await ada.secondTab(in: scene)
             try await ada.until("document.querySelector('#own-role').textContent === ' · owner'")
             try await ben.until("document.querySelector('#own-role').textContent === ' · member'")
             try await ada.send("before")

@@ -121,6 +121,9 @@ export class ChatState {
   window(number: number): LuciqMessage[];
   message(number: number): LuciqMessage | undefined;
   thread(root: number): LuciqMessage[];
+  /** Null if it is not known: more than ten users have reacted so. */
+  hasReacted(number: number, name: string): boolean | null;
+  reacted(number: number, name: string, isThere: boolean): void;
   typing(now: number): string[];
   typingUntil(now: number): number;
   takeChanges(): LuciqChanges;
@@ -207,12 +210,12 @@ export class LuciqChat implements AsyncIterable<LuciqSnapshot> {
   caughtUp(): Promise<void>;
   loadOlder(limit?: number): Promise<boolean>;
   loadPage(place: { before?: number; after?: number; around?: number; limit?: number }): Promise<LuciqMessage[]>;
-  loadThread(root: number, page?: { after?: number; limit?: number }): Promise<LuciqMessage[]>;
+  loadThread(root: number, page?: { after?: number; before?: number; limit?: number }): Promise<LuciqMessage[]>;
   loadDetails(): Promise<Record<string, unknown>>;
   loadMembers(): Promise<Map<string, LuciqMember>>;
   loadPins(): Promise<number[]>;
   send(body: string, more?: {
-    thread?: number; replyTo?: number; metadata?: object; mentions?: string[]; sender?: string;
+    thread?: number; inMain?: boolean; replyTo?: number; metadata?: object; mentions?: string[]; sender?: string;
   }): LuciqSending;
   edit(
     number: number, changes: { body?: string; metadata?: object | null; mentions?: string[] }, options?: { ifUnchanged?: boolean },

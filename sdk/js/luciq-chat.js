@@ -47,6 +47,9 @@ export function readCursor(text) {
 
 const luciqContent = ["body", "metadata", "mentions", "edited_at", "deleted_at", "deleted_by"];
 
+// Names of reactions are compared without U+FE0F, which only chooses between two pictures of one character.
+const luciqPlain = (name) => name.replaceAll("\uFE0F", "");
+
 // A message's parts with their revisions, as in `message.changed`. A key that is not there was not told.
 function luciqPartsOf(message) {
   const content = { rev: message.rev ?? 0 };
@@ -83,6 +86,7 @@ export class ChatState {
   #threads = new Map();   // by root, of the replies that are held: { reply_count, last_reply }
   #typing = new Map();
   #reads = new Map();
+  #own = new Map();       // what answers have said of the user's own reactions
   #unread = null;
   #changes = ChatState.#noChanges();
   #list = null;
@@ -118,6 +122,28 @@ export class ChatState {
 
   /** @param {number} number */
   message(number) { return this.#held.get(number); }
+
+  /**
+   * Whether the user has reacted so. Of a name that more than ten have used, only the first ten users are told to
+   * everybody; beyond them it is known for what this client has done itself.
+   *
+   * @param {number} number
+   * @param {string} name
+   * @returns {boolean | null} null if it is not known
+   */
+  hasReacted(number, name) {
+    const reaction = this.#held.get(number)?.reactions.find((each) => luciqPlain(each.name) === luciqPlain(name));
+    if (!reaction || this.me === null) return false;
+    if (reaction.users?.includes(this.me)) return true;
+    return reaction.clipped ? this.#own.get(`${number} ${luciqPlain(name)}`) ?? null : false;
+  }
+
+  /** Notes what the user has done, as an answer has confirmed it. @param {boolean} isThere */
+  reacted(number, name, isThere) {
+    this.#own.set(`${number} ${luciqPlain(name)}`, isThere);
+    if (this.#own.size > ChatState.asideLimit) this.#own.delete(this.#own.keys().next().value);
+    if (this.#held.has(number)) this.#changes.changed.add(number);
+  }
 
   /** What is known of a thread: its replies, by number. @param {number} root */
   thread(root) {
@@ -199,6 +225,7 @@ export class ChatState {
     this.#unread = null;
     this.#threads.clear();
     this.#reads.clear();
+    this.#own.clear();
     this.#head = at.n;
     this.#cursor = cursor;
     const known = rows.filter((row) => row.number <= at.n);
@@ -1253,7 +1280,7 @@ export class LuciqOutbox {
         return backoff.next(error.retryAfter);
       }
       item.state = "refused";
-      if (error.problem?.current) this.#client._answered(item, error.problem.current);
+      if (error.problem?.current) this.#client._answered({ chat: item.chat }, error.problem.current);
       this.#keep(item);
       this.#settle(item, "reject", error);
       this.#changed(item);
@@ -1289,6 +1316,8 @@ export class LuciqOutbox {
 
 /** One chat that is open. `LuciqClient.open` makes it. */
 export class LuciqChat {
+  // The server drops what comes within 3 seconds, and what was sent after them may arrive sooner.
+  static #typingPause = 3500;
   #client;
   #listeners = new Set();
   #readers = new Set();
@@ -1301,7 +1330,8 @@ export class LuciqChat {
   #polling = null; #polls = 0;
   #reloads; #pause = new LuciqPause();
   #readGoal = 0; #isReading = false;
-  #typedAt = -Infinity;
+  #marks = 0;             // that were answered; what was asked before the last one says less
+  #typedAt = -Infinity; #typeTimer = null;
   #typingTimer = null;
   #firstPage; #most;
   #round = 0;             // of loading; what an older one brings comes too late
@@ -1425,11 +1455,18 @@ export class LuciqChat {
     return this.state.window(around ?? (before !== undefined ? before - 1 : after + 1));
   }
 
-  /** Loads replies of a thread. @returns {Promise<object[]>} what is known of it */
-  async loadThread(root, { after = 0, limit = 100 } = {}) {
+  /**
+   * Loads replies of a thread: those after a number, or the last ones before one.
+   *
+   * @param {number} root
+   * @param {{after?: number, before?: number, limit?: number}} [page]
+   * @returns {Promise<object[]>} what is known of it
+   */
+  async loadThread(root, { after = 0, before, limit = 100 } = {}) {
     const round = this.#round;
+    const place = before === undefined ? `after=${after}` : `before=${before}&order=desc`;
     const { value, cursor } = await this.#client.request(
-      "GET", `${this.path}/messages?thread=${root}&after=${after}&limit=${limit}`);
+      "GET", `${this.path}/messages?thread=${root}&${place}&limit=${limit}`);
     await this.#merge(value, cursor, null, round);
     return this.state.thread(root);
   }
@@ -1477,10 +1514,15 @@ export class LuciqChat {
 
   // What it can be told. Each of these goes through the outbox.
 
-  /** @param {{thread?: number, replyTo?: number, metadata?: object, mentions?: string[], sender?: string}} [more] */
-  send(body, { thread, replyTo, metadata, mentions, sender } = {}) {
+  /**
+   * @param {string} body
+   * @param {{thread?: number, inMain?: boolean, replyTo?: number, metadata?: object, mentions?: string[],
+   *   sender?: string}} [more] `inMain` shows a reply in a thread in the main line too
+   */
+  send(body, { thread, inMain, replyTo, metadata, mentions, sender } = {}) {
+    clearTimeout(this.#typeTimer);
     const named = sender ?? (this.#client._requests.hasToken ? undefined : this.#client.user ?? undefined);
-    const json = { body, thread, reply_to: replyTo, metadata, mentions, sender: named };
+    const json = { body, thread, in_main: inMain, reply_to: replyTo, metadata, mentions, sender: named };
     return this.#ask("send", "POST", "/messages", { json });
   }
 
@@ -1537,6 +1579,7 @@ export class LuciqChat {
           const { value } = await this.#client.request(
             "PUT", `${this.path}/read${this.#asUser}`, { json: { number: goal } });
           told = goal;
+          this.#marks += 1;
           this.state.mergeRead(value);
           this.#tell();
         } catch (error) {
@@ -1552,7 +1595,9 @@ export class LuciqChat {
 
   /** Asks what is unread, without marking anything. */
   async loadUnread() {
-    this.state.mergeRead((await this.#client.request("GET", `${this.path}/read${this.#asUser}`)).value);
+    const marks = this.#marks;
+    const { value } = await this.#client.request("GET", `${this.path}/read${this.#asUser}`);
+    if (marks === this.#marks) this.state.mergeRead(value);
     this.#tell();
     return this.state.unread;
   }
@@ -1561,7 +1606,9 @@ export class LuciqChat {
   async markUnread(number) {
     const { read } = this.state.unread ?? await this.loadUnread();
     const json = { number, lower: true, if: read };
-    this.state.mergeRead((await this.#client.request("PUT", `${this.path}/read${this.#asUser}`, { json })).value);
+    const { value } = await this.#client.request("PUT", `${this.path}/read${this.#asUser}`, { json });
+    this.#marks += 1;
+    this.state.mergeRead(value);
     this.#tell();
   }
 
@@ -1573,9 +1620,18 @@ export class LuciqChat {
     return this.state.reads;
   }
 
-  /** Says that the user is writing; may be called at each key. Nothing tells whether it was heard. */
+  /**
+   * Says that the user is writing; may be called at each key, and is said once in 3.5 seconds, until a message is sent.
+   * Nothing tells whether it was heard.
+   */
   type() {
-    if (Date.now() - this.#typedAt < 3000 || this.#status !== "live") return;
+    clearTimeout(this.#typeTimer);
+    if (this.#status !== "live") return;
+    const pause = this.#typedAt + LuciqChat.#typingPause - Date.now();
+    if (pause > 0) {
+      this.#typeTimer = setTimeout(() => this.type(), pause);
+      return;
+    }
     this.#typedAt = Date.now();
     this.#client.request("POST", `${this.path}/typing${this.#asUser}`).catch(() => {});
   }
@@ -1606,6 +1662,7 @@ export class LuciqChat {
     this.#pause.end();
     clearTimeout(this.#polling);
     clearTimeout(this.#typingTimer);
+    clearTimeout(this.#typeTimer);
     this.#is("closed", null);
   }
 
@@ -1722,9 +1779,13 @@ export class LuciqChat {
   }
 
   // The outbox has got an answer that shows a message.
-  _answered(message) {
+  _answered(message, { kind, path }) {
     if (this.state.cursor === null || !message) return;
     this.state.merge([{ ...message, number: message.message_number }], null);
+    if (kind === "react" || kind === "unreact") {
+      const [, name] = /\/reactions\/([^?]+)/.exec(path);
+      this.state.reacted(message.message_number, decodeURIComponent(name), kind === "react");
+    }
     this.#tell();
   }
 
@@ -1884,7 +1945,7 @@ export class LuciqClient {
     return chat !== undefined && chat.status !== "gone" && message > chat.state.head;
   }
 
-  _answered(item, value) { if (value?.message_number) this.#chats.get(item.chat)?._answered(value); }
+  _answered(item, value) { if (value?.message_number) this.#chats.get(item.chat)?._answered(value, item); }
 
   _outboxChanged(number) { this.#chats.get(number)?._tell(); }
 

@@ -304,6 +304,51 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
     }
   });
 
+  it("does not take what was unread before a mark for what is unread after it", async () => {
+    const number = await server.chat(site, 2);
+    let [came, goOn] = [null, null];
+    const [hasCome, mayGoOn] = [new Promise((resolve) => { came = resolve; }), new Promise((resolve) => { goOn = resolve; })];
+    const fetch = async (url, options) => {
+      const response = await globalThis.fetch(url, options);
+      if (options.method === "GET" && url.endsWith("/read")) {
+        came();
+        await mayGoOn;
+      }
+      return response;
+    };
+    const chat = client({ token: async () => site.token("dan"), fetch }).open(number);
+    await chat.until(({ status }) => status === "live");
+    const asked = chat.loadUnread();
+    await hasCome;
+    await chat.markRead();
+    goOn();
+    await asked;
+    assert.deepEqual([chat.state.unread.count, chat.state.unread.read], [0, 2]);
+  });
+
+  it("reads a thread from its end, and knows its own reaction among many", async () => {
+    const number = await server.chat(site, 1);
+    const [ann, ben] = ["ann", "ben"].map((user) => client({ token: async () => site.token(user) }).open(number, { limit: 1 }));
+    await Promise.all([ann, ben].map((chat) => chat.until(({ status }) => status === "live")));
+    for (const [body, inMain] of [["first"], ["second", true], ["third"]]) await ann.send(body, { thread: 1, inMain }).done;
+    const late = client({ token: async () => site.token("cat") }).open(number, { limit: 1 });
+    await late.ready();
+    const replies = (rows) => rows.map(({ body, in_main: inMain = false }) => [body, inMain]);
+    assert.deepEqual(replies(await late.loadThread(1, { before: 4, limit: 1 })), [["second", true], ["third", false]]);
+    assert.deepEqual(
+      replies(await late.loadThread(1, { before: 3, limit: 1 })), [["first", false], ["second", true], ["third", false]]);
+
+    for (let other = 0; other < 10; other += 1) {
+      const path = `${ann.path}/messages/1/reactions/${encodeURIComponent("❤️")}`;
+      await server.call("PUT", path, undefined, site.token(`other${other}`));
+    }
+    await ann.react(1, "❤").done;
+    await ben.until(({ state }) => state.message(1).reactions[0]?.count === 11);
+    assert.deepEqual([ann, ben].map((chat) => chat.state.hasReacted(1, "❤️")), [true, null]);
+    await ann.unreact(1, "❤️").done;
+    assert.deepEqual([ann.state.message(1).reactions[0].count, ann.state.hasReacted(1, "❤")], [10, false]);
+  });
+
   it("yields states, and the last one when it is closed", async () => {
     const chat = client().open(await server.chat(site, 1));
     await chat.ready();

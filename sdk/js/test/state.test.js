@@ -252,6 +252,51 @@ describe("Members, pins and the chat itself", () => {
   });
 });
 
+describe("A user's own reaction", () => {
+  const summary = (users, clipped = false) => [{ name: "❤️", count: users.length, users, clipped }];
+  const others = Array.from({ length: 10 }, (_, index) => `other${index}`);
+
+  it("is among the first ten users, whichever way the name is written", () => {
+    const state = loaded();
+    state.apply(changed(2, "3.6", { reactions: { rev: 6, summary: summary(["u2", "u1"]) } }));
+    assert.deepEqual([state.hasReacted(2, "❤"), state.hasReacted(2, "👍"), state.hasReacted(9, "❤")], [true, false, false]);
+    state.apply(changed(2, "3.7", { reactions: { rev: 7, summary: summary(["u2"]) } }));
+    assert.equal(state.hasReacted(2, "❤️"), false);
+  });
+
+  it("is not known beyond them, before an answer has said it", () => {
+    const state = loaded();
+    state.apply(changed(2, "3.6", { reactions: { rev: 6, summary: summary(others, true) } }));
+    assert.equal(state.hasReacted(2, "❤️"), null);
+    state.takeChanges();
+    state.reacted(2, "❤", true);
+    assert.deepEqual([state.hasReacted(2, "❤️"), [...state.takeChanges().changed]], [true, [2]]);
+    state.reacted(2, "❤️", false);
+    assert.equal(state.hasReacted(2, "❤"), false);
+    state.load([row(2, { reactions: { rev: 6, summary: summary(others, true) } })], "3.6", false);
+    assert.equal(state.hasReacted(2, "❤️"), null);
+  });
+
+  it("that was noted is forgotten when there are too many", () => {
+    const limit = ChatState.asideLimit;
+    ChatState.asideLimit = 2;
+    try {
+      const rows = [1, 2, 3].map((number) => row(number, { reactions: { rev: 1, summary: summary(others, true) } }));
+      const state = loaded(rows, "3.5");
+      for (const { number } of rows) state.reacted(number, "❤", true);
+      assert.deepEqual(rows.map(({ number }) => state.hasReacted(number, "❤")), [null, true, true]);
+    } finally {
+      ChatState.asideLimit = limit;
+    }
+  });
+
+  it("is nobody's for the application", () => {
+    const state = new ChatState();
+    state.load([row(1, { reactions: { rev: 1, summary: summary(others, true) } })], "1.1", true);
+    assert.equal(state.hasReacted(1, "❤"), false);
+  });
+});
+
 describe("What is unread", () => {
   it("is what the server has counted, and creates above it", () => {
     const state = loaded();

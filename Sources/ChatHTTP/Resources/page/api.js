@@ -119,6 +119,13 @@ const requests = {
         }, "Copy")));
     const list = $("requests-list");
     const newest = list.firstElementChild;
+    // What the page does by itself stands below what a person has done.
+    if (request.isQuiet && newest) {
+      list.querySelector(`[data-kind="${request.replaces}"]:not(:first-child)`)?.remove();
+      item.firstElementChild.removeAttribute("open");
+      newest.after(item);
+      return;
+    }
     if (request.replaces && newest?.dataset.kind === request.replaces) newest.remove();
     else newest?.firstElementChild.removeAttribute("open");
     list.prepend(item);

@@ -4,12 +4,10 @@
 // opened by a link, and the browser's own Back works.
 
 const place = { token: null, chat: null };
-// The chat that is open: { path, key, log, stream, search, outbox }.
+// The chat that is open: { path, key, on, log, stream, search, outbox, reading, thread, replyTo }.
 let open = null;
 // What was written in a chat and not sent, by its key: its path, and who writes.
 const drafts = new Map();
-// The numbers of messages that were sent from this tab, by the same.
-const sent = new Map();
 // Counts up with each change of place; what was asked for an older one comes too late.
 let visit = 0;
 
@@ -72,7 +70,7 @@ function showPick(title, text) {
 // Messages that came while nobody looked stand before the title.
 let unseen = 0;
 function showTitle() {
-  const chat = !$("chat").hidden && `Chat ${place.chat}`;
+  const chat = !$("chat").hidden && $("chat-title").textContent;
   const parts = [chat, place.token && $("application-name").textContent, "Luciq Chat"];
   document.title = (unseen > 0 ? `(${unseen}) ` : "") + parts.filter(Boolean).join(" · ");
 }
@@ -89,24 +87,21 @@ async function createChat() {
   const { value } = await call("POST", `${applicationPath()}/chats`, { json, key: chatKey, title: "Created a chat" });
   chatKey = null;
   if (token !== place.token) return;
-  const isListed = $("chats").querySelector(`[data-chat="${value.chat_number}"]`);
-  if (!isListed) $("chats").prepend(chatItem(value.chat_number, 0));
+  chatList.note({ number: value.chat_number, name: null, created_at: new Date().toISOString(), messages_count: 0 });
+  chatList.draw();
   changed();
   location.hash = fragment(token, value.chat_number);
 }
 
 function showChatCount(count) {
   $("chat-count").textContent = plural(count, "message");
-  showCount(Number(place.chat), count);
 }
 
 async function openChat(number, current) {
   const path = `${applicationPath()}/chats/${place.chat}`;
   const key = `${path} ${users.current}`;
   const on = { link: (message, chat = place.chat) => fragment(place.token, chat, message) };
-  const mine = sent.get(key) ?? new Set();
-  sent.set(key, mine);
-  $("chat-title").textContent = `Chat ${place.chat}`;
+  $("chat-title").textContent = chatName(chatList.rows.get(Number(place.chat)) ?? { number: place.chat });
   $("chat-count").textContent = "";
   $("search").value = "";
   $("search-all").setAttribute("aria-pressed", "false");
@@ -114,8 +109,11 @@ async function openChat(number, current) {
   showSecondTab();
   showState("connecting");
   showPage("chat");
-  const log = new MessageLog(mine, on);
-  open = { path, key, log, outbox: null, search: new Search(path, applicationPath(), on), stream: null, remark: null };
+  const log = new MessageLog({ ...on, moved: () => open?.log === log && open.reading?.look() });
+  open = {
+    path, key, on, log, outbox: null, search: new Search(path, applicationPath(), on), stream: null, reading: null,
+    thread: null, replyTo: null, pins: [], remark: null,
+  };
   $("outbox").replaceChildren();
   try {
     const { value } = await call("GET", `${path}/message_count`, { title: "Counted the messages" });
@@ -123,10 +121,15 @@ async function openChat(number, current) {
     showChatCount(value.messages_count);
     listen(current);
     open.outbox = new Outbox(open.stream.chat, {
-      stored(message) { mine.add(message); log.markMine(message); changed(); },
+      stored: changed,
+      reacting(message) {
+        const about = open.stream.chat.state.message(message);
+        if (about) { log.update(about); open.thread?.update(about); }
+      },
       edit(body) { $("body").value = body; $("body").focus(); },
     });
     $("outbox").replaceChildren(open.outbox.element);
+    open.reading = new Reading(open.stream.chat, log, changed);
     await Promise.all([log.start(open.stream.chat, number), members.readOwn(path)]);
   } catch (problem) {
     if (current !== visit) return;
@@ -142,6 +145,8 @@ async function openChat(number, current) {
   }
   if (current !== visit) return;
   if (!number) $("body").focus();
+  // Whoever was removed sees no pins.
+  await Promise.all([open.reading.start(), open.stream.chat.loadPins().catch(() => {})]);
 }
 
 function listen(current) {
@@ -149,26 +154,50 @@ function listen(current) {
   open.stream = new LiveStream(place.token, Number(place.chat), {
     message(message) {
       log.receive(message);
+      open.thread?.update(message);
       open.outbox.delivered(message);
       changed();
       if (document.hidden) { unseen += 1; showTitle(); }
     },
-    changed(message) { log.update(message); },
+    changed(message) {
+      log.update(message);
+      open.thread?.update(message);
+      if (message.number === log.newest) changed();
+    },
     reset() { attempt(() => log.reload()); },
-    pending(items) { open.outbox.show(items); },
+    pending(items) { open.outbox?.show(items); },
+    told(other) { told(open, other); },
     typing(ids) { showTyping(ids); },
     state(name, details) { if (current === visit) streamChanged(name, details); },
   });
 }
 
+// The open chat's state has changed in whichever way.
+function told({ stream: { chat }, path, reading, log, thread, pins: before }, other) {
+  reading?.update();
+  // The state of the connection says already why there is no answer.
+  if (other.has("details") || other.has("members")) members.changed(path).catch(() => {});
+  const { pins: now, unread } = chat.state;
+  const isOther = (number) => before.includes(number) !== now.includes(number);
+  for (const number of [...before, ...now].filter(isOther)) {
+    const message = chat.state.message(number);
+    if (message) for (const list of [log, thread]) list?.update(message);
+  }
+  open.pins = now;
+  pins.update(chat);
+  receipts.update(open);
+  if (unread && users.current) chatList.update(chat.number, { unread: unread.count, more: unread.more });
+}
+
 function showTyping(ids) {
   const names = ids.filter((id) => id !== users.current).slice(0, 3).map((id) => users.nameOf(id));
-  $("typing").hidden = names.length === 0;
   $("typing").textContent = names.length === 0 ? "" : `${names.join(", ")} ${names.length === 1 ? "is" : "are"} writing…`;
 }
 
 function leaveChat() {
   if (!open) return;
+  endThread();
+  endReply();
   open.stream?.close();
   open.log.close();
   open.search.close();
@@ -280,36 +309,40 @@ submitted($("open-application"), () => {
   $("open-token").value = "";
   location.hash = fragment(token);
 });
-submitted($("send"), async () => {
-  const body = $("body").value;
-  $("body").focus();
-  if (body.trim() === "") return;
-  open.outbox.add(body);
-  $("body").value = "";
-  closeSearch();
-  await open.log.showNewest();
+composer($("send"), $("body"), {
+  async send(body) {
+    open.outbox.add(body, { replyTo: open.replyTo ?? undefined });
+    endReply();
+    $("body").value = "";
+    closeSearch();
+    open.reading.sent();
+    await open.log.showNewest();
+  },
+  edit: () => editLast($("messages")),
+  escape: endReply,
 });
 submitted($("search-form"), () => open.search.start($("search").value));
 $("search").addEventListener("input", () => open.search.typed($("search").value));
-$("body").addEventListener("keydown", (event) => {
-  // While a character is being composed, Enter belongs to that.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  event.preventDefault();
-  $("send").requestSubmit();
-});
 
 clicked("new-chat", createChat);
 clicked("first-chat", createChat);
-clicked("more-chats", () => readChats(moreChats));
+clicked("more-chats", () => chatList.more());
 clicked("older", () => open.log.loadOlder());
 clicked("newer", () => open.log.loadNewer());
+clicked("first-unread", () => open.reading.showFirst());
+clicked("show-pins", () => pins.show());
+clicked("reply-close", () => { endReply(); $("body").focus(); });
+clicked("thread-close", endThread);
+clicked("thread-older", () => open.thread.older());
 clicked("jump", async () => { await open.log.showNewest(); $("log").focus(); });
 clicked("search-all", () => open.search.toggle());
 clicked("results-more", () => open.search.more());
 clicked("close-search", () => { closeSearch(); $("body").focus(); });
 clicked("show-members", () => members.show());
 clicked("change-access", () => members.changeAccess());
+clicked("change-receipts", () => members.changeReceipts());
 submitted($("add-member"), () => members.add());
+submitted($("rename"), () => members.rename());
 clicked("copy-token", (button) => copy(place.token, button));
 clicked("alert-close", calmDown);
 clicked("skip", () => $("body").focus());
@@ -326,6 +359,8 @@ clicked("drop", () => {
   }
 });
 
+rove($("messages"), ".message", { ...messageKeys, Escape: () => $("body").focus() });
+rove($("thread-list"), ".message", { ...messageKeys, Escape: () => $("thread-body").focus() });
 $("log").addEventListener("scroll", () => open?.log.scrolled(), { passive: true });
 new ResizeObserver(() => open?.log.resized()).observe($("log"));
 
@@ -343,6 +378,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   unseen = 0;
   showTitle();
+  open?.reading?.look();
   countAgain();
 });
 

@@ -19,6 +19,8 @@ const plural = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const secondsFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
+const listFormat = new Intl.ListFormat();
+const shortDayFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const dayOf = (text) => dayFormat.format(new Date(text));
 const timeElement = (text) =>
   el("time", { datetime: text, title: text }, clockFormat.format(new Date(text)));

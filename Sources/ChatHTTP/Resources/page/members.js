@@ -4,6 +4,8 @@ const members = {
   roles: ["owner", "admin", "member", "reader", "banned"],
   path: null,      // the chat's
   access: "open",
+  name: null,
+  receipts: "off",
   own: null,       // what the tab's user is here: a role, or "removed"; null for the application, which may all
 
   get mayChange() { return this.own === null || this.own === "owner" || this.own === "admin"; },
@@ -14,12 +16,28 @@ const members = {
     const [chat, chats] = await Promise.all([
       call("GET", path), me && call("GET", `${applicationPath()}/users/me/chats?limit=1000`)]);
     if (path !== open?.path || me !== users.current) return;
-    const { access, chat_number: number } = chat.value;
+    const { access, chat_number: number, name } = chat.value;
     const row = chats?.value.find((each) => each.number === number);
-    this.path = path;
-    this.access = access;
+    const before = this.own;
+    Object.assign(this, { path, access, name, receipts: chat.value.receipts });
     this.own = me && (row?.role ?? (access === "open" ? "member" : "removed"));
     $("own-role").textContent = this.own === null ? "" : ` · ${this.own}`;
+    $("chat-title").textContent = chatName({ number, name });
+    showTitle();
+    if (open.stream) receipts.update(open);
+    // Others may be done about its messages.
+    if (before === this.own) return;
+    open.log.refresh();
+    open.thread?.refresh();
+  },
+
+  // Somebody has changed who is in the chat, or how it is set.
+  async changed(path) {
+    // What somebody is just about to change is not taken from under their hands.
+    const isBusy = document.activeElement?.closest("#members-list, #members input");
+    if ($("members").open && !isBusy) await this.refresh();
+    else await this.readOwn(path);
+    await receipts.read();
   },
 
   async show() {
@@ -34,7 +52,9 @@ const members = {
       ? "This chat is open: every user of the application reads and writes here. Members may have another role."
       : "This chat is for its members. It is not there for anybody else.";
     $("change-access").textContent = this.access === "open" ? "For members only" : "Open to everyone";
-    $("change-access").hidden = $("add-member").hidden = !this.mayChange;
+    $("change-receipts").textContent = this.receipts === "members" ? "Do not show who has read" : "Show who has read";
+    if (document.activeElement !== $("chat-name")) $("chat-name").value = this.name ?? "";
+    for (const id of ["change-access", "change-receipts", "add-member", "rename"]) $(id).hidden = !this.mayChange;
     const known = new Set(users.demo.keys());
     if (!this.mayChange) {
       const isMember = this.own !== "removed";
@@ -97,11 +117,28 @@ const members = {
       call("PATCH", this.path, { json: { access }, title: `Made the chat ${access === "open" ? "open" : "one for members"}` }));
   },
 
+  changeReceipts() {
+    const setting = this.receipts === "members" ? "off" : "members";
+    const text = setting === "off" ? "Nobody sees who has read." : "Members see who has read.";
+    const title = "Changed who sees who has read";
+    return this.change(text, async () => {
+      await call("PATCH", this.path, { json: { receipts: setting }, title });
+      await this.readOwn(this.path);
+      await receipts.read();
+    });
+  },
+
+  rename() {
+    const name = $("chat-name").value.trim() || null;
+    return this.change(name ? `The chat is now ${name}.` : "The chat has no name.", () =>
+      call("PATCH", this.path, { json: { name }, title: "Named the chat" }));
+  },
+
   // Changes something, says so, and shows what there is then: after a refusal, what it was.
   async change(sentence, action) {
     const focused = document.activeElement?.closest("[data-member]")?.dataset.member;
     await attempt(async () => { await action(); say(sentence); });
-    neighbours.postMessage(place.token);
+    changed();
     // What went wrong was said already.
     await this.refresh().catch(() => {});
     if (!focused) return;

@@ -1,4 +1,4 @@
-// One message in the list: who, what, when; whether it was edited or deleted; and what a person may do about it.
+// One message in a list: who, what, when; what it answers; whether it was edited or deleted.
 
 // Very long bodies are shown as a part until asked for.
 const excerptLength = 2000;
@@ -12,105 +12,100 @@ function excerpt(body) {
   return part;
 }
 
-function setMine(element) {
-  element.classList.add("mine");
-  element.title = "Sent from this tab";
+// Whether it stands among the messages of the chat, and not in its thread alone.
+const isInMain = ({ thread, in_main: inMain }) => thread == null || inMain === true;
+
+const isOwnMessage = ({ sender }) => sender != null && sender === users.current;
+
+// A circle with the beginning of a name, in a colour that a user keeps.
+function avatarOf(id) {
+  if (id == null) return el("span", { class: "avatar", "aria-hidden": "true" }, "⚙");
+  const hue = [...id].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 997, 7) % 6;
+  const initial = initialOf(users.nameOf(id));
+  return el("span", { class: `avatar hue${hue}`, "aria-hidden": "true", "data-initial": id }, initial);
+}
+
+const initialOf = (name) => [...name.trim()][0]?.toLocaleUpperCase() ?? "?";
+
+// An empty row.
+//
+// @param on link(number): the fragment that leads to a message; prefix: of the ids of its rows; isThread
+function rowOf(message, on) {
+  const { number } = message;
+  const row = el("li", { class: "message", id: `${on.prefix}${number}`, "data-number": number, tabindex: -1 });
+  showMessage(row, message, on);
+  return row;
 }
 
 // Fills a row, or shows in it what has changed. An edit that somebody is writing stays.
-//
-// @param link a number → the fragment that leads to that message
-function showMessage(element, message, link) {
-  if (element.querySelector("form")) return;
+function showMessage(row, message, on) {
+  if (row.querySelector("form")) return;
   const { number, sender, body, created_at: createdAt, edited_at: editedAt, deleted_at: deletedAt } = message;
-  const hadFocus = element.contains(document.activeElement);
-  const time = timeElement(createdAt);
-  const isEdited = editedAt != null && deletedAt == null;
-  element.replaceChildren(
-    el("a", { class: "number", href: link(number), "aria-label": `Message ${number}` }, `${number}`),
-    el("div", {},
-      users.author(sender),
-      ...contextOf(message, link),
-      deletedAt == null ? el("div", { class: "body", dir: "auto" }, excerpt(body)) : deletionOf(message),
+  const isActing = row.classList.contains("acting");
+  const focused = row.contains(document.activeElement) && document.activeElement;
+  const id = (part) => `${on.prefix}${number}-${part}`;
+  row.classList.toggle("own", isOwnMessage(message));
+  row.setAttribute("aria-labelledby", `${id("by")} ${id("at")} ${id("text")}`);
+  const author = users.author(sender);
+  row.replaceChildren(
+    avatarOf(sender),
+    el("div", { class: "content" },
+      el("p", { class: "meta" },
+        el("span", { id: id("by") }, author), el("span", { id: id("at") }, timeElement(createdAt)),
+        el("a", { class: "number", href: on.link(number), "aria-label": `Message ${number}` }, `${number}`)),
+      quoteOf(message, on),
+      deletedAt == null ? el("div", { class: "body", dir: "auto", id: id("text") }, excerpt(body))
+        : deletionOf(message, id("text")),
+      editedAt != null && deletedAt == null ? el("span", { class: "edited", title: editedAt }, "edited") : "",
       reactionsOf(message),
-      actionsOn(element, message, link)),
-    isEdited ? el("div", {}, el("span", { class: "edited", title: editedAt }, "edited "), time) : time);
-  if (hadFocus) element.querySelector("a").focus({ preventScroll: true });
+      repliesOf(message, on)),
+    actionsOn(row, message, on));
+  if (row.parentElement) keepStop(row.parentElement, row);
+  else setStop(row, false);
+  if (!focused) return;
+  // Where there is no such control any more, the row has it.
+  row.focus({ preventScroll: true });
+  row.classList.toggle("acting", isActing);
+  row.querySelector(focusPath(focused))?.focus({ preventScroll: true });
 }
 
-function deletionOf({ deleted_by: by, deleted_at: at }) {
+// Where the focus was, for a row that is filled again.
+function focusPath(element) {
+  const { reaction, action } = element.dataset;
+  if (reaction) return `[data-reaction="${CSS.escape(reaction)}"]`;
+  return action ? `[data-action="${action}"]` : ":scope > none";
+}
+
+function deletionOf({ deleted_by: by, deleted_at: at }, id) {
   const who = by == null ? "" : ` by ${users.nameOf(by)}`;
-  return el("div", { class: "body deleted", title: at }, `Deleted${who}`);
+  return el("div", { class: "body deleted", title: at, id }, `Deleted${who}`);
 }
 
-// What it answers, and what answers it.
-function contextOf({ reply_to: replyTo, thread, reply_count: replies }, link) {
-  const line = (text, number) => el("p", { class: "context" }, `${text} `, el("a", { href: link(number) }, `#${number}`));
-  return [
-    replyTo != null ? line("In reply to", replyTo) : "",
-    thread != null ? line("In the thread of", thread) : "",
-    replies > 0 ? el("p", { class: "context" }, replies === 1 ? "1 reply" : `${replies} replies`) : "",
-  ].filter((part) => part !== "");
+// What it answers.
+function quoteOf({ reply_to: replyTo, thread }, on) {
+  if (thread != null && !on.isThread) {
+    return el("button", { type: "button", class: "quote", click: () => openThread(thread) }, "In a thread");
+  }
+  if (replyTo == null) return "";
+  const about = open.stream.chat.state.message(replyTo);
+  return el("a", { class: "quote", href: on.link(replyTo), "aria-label": `In reply to message ${replyTo}` },
+    ...(about ? quoted(about) : [`In reply to #${replyTo}`]));
 }
 
-function reactionsOf({ reactions }) {
-  if (reactions.length === 0) return "";
-  const item = ({ name, count, users: ids }) => el("li", {
-    title: ids.map((id) => users.known(id)).join(", "), "aria-label": `${name}, ${count}` }, `${name} ${count}`);
-  return el("ul", { class: "reactions", "aria-label": "Reactions" }, ...reactions.map(item));
+// The beginning of a message, in a line.
+function quoted({ sender, body, deleted_at: deletedAt }) {
+  const text = deletedAt != null ? "Deleted" : body.slice(0, 120).replaceAll(/\s+/g, " ");
+  const author = sender == null ? "" : el("bdi", { class: "author", "data-user": sender }, users.nameOf(sender));
+  return [author, el("bdi", {}, text)];
 }
 
-function actionsOn(element, message, link) {
-  const { number, sender, deleted_at: deletedAt } = message;
-  const isOwn = users.current === null || sender === users.current;
-  const mayDelete = isOwn || ["owner", "admin"].includes(members.own);
-  if (deletedAt != null || !mayDelete) return "";
-  const remove = el("button", { type: "button", "aria-label": `Delete message ${number}` }, "Delete");
-  // The second press does it.
-  remove.addEventListener("click", () => {
-    if (remove.textContent === "Delete") {
-      remove.textContent = "Delete for ever";
-      remove.setAttribute("aria-label", `Delete message ${number} for ever`);
-    } else {
-      attempt(() => { open.stream.chat.delete(number); });
-    }
-  });
-  remove.addEventListener("blur", () => {
-    remove.textContent = "Delete";
-    remove.setAttribute("aria-label", `Delete message ${number}`);
-  });
-  const edit = el("button", {
-    type: "button", "aria-label": `Edit message ${number}`, click: () => editMessage(element, message, link),
-  }, "Edit");
-  return el("div", { class: "actions" }, isOwn ? edit : "", remove);
+// What answers it.
+function repliesOf({ number, reply_count: count }, on) {
+  if (!(count > 0) || on.isThread) return "";
+  return el("button", {
+    type: "button", class: "replies", "aria-label": `${replyCount(count)} to message ${number}: open the thread`,
+    click: () => openThread(number),
+  }, icon("thread"), replyCount(count));
 }
 
-// An edit goes through the outbox, and is refused if somebody else was faster.
-function editMessage(element, { number, body }, link) {
-  const text = el("textarea", { "aria-label": `Text of message ${number}`, rows: 1, dir: "auto" });
-  text.value = body;
-  const end = () => {
-    form.remove();
-    showMessage(element, open.stream.chat.state.message(number), link);
-    element.querySelector("a").focus({ preventScroll: true });
-  };
-  const save = async (event) => {
-    event.preventDefault();
-    if (text.value !== body) {
-      await attempt(() => { open.stream.chat.edit(number, { body: text.value }, { ifUnchanged: true }); });
-    }
-    end();
-  };
-  const form = el("form", { class: "edit", submit: save },
-    text, el("div", { class: "row" },
-      el("button", { class: "primary" }, "Save"), el("button", { type: "button", click: end }, "Cancel")));
-  form.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); end(); }
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-    event.preventDefault();
-    form.requestSubmit();
-  });
-  element.querySelector(".body").replaceWith(form);
-  element.querySelector(".actions").remove();
-  text.focus();
-}
+const replyCount = (count) => (count === 1 ? "1 reply" : `${count.toLocaleString()} replies`);

@@ -7,7 +7,7 @@ class MessageLog {
   static cap = 300;
   #on; #scroller; #list;
   #chat = null;       // the library's
-  #items = [];        // { number, day, element }, in order, without a gap
+  #items = [];        // { number, at, day, sender, replyTo, isShown, element }, in order, without a gap
   #isAtEnd = true;    // whether the newest message that is known is in the window
   #newest = 0;        // its number, or a void one after it
   #unseen = 0;
@@ -17,14 +17,13 @@ class MessageLog {
   #isLoading = false;
   #follows = true;    // whether the end of the log was on the screen when it last moved
   #size = "";         // the room that it has, as of the last `resized`
-  #mine;
   #watcher;
+  #unreadAfter = null;   // what comes after it is new: a line says so
+  #line = el("li", { class: "remark new", id: "new-messages" }, "New messages");
 
-  // @param mine the numbers that were sent from this tab
-  // @param on link(number): the fragment that leads to a message
-  constructor(mine, on) {
-    this.#mine = mine;
-    this.#on = on;
+  // @param on link(number): the fragment that leads to a message; moved(), when others may be on the screen
+  constructor(on) {
+    this.#on = { prefix: "m", isThread: false, ...on };
     this.#scroller = $("log");
     this.#list = $("messages");
     this.#list.replaceChildren();
@@ -36,6 +35,8 @@ class MessageLog {
   }
 
   get newest() { return this.#newest; }
+  // Whether the newest message is among its rows.
+  get isAtEnd() { return this.#isAtEnd; }
 
   close() {
     clearTimeout(this.#timer);
@@ -84,11 +85,15 @@ class MessageLog {
   }
 
   async #showAround(number) {
+    await this.#loadAround(number);
+    this.#point(number);
+  }
+
+  async #loadAround(number) {
     const half = MessageLog.pageSize / 2;
     const all = await this.#chat.loadPage({ around: number, limit: MessageLog.pageSize });
     const at = all.findIndex((message) => message.number >= number);
     this.#replace(all.slice(Math.max(0, at - half + 1), at + half + 1).filter((message) => message.number <= this.#newest));
-    this.#point(number);
   }
 
   async loadOlder() {
@@ -105,7 +110,7 @@ class MessageLog {
       const fresh = rows.map((message) => this.#item(message));
       this.#list.prepend(...fresh.map((item) => item.element));
       this.#items.unshift(...fresh);
-      this.#markDays(0, fresh.length + 1);
+      this.#mark(0, fresh.length);
       // What is being read stays where it is.
       this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
       if (this.#items.length > MessageLog.cap) {
@@ -150,10 +155,16 @@ class MessageLog {
   update(message) {
     const waiting = this.#pending.findIndex(({ number }) => number === message.number);
     if (waiting >= 0) this.#pending[waiting] = message;
-    const item = this.#items.find(({ number }) => number === message.number);
-    if (item) showMessage(item.element, message, this.#on.link);
+    for (const item of this.#items) {
+      if (item.number === message.number) showMessage(item.element, message, this.#on);
+      // What it answers has changed.
+      else if (item.replyTo === message.number) showMessage(item.element, this.#chat.state.message(item.number), this.#on);
+    }
     if (this.#follows) this.#scrollToEnd();
   }
+
+  // What a person may do has changed.
+  refresh() { for (const { number } of this.#items) this.update(this.#chat.state.message(number)); }
 
   // One from the stream.
   receive(message) {
@@ -184,6 +195,7 @@ class MessageLog {
     this.#follows = this.#isAtEnd && this.#isFollowing;
     if (this.#follows) this.#unseen = 0;
     this.#showState();
+    this.#on.moved();
   }
 
   // The room for it has another size: a keyboard on the screen, a longer draft.
@@ -191,6 +203,57 @@ class MessageLog {
     const { clientWidth, clientHeight } = this.#scroller;
     this.#size = `${clientWidth} ${clientHeight}`;
     if (this.#follows) this.#scrollToEnd();
+    this.#on.moved();
+  }
+
+  // Something was added below the messages.
+  grown() { if (this.#follows) this.#scrollToEnd(); }
+
+  // Whether somebody can see the end of the log: it is on the screen, and nothing lies over it.
+  get isEndInView() {
+    const { left, bottom, height } = this.#scroller.getBoundingClientRect();
+    const isOnTop = height > 0 && this.#scroller.contains(document.elementFromPoint(left + 12, bottom - 3));
+    return !document.hidden && this.#isAtEnd && this.#isFollowing && isOnTop;
+  }
+
+  // What is new begins after a number; null takes the line away.
+  set unreadAfter(number) {
+    this.#unreadAfter = number;
+    this.#placeLine();
+    if (this.#follows) this.#scrollToEnd();
+  }
+
+  // Where that is on the screen: "above", "here" or "below"; null where nothing is new.
+  get unreadPlace() {
+    if (this.#unreadAfter === null) return null;
+    if (!this.#line.isConnected) return "above";
+    const [line, list] = [this.#line, this.#scroller].map((element) => element.getBoundingClientRect());
+    return line.top < list.top ? "above" : line.top < list.bottom ? "here" : "below";
+  }
+
+  // Shows the first new message, below the line.
+  async showUnread() {
+    if (!this.#line.isConnected) await this.#loadAround(this.#unreadAfter + 1);
+    const first = this.#items.find((item) => this.#isNew(item)) ?? this.#items.findLast(({ isShown }) => isShown);
+    if (!first) return;
+    (this.#line.isConnected ? this.#line : first.element).scrollIntoView({ block: "start" });
+    this.#follows = this.#isAtEnd && this.#isFollowing;
+    first.element.focus({ preventScroll: true });
+    this.scrolled();
+  }
+
+  #isNew({ number, sender, isShown }) {
+    return isShown && number > this.#unreadAfter && !isOwnMessage({ sender });
+  }
+
+  // Before the first new message, if nothing that is new may be above the window.
+  #placeLine() {
+    this.#line.remove();
+    if (this.#unreadAfter === null || this.#items.length === 0) return;
+    if (this.#items[0].number > this.#unreadAfter + 1 && this.#hasOlder) return;
+    const first = this.#items.find((item) => this.#isNew(item))?.element;
+    first?.before(this.#line);
+    first?.classList.remove("follows");
   }
 
   get #isFollowing() {
@@ -206,7 +269,7 @@ class MessageLog {
     if (fresh.length === 0) return;
     const isFollowing = this.#isAtEnd && this.#isFollowing;
     const isFull = this.#items.length + fresh.length > MessageLog.cap;
-    this.#unseen += fresh.length + skipped;
+    this.#unseen += fresh.filter(isInMain).length + skipped;
     this.#newest = fresh.at(-1).number;
     // Nothing is taken away from above what somebody reads.
     if (!isFollowing && isFull) this.#isAtEnd = false;
@@ -219,11 +282,13 @@ class MessageLog {
     this.scrolled();
   }
 
+  // For screen readers: neither one's own, nor what stands in threads, nor each of many.
   #announce(fresh) {
-    if (fresh.length > 3) say(`${plural(fresh.length, "new message")}.`);
-    else say(fresh.map(({ number, sender, body }) => {
-      const author = sender == null ? "" : ` from ${users.nameOf(sender)}`;
-      return `Message ${number}${author}: ${body.slice(0, 200)}`;
+    const others = fresh.filter((message) => isInMain(message) && !isOwnMessage(message));
+    if (others.length > 3) say(`${plural(others.length, "new message")}.`);
+    else if (others.length > 0) say(others.map(({ number, sender, body }) => {
+      const author = sender == null ? `Message ${number}` : users.nameOf(sender);
+      return `${author}: ${body.slice(0, 200)}`;
     }).join(". "));
   }
 
@@ -233,13 +298,13 @@ class MessageLog {
     const from = this.#items.length;
     this.#list.append(...items.map((item) => item.element));
     this.#items.push(...items);
-    this.#markDays(from, this.#items.length);
+    this.#mark(from, this.#items.length);
     const surplus = this.#items.length - MessageLog.cap;
     if (surplus > 0) {
       const { scrollHeight, scrollTop } = this.#scroller;
       this.#items.splice(0, surplus);
       while (this.#list.firstElementChild !== this.#items[0].element) this.#list.firstElementChild.remove();
-      this.#markDays(0, 1);
+      this.#mark(0, 1);
       this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
     }
     this.#showState();
@@ -248,7 +313,7 @@ class MessageLog {
   #replace(messages) {
     this.#items = messages.map((message) => this.#item(message));
     this.#list.replaceChildren(...this.#items.map((item) => item.element));
-    this.#markDays(0, this.#items.length);
+    this.#mark(0, this.#items.length);
     this.#isAtEnd = this.#reachesEnd;
     this.#showState();
   }
@@ -270,38 +335,48 @@ class MessageLog {
   }
 
   #item(message) {
-    const { number, created_at: createdAt } = message;
-    const element = el("li", { class: "message", id: `m${number}`, "data-number": number });
-    showMessage(element, message, this.#on.link);
-    if (this.#mine.has(number)) setMine(element);
-    return { number, day: dayOf(createdAt), element };
+    const { number, created_at: createdAt, sender, reply_to: replyTo } = message;
+    const element = rowOf(message, this.#on);
+    const isShown = isInMain(message);
+    element.hidden = !isShown;
+    return { number, at: Date.parse(createdAt), day: dayOf(createdAt), sender, replyTo, isShown, element };
   }
 
-  // Sent from this tab, as it turns out.
-  markMine(number) {
-    const item = this.#items.find((item) => item.number === number);
-    if (item) setMine(item.element);
-  }
-
-  // Each day's first message in the window says the day.
-  #markDays(from, to) {
-    for (let index = from; index < Math.min(to, this.#items.length); index += 1) {
-      const { day, element } = this.#items[index];
+  // Each day's first message in the window says the day. What follows a message of the same person within five minutes
+  // does not repeat the name. The one after them is looked at too: it may follow another one now.
+  #mark(from, to) {
+    this.#line.remove();
+    let last = this.#items.slice(0, from).findLast(({ isShown }) => isShown);
+    for (let index = from; index < this.#items.length; index += 1) {
+      const item = this.#items[index];
+      if (!item.isShown) continue;
+      const { day, at, sender, replyTo, element } = item;
       const before = element.previousElementSibling;
       if (before?.classList.contains("day")) before.remove();
-      if (this.#items[index - 1]?.day !== day) element.before(el("li", { class: "remark day" }, day));
+      if (last?.day !== day) element.before(el("li", { class: "remark day" }, day));
+      const follows = last?.day === day && last.sender === sender && at - last.at < 300_000 && replyTo == null;
+      element.classList.toggle("follows", follows && !element.previousElementSibling?.classList.contains("remark"));
+      if (index >= to) break;
+      last = item;
     }
+    this.#placeLine();
+    ensureStop(this.#list, ".message");
   }
 
   #point(number) {
-    const element = this.#items.find((item) => item.number === number)?.element;
-    if (!element) throw new Problem(`There is no message ${number} in this chat.`);
+    const item = this.#items.find((item) => item.number === number);
+    if (!item) throw new Problem(`There is no message ${number} in this chat.`);
+    const { element } = item;
+    if (!item.isShown) {
+      openThread(this.#chat.state.message(number).thread, number);
+      return;
+    }
     element.scrollIntoView({ block: "center" });
     // A list that comes back from `hidden` goes to its end in the next frame, if it was there before.
     this.#follows = this.#isAtEnd && this.#isFollowing;
     for (const other of this.#list.querySelectorAll(".pointed")) other.classList.remove("pointed");
     element.classList.add("pointed");
-    element.querySelector("a").focus({ preventScroll: true });
+    element.focus({ preventScroll: true });
   }
 
   #scrollToEnd() {

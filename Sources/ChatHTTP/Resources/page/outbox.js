@@ -7,16 +7,21 @@ class Outbox {
   #items = [];
 
   // @param chat the library's
-  // @param on stored(number), for each message that was stored; edit(body), for one that a person wants to change
+  // @param on stored(), for each message that was stored; edit(body), for one that a person wants to change;
+  // reacting(number), for a message whose reactions are on their way
   constructor(chat, on) {
     this.#chat = chat;
     this.#on = on;
     this.element = el("ol", { class: "outbox", "aria-label": "Messages on their way" });
   }
 
+  // What was done to reactions, and is not refused.
+  get reacting() { return this.#items.filter((item) => reactionIn(item) && item.state !== "refused"); }
+
+  // @param more what it answers, as in the library
   // @throws LuciqError when too many wait
-  add(body) {
-    this.#chat.send(body).done.then(({ message_number: number }) => this.#on.stored(number), () => {
+  add(body, more) {
+    this.#chat.send(body, more).done.then(() => this.#on.stored(), () => {
       // The row says why.
     });
   }
@@ -34,7 +39,11 @@ class Outbox {
   }
 
   show(items) {
+    const before = this.reacting;
     this.#items = items;
+    // Their messages show what is on its way.
+    const numbers = new Set([...before, ...this.reacting].map((item) => reactionIn(item).number));
+    for (const number of numbers) this.#on.reacting(number);
     for (const [id, row] of this.#rows) {
       if (items.some((item) => item.id === id)) continue;
       clearTimeout(row.timer);
@@ -47,7 +56,12 @@ class Outbox {
       const shown = `${item.state} ${item.error?.message}`;
       if (row.shown === shown) continue;
       if (item.state === "sent") row.isSeen = false;
-      if (item.state === "refused") say(`Not sent: ${item.error.message}`);
+      if (item.state === "refused") {
+        // Its buttons are not made anew under somebody's finger.
+        clearTimeout(row.timer);
+        row.isQuick = false;
+        say(`Not sent: ${item.error.message}`);
+      }
       row.shown = shown;
       this.#fill(row, item);
     }
@@ -82,13 +96,25 @@ class Outbox {
     const again = el("button", { type: "button", click: () => this.hurry() }, "Send now");
     const buttons = state === "retrying" ? [again, discard] : state !== "refused" ? []
       : kind === "send" ? [edit, discard] : [discard];
-    const about = { edit: "Edit of", delete: "Deletion of" }[kind];
+    const about = aboutRequest({ kind, path, json });
     element.replaceChildren(
-      el("span", { class: "number" }, "·"),
+      el("span", { class: "avatar", "aria-hidden": "true" }, "…"),
       el("div", {},
-        about ? el("p", { class: "muted" }, `${about} #${/\d+$/.exec(path)}`) : "",
+        about ? el("p", { class: "muted" }, about) : "",
         el("div", { class: "body", dir: "auto" }, excerpt(json?.body ?? "")),
         el("p", { class: state === "refused" ? "fate bad" : "fate" }, states[state])),
       el("div", { class: "row" }, ...buttons));
   }
+}
+
+// What a request is about, if not a message of the chat.
+function aboutRequest({ kind, path, json }) {
+  const reaction = reactionIn({ kind, path });
+  const number = reaction?.number ?? /\d+(?=$|\?)/.exec(path)?.[0];
+  if (kind === "send") return json.thread ? `In the thread of #${json.thread}` : "";
+  const words = {
+    edit: "Edit of", delete: "Deletion of", react: `${reaction?.name} to`, unreact: `No more ${reaction?.name} to`,
+    pin: "Pin of", unpin: "End of the pin of",
+  };
+  return `${words[kind]} #${number}`;
 }

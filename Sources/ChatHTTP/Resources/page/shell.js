@@ -43,16 +43,19 @@ const shortcuts = {
   "/": () => open && openSearch(),
   m: () => open && $("body").focus(),
   g: () => open && $("jump").click(),
+  f: () => open && !$("first-unread").hidden && $("first-unread").click(),
   u: () => open && $("show-members").click(),
   n: () => place.token && $("new-chat").click(),
   "?": () => $("help").showModal(),
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open], :popover-open")) return;
   if (event.key === "Escape") {
     if (document.body.dataset.drawer) closeDrawers();
     else if (open && !$("results").hidden) { closeSearch(); $("body").focus(); }
+    else if (open && endThread()) return;
     else if (!$("alert").hidden) calmDown();
     return;
   }

@@ -33,16 +33,24 @@ const clients = {
     if (mark !== null) this.seen.add(mark);
     const number = /^\/messages\/(\d+)/.exec(place)?.[1];
     const about = (name) => Number(new URLSearchParams(place.split("?", 2)[1]).get(name)) || null;
+    const isQuiet = place === "/read" || place === "/typing";
     let [title, replaces] = [null, undefined];
     if (isStream) title = isSecond ? "Resumed the live stream" : "Opened the live stream";
     else if (method === "POST" && place === "/messages") title = isSecond ? "Sent a message again" : "Sent a message";
     else if (method === "PATCH" && number) title = `Edited message ${number}`;
-    else if (method === "DELETE" && number) title = `Deleted message ${number}`;
-    else if (about("around")) [title, replaces] = [`Read the messages around #${about("around")}`, "around"];
+    else if (number && place.includes("/reactions/")) {
+      title = method === "PUT" ? `Reacted to message ${number}` : `Took back a reaction to message ${number}`;
+    } else if (method === "DELETE" && number) title = `Deleted message ${number}`;
+    else if (place.startsWith("/pins/")) title = `${method === "PUT" ? "Pinned" : "Unpinned"} message ${/\d+/.exec(place)}`;
+    else if (method === "PUT" && place === "/read") [title, replaces] = ["Marked the chat as read", "read"];
+    else if (place === "/typing") [title, replaces] = ["Said that you are writing", "typing"];
+    else if (about("thread")) {
+      if (about("limit") === ThreadPanel.pageSize) title = `Read the thread of message ${about("thread")}`;
+    } else if (about("around")) [title, replaces] = [`Read the messages around #${about("around")}`, "around"];
     else if (about("before")) [title, replaces] = ["Read older messages", "older"];
     else if (about("limit") === MessageLog.pageSize && about("after")) [title, replaces] = ["Read newer messages", "newer"];
     else if (about("limit") === MessageLog.pageSize) title = "Read the newest messages";
-    if (title) requests.add({ ...request, title, replaces: key && isSecond ? key : replaces });
+    if (title) requests.add({ ...request, title, isQuiet, replaces: key && isSecond ? key : replaces });
   },
 };
 
@@ -61,13 +69,14 @@ class LiveStream {
   #isClosed = false;
 
   // @param on message(message), for each new one; changed(message); reset(), when all of them may be others;
-  // pending(items), what is on its way; typing(users); state(name, details)
+  // pending(items), what is on its way; typing(users); told(other), after all of these, with the names of what
+  // else has changed; state(name, details)
   //
   // States: connecting; live; lost, with the sentence that says why; resuming; resumed, with how many messages were
   // caught up; dropped, because a person asked for it; gone, when there is no such chat any more.
   constructor(application, number, on) {
     this.#on = on;
-    this.chat = clients.of(application, this.#as).open(number, { limit: MessageLog.pageSize });
+    this.chat = clients.of(application, this.#as).open(number, { limit: MessageLog.pageSize, reads: true });
     this.#stop = this.chat.subscribe((snapshot, changes) => this.#tell(snapshot, changes));
     this.#state("connecting");
   }
@@ -92,7 +101,7 @@ class LiveStream {
     this.#on.state(name, details);
   }
 
-  #tell({ status, error, pending, typing }, { reset, added, changed }) {
+  #tell({ status, error, pending, typing }, { reset, added, changed, other }) {
     const { state } = this.chat;
     if (reset) {
       if (this.#head > 0) this.#on.reset();
@@ -105,6 +114,7 @@ class LiveStream {
     this.#head = state.head;
     this.#on.pending(pending);
     this.#on.typing(typing);
+    this.#on.told(other);
     if (status === "live") this.#live();
     else if (status === "paused") this.#lose("dropped");
     else if (status === "gone") this.#gone(error);

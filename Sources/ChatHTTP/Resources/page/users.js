@@ -114,6 +114,9 @@ const users = {
     for (const element of document.querySelectorAll(`[data-user="${CSS.escape(id)}"]`)) {
       element.textContent = this.nameOf(id);
     }
+    for (const element of document.querySelectorAll(`[data-initial="${CSS.escape(id)}"]`)) {
+      element.textContent = initialOf(this.nameOf(id));
+    }
   },
 
   // Who has said a message. Null is the application.
