@@ -85,7 +85,7 @@ import Testing
             let replies = "document.querySelector('#m1 .replies')?.textContent"
             for tab in [ada, ben] { try await tab.until("\(replies) === '1 reply'") }
             // It is in the thread, and not in the chat; nobody has to read it there.
-            #expect(try await ben.value("document.querySelector('#m3').checkVisibility()") as? Bool == false)
+            try await ben.until("document.querySelector('#m3')?.checkVisibility() === false")
             try await ben.click("#m1 .replies")
             try await ben.until("document.querySelector('#t3 .author')?.textContent === 'Ada'")
             try await ben.isReadable("a thread")
