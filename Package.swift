@@ -39,7 +39,10 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let package = Package(
     name: "luciq-chat",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "luciq", targets: ["luciq"])],
+    products: [
+        .executable(name: "luciq", targets: ["luciq"]),
+        .library(name: "LuciqClient", targets: ["LuciqClient"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -198,13 +201,17 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "LuciqClient",
+            dependencies: ["HTTPClient", "Scheduling", "TLS", nioCore, nioHTTP1, nioPosix],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "luciq",
             dependencies: [
                 "ChatCluster", "ChatCore", "ChatHTTP", "ChatJobs", "ChatSearch", "ChatSQLite", "Cryptography",
-                "HTTPClient",
-                "MySQLClient", "RedisClient", "Scheduling", "TLS",
-                argumentParser, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, unixSignals,
+                "LuciqClient", "MySQLClient", "RedisClient", "Scheduling", "TLS",
+                argumentParser, logging, nioCore, nioHTTP1, serviceLifecycle, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -291,10 +298,13 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "LuciqClientTests", dependencies: ["LuciqClient", "Scheduling", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
             name: "LuciqTests",
             dependencies: [
-                "ChatCore", "ChatHTTP", "Cryptography", "HTTPClient", "JobsTestWorker", "luciq", "Scheduling",
-                "TestSupport",
+                "ChatCore", "ChatHTTP", "Cryptography", "HTTPClient", "JobsTestWorker", "luciq", "LuciqClient",
+                "Scheduling", "TestSupport",
                 grdb, httpTypes, logging, nioCore, nioPosix, serviceLifecycle,
             ],
             swiftSettings: settings

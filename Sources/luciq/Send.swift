@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import LuciqClient
 
 struct Send: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -42,9 +43,8 @@ struct Send: AsyncParsableCommand {
         Interrupt.install()
         StandardOutput.ignoreBrokenPipes()
         do {
-            try await ChatClient.with(target, silence: .seconds(15)) { server in
-                if let text { try await send(text, to: server) } else { try await sendInput(to: server) }
-            }
+            let chat = try ChatClient(target.address, credentials: ChatCredentials(target.key))
+            if let text { try await send(text, to: chat) } else { try await sendInput(to: chat) }
         } catch StandardOutput.Failure.error(let reason) {
             throw ExitStatus.inputOutput("The message was sent, but its number cannot be written: \(reason).")
         } catch let failure as StandardInput.Failure {
@@ -52,40 +52,33 @@ struct Send: AsyncParsableCommand {
         } catch let invalid as TextInput.Invalid {
             throw ExitStatus.refused(invalid.sentence)
         } catch let failure as CallFailure {
-            throw failure.exitStatus(failure.sentence)
+            throw failure.exit
         }
     }
 
-    private func sendInput(to server: ChatClient) async throws {
+    private func sendInput(to chat: ChatClient) async throws {
         let isTyped = isatty(STDIN_FILENO) != 0
         if isTyped { Notice.tell("A line is a message. Ctrl-D ends.") }
         var input = TextInput(isLines: lines || isTyped)
         while let bytes = try StandardInput.read() {
             for text in try input.read(bytes) {
                 do {
-                    try await send(text, to: server)
+                    try await send(text, to: chat)
                 } catch let failure as CallFailure where isTyped && failure.outlook == .refused {
                     // A person at the terminal sees the error, and types on.
-                    Notice.tell(failure.sentence)
+                    Notice.tell(failure.words)
                 }
             }
         }
-        if let text = try input.end() { try await send(text, to: server) }
+        if let text = try input.end() { try await send(text, to: chat) }
     }
 
-    private func send(_ text: String, to server: ChatClient) async throws {
+    private func send(_ text: String, to chat: ChatClient) async throws {
         guard text.utf8.count <= TextInput.longest else { throw TextInput.Invalid.tooLong }
-        var delivery = Delivery(text, until: .now + .seconds(patience))
-        while true {
-            do {
-                let number = try await server.send(delivery.body, from: sender, key: delivery.key)
-                return try report(number)
-            } catch let failure as CallFailure {
-                let (pause, notice) = try delivery.failed(failure, at: .now, chance: .random(in: 0...1))
-                Notice.tell(notice)
-                try await Task.sleep(for: pause)
-            }
-        }
+        let message = try await chat.send(
+            text, sender: sender, key: "luciq-send-" + ChatClient.newKey(), patience: .seconds(patience)
+        ) { Notice.tell("\($0.words) Trying again.") }
+        try report(message.number)
     }
 
     private func report(_ number: Int64) throws {

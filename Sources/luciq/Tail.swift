@@ -1,6 +1,7 @@
 import ArgumentParser
 import ChatCore
 import Foundation
+import LuciqClient
 
 struct Tail: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -46,56 +47,32 @@ struct Tail: AsyncParsableCommand {
         StandardOutput.ignoreBrokenPipes()
         StandardOutput.endWithItsReader()
         do {
-            try await ChatClient.with(target, silence: .seconds(silence)) { server in
-                try await follow(server, from: Following(after: start ?? nil))
-            }
+            let chat = try ChatClient(target.address, credentials: ChatCredentials(target.key))
+            try await follow(chat, after: (start ?? nil)?.description)
         } catch StandardOutput.Failure.closed {
             return
         } catch StandardOutput.Failure.error(let reason) {
             throw ExitStatus.inputOutput("The output cannot be written: \(reason).")
         } catch let failure as CallFailure {
-            throw failure.exitStatus(failure.sentence)
+            throw failure.exit
         }
     }
 
     /// Never returns; throws the error that ends it.
-    private func follow(_ server: ChatClient, from start: Following) async throws {
-        var following = start
-        while true {
-            var parser = EventParser()
-            do {
-                let stream = try await server.stream(after: following.cursor, hasChanges: changes)
-                Notice.tell(following.connected())
-                while let bytes = try await stream.next() { try show(bytes, &parser, &following) }
-                throw CallFailure(sentence: "The connection was lost.", outlook: .passing())
-            } catch let failure as CallFailure {
-                let (pause, notice) = try following.lost(failure, retry: parser.retry, chance: .random(in: 0...1))
+    private func follow(_ chat: ChatClient, after start: String?) async throws {
+        var following = Following(after: start, hasChanges: changes, isJSON: json)
+        let updates = chat.updates(
+            from: start.map { .after($0) } ?? .next, hasChanges: changes, silence: .seconds(silence)
+        ).makeAsyncIterator()
+        // All that has come at once is one write.
+        while let batch = try await updates.batch() {
+            var lines = ""
+            for update in batch {
+                let (text, notice) = following.take(update)
+                lines += text
                 Notice.tell(notice)
-                try await Task.sleep(for: pause)
             }
+            if !lines.isEmpty { try StandardOutput.write(lines) }
         }
-    }
-
-    /// Prints the messages that these bytes complete, in one write.
-    private func show(
-        _ bytes: some Sequence<UInt8>, _ parser: inout EventParser, _ following: inout Following
-    ) throws {
-        var lines = ""
-        var failure: CallFailure?
-        do throws(EventParser.TooLarge) {
-            for event in try parser.read(bytes) where failure == nil {
-                switch following.receive(event) {
-                case .nothing: break
-                case .showChange(let change): lines += (json ? change.json.printableJSON : change.line) + "\n"
-                case .show(let message): lines += (json ? message.json.printableJSON : message.line) + "\n"
-                case .fail(let reason): failure = reason
-                }
-            }
-            following.begin(at: parser.lastID)
-        } catch {
-            failure = CallFailure(sentence: "The server sent something that is not a message.", outlook: .final)
-        }
-        if !lines.isEmpty { try StandardOutput.write(lines) }
-        if let failure { throw failure }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import LuciqClient
 @testable import luciq
 
 /// The address that a client calls, and how it handles an unexpected answer.
@@ -52,12 +53,18 @@ import Testing
         ),
         (404, #"{"detail":"Nothing here"}"#, "Nothing here.", luciq.ExitStatus.unavailable),
         (
+            401, #"{"code":"credentials_required","detail":"x"}"#,
+            "http://x needs a key: set LUCIQ_KEY or LUCIQ_ADMIN_KEY.", .unavailable
+        ),
+        (
             422, #"{"detail":"no","errors":["Body can't be blank","And\u001b[2J more"]}"#,
             "Body can't be blank; And␛[2J more.", .refused
         ),
         (413, #"{"detail":"Too large."}"#, "Too large.", .refused),
         (503, #"{"detail":"Busy."}"#, "Busy.", .tryLater),
         (409, #"{"detail":"In flight."}"#, "In flight.", .tryLater),
+        (409, #"{"code":"message_deleted","detail":"Deleted."}"#, "Deleted.", .refused),
+        (409, #"{"code":"cursor_epoch","detail":"Restored."}"#, "Restored.", luciq.ExitStatus.unavailable),
         (429, "", "The server cannot take it now (429).", .tryLater),
         (400, #"{"detail":"Bad."}"#, "Bad.", luciq.ExitStatus.unavailable),
         (
@@ -69,7 +76,7 @@ import Testing
         let address = try ChatAddress(url: "http://x", token: Self.token, chat: "7")
         let failure = HTTPAnswer(status: status, contentType: "application/problem+json", body: Array(body.utf8))
             .failure(of: address)
-        #expect(failure.sentence == sentence)
+        #expect(failure.words == sentence)
         #expect(failure.exitStatus == ending)
     }
 

@@ -44,30 +44,6 @@ import Testing
         #expect(throws: TextInput.Invalid.notUTF8) { try input.end() }
     }
 
-    @Test func aDeliveryEndsInTime() throws {
-        let now = ContinuousClock.now
-        var delivery = Delivery("x", until: now + .seconds(10))
-        let key = delivery.key
-        let away = CallFailure(sentence: "Away.", outlook: .passing())
-        #expect(try delivery.failed(away, at: now, chance: 1).notice == "Away. Trying again.")
-        let second = try delivery.failed(away, at: now + .seconds(1), chance: 1)
-        #expect(second.pause == .milliseconds(500) && second.notice == nil)
-        #expect(delivery.key == key && Delivery("x", until: now).key != key)
-        #expect(throws: CallFailure(sentence: "Away. The message was not stored.", outlook: .passing())) {
-            try delivery.failed(away, at: now + .seconds(9.9), chance: 1)
-        }
-        // Once the message may have been stored, no error may say that it was not.
-        let lost = CallFailure(sentence: "Lost.", outlook: .passing(), mayHaveHappened: true)
-        _ = try delivery.failed(lost, at: now, chance: 1)
-        #expect(
-            throws: CallFailure(sentence: "Away. It is not known whether the message was stored.", outlook: .passing())
-        ) {
-            try delivery.failed(away, at: now + .seconds(11), chance: 1)
-        }
-        let refused = CallFailure(sentence: "No.", outlook: .refused)
-        #expect(throws: refused) { try delivery.failed(refused, at: now, chance: 1) }
-    }
-
     /// The answer is lost, then the server is busy: every retry is the same message.
     @Test func triesAgainWithTheSameKey() async throws {
         let keys = Mutex<[String]>([])

@@ -1,5 +1,6 @@
 import ChatCore
 import Foundation
+import LuciqClient
 import TestSupport
 import Testing
 
@@ -19,7 +20,7 @@ import Testing
 
     private func words(_ words: [String], token: String? = nil) throws -> [String] {
         let target = try ClientTarget(words, url: nil, environment: token.map { ["LUCIQ_TOKEN": $0] } ?? [:])
-        return [target.address.application.text, String(target.address.chat)] + target.rest
+        return [target.address.application, String(target.address.chat)] + target.rest
     }
 
     @Test func theTokenIsFound() throws {

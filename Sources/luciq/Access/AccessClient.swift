@@ -1,5 +1,6 @@
 import ChatCore
 import Foundation
+import LuciqClient
 import NIOCore
 import NIOHTTP1
 
@@ -55,12 +56,9 @@ struct AccessClient {
     private func call<Value>(
         _ method: HTTPMethod, _ path: String, _ body: JSONText?, missing: String, _ read: ([UInt8]) -> Value?
     ) async throws -> (value: Value, next: String?) {
-        var headers: HTTPHeaders = [:]
-        if let body {
-            headers = ["Content-Type": "application/json", "Content-Length": String(body.text.utf8.count)]
-        }
-        let answer = try await server.whole(
-            server.execute(method, server.address.path + path, headers, body.map { ByteBuffer(string: $0.text) }))
+        let answer = try await server.call(
+            method, server.address.path + path, body == nil ? [:] : ["Content-Type": "application/json"],
+            body.map { ByteBuffer(string: $0.text) })
         guard (200...299).contains(answer.status), let value = read(answer.body) else {
             throw answer.failure(at: server.address, missing: missing)
         }

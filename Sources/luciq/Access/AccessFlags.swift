@@ -2,6 +2,7 @@ import ArgumentParser
 import ChatCore
 import ChatHTTP
 import Foundation
+import LuciqClient
 import NIOHTTP1
 
 /// The flags of the server, for the commands that look after applications and what is in them.
@@ -75,11 +76,11 @@ struct AccessFlags: ParsableArguments {
         do {
             let address = try ServerAddress(url: url ?? environment["LUCIQ_URL"] ?? ServerAddress.standard)
             let key = try AccessKey.inEnvironment(environment)
-            try await body(AccessClient(server: ServerClient(address, key: key, silence: .seconds(15))))
+            try await body(AccessClient(server: ServerClient(address, credentials: ChatCredentials(key))))
         } catch let invalid as ServerAddress.Invalid {
             throw ExitStatus.usage(invalid.sentence)
         } catch let failure as CallFailure {
-            throw failure.exitStatus(failure.sentence)
+            throw failure.exit
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ChatCore
 import Foundation
+import LuciqClient
 
 /// The flags of the server and the chat, for every client command.
 struct ClientFlags: ParsableArguments {
@@ -68,6 +69,10 @@ struct ClientTarget {
             throw ExitStatus.usage(failure.sentence)
         }
     }
+}
+
+extension ChatCredentials {
+    init(_ key: AccessKey?) { self = key.map { .key($0.text) } ?? .none }
 }
 
 extension AccessKey {

@@ -1,104 +1,69 @@
-import ChatCore
-import Foundation
-import Scheduling
+import LuciqClient
 
-/// The state machine of `luciq tail`, without a socket: decides which messages are new, and when to reconnect.
+/// What `luciq tail` prints of a chat, without a socket.
 struct Following {
-    /// What to do after an event.
-    enum Step: Equatable {
-        case nothing
-        case show(ReceivedMessage)
-        case showChange(ReceivedChange)
-        /// The server has ended the connection.
-        case fail(CallFailure)
-    }
+    /// Messages to know of: enough to tell what is new after a restore.
+    private static let most = 1000
 
-    /// The last cursor; nil until the server has sent the one at which the stream starts.
-    private(set) var cursor: String?
-
-    private var newest: Int64 = 0
-    private var backoff = Backoff(first: .seconds(1))
+    private let hasChanges: Bool
+    private let isJSON: Bool
+    private var state = ChatState()
     private var trouble: String?
     private var hasConnected = false
 
-    /// - Parameter start: where to begin; nil to begin with the next message.
-    init(after start: Cursor?) {
-        guard let start else { return }
-        cursor = start.description
-        newest = start.number
-    }
-
-    /// Takes the stream's start cursor. The newest message of a list would not do: in a cluster a lower number may
-    /// still be stored.
-    mutating func begin(at id: String) { if cursor == nil, !id.isEmpty { cursor = id } }
-
-    /// - Returns: a note for people.
-    mutating func connected() -> String {
-        backoff.reset()
-        defer { (hasConnected, trouble) = (true, nil) }
-        return hasConnected ? "Connected again." : "Connected."
-    }
-
-    mutating func receive(_ event: ServerSentEvent) -> Step {
-        switch event.type {
-        case "message":
-            guard let message = ReceivedMessage(json: event.data) else {
-                return .fail(CallFailure(sentence: "The server sent something that is not a message.", outlook: .final))
-            }
-            if !event.id.isEmpty { cursor = event.id }
-            // Print each once, even if it is sent again.
-            guard message.number > newest else { return .nothing }
-            newest = message.number
-            return .show(message)
-        case "message.changed":
-            guard let change = ReceivedChange(json: event.data) else {
-                return .fail(CallFailure(sentence: "The server sent something that is not a change.", outlook: .final))
-            }
-            if !event.id.isEmpty { cursor = event.id }
-            return .showChange(change)
-        case "close":
-            return .fail(closing(event.data))
-        default:
-            // Events of later servers: keep their ids.
-            if !event.id.isEmpty { cursor = event.id }
-            return .nothing
-        }
-    }
-
-    private func closing(_ json: String) -> CallFailure {
-        struct Closing: Decodable {
-            var code: String?
-            var reconnect: Bool?
-        }
-        // Whatever its data, it is the end.
-        let closing = try? JSONDecoder().decode(Closing.self, from: Data(json.utf8))
-        let code = (closing?.code ?? "unknown").printable
-        if closing?.reconnect == false {
-            return CallFailure(sentence: "The server closed the stream for good (\(code)).", outlook: .final)
-        }
-        let sentence =
-            switch CloseCode.allCases.first(where: { $0.name == code }) {
-            case .slowConsumer: "The server closed the stream, because it was read too slowly."
-            case .goingAway: "The server is shutting down."
-            default: "The server closed the stream (\(code))."
-            }
-        return CallFailure(sentence: sentence, outlook: .passing())
-    }
-
     /// - Parameters:
-    ///   - retry: the stream's first pause, in milliseconds.
-    ///   - chance: 0 to 1.
-    /// - Returns: how long to wait before the next connection, and a note for people, once for each kind of failure.
-    /// - Throws: the failure, if a retry is useless.
-    mutating func lost(
-        _ failure: CallFailure, retry: Int?, chance: Double
-    ) throws(CallFailure) -> (pause: Duration, notice: String?) {
-        guard case .passing(let asked) = failure.outlook else { throw failure }
-        if let retry { backoff.first = min(.milliseconds(max(100, retry)), backoff.longest) }
-        defer { trouble = failure.sentence }
-        return (
-            backoff.pause(asked: asked, chance: chance),
-            trouble == failure.sentence ? nil : "\(failure.sentence) Trying again."
-        )
+    ///   - start: where to begin; nil to begin with the next message.
+    ///   - hasChanges: whether edits and deletions are lines, too.
+    ///   - isJSON: whether a line is what the server has written.
+    init(after start: String?, hasChanges: Bool = false, isJSON: Bool = false) {
+        if let start, let state = ChatState(after: start) { self.state = state }
+        self.hasChanges = hasChanges
+        self.isJSON = isJSON
     }
+
+    /// - Returns: lines for standard output, and a note for people.
+    mutating func take(_ update: ChatUpdate) -> (lines: String, notice: String?) {
+        defer { state.trim(to: Self.most) }
+        switch update {
+        case .connected:
+            state.apply(update)
+            defer { (hasConnected, trouble) = (true, nil) }
+            return ("", hasConnected ? "Connected again." : "Connected.")
+        case .lost(let failure, _):
+            state.apply(update)
+            defer { trouble = failure.sentence }
+            return ("", trouble == failure.sentence ? nil : "\(failure.words) Trying again.")
+        case .loaded(let page): return (lines(of: page), "The server was restored to an earlier state.")
+        case .event(let event): return (line(of: event), nil)
+        }
+    }
+
+    private mutating func line(of event: ChatEvent) -> String {
+        let line: String
+        let head = state.head
+        switch (event.content, state.apply(event)) {
+        // Printed once, even if it is sent again, and in order.
+        case (.message(let message), .added) where message.number > head: line = message.line
+        case (.change(let change), .changed) where hasChanges: line = change.line
+        default: return ""
+        }
+        return (isJSON ? event.json.printableJSON : line) + "\n"
+    }
+
+    /// The messages that have not been printed: after a restore, numbers are given a second time.
+    private mutating func lines(of page: ChatPage) -> String {
+        let before = state
+        state.load(page)
+        let rows =
+            isJSON ? JSONText(page.json)?.items?.reversed().map(\.text.printableJSON) ?? [] : page.messages.map(\.line)
+        return zip(page.messages, rows).filter { message, _ in
+            message.number >= before.first && message.number <= state.head
+                && before[message.number]?.createdAt != message.createdAt
+        }.map { $1 + "\n" }.joined()
+    }
+}
+
+extension MessageChange {
+    /// For people.
+    var line: String { isDeleted ? "\(number)  ×" : "\(number)  ~ \(body?.printable ?? "")" }
 }

@@ -1,27 +1,29 @@
 import Foundation
 
 /// The address of a server.
-struct ServerAddress {
+package struct ServerAddress: Sendable {
     /// The arguments are not an address.
-    struct Invalid: Error, Equatable {
-        let sentence: String
+    package struct Invalid: Error, Equatable {
+        package let sentence: String
+
+        package init(sentence: String) { self.sentence = sentence }
     }
 
-    static let standard = "http://127.0.0.1:3000"
+    package static let standard = "http://127.0.0.1:3000"
 
     /// The server's URL, without a slash at its end: `https://chat.example.com`, `http://127.0.0.1:3000/prefix`.
-    let base: String
-    let isSecure: Bool
+    package let base: String
+    package let isSecure: Bool
     /// A name or an address, without brackets.
-    let host: String
-    let port: Int
+    package let host: String
+    package let port: Int
     /// The value of the Host header.
-    let authority: String
+    package let authority: String
     /// The server's path on that host: empty, or without a slash at its end.
-    let path: String
+    package let path: String
 
     /// - Parameter url: http or https; with a path if a proxy serves it there.
-    init(url: String) throws(Invalid) {
+    package init(url: String) throws(Invalid) {
         guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
             ["http", "https"].contains(scheme), let host = parts.host, !host.isEmpty
         else {

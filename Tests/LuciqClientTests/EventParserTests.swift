@@ -1,9 +1,9 @@
 import Testing
 
-@testable import luciq
+@testable import LuciqClient
 
 /// The HTML standard's rules for parsing an event stream, and its examples.
-@Suite struct SSEParserTests {
+@Suite struct EventParserTests {
     private func events(_ text: String) throws -> [ServerSentEvent] {
         var parser = EventParser()
         return try parser.read(text.utf8)

@@ -13,7 +13,7 @@ extension CallFailure {
         switch error {
         case let error as NIOConnectionError where error.connectionErrors.isEmpty:
             self.init(
-                sentence: "There is no host named \(address.host.printable).",
+                sentence: "There is no host named \(address.host).",
                 outlook: wasThere ? .passing() : .final)
         case let error as NIOConnectionError:
             let reason = (error.connectionErrors.last?.error as? IOError).map { ": \($0.reasonText)" } ?? ""
@@ -23,11 +23,19 @@ extension CallFailure {
         case is HTTPConnection.NoAnswer, ChannelError.connectTimeout:
             self.init(sentence: "The server cannot be reached: it does not answer.", outlook: .passing())
         case TLSError.untrusted:
-            self.init(sentence: "The certificate of \(address.host.printable) is not to be trusted.", outlook: .final)
+            self.init(sentence: "The certificate of \(address.host) is not to be trusted.", outlook: .final)
         case TLSError.otherHost:
-            self.init(sentence: "The certificate is not one of \(address.host.printable).", outlook: .final)
+            self.init(sentence: "The certificate is not one of \(address.host).", outlook: .final)
+        case is CancellationError:
+            self = .cancelled
+        case is HTTPPool.Busy:
+            self.init(sentence: "Too many calls are under way.", outlook: .passing())
+        case is HTTPPool.TooLong:
+            self = .tooLong
+        case let failure as CallFailure:
+            self = failure
         case is TLSError where !wasThere:
-            self.init(sentence: "No TLS connection to \(address.host.printable) can be made.", outlook: .final)
+            self.init(sentence: "No TLS connection to \(address.host) can be made.", outlook: .final)
         case is HTTPParserError where !wasThere:
             self.init(sentence: "There is no HTTP server at \(address.base).", outlook: .final)
         case is HTTPConnection.Silence:
