@@ -149,6 +149,8 @@ let package = Package(
                 .embedInCode("Migrations/20261210000001_add_mentions.sql"),
                 .embedInCode("Migrations/20261210000002_hide_mentions.sql"),
                 .embedInCode("Migrations/20261211000001_add_peak.sql"),
+                .embedInCode("Migrations/20261211000002_add_presence.sql"),
+                .embedInCode("Migrations/20261211000003_hide_presence.sql"),
             ],
             swiftSettings: settings
         ),

@@ -135,6 +135,27 @@ async def receipts(site):
         await socket.fails("invalid", type="subscribe", chat=chat, reads=1)
 
 
+async def presence(site):
+    """Who is online, over streams and WebSockets."""
+    admin = {"Authorization": "Bearer " + site.server.admin}
+    chat = await site.chat()
+    async with Socket(site, site.server.admin) as socket:
+        await socket.fails("presence_off", type="presence", users=["u1"], ref="1")
+        await site.call("PATCH", site.path, {"presence": "users"})
+        async with Stream(site, "presence=u1,u2", chat, admin) as stream:
+            await socket.say(type="presence", users=["u1", "u2"])
+            for user in ["u1", "u2"]:
+                await socket.hears("presence", user=user, state="offline")
+            while stream.names.count("presence") < 2:
+                await stream.next()
+            async with Socket(site, site.token("u1")):
+                await socket.hears("presence", user="u1", state="online")
+                while stream.names.count("presence") < 3:
+                    await stream.next()
+        await socket.fails("invalid", type="presence", users="u1")
+        await socket.fails("missing_parameter", type="presence")
+
+
 async def sockets(site):
     """Requests over WebSockets, what they bring, and what they are refused for."""
     chat, other = await site.chat(), await site.chat()
@@ -279,7 +300,7 @@ async def compare(server, document):
         async with session.get(server.url + "/asyncapi.yaml") as answer:
             served = await answer.text()
             expect(served == (RESOURCES / "asyncapi.yaml").read_text(), "/asyncapi.yaml is another document")
-        for part in (streams, receipts, sockets, tokens, shutdown):
+        for part in (streams, receipts, presence, sockets, tokens, shutdown):
             await part(await Site(server, session, records).open())
     gaps = list(records.gaps())
     expect(not gaps, "\n".join(gaps))

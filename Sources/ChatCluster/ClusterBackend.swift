@@ -49,6 +49,7 @@ extension Backend {
             removals: store,
             bus: store.bus,
             rateBuckets: store.rateBuckets,
+            presence: store.presence,
             ticketKey: SecretKey(SHA256.hmac("luciq tickets".utf8, key: deployment.key)),
             cursorEpoch: deployment.epoch,
             batchesInFlight: ClusterConfiguration.batchesInFlight,

@@ -28,6 +28,8 @@ package enum ChatError: Error, Equatable, Sendable {
     case readElsewhere(Int64)
     /// The chat does not show its members how far others have read.
     case receiptsOff
+    /// The application does not show which of its users are online.
+    case presenceOff
     /// The chat has too many members to show how far they have read.
     case tooManyReaders
     /// The request shows no credentials, or none that are accepted.
@@ -84,6 +86,7 @@ package enum ChatError: Error, Equatable, Sendable {
         case .readElsewhere: "read_number_changed"
         case .receiptsOff: "receipts_off"
         case .tooManyReaders: "too_many_readers"
+        case .presenceOff: "presence_off"
         case .unauthorized(let refusal): refusal.code
         case .userBlocked: "user_blocked"
         case .ambiguousCredentials: "ambiguous_credentials"
@@ -105,7 +108,7 @@ package enum ChatError: Error, Equatable, Sendable {
         switch self {
         case .notFound, .notAllowed, .insufficientRole, .suspended, .unauthorized, .userBlocked, .ambiguousCredentials,
             .invalid, .keyReused, .editWindowClosed, .messageDeleted, .tooManyReactions, .tooManyPins,
-            .changedMeanwhile, .cursorEpoch, .readElsewhere, .receiptsOff, .tooManyReaders:
+            .changedMeanwhile, .cursorEpoch, .readElsewhere, .receiptsOff, .tooManyReaders, .presenceOff:
             false
         case .keyInFlight, .overloaded, .quotaExceeded, .timedOut, .outcomeUnknown, .searchTimedOut, .unavailable,
             .shuttingDown:

@@ -15,6 +15,7 @@ package final class ChatService: Sendable {
     let tails: ChatTails
     package let hub: Hub
     let typing: TypingPace
+    let presence: Presence
     private let clockWatch: ClockWatch
     let clock: WallClock
     package let scans: ScanGate
@@ -99,6 +100,10 @@ package final class ChatService: Sendable {
         self.tails = ChatTails(backend: backend, clock: clock)
         let authenticator = Authenticator(backend: backend, policy: policy, clock: clock, writer: tenantWriter)
         self.authenticator = authenticator
+        let presence = Presence(
+            store: backend.presence ?? LocalPresence(time: time), bus: backend.bus, time: time
+        ) { await authenticator.presentUsers() }
+        self.presence = presence
         self.clockWatch = ClockWatch(clock: clock, logger: logger)
         self.engine = engine
         self.scans = ScanGate(executors: backend.searchExecutors, time: time) { [chatWriter] in
@@ -111,6 +116,9 @@ package final class ChatService: Sendable {
             switch event {
             case .revoked(let principal, let isBlocked):
                 authenticator.revoke(principal, isBlocked ? .blocked : .revoked)
+                guard isBlocked, case .user(let tenant, let user) = principal else { break }
+                Task.detached { await presence.remove(PresentUser(tenant: tenant, user: user)) }
+            case .online(let users): presence.hear(users)
             case .changed(let principal):
                 if principal == nil { memberships.forgetAll() }
                 authenticator.noteChange(of: principal)
@@ -132,7 +140,7 @@ package final class ChatService: Sendable {
     /// the backend stops.
     package var services: [any Service] {
         backend.services + [
-            clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, readWriter, accessUpkeep,
+            clockWatch, tenantWriter, newChatWriter, chatWriter, changeWriter, readWriter, presence, accessUpkeep,
             versionUpkeep,
         ]
     }

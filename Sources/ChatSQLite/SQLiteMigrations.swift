@@ -24,6 +24,7 @@ package enum SQLiteMigrations {
         migrator.registerMigration(Migration0016Epoch.identifier, migrate: Migration0016Epoch.migrate)
         migrator.registerMigration(Migration0017Mentions.identifier, migrate: Migration0017Mentions.migrate)
         migrator.registerMigration(Migration0018Peak.identifier, migrate: Migration0018Peak.migrate)
+        migrator.registerMigration(Migration0019Presence.identifier, migrate: Migration0019Presence.migrate)
         return migrator
     }
 }

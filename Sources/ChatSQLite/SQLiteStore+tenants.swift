@@ -11,7 +11,7 @@ extension SQLiteStore: TenantStore {
 
     private static func identity(by column: String) -> String {
         """
-        SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts, \
+        SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, receipts, presence, \
         '\(column)' = 'old_token' FROM applications WHERE \(column) = ? AND removed_at IS NULL
         """
     }
@@ -23,7 +23,7 @@ extension SQLiteStore: TenantStore {
         let names = Array(repeating: Query.Value.text(name.text), count: parts.count)
         let query = try Query(db, parts.joined(separator: " UNION ALL "), values: names)
         guard try query.next(), let token = Tenant.Token(query.text(1)) else { return nil }
-        let isOld = query.integer(9) != 0
+        let isOld = query.integer(10) != 0
         return Tenant.Identity(
             id: Tenant.ID(query.integer(0)), token: token, pathToken: Tenant.PathToken(stored: query.integer(2)),
             isSuspended: !query.isNull(3),
@@ -34,16 +34,17 @@ extension SQLiteStore: TenantStore {
             rules: rules(query, at: 6))
     }
 
-    /// - Parameter column: of the limits; the origins and the receipts follow.
+    /// - Parameter column: of the limits; the origins, the receipts and the presence follow.
     private static func rules(_ row: borrowing Query, at column: CInt) -> TenantRules? {
         TenantRules(
             storedLimits: row.isNull(column) ? nil : row.text(column),
-            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2))
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2),
+            presence: row.integer(column + 3))
     }
 
     private static let columns = """
         id, token, public_id, path_token, name, chats_count, messages_count, created_at, suspended_at, delete_at, limits, \
-        origins, receipts
+        origins, receipts, presence
         """
 
     /// - Parameter row: of `columns`.
@@ -109,13 +110,13 @@ extension SQLiteStore: TenantStore {
 extension SQLiteStore: TenantLog {
     private static func set(_ change: RulesChange, of id: Tenant.ID, _ db: Database) throws {
         let query = try Query(
-            db, "SELECT limits, origins, receipts FROM applications WHERE id = ?", .integer(id.rawValue))
+            db, "SELECT limits, origins, receipts, presence FROM applications WHERE id = ?", .integer(id.rawValue))
         let before = try query.next() ? rules(query, at: 0) : nil
         let after = change.applied(to: before)
         try Query(
-            db, "UPDATE applications SET limits = ?, origins = ?, receipts = ? WHERE id = ?",
+            db, "UPDATE applications SET limits = ?, origins = ?, receipts = ?, presence = ? WHERE id = ?",
             after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
-            .integer(after.receipts.rawValue), .integer(id.rawValue)
+            .integer(after.receipts.rawValue), .integer(after.presence.rawValue), .integer(id.rawValue)
         ).run()
     }
 

@@ -192,6 +192,7 @@ private final class CountingBus: MessageBus {
     func subscribe(to chat: Chat.ID) async -> Bool { await bus.subscribe(to: chat) }
     func unsubscribe(from chat: Chat.ID) async { await bus.unsubscribe(from: chat) }
     func publish(revisions: [Chat.ID: Int64]) { bus.publish(revisions: revisions) }
+    func publish(online users: [PresentUser]) { bus.publish(online: users) }
     func revoke(_ principal: Principal, isBlocked: Bool) { bus.revoke(principal, isBlocked: isBlocked) }
     func change(_ tenant: Tenant.ID) { bus.change(tenant) }
     func publish(_ change: MembersChanged) { bus.publish(change) }

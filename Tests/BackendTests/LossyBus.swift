@@ -42,6 +42,7 @@ final class LossyBus: MessageBus {
     func unsubscribe(from chat: Chat.ID) async { await bus.unsubscribe(from: chat) }
     func publish(revisions: [Chat.ID: Int64]) { bus.publish(revisions: revisions) }
     func publish(_ signals: [Signal], in chat: Chat.ID) { bus.publish(signals, in: chat) }
+    func publish(online users: [PresentUser]) { bus.publish(online: users) }
     func revoke(_ principal: Principal, isBlocked: Bool) { bus.revoke(principal, isBlocked: isBlocked) }
     func change(_ tenant: Tenant.ID) { bus.change(tenant) }
     func publish(_ change: MembersChanged) { bus.publish(change) }

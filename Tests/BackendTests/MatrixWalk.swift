@@ -30,6 +30,7 @@ final class MatrixWalk: Sendable {
         own = try await server.makeApplication()
         other = try await server.makeApplication()
         for application in [own, other] {
+            _ = try await application.scope.update(rules: RulesChange(presence: .users))
             _ = try await application.scope.chat("1").update(Chat.Patch(receipts: .members))
         }
         var keys: [String: AccessKey] = [:]
@@ -40,7 +41,7 @@ final class MatrixWalk: Sendable {
         var ownKeys: [Tenant.PathToken: [String: AccessKey]] = [:]
         for value in Tenant.PathToken.allCases {
             let application = try await server.makeApplication()
-            _ = try await application.scope.update(pathToken: value)
+            _ = try await application.scope.update(pathToken: value, rules: RulesChange(presence: .users))
             _ = try await application.scope.chat("1").update(Chat.Patch(receipts: .members))
             applications[value] = application
             ownKeys[value] = [:]
@@ -254,6 +255,7 @@ final class MatrixWalk: Sendable {
         path = path.replacing("{user}", with: isHarmless ? "ada" : "victim")
         if path.hasSuffix("/search") { path += "?q=x" }
         if path.hasSuffix("/reactions") { path += "?name=x" }
+        if path.hasSuffix("/presence") { path += "?users=ada" }
         path = path.replacing("/reactions/{reaction}", with: "/reactions/x?user=ada")
         if path.hasSuffix("/changes") { path += "?after=0" }
         if path.hasSuffix("/read") || path.hasSuffix("/typing") { path += "?user=ada" }

@@ -161,7 +161,7 @@ import Testing
             let shown = try await server.client.get(byID, headers: key)
             #expect(
                 shown.text.hasPrefix(
-                    #"{"name":"b","id":"\#(id)","path_token":"credential","limits":{},"origins":[],"receipts":"off","#
+                    #"{"name":"b","id":"\#(id)","path_token":"credential","limits":{},"origins":[],"receipts":"off","presence":"off","#
                         + #""chats_count":2,"#))
             let both = try await server.client.get(byToken, headers: key)
             #expect(both.text.hasPrefix(#"{"name":"b","token":"\#(token)","id":"\#(id)","path_token":"credential","#))

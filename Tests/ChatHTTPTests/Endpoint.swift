@@ -96,8 +96,8 @@ extension TestServer {
         routes.filter { route in
             !route.path.hasSuffix(".json") && !route.path.contains("/jwt-keys") && !route.path.contains("/users/")
                 && !route.path.hasSuffix("/revoke") && !route.path.hasSuffix("/tickets")
-                // It stores nothing.
-                && !route.path.hasSuffix("/typing")
+                // They store nothing.
+                && !route.path.hasSuffix("/typing") && !route.path.hasSuffix("/presence")
         }.flatMap { route in
             (route.method == .get ? ["GET", "HEAD"] : [route.method.rawValue])
                 .map { Endpoint(method: $0, pattern: route.path) }

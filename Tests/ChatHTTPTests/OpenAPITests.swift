@@ -70,6 +70,7 @@ import Yams
                 _ = try await server.client.post(chat + "/messages", json: #"{"body":"hello world, hi"}"#)
                 _ = try await server.client.send("PUT", chat + "/members/u1", json: #"{"role":"reader"}"#)
                 _ = try await server.client.send("PATCH", chat, json: #"{"receipts":"members"}"#)
+                _ = try await server.client.send("PATCH", server.application(chat), json: #"{"presence":"users"}"#)
                 let key = try await server.client.post(
                     server.application(chat) + "/keys", json: #"{"name":"k","scopes":["read"]}"#)
                 let tokenKey = try await server.client.post(server.application(chat) + "/jwt-keys", json: "{}")
@@ -81,7 +82,7 @@ import Yams
                     .replacing("{kid}", with: tokenKey.json["kid"] as? String ?? "").replacing("{user}", with: "u1")
                 let queries: [Substring: String] = [
                     "search": "?q=h", "changes": "?after=0", "read": "?user=u1", "typing": "?user=u1",
-                    "reactions": "?name=ok", "{reaction}": "?user=u1",
+                    "reactions": "?name=ok", "{reaction}": "?user=u1", "presence": "?users=u1",
                 ]
                 let query = queries[operation.path.split(separator: "/").last ?? ""] ?? ""
                 let answer =

@@ -35,7 +35,7 @@ import Testing
         Endpoint(method: "GET", path: "/jwt-keys/kid"), Endpoint(method: "DELETE", path: "/jwt-keys/kid"),
         Endpoint(method: "PATCH", path: "/jwt-keys/kid", json: #"{"state":"revoked"}"#),
         Endpoint(method: "POST", path: "/tickets", json: "{}"), Endpoint(method: "POST", path: "/revoke"),
-        Endpoint(method: "GET", path: "/users/me"),
+        Endpoint(method: "GET", path: "/users/me"), Endpoint(method: "GET", path: "/presence?users=u1"),
         Endpoint(method: "GET", path: "/users/u1"), Endpoint(method: "PUT", path: "/users/u1", json: "{}"),
         Endpoint(method: "PATCH", path: "/users/u1", json: "{}"), Endpoint(method: "POST", path: "/users/u1/block"),
         Endpoint(method: "POST", path: "/users/u1/unblock"), Endpoint(method: "POST", path: "/users/u1/revoke"),
@@ -136,7 +136,7 @@ import Testing
     @Test func everyRouteHasACase() async throws {
         try await TestServer.run { server in
             let cases = (Self.inApplication + Self.inChat).map { endpoint in
-                let plain = ["?q=secret", "?after=0", "?name=x", "?user=u1"].reduce(endpoint.path) {
+                let plain = ["?q=secret", "?after=0", "?name=x", "?users=u1", "?user=u1"].reduce(endpoint.path) {
                     $0.replacing($1, with: "")
                 }
                 let path = plain.replacing("/chats/2", with: "/chats/{chat_number}")

@@ -17,6 +17,7 @@ struct WebSocketSessionTests {
             case .send(let sending):
                 "send \(sending.chat.rawValue) \(sending.content.body) \(sending.ref ?? "-")"
                     + (sending.key.map { " key \($0)" } ?? "")
+            case .watch(let watching): "watch \(watching.users.joined(separator: " ")) \(watching.number)"
             case .authenticate(let token, let ref): "authenticate \(token) \(ref ?? "-")"
             case .close(let closure): "close \(closure.code.rawValue)"
             case .closeBack(let code): "close back \(code.map { "\($0)" } ?? "-")"
@@ -55,6 +56,20 @@ struct WebSocketSessionTests {
         #expect(!session.isWanted(id))
         #expect(words(session.ended(id, StreamEnd.cancelled)) == [])
         #expect(receive(&session, unsubscribe)[0].contains(#""ref":"u","chat":8,"code":"not_subscribed""#))
+    }
+
+    /// A list of users is answered only if it is refused, and an orderly end waits for it.
+    @Test func usersAreWatched() throws {
+        var session = SocketSession(limits: LiveLimits())
+        let list = #"{"type":"presence","users":["u1","u2"],"ref":"r"}"#
+        #expect(receive(&session, list) == ["watch u1 u2 1"])
+        #expect(receive(&session, #"{"type":"presence","users":[]}"#) == ["watch  2"])
+        let watching = SocketSession.Watching(users: [], ref: "r", number: 1)
+        let refusal = words(session.finished(watching, ChatError.presenceOff))
+        #expect(refusal.count == 1 && refusal[0].contains(#""ref":"r","code":"presence_off""#))
+        #expect(words(session.end(.goingAway)) == [])
+        #expect(words(session.finished(watching, nil)) == ["close 1001"])
+        #expect(receive(&session, list) == [])
     }
 
     /// Events of the old subscription do not reach the new one.

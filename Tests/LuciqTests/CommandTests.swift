@@ -211,7 +211,7 @@ import Testing
                 "data/luciq.sqlite is up to date: 0001-create, 0002-log-cursors, 0003-search-blocks, 0004-search-times, "
                     + "0005-search-generations, 0006-access, 0007-users, 0008-members, 0009-lifecycle, "
                     + "0010-secrets, 0011-rules, 0012-receipts, 0013-changes, 0014-reactions, 0015-reads, "
-                    + "0016-epoch, 0017-mentions, 0018-peak."))
+                    + "0016-epoch, 0017-mentions, 0018-peak, 0019-presence."))
         #expect(try await luciq("db", "migrate").code == 0)
         let status = try await luciq("db", "status")
         #expect(status.output.contains("pending:      none"))
@@ -223,7 +223,7 @@ import Testing
                 "0005-search-generations", "0006-access", "0007-users", "0008-members",
                 "0009-lifecycle", "0010-secrets", "0011-rules", "0012-receipts",
                 "0013-changes", "0014-reactions", "0015-reads", "0016-epoch",
-                "0017-mentions", "0018-peak",
+                "0017-mentions", "0018-peak", "0019-presence",
             ])
         #expect(object?["epoch"] as? Int == 0 && status.output.contains("epoch:        1"))
         // Each is above all that are known.

@@ -285,6 +285,8 @@ export class LuciqClient {
   request(method: string, path: string, options?: { json?: any; key?: string; ifMatch?: string }): Promise<LuciqAnswer>;
   createChat(settings?: object, key?: string): Promise<number>;
   inbox(next?: string | null): Promise<{ chats: any[]; next: string | null }>;
+  watchPresence(
+    users: readonly string[], listener: (states: ReadonlyMap<string, "online" | "offline">) => void): () => void;
   wake(): void;
   drop(): void;
   close(): void;

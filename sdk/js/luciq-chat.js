@@ -799,6 +799,9 @@ class LuciqSocketLink {
     if (this.#chats.size === 0) this.#finish({ isOurs: true });
   }
 
+  // Whom the client watches has changed.
+  watch() { if (this.#isReady) this.#say({ type: "presence", users: this.#client._watched }); }
+
   // The network is back, or somebody looks.
   wake() {
     this.#pause.end();
@@ -902,6 +905,7 @@ class LuciqSocketLink {
         clearTimeout(hurry);
         hasOpened = this.#isReady = true;
         for (const chat of this.#chats.keys()) this.#subscribe(chat);
+        if (this.#client._watched.length > 0) this.watch();
       };
       socket.onerror = () => {};
       socket.onclose = ({ code, reason }) => this.#finish({ code, reason });
@@ -953,6 +957,7 @@ class LuciqSocketLink {
   }
 
   #receive(frame) {
+    if (frame.type === "presence") this.#client._present([frame]);
     const chat = [...this.#chats.keys()].find((chat) => chat.number === frame.chat);
     if (!chat) return;
     if (frame.type === "subscribed") {
@@ -989,7 +994,9 @@ class LuciqSocketLink {
 class LuciqStreamLink {
   static #silence = 40_000;  // The server writes every 15 seconds, if only a comment.
   #client;
+  static #askEvery = 30_000;
   #streams = new Map();      // by chat: { connection, pause }
+  #asking = null;
 
   constructor(client) { this.#client = client; }
 
@@ -1004,6 +1011,20 @@ class LuciqStreamLink {
     this.#streams.delete(chat);
     stream?.connection?.abort();
     stream?.pause.end();
+  }
+
+  // Whom the client watches has changed. A stream is a chat's, and presence is not: it is asked for.
+  async watch() {
+    clearTimeout(this.#asking);
+    const users = this.#client._watched;
+    if (users.length === 0) return;
+    try {
+      const names = users.map(encodeURIComponent).join(",");
+      const { value } = await this.#client.request("GET", `${this.#client.path}/presence?users=${names}`);
+      if (users === this.#client._watched) this.#client._present(value);
+    } catch { /* The next time may do. */ }
+    clearTimeout(this.#asking);
+    if (users === this.#client._watched) this.#asking = setTimeout(() => this.watch(), LuciqStreamLink.#askEvery);
   }
 
   wake() { for (const stream of this.#streams.values()) stream.pause.end(); }
@@ -1831,7 +1852,9 @@ export class LuciqChat {
 
 /** An application's chats, for one user, or for the application itself. */
 export class LuciqClient {
+  static #nobody = { users: [], states: new Map(), listener: () => {} };
   #chats = new Map();
+  #watch = LuciqClient.#nobody;
   #listener = () => this.wake();
 
   /** @param {LuciqOptions} options */
@@ -1906,6 +1929,24 @@ export class LuciqClient {
     return { chats: value, next: links.next ?? null };
   }
 
+  /**
+   * Tells which users are online, as far as it is known, and whenever that changes; over a WebSocket while a chat is open,
+   * else by asking every 30 seconds. The application must show it.
+   *
+   * @param {string[]} users at most 100, instead of those before
+   * @param {(states: Map<string, "online" | "offline">) => void} listener
+   * @returns {() => void} ends it
+   */
+  watchPresence(users, listener) {
+    const watch = { users: [...new Set(users)], states: new Map(), listener };
+    const is = (next) => {
+      this.#watch = next;
+      this._link.watch();
+    };
+    is(watch);
+    return () => { if (this.#watch === watch) is(LuciqClient.#nobody); };
+  }
+
   /** No more waiting: the network is back, or somebody looks. */
   wake() {
     this._link.wake();
@@ -1918,6 +1959,8 @@ export class LuciqClient {
   /** Closes all chats and stops sending. What waits is sent by the next client with the same storage. */
   close() {
     for (const chat of [...this.#chats.values()]) chat.close();
+    this.#watch = LuciqClient.#nobody;
+    this._link.watch();
     this._link.close();
     this.outbox._close();
     globalThis.removeEventListener?.("online", this.#listener);
@@ -1949,9 +1992,20 @@ export class LuciqClient {
 
   _outboxChanged(number) { this.#chats.get(number)?._tell(); }
 
+  // Whose presence is wanted.
+  get _watched() { return this.#watch.users; }
+
+  _present(found) {
+    const { users, states, listener } = this.#watch;
+    const news = found.filter(({ user, state }) => users.includes(user) && states.get(user) !== state);
+    for (const { user, state } of news) states.set(user, state);
+    if (news.length > 0) listener(new Map(states));
+  }
+
   // A WebSocket does not get through: streams do.
   _fallBack(chats) {
     this._link = new LuciqStreamLink(this);
     for (const chat of chats) this._link.add(chat);
+    this._link.watch();
   }
 }

@@ -149,6 +149,64 @@ enum BusPayload {
     }
 }
 
+/// The channel of presence: `{"online":[{"application":42,"user":"u1"}]}`.
+extension BusPayload {
+    /// Users in one payload.
+    static let mostOnline = 256
+
+    static func encode(online users: some Sequence<PresentUser>) -> [UInt8] {
+        var json = JSONWriter()
+        json.object { $0.member("online", users.map(BusPresence.init)) }
+        return json.bytes
+    }
+
+    /// - Returns: nil for a payload that this version does not know.
+    static func presenceEvent(_ json: [UInt8]) -> BusEvent? {
+        var users: [PresentUser] = []
+        let isWhole: Void? = try? json.withUnsafeBufferPointer { json in
+            var reader = JSONReader(utf8: json)
+            try reader.document { name, reader in
+                switch name {
+                case "online":
+                    try reader.array { reader in
+                        let user = try BusPresence.read(&reader)
+                        if let user, users.count < mostOnline { users.append(user) }
+                    }
+                default: try reader.value()
+                }
+            }
+        }
+        return isWhole == nil || users.isEmpty ? nil : .online(users)
+    }
+}
+
+private struct BusPresence: JSONWritable {
+    let user: PresentUser
+
+    init(_ user: PresentUser) { self.user = user }
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("application", user.tenant.rawValue)
+            json.member("user", user.user.text)
+        }
+    }
+
+    static func read(_ reader: inout JSONReader) throws -> PresentUser? {
+        var tenant: Int64?
+        var user: User.ID?
+        try reader.object { name, reader in
+            switch name {
+            case "application": tenant = Int64(try reader.number())
+            case "user": user = User.ID(try reader.string())
+            default: try reader.value()
+            }
+        }
+        guard let tenant, let user else { return nil }
+        return PresentUser(tenant: Tenant.ID(tenant), user: user)
+    }
+}
+
 /// A signal in a payload: what its event has, with its type.
 private struct BusSignal: JSONWritable {
     let signal: Signal

@@ -37,13 +37,14 @@ final class RedisBus: MessageBus, Service {
         self.post = post
         self.logger = logger
         self.subscriber = RedisSubscriber(
-            configuration, maxChannels: maxChats + 1, logger: logger,
+            configuration, maxChannels: maxChats + 2, logger: logger,
             onMessage: { channel, payload in
                 if channel == channels.access {
                     guard let plain = seal.open(payload, from: channel) else { return stranger.spoke(on: channel) }
                     return local.tell(BusPayload.accessEvent(plain) ?? .gap)
                 }
-                guard let chat = channels.chat(of: channel) else { return }
+                let isPresence = channel == channels.presence
+                guard let chat = isPresence ? Chat.ID(0) : channels.chat(of: channel) else { return }
                 // Readers notice a dropped message as a gap, and find it in the database.
                 let server = server()
                 guard let plain = seal.open(payload, from: channel, at: server) else {
@@ -51,7 +52,8 @@ final class RedisBus: MessageBus, Service {
                     if !seal.isElsewhere(payload, than: server) { stranger.spoke(on: channel) }
                     return
                 }
-                if let event = BusPayload.chatEvent(plain, of: chat) { local.tell(event) }
+                let event = isPresence ? BusPayload.presenceEvent(plain) : BusPayload.chatEvent(plain, of: chat)
+                if let event { local.tell(event) }
             },
             onGap: { local.tell(.gap) })
     }
@@ -105,6 +107,17 @@ final class RedisBus: MessageBus, Service {
         return command
     }
 
+    func publish(online users: [PresentUser]) {
+        local.publish(online: users)
+        post(
+            users.chunks(of: BusPayload.mostOnline).map { some in
+                var command = RedisCommand("PUBLISH", channels.presence)
+                command.append(
+                    seal.seal(BusPayload.encode(online: some), for: channels.presence, at: server()))
+                return command
+            })
+    }
+
     /// Tells this process alone.
     func tell(_ event: BusEvent) { local.tell(event) }
 
@@ -141,6 +154,7 @@ final class RedisBus: MessageBus, Service {
     private func hearRevocations() async {
         while !Task.isCancelled {
             do throws(RedisError) {
+                try await subscriber.subscribe(channels.presence)
                 try await subscriber.subscribe(channels.access)
                 return local.tell(.gap)
             } catch {
@@ -164,14 +178,16 @@ private final class Stranger: Sendable {
     }
 }
 
-/// The names of the channels: `luciq:<deployment>:chat:<id>`, and one for revocations.
+/// The names of the channels: `luciq:<deployment>:chat:<id>`, one for revocations, and one for who comes online.
 struct BusChannels: Sendable {
     private let prefix: String
     let access: String
+    let presence: String
 
     init(deployment: String) {
         self.prefix = "luciq:\(deployment):chat:"
         self.access = "luciq:\(deployment):access"
+        self.presence = "luciq:\(deployment):online"
     }
 
     func name(of chat: Chat.ID) -> String { prefix + String(chat.rawValue) }

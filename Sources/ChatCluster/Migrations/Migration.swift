@@ -53,6 +53,8 @@ struct Migration: Sendable {
         Migration("20261210000001", PackageResources._0261210000001_add_mentions_sql),
         Migration("20261210000002", PackageResources._0261210000002_hide_mentions_sql, isOptional: true),
         Migration("20261211000001", PackageResources._0261211000001_add_peak_sql),
+        Migration("20261211000002", PackageResources._0261211000002_add_presence_sql),
+        Migration("20261211000003", PackageResources._0261211000003_hide_presence_sql, isOptional: true),
     ]
 
     private init(_ version: String, _ file: [UInt8], isRails: Bool = false, isOptional: Bool = false) {

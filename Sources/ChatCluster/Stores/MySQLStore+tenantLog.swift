@@ -134,14 +134,14 @@ extension MySQLStore: TenantLog {
     ) throws {
         let before =
             try connection.first(
-                "SELECT limits, origins, receipts FROM applications WHERE id = ?", [.integer(id.rawValue)]
+                "SELECT limits, origins, receipts, presence FROM applications WHERE id = ?", [.integer(id.rawValue)]
             ) { TenantRow.rules($0, at: 0) } ?? nil
         let after = change.applied(to: before)
         try connection.execute(
-            "UPDATE applications SET limits = ?, origins = ?, receipts = ? WHERE id = ?",
+            "UPDATE applications SET limits = ?, origins = ?, receipts = ?, presence = ? WHERE id = ?",
             [
                 after.storedLimits.map { .text($0) } ?? .null, after.storedOrigins.map { .text($0) } ?? .null,
-                .integer(after.receipts.rawValue), .integer(id.rawValue),
+                .integer(after.receipts.rawValue), .integer(after.presence.rawValue), .integer(id.rawValue),
             ])
     }
 

@@ -16,14 +16,14 @@ extension MySQLStore: TenantStore {
         let parts = columns.map { column in
             """
             SELECT id, token, path_token, suspended_at, rotated_at, old_token_until, limits, origins, \
-            receipts, '\(column)' = 'old_token' FROM applications WHERE \(column) = ? AND removed_at IS NULL
+            receipts, presence, '\(column)' = 'old_token' FROM applications WHERE \(column) = ? AND removed_at IS NULL
             """
         }
         return try connection.first(
             parts.joined(separator: " UNION ALL "), Array(repeating: .text(name.text), count: parts.count)
         ) { row in
             Tenant.Token(row.text(1)).map { token in
-                let isOld = row.integer(9) != 0
+                let isOld = row.integer(10) != 0
                 return Tenant.Identity(
                     id: Tenant.ID(row.integer(0)), token: token, pathToken: Tenant.PathToken(stored: row.integer(2)),
                     isSuspended: !row.isNull(3),
@@ -121,11 +121,12 @@ struct TenantRow {
         rules = Self.rules(row, at: 8)
     }
 
-    /// - Parameter column: of the limits; the origins and the receipts follow.
+    /// - Parameter column: of the limits; the origins, the receipts and the presence follow.
     static func rules(_ row: borrowing MySQLRow, at column: Int) -> TenantRules? {
         TenantRules(
             storedLimits: row.isNull(column) ? nil : row.text(column),
-            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2))
+            origins: row.isNull(column + 1) ? nil : row.text(column + 1), receipts: row.integer(column + 2),
+            presence: row.integer(column + 3))
     }
 
     /// - Parameter rest: of the statement; in the order of the ids.
@@ -134,7 +135,8 @@ struct TenantRow {
     ) throws -> [TenantRow] {
         var rows = try connection.rows(
             """
-            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at, limits, origins, receipts
+            SELECT id, token, public_id, path_token, name, created_at, suspended_at, delete_at, limits, origins, receipts,
+                presence
             FROM applications \(rest)
             """, parameters
         ) { row in TenantRow(row) }

@@ -36,6 +36,8 @@ struct MySQLStore: Sendable {
     /// How long a probe is retried.
     private static let probePatience = Duration.seconds(1)
 
+    var presence: RedisPresence { RedisPresence(redis: redis, deployment: deployment.id) }
+
     init(
         reads: MySQLPool, writes: MySQLPool, scans: MySQLPool, redis: RedisClient, bus: RedisBus,
         writing: WriteSignal, rateBuckets: ClusterRateBuckets, deployment: Deployment,

@@ -109,6 +109,9 @@ package struct Access: Sendable {
         let opening = service.authenticator.openings.add(principal, name, of: tenantID, session, holding: slot)
         // Look up again: the opening has missed revocations since the first look-up.
         _ = try await renewed()
+        if let user, rules?.presence == .users {
+            service.presence.arrive(PresentUser(tenant: tenantID, user: user))
+        }
         return opening
     }
 }

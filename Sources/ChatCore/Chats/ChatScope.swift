@@ -201,11 +201,12 @@ package struct ChatScope: Sendable {
     ///   - hasChanges: whether it also gets what changes of the messages that it has; it does with a cursor that has a
     ///     revision. With a plain one it gets all changes.
     ///   - hasReads: whether it is told how far others have read, now and from now on.
+    ///   - presence: users of whom it is told whether they are online.
     ///   - slot: kept as long as the subscription.
     /// - Throws: the errors of `Hub.subscribe`; `ChatError.notFound` for a user who was removed; `.cursorEpoch` for a
     ///   cursor of another epoch, or with a revision, that is beyond the head.
     package func subscribe(
-        after cursor: Cursor? = nil, hasChanges: Bool = false, hasReads: Bool = false,
+        after cursor: Cursor? = nil, hasChanges: Bool = false, hasReads: Bool = false, presence: [User.ID] = [],
         holding slot: StreamSlots.Slot? = nil
     ) async throws(ChatError) -> ChatSubscription {
         do {
@@ -221,6 +222,7 @@ package struct ChatScope: Sendable {
                         after: cursor, hasChanges: hasChanges || cursor?.revision != nil, hasReads: hasReads, opening)
                     // After it has joined: what is stored from now on comes by itself.
                     if hasReads { subscription.greet(with: try await scope.greetingReads()) }
+                    if !presence.isEmpty { subscription.watch(try await scope.tenant.watch(presence)) }
                     guard let numbers = scope.standing?.numbers else { return subscription }
                     // Look again: a change since then has not met the subscription.
                     scope = try await scope.tenant.chat(number)

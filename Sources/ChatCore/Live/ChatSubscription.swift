@@ -26,6 +26,8 @@ package final class ChatSubscription: Sendable {
     private let onEnd: @Sendable () -> Void
     /// What it is told first.
     private let greeting = Mutex<[Signal]>([])
+    /// Whom it watches, beside the chat.
+    private let presence = Mutex<PresenceWatch?>(nil)
 
     init(
         _ id: LiveWindow.ReaderID, of feed: Feed, after cursor: Cursor, source: StreamSource,
@@ -71,10 +73,17 @@ package final class ChatSubscription: Sendable {
     package func take(orWake wake: @escaping @Sendable () -> Void) -> Taken {
         catchUp.release()
         if let greeting = takeGreeting() { return .page(LivePage(greeting), isLast: false) }
+        let seen = presence.withLock(\.self)?.take(orWake: wake) ?? []
+        if !seen.isEmpty {
+            return .page(LivePage(LiveEvents(.signals(seen.map { .presence($0) }), after: cursor)), isLast: false)
+        }
         let taken = feed.take(id, orWake: wake)
         if case .page(let page, _) = taken { metrics.delivered.increment(by: page.events.count) }
         return taken
     }
+
+    /// Tells of users, too. Those who call `next` alone are not told.
+    func watch(_ presence: PresenceWatch) { self.presence.withLock { $0 = presence } }
 
     /// Has signals of now come before everything else.
     func greet(with signals: [Signal]) { greeting.withLock { $0 += signals } }

@@ -131,10 +131,7 @@ final class Feed: Sendable {
 
     func receive(_ signals: [Signal]) { change { $0.feed?.receive(signals, now: source.time.now()) } }
 
-    /// - Parameters:
-    ///   - hasChanges: whether it reads changes, and who writes, too.
-    ///   - hasReads: whether it is told how far others have read.
-    /// - Returns: where the reader starts; nil after the feed has closed.
+    /// - Returns: where the reader starts, as in `ChatFeed.join`; nil after the feed has closed.
     func join(
         _ id: ReaderID, after cursor: Cursor?, hasChanges: Bool = false, hasReads: Bool = false,
         by viewer: Viewer? = nil

@@ -172,7 +172,7 @@ package final class Hub: Service {
             if feed.epoch == source.epoch() { feed.receive(messages) } else { retire(feed) }
         case .revised(let chat, let revision): feed(of: chat)?.see(revision: revision)
         case .signals(let chat, let signals): feed(of: chat)?.receive(signals)
-        case .revoked, .changed(.some), .tenantChanged: break
+        case .revoked, .changed(.some), .tenantChanged, .online: break
         case .changed(nil): ask(forReview: nil)
         case .members(let change):
             // Only of what is read here. A subscription that is just opening looks again by itself.

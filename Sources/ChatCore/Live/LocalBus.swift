@@ -48,6 +48,8 @@ package final class LocalBus: MessageBus {
         if isHeard { listener(.signals(chat, signals)) }
     }
 
+    package func publish(online users: [PresentUser]) { tell(.online(users)) }
+
     package func revoke(_ principal: Principal, isBlocked: Bool) { tell(.revoked(principal, isBlocked: isBlocked)) }
 
     package func change(_ tenant: Tenant.ID) { tell(.tenantChanged(tenant)) }

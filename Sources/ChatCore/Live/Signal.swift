@@ -6,6 +6,8 @@ package enum Signal: Hashable, Sendable {
     case read(ReadReceipt)
     /// How far all members have read, to one reader that begins.
     case reads([ReadReceipt])
+    /// Whether a user is online, to one reader that watches it.
+    case presence(UserPresence)
 
     package static let typingLasts = Duration.seconds(6)
     /// A user's typing in a chat is told at most once in this time.
@@ -17,6 +19,7 @@ package enum Signal: Hashable, Sendable {
         case .typing: "typing"
         case .read: "read"
         case .reads: "reads"
+        case .presence: "presence"
         }
     }
 
@@ -28,7 +31,7 @@ package enum Signal: Hashable, Sendable {
         switch (self, other) {
         case (.typing(let user), .typing(let other)): user == other
         case (.read(let receipt), .read(let other)): receipt.user == other.user
-        case (.typing, _), (.read, _), (.reads, _): false
+        case (.typing, _), (.read, _), (.reads, _), (.presence, _): false
         }
     }
 }
@@ -69,6 +72,7 @@ package struct SignalJSON: JSONWritable {
             json.member("expires_in", Signal.typingLasts.components.seconds)
         case .read(let receipt): receipt.writeMembers(to: &json)
         case .reads(let receipts): json.member("reads", receipts)
+        case .presence(let presence): presence.writeMembers(to: &json)
         }
     }
 }

@@ -26,6 +26,8 @@ package struct Backend: Sendable {
     package var bus: any MessageBus
     /// The buckets of the limits; nil where one process has them all.
     package var rateBuckets: (any SharedRateBuckets)?
+    /// Who is online; nil where one process has all connections.
+    package var presence: (any PresenceStore)?
     /// The executor on which to call the logs; nil for any.
     package let writeExecutor: (any TaskExecutor)?
     /// Seals what all processes of the deployment may open: 32 bytes.
@@ -74,6 +76,7 @@ package struct Backend: Sendable {
         removals: any TenantRemovals,
         bus: any MessageBus,
         rateBuckets: (any SharedRateBuckets)? = nil,
+        presence: (any PresenceStore)? = nil,
         writeExecutor: (any TaskExecutor)? = nil,
         ticketKey: SecretKey,
         cursorEpoch: Int64 = 0,
@@ -107,6 +110,7 @@ package struct Backend: Sendable {
         self.removals = removals
         self.bus = bus
         self.rateBuckets = rateBuckets
+        self.presence = presence
         self.writeExecutor = writeExecutor
         self.ticketKey = ticketKey
         self.cursorEpoch = cursorEpoch

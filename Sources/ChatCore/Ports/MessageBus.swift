@@ -16,6 +16,8 @@ package protocol MessageBus: Sendable {
     func publish(revisions: [Chat.ID: Int64])
     /// Tells every process what passes.
     func publish(_ signals: [Signal], in chat: Chat.ID)
+    /// Tells every process that users are online who were not.
+    func publish(online users: [PresentUser])
     /// Publishes a revocation to every process, to this one before it returns. A disconnected process gets `.gap`
     /// later.
     ///
@@ -33,6 +35,8 @@ package enum BusEvent: Sendable {
     /// A chat has reached this revision.
     case revised(Chat.ID, Int64)
     case signals(Chat.ID, [Signal])
+    /// These users are online.
+    case online([PresentUser])
     /// A principal was revoked: forget it, and end its openings.
     case revoked(Principal, isBlocked: Bool)
     /// Something about a principal was changed, perhaps a while ago: look it up again, and end its openings if it is

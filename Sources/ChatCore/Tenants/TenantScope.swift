@@ -50,6 +50,7 @@ package struct TenantScope: Sendable {
         let members = [
             name.map { _ in "name" }, pathToken.map { "path_token=\($0.name)" }, rules?.limits.map { _ in "limits" },
             rules?.origins.map { _ in "origins" }, rules?.receipts.map { "receipts=\($0.name)" },
+            rules?.presence.map { "presence=\($0.name)" },
         ]
         try await submit(
             .update(id, token: token, name: name, pathToken: pathToken, rules: rules), .updateApplication,

@@ -141,6 +141,10 @@ extension Problem {
             self.init(
                 status: .forbidden, code: error.code,
                 detail: "This chat does not show its members how far others have read: its receipts are off.")
+        case .presenceOff:
+            self.init(
+                status: .forbidden, code: error.code,
+                detail: "This application does not show which of its users are online: its presence is off.")
         case .tooManyReaders:
             self.init(
                 status: .conflict, code: error.code,

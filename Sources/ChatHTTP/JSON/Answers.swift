@@ -35,6 +35,7 @@ struct ApplicationAnswer: JSONWritable {
     let limits: TenantLimits?
     let origins: [String]?
     let receipts: Chat.Receipts?
+    let presence: Tenant.Presence?
 
     func write(to json: inout JSONWriter) {
         json.object { json in
@@ -44,6 +45,7 @@ struct ApplicationAnswer: JSONWritable {
             if let limits { json.member("limits", limits) }
             if let origins { json.member("origins", origins) }
             if let receipts { json.member("receipts", receipts.name) }
+            if let presence { json.member("presence", presence.name) }
         }
     }
 }
@@ -67,6 +69,8 @@ struct ApplicationDetailsAnswer: JSONWritable {
             if isForKey || rules?.origins.isEmpty == false { json.member("origins", rules?.origins ?? []) }
             let receipts = rules?.receipts ?? .off
             if isForKey || receipts != .off { json.member("receipts", receipts.name) }
+            let presence = rules?.presence ?? .off
+            if isForKey || presence != .off { json.member("presence", presence.name) }
             json.member("chats_count", tenant.chatsCount)
             json.member("messages_count", tenant.messagesCount)
             json.member("created_at", tenant.createdAt)

@@ -90,6 +90,17 @@ extension SocketRefusal: JSONWritable {
     }
 }
 
+struct PresenceAnswer: JSONWritable {
+    let presence: UserPresence
+
+    func write(to json: inout JSONWriter) {
+        json.object { json in
+            json.member("type", "presence")
+            presence.writeMembers(to: &json)
+        }
+    }
+}
+
 /// To a frame that shows a token.
 struct AuthenticatedAnswer: JSONWritable {
     let user: User.ID

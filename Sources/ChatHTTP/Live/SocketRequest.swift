@@ -10,6 +10,8 @@ struct SocketRequest: Equatable {
         case send(Chat.Number, SocketSession.Content, key: String?)
         /// A user writes: the connection's own, or the one that an application names.
         case type(Chat.Number, user: String?)
+        /// Asks which users are online, and to be told of them from now on.
+        case watch([String])
         /// Shows a user token.
         case authenticate(String)
     }
@@ -27,12 +29,17 @@ struct SocketRequest: Equatable {
         guard members.wrong.isEmpty else { throw refusal(Problem(.invalid(members.wrong))) }
         guard let type = members.type else { throw refusal(.missingMember("type")) }
         // By bytes: `==` would normalise first, which is slow for a long text.
-        let types = ["subscribe", "unsubscribe", "send", "typing", "auth"]
+        let types = ["subscribe", "unsubscribe", "send", "typing", "presence", "auth"]
         guard let type = types.first(where: { $0.utf8.elementsEqual(type.utf8) }) else { throw refusal(.unknownType) }
+        ref = members.ref
         if type == "auth" {
             guard let token = members.token else { throw refusal(.missingMember("token")) }
             command = .authenticate(token)
-            ref = members.ref
+            return
+        }
+        if type == "presence" {
+            guard let users = members.users else { throw refusal(.missingMember("users")) }
+            command = .watch(users)
             return
         }
         guard members.chat != nil else { throw refusal(.missingMember("chat")) }
@@ -52,7 +59,6 @@ struct SocketRequest: Equatable {
         default:
             command = .unsubscribe(chat)
         }
-        ref = members.ref
     }
 
     /// The members as written; of a repeated name the last one counts. Each has one type; an optional one may be null.
@@ -68,6 +74,7 @@ struct SocketRequest: Equatable {
         var sender: String?
         var mentions: [String] = []
         var user: String?
+        var users: [String]?
         var ref: String?
         var key: String?
         var token: String?
@@ -98,6 +105,7 @@ struct SocketRequest: Equatable {
             case "sender": sender = try optionalString("Sender", &reader)
             case "mentions": mentions = try strings("Mentions", &reader)
             case "user": user = try optionalString("User", &reader)
+            case "users": users = try strings("Users", &reader)
             case "ref":
                 ref = try optionalString("Ref", &reader)
                 if (ref?.utf8.count ?? 0) > SocketRequest.longestRef {
@@ -200,7 +208,7 @@ extension Problem {
 
     static let unknownType = Problem(
         status: .badRequest, code: "unknown_type",
-        detail: "A message's type is \"subscribe\", \"unsubscribe\", \"send\", \"typing\" or \"auth\".")
+        detail: "A message's type is \"subscribe\", \"unsubscribe\", \"send\", \"typing\", \"presence\" or \"auth\".")
     static let alreadySubscribed = Problem(
         status: .conflict, code: "already_subscribed", detail: "This connection is already subscribed to that chat.")
     static let notSubscribed = Problem(

@@ -39,6 +39,14 @@ struct SocketSession {
         let ref: String?
     }
 
+    /// Whom a connection wants to know of, instead of those before.
+    struct Watching: Equatable, Sendable {
+        let users: [String]
+        let ref: String?
+        /// The last one counts.
+        let number: UInt64
+    }
+
     enum Action {
         case answer(any JSONWritable & Sendable)
         /// The caller must call `ended` for it, and may call `opened` before.
@@ -48,6 +56,8 @@ struct SocketSession {
         case send(Sending)
         /// The caller must call `finished` for it.
         case type(Typing)
+        /// The caller must call `finished` for it.
+        case watch(Watching)
         /// The client shows a newer token.
         case authenticate(String, ref: String?)
         /// Close the connection with this close frame.
@@ -113,6 +123,10 @@ struct SocketSession {
                 // It counts as a send, of which only so many are in hand.
                 sendingCount += 1
                 return [.type(Typing(chat: chat, user: user, ref: request.ref))]
+            case .watch(let users):
+                sendingCount += 1
+                lastID += 1
+                return [.watch(Watching(users: users, ref: request.ref, number: lastID))]
             case .send(let chat, let content, let key):
                 return send(Sending(chat: chat, content: content, ref: request.ref, key: key))
             }
@@ -183,6 +197,13 @@ struct SocketSession {
     mutating func finished(_ typing: Typing, _ failure: (any Error)?) -> [Action] {
         sendingCount -= 1
         let refusal = failure.map { SocketRefusal(Problem(live: $0), ref: typing.ref, chat: typing.chat) }
+        return (refusal.map { [.answer($0)] } ?? []) + endIfDone()
+    }
+
+    /// - Parameter failure: nil if the users are watched, which is not answered: they are told of.
+    mutating func finished(_ watching: Watching, _ failure: (any Error)?) -> [Action] {
+        sendingCount -= 1
+        let refusal = failure.map { SocketRefusal(Problem(live: $0), ref: watching.ref) }
         return (refusal.map { [.answer($0)] } ?? []) + endIfDone()
     }
 

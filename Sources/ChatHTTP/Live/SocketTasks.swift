@@ -22,6 +22,12 @@ struct SocketOutlet: Sendable {
         eventLoop.execute { handler.value.finished(typing, failure) }
     }
 
+    func finished(_ watching: SocketSession.Watching, _ outcome: Result<PresenceWatch?, any Error>) {
+        eventLoop.execute { handler.value.finished(watching, outcome) }
+    }
+
+    func tellPresence() { eventLoop.execute { handler.value.tellPresence() } }
+
     func finished(_ sending: SocketSession.Sending, _ outcome: Result<AppendedMessage, any Error>) {
         eventLoop.execute { handler.value.finished(sending, outcome) }
     }
@@ -37,6 +43,19 @@ extension SocketSession.Typing {
             outlet.finished(self, nil)
         } catch {
             outlet.finished(self, error)
+        }
+    }
+}
+
+extension SocketSession.Watching {
+    /// Begins to watch, and reports the outcome.
+    func run(_ tenant: TenantScope, _ outlet: SocketOutlet) async {
+        do {
+            _ = try await tenant.access.pay(.read)
+            let users = try Presence.users(self.users, named: "Users")
+            outlet.finished(self, .success(users.isEmpty ? nil : try await tenant.watchPresence(of: users)))
+        } catch {
+            outlet.finished(self, .failure(error))
         }
     }
 }

@@ -49,7 +49,8 @@ struct StreamController {
         return .task { [limits, metrics] in
             let slot = try chat.tenant.access.openStream()
             let subscription = try await chat.subscribe(
-                after: start.cursor, hasChanges: start.hasChanges, hasReads: start.hasReads, holding: slot)
+                after: start.cursor, hasChanges: start.hasChanges, hasReads: start.hasReads, presence: start.presence,
+                holding: slot)
             call.whenClientLeaves { subscription.cancel() }
             var response = Response(contentType: "text/event-stream")
             // `no-transform`: a proxy that compresses a stream also delays it.
@@ -73,6 +74,8 @@ struct StreamStart: Equatable, Sendable {
     var hasChanges = false
     /// Whether it tells how far others have read.
     var hasReads = false
+    /// Users of whom it tells whether they are online.
+    var presence: [User.ID] = []
 }
 
 extension Request {
@@ -91,8 +94,11 @@ extension Request {
             if let value, !["0", "1"].contains(value) { errors.append("\(title) must be 1 or 0") }
             return value == "1"
         }
-        let start = StreamStart(
+        var start = StreamStart(
             cursor: lastEventID ?? after, hasChanges: flag("changes", "Changes"), hasReads: flag("reads", "Reads"))
+        do { start.presence = try users(in: "presence", named: "Presence") ?? [] } catch {
+            if case .invalid(let sentences) = error { errors += sentences }
+        }
         guard errors.isEmpty else { throw .invalid(errors) }
         return start
     }

@@ -27,12 +27,12 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private let metrics: LiveMetrics
     private var messages = WebSocketMessages()
     private(set) var link = WebSocketLink()
-    private var session: SocketSession
+    var session: SocketSession
     private var readers: [SocketSession.SubscriptionID: SocketReader] = [:]
     let outbox = SocketOutbox()
     private(set) var outlet: SocketOutlet!
     /// Nil after the connection is closed; its sends go on.
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
     private var isReading = false
     private let turns: LoopTurns
     private let owner: LoopTurns.Owner
@@ -55,6 +55,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private let greeting: AuthenticatedAnswer?
     /// Of `WebSocketHandler+credentials`.
     var credentials = SocketCredentials()
+    var presence = SocketPresence()
 
     init(
         tenant: TenantScope, opening: Opening, greeting: AuthenticatedAnswer? = nil, limits: LiveLimits,
@@ -90,7 +91,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         credentials.timers.forEach { $0.cancel() }
-        opening = nil
+        (opening, presence) = (nil, SocketPresence())
         frames = []
         intake.close()
         metrics.sockets.decrement()
@@ -219,7 +220,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         return link.phase != .open || session.mayReceive && context?.channel.isWritable == true
     }
 
-    private func readOn() {
+    func readOn() {
         receiveFrames()
         if answers.readableBytes > 0 { flush() }
         guard !isReading, frames.isEmpty, mayReceive else { return }
@@ -229,6 +230,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         outbox.deliver(to: context)
+        tellPresence()
         readOn()
         context.fireChannelWritabilityChanged()
     }
@@ -300,7 +302,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         context?.flush()
     }
 
-    private func perform(_ actions: [SocketSession.Action]) {
+    func perform(_ actions: [SocketSession.Action]) {
         for action in actions {
             switch action {
             case .answer(let answer): if link.phase == .open { write(.text, answer.text) }
@@ -311,6 +313,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
             case .cancel(let id): readers[id]?.cancel()
             case .authenticate(let token, let ref): authenticate(token, ref: ref)
             case .type(let typing): Task { [tenant, outlet] in await typing.run(tenant, outlet!) }
+            case .watch(let watching): Task { [tenant, outlet] in await watching.run(tenant, outlet!) }
             case .send(let sending): Task { [tenant, outlet] in await sending.run(tenant, outlet!) }
             case .close(let closure): close(closure)
             case .closeBack(let code): perform(link.receiveClose(code))

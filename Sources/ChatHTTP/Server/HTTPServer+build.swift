@@ -50,6 +50,7 @@ package func buildServer(
     KeysController(scopes: scopes).add(to: routes)
     TokenKeysController(scopes: scopes).add(to: routes)
     UsersController(scopes: scopes).add(to: routes)
+    PresenceController(scopes: scopes).add(to: routes)
     TicketsController(scopes: scopes).add(to: routes)
     if service.policy.takesDemoKeys { DemoTokensController(scopes: scopes).add(to: routes) }
     LifecycleController(service: service, scopes: scopes).add(to: routes)

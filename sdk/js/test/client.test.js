@@ -81,6 +81,26 @@ describe("A client of a real server", { skip: !binary && "LUCIQ names no executa
         assert.deepEqual([...chat.snapshot.reads], [["u1", 0], ["u2", 3]]);
       });
 
+      it("is told who is online", async () => {
+        await server.call("PATCH", site.path, { presence: "users" });
+        const number = await server.chat(site, 1);
+        const user = `u-${transport}`;
+        const other = client({ transport, token: async () => site.token(user) });
+        const one = client({ transport });
+        const told = [];
+        await one.open(number).until(({ status }) => status === "live");
+        const end = one.watchPresence([user, "nobody"], (states) => told.push(Object.fromEntries(states)));
+        await waitFor("how they are", () => told.at(-1)?.nobody === "offline" && told.at(-1)[user] === "offline");
+        await other.open(number).until(({ status }) => status === "live");
+        if (transport === "sse") {
+          const isOnline = async () => (await server.call("GET", `${site.path}/presence?users=${user}`))[0].state === "online";
+          await waitFor("it to be online", isOnline);
+          one.watchPresence([user], (states) => told.push(Object.fromEntries(states)));
+        }
+        await waitFor("a change", () => told.at(-1)[user] === "online");
+        end();
+      });
+
       it("loads older pages when asked, and they change too", async () => {
         const number = await server.chat(site, 7);
         const chat = client({ transport }).open(number, { limit: 2 });

@@ -69,7 +69,8 @@ struct ApplicationsController {
                 json: ApplicationAnswer(
                     name: updated.name, id: tenant.name, pathToken: pathToken,
                     limits: rules.limits == nil ? nil : updated.rules?.limits,
-                    origins: rules.origins == nil ? nil : updated.rules?.origins, receipts: rules.receipts))
+                    origins: rules.origins == nil ? nil : updated.rules?.origins, receipts: rules.receipts,
+                    presence: rules.presence))
         }
     }
 

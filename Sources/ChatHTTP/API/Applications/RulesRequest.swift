@@ -2,8 +2,8 @@ import ChatCore
 import NIOCore
 
 /// What a PATCH of an application says about its limits, origins and new chats:
-/// `{"limits":{"user":{"create":{"per_minute":60,"burst":30}}},"origins":["https://chat.example.com"],"receipts":"members"}`,
-/// in `application` or not. Null takes all limits or origins away.
+/// `{"limits":{"user":{"create":{"per_minute":60,"burst":30}}},"origins":["https://chat.example.com"],"receipts":"members",
+/// "presence":"users"}`, /// in `application` or not. Null takes all limits or origins away.
 struct RulesRequest {
     private(set) var change = RulesChange()
 
@@ -30,6 +30,9 @@ struct RulesRequest {
         case "receipts":
             change.receipts = Chat.Receipts(name: try reader.scalar())
             if change.receipts == nil { errors.append(Chat.Receipts.mistake) }
+        case "presence":
+            change.presence = Tenant.Presence(name: try reader.scalar())
+            if change.presence == nil { errors.append("Presence must be off or users") }
         default: try reader.value()
         }
     }
