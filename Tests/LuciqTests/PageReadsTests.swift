@@ -77,7 +77,7 @@ import Testing
             #expect(try await other.value(Self.new) as? String == "m31")
             try await other.send("yes")
             try await other.shows(33)
-            #expect(try await other.value("document.querySelector('#new-messages')") == nil)
+            try await other.until("document.querySelector('#new-messages') === null")
             #expect(try await read(chat, scene)[1] == 0)
         }
     }

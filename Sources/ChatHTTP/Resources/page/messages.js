@@ -207,7 +207,7 @@ class MessageLog {
   }
 
   // Something was added below the messages.
-  grown() { if (this.#follows) this.#scrollToEnd(); }
+  grown() { if (this.#follows && this.#isFollowing) this.#scrollToEnd(); }
 
   // Whether somebody can see the end of the log: it is on the screen, and nothing lies over it.
   get isEndInView() {
@@ -218,9 +218,11 @@ class MessageLog {
 
   // What is new begins after a number; null takes the line away.
   set unreadAfter(number) {
+    // Whoever has just scrolled away is not taken back.
+    const isFollowing = this.#follows && this.#isFollowing;
     this.#unreadAfter = number;
     this.#placeLine();
-    if (this.#follows) this.#scrollToEnd();
+    if (isFollowing) this.#scrollToEnd();
   }
 
   // Where that is on the screen: "above", "here" or "below"; null where nothing is new.
