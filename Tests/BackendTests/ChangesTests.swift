@@ -120,6 +120,38 @@ import Testing
         }
     }
 
+    /// A message is told where its last change is. Whoever stops before that has missed an earlier change of another part,
+    /// and its cursor says so.
+    @Test(arguments: BackendKind.allCases)
+    func aPartThatChangedBeforeTheCursorIsTold(_ kind: BackendKind) async throws {
+        try await MembersTests.run(kind) { scene in
+            let admin = scene.admin
+            _ = try await admin.say("two")
+            #expect(try await admin.send("PUT", "/chats/1/messages/1/reactions/ok?user=u1").status == 200)
+            for number in [2, 1] {
+                let path = "/chats/1/messages/\(number)"
+                #expect(try await admin.send("PATCH", path, json: #"{"body":"edited"}"#).status == 200)
+            }
+            func parts(after cursor: String, _ index: Int = 0) async throws -> [String: Int?] {
+                let page = try await admin.get("/chats/1/changes?after=\(cursor)")
+                #expect(page.json["cursor"] as? String == "2.3")
+                let events = try #require(page.json["events"] as? [[String: Any]])
+                let change = try #require(events[index]["change"] as? [String: Any])
+                #expect(change["number"] as? Int == 1)
+                return try #require(change["parts"] as? [String: [String: Any]]).mapValues { $0["rev"] as? Int }
+            }
+            let first = try await admin.get("/chats/1/changes?after=2.0&limit=1")
+            #expect(first.json["cursor"] as? String == "2.2.0")
+            #expect(try await parts(after: "2.2.0") == ["content": 3, "reactions": 1])
+            // One that was told of the reaction has a whole cursor.
+            #expect(try await parts(after: "2.2") == ["content": 3])
+            #expect(try await parts(after: "2.0", 1) == ["content": 3, "reactions": 1])
+            for bad in ["2.2.2", "2.2.3", "2.2.00", "2.2.", "2.2.1.0"] {
+                #expect(try await admin.get("/chats/1/changes?after=\(bad)").status == 422, "\(bad)")
+            }
+        }
+    }
+
     @Test(arguments: BackendKind.allCases)
     func aCursorOfAnotherStoreIsRefused(_ kind: BackendKind) async throws {
         try await MembersTests.run(kind) { scene in

@@ -39,7 +39,7 @@ struct ChatReplica: Sendable {
             let (event, next) = events.event(at: index)
             switch event {
             case .message(let message): keep(message)
-            case .change(let change, _): apply(change)
+            case .change(let change, let base): apply(change, since: base)
             case .signal: continue
             }
             if next.number < cursor.number || next.revision ?? 0 < cursor.revision ?? 0 || next.revision == nil {
@@ -49,11 +49,24 @@ struct ChatReplica: Sendable {
         }
     }
 
-    private mutating func apply(_ change: ChangeEvent) {
+    private mutating func apply(_ change: ChangeEvent, since base: Int64) {
         switch change.thing {
         case .message(let message):
-            if messages[message.number] == nil { violations.append("\(message.number) changed, but never came") }
-            keep(message)
+            guard let held = messages[message.number] else {
+                violations.append("\(message.number) changed, but never came")
+                return
+            }
+            // Only the parts above it are told.
+            var known = message
+            if message.revision <= base {
+                known = held
+                (known.reactions, known.reactionsRevision) = (message.reactions, message.reactionsRevision)
+            }
+            if message.reactionsRevision <= base {
+                (known.reactions, known.reactionsRevision) = (held.reactions, held.reactionsRevision)
+            }
+            known.root = message.root
+            keep(known)
         case .member(let user, let member): members[user] = member.flatMap { $0.isActive ? $0 : nil }
         case .chat(let settings): self.settings = settings
         case .pin(let number, let pin): pins[number] = messages[number]?.deletion == nil ? pin : nil

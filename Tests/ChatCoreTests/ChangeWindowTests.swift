@@ -17,13 +17,13 @@ struct ChangeWindowTests {
     }
 
     private func revisions(_ taken: ChangeWindow.Taken) -> [Int64]? {
-        if case .events(let events, _) = taken { events.map(\.revision) } else { nil }
+        if case .events(let events, _, _) = taken { events.map(\.revision) } else { nil }
     }
 
     /// What the bus tells of without an omission needs no read.
     @Test func theNextChangesNeedNoRead() {
         var window = window()
-        _ = window.join(1, after: nil)
+        window.join(1, after: nil)
         window.receive([message(4, 1), message(2, 2)], reached: 9)
         #expect(window.head == 2 && window.nextRead(reached: 9) == nil)
         // One is missing; and one is of a message that is not there yet.
@@ -38,7 +38,7 @@ struct ChangeWindowTests {
     /// A change waits until its message has gone out, and those after it wait with it.
     @Test func aChangeWaitsForItsMessage() {
         var window = window()
-        _ = window.join(1, after: nil)
+        window.join(1, after: nil)
         window.see(2)
         #expect(window.startRead(now: .zero, reached: 4) == 0)
         let items = [5, 3].enumerated().map { index, number in
@@ -59,12 +59,12 @@ struct ChangeWindowTests {
     /// Of each thing the last change is kept: a deleted text does not wait for anybody.
     @Test func theLastChangeOfAThingIsKept() {
         var window = window()
-        _ = window.join(1, after: nil)
+        window.join(1, after: nil)
         window.receive([message(1, 1, "secret")], reached: 9)
         window.receive([message(2, 2)], reached: 9)
         window.receive([message(1, 3, "")], reached: 9)
         #expect(window.count == 2)
-        guard case .events(let events, let last) = window.take(1, at: 9, in: .all) else {
+        guard case .events(let events, let last, _) = window.take(1, at: 9, in: .all) else {
             Issue.record("there is nothing")
             return
         }
@@ -86,9 +86,9 @@ struct ChangeWindowTests {
             Issue.record("it is not behind")
             return
         }
-        window.move(3, to: 15)
+        window.move(3, to: 15, base: 15)
         #expect(!window.hasNews(for: 3))
-        window.move(3, to: 12)
+        window.move(3, to: 12, base: 12)
         #expect(window.position(of: 3) == 15)
         #expect(window.position(of: 4) == nil && !window.hasNews(for: 4))
     }
@@ -98,7 +98,7 @@ struct ChangeWindowTests {
         var window = window()
         window.receive([message(1, 1)], reached: 9999)
         #expect(window.count == 0 && window.floor == 1)
-        _ = window.join(1, after: nil)
+        window.join(1, after: nil)
         for revision in 2...2000 as ClosedRange<Int64> {
             window.receive([message(revision, revision, String(repeating: "x", count: 2000))], reached: 9999)
         }
@@ -115,7 +115,7 @@ struct ChangeWindowTests {
     /// A reader that has heard of more, from another process, waits until that is read.
     @Test func aReaderMayBeAhead() {
         var window = window(3)
-        _ = window.join(1, after: 5)
+        window.join(1, after: 5)
         window.see(5)
         #expect(window.isAhead(1) && !window.hasNews(for: 1) && window.nextRead(reached: 9) != nil)
         window.receive([message(1, 4), message(2, 5)], reached: 9)

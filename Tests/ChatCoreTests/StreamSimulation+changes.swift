@@ -15,14 +15,19 @@ extension StreamSimulation {
             let row = rows[number], var message = row.entry.message
         else { return }
         log.append((number, now))
-        message.revision = Int64(log.count)
-        message.content.body = "edited"
+        let isReaction = chance(0.4)
+        if isReaction {
+            message.reactionsRevision = Int64(log.count)
+        } else {
+            message.revision = Int64(log.count)
+            message.content.body = "edited"
+        }
         let entry = LogEntry(message)
         rows[number]?.entry = LogEntry(number: entry.number, message: message, createdAt: row.entry.createdAt)
         if chance(weather.lostPublishes) { return }
         let time = chance(weather.latePublishes) ? moment(before: weather.publishDelay) : .milliseconds(1)
-        plan(chance(0.7) ? .publish([message]) : .tell(revision: message.revision), in: time)
-        if chance(weather.repeatedPublishes) { plan(.publish([message]), in: moment(before: .seconds(2))) }
+        plan(!isReaction && chance(0.7) ? .publish([message]) : .tell(revision: Int64(log.count)), in: time)
+        if !isReaction, chance(weather.repeatedPublishes) { plan(.publish([message]), in: moment(before: .seconds(2))) }
     }
 
     // MARK: The store
@@ -36,8 +41,10 @@ extension StreamSimulation {
         }
     }
 
+    /// A read may lag behind, but not behind the one before: `wsrep_sync_wait` where reads go to several nodes.
     private mutating func snapshot() -> Duration {
-        chance(weather.staleReads) ? max(.zero, now - moment(before: .milliseconds(700))) : now
+        newestRead = max(newestRead, chance(weather.staleReads) ? now - moment(before: .milliseconds(700)) : now)
+        return newestRead
     }
 
     private func events(of items: some Sequence<ChangedItem>) -> [ChangeEvent] {
@@ -65,16 +72,20 @@ extension StreamSimulation {
         let found = items(after: start.revision ?? 0, asOf: snapshot())
         let due = found.prefix { $0.revision <= goal }
         let known = due.filter { $0.number <= start.number }
-        let isWhole = (found.last?.revision ?? 0) >= goal
-        let reached = known.count > 2 ? known[1].revision : isWhole ? goal : due.last?.revision ?? start.revision ?? 0
-        plan(.walked(reader: index, events(of: known.prefix(2)), upTo: reached), in: time)
+        let reachesGoal = (found.last?.revision ?? 0) >= goal
+        let isCut = known.count > 2
+        let page = ChangeWalk.Page(
+            events: events(of: known.prefix(2)),
+            revision: isCut ? known[1].revision : reachesGoal ? goal : due.last?.revision ?? start.revision ?? 0,
+            isWhole: !isCut && found.last?.revision == goal, highest: found.last?.revision ?? 0)
+        plan(.walked(reader: index, page), in: time)
     }
 
-    mutating func takeWalked(_ index: Int, _ events: [ChangeEvent], upTo revision: Int64) {
+    mutating func takeWalked(_ index: Int, _ page: ChangeWalk.Page) {
         guard !readers[index].hasLeft else { return }
         let start = readers[index].position
-        if !events.isEmpty { receive(index, LiveEvents(.changes(events), after: start)) }
-        feed?.move(readers[index].id, toRevision: revision)
+        let events = feed?.move(readers[index].id, after: start, past: page, in: .all)
+        if let events, !events.isEmpty { receive(index, events) }
         rest(index)
     }
 
@@ -98,14 +109,14 @@ extension StreamSimulation {
             case .message(let message):
                 readers[index].received.append(message.number.rawValue)
                 readers[index].hold(message)
-            case .change(let change, _):
+            case .change(let change, let base):
                 delivered += 1
                 guard case .message(let message) = change.thing else { continue }
                 let number = message.number.rawValue
                 if number > readers[index].cursor, readers[index].held[number] == nil {
                     excesses.append("\(number) changed before it came")
                 }
-                readers[index].hold(message)
+                readers[index].hold(message, since: base)
             case .signal: excesses.append("a signal")
             }
         }
@@ -116,15 +127,23 @@ extension StreamSimulation {
         guard let first = reader.firstRevision else { return [] }
         return rows.values.compactMap(\.entry.message).filter { message in
             let number = message.number.rawValue
-            guard number > reader.cursor || message.revision > first else { return false }
-            return reader.held[number] != message.revision
+            let held = reader.held[number]
+            if number > reader.cursor {
+                return held != StreamSimulation.Parts(content: message.revision, reactions: message.reactionsRevision)
+            }
+            return message.revision > first && held?.content != message.revision
+                || message.reactionsRevision > first && held?.reactions != message.reactionsRevision
         }.map(\.number.rawValue).sorted()
     }
 }
 
 extension StreamSimulation.Reader {
-    mutating func hold(_ message: Message) {
+    /// - Parameter base: only the parts above it were told; nil: all of them.
+    mutating func hold(_ message: Message, since base: Int64? = nil) {
         let number = message.number.rawValue
-        held[number] = max(held[number] ?? 0, message.revision)
+        var parts = held[number] ?? StreamSimulation.Parts()
+        if message.revision > base ?? -1 { parts.content = max(parts.content, message.revision) }
+        if message.reactionsRevision > base ?? -1 { parts.reactions = max(parts.reactions, message.reactionsRevision) }
+        held[number] = parts
     }
 }

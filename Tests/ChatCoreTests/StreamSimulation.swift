@@ -11,8 +11,8 @@ struct StreamSimulation {
         let cursor: Int64
         /// Where its changes begin; nil for a reader of messages alone.
         var firstRevision: Int64?
-        /// What it has of each message: the revision, or the first one.
-        var held: [Int64: Int64] = [:]
+        /// What it has of each message: the revisions of its parts.
+        var held: [Int64: Parts] = [:]
         var position = Cursor(0)
         /// When it came without a cursor.
         let cameForTheNext: Duration?
@@ -23,6 +23,11 @@ struct StreamSimulation {
         var isWaiting = false
         var isTooSlow = false
         var hasLeft = false
+    }
+
+    struct Parts: Equatable {
+        var content: Int64 = 0
+        var reactions: Int64 = 0
     }
 
     struct Row {
@@ -43,7 +48,7 @@ struct StreamSimulation {
         case changeWork
         case changesFound([ChangedItem]?, [ChangeEvent])
         case walk(reader: Int, start: Cursor, goal: Int64)
-        case walked(reader: Int, [ChangeEvent], upTo: Int64)
+        case walked(reader: Int, ChangeWalk.Page)
         case leave
         case step(reader: Int)
         case climb(reader: Int)
@@ -55,6 +60,8 @@ struct StreamSimulation {
     static let start = Timestamp(microseconds: 1_763_830_664_194_123)
 
     var readers: [Reader] = []
+    /// Of changes.
+    var newestRead = Duration.zero
     var voids = 0
     /// The feed's requests to the store.
     var feedCalls = 0
@@ -170,7 +177,7 @@ struct StreamSimulation {
             _ = feed?.finishRead(items.map { ($0, events) }, now: now)
             feedChanged()
         case .walk(let reader, let start, let goal): walk(reader, start, goal)
-        case .walked(let reader, let events, let revision): takeWalked(reader, events, upTo: revision)
+        case .walked(let reader, let page): takeWalked(reader, page)
         case .leave: leave()
         case .step(let reader): step(reader)
         case .climb(let reader): climb(reader)

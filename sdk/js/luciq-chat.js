@@ -39,7 +39,7 @@ export class LuciqError extends Error {
  * @returns {{epoch: number, n: number, r: number | null} | null}
  */
 export function readCursor(text) {
-  const [, epoch = 0, n, r = null] = /^(?:e(\d+)\.)?(\d+)(?:\.(\d+))?$/.exec(text ?? "") ?? [];
+  const [, epoch = 0, n, r = null] = /^(?:e(\d+)\.)?(\d+)(?:\.(\d+)(?:\.\d+)?)?$/.exec(text ?? "") ?? [];
   return n === undefined ? null : { epoch: Number(epoch), n: Number(n), r: r === null ? null : Number(r) };
 }
 

@@ -52,17 +52,21 @@ extension ChatScope {
             let head = try await scope.check(cursor)
             let numbers = scope.standing?.numbers ?? .all
             let start = Cursor(
-                max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0, epoch: head.epoch)
+                max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0, base: cursor.base,
+                epoch: head.epoch)
             var page = ChatChanges(from: start)
             let walk = ChangeWalk(reader: ChangeReader(tenant.service.backend))
             let changed = try await walk.page(
                 in: scope.id, after: start, upTo: head.revision!, in: numbers,
                 StreamLimits.Size(messages: limit, bytes: bytes))
-            for event in changed.events.map({ numbers == .all ? $0 : $0.withoutRoot }) {
-                let next = Cursor(start.number, revision: event.revision, epoch: head.epoch)
-                page.add(.change(event, since: start.revision!), upTo: next)
+            let events = LiveEvents(.changes(changed.events), after: start, isWhole: changed.isWhole, for: numbers)
+            for index in 0..<events.count {
+                let (event, next) = events.event(at: index)
+                page.add(event, upTo: next)
             }
-            page.cursor = Cursor(start.number, revision: changed.revision, epoch: head.epoch)
+            page.cursor = Cursor(
+                start.number, revision: changed.revision,
+                base: changed.isWhole ? changed.revision : page.cursor.base, epoch: head.epoch)
             guard changed.revision >= head.revision! else {
                 page.hasMore = true
                 return page
@@ -120,7 +124,6 @@ extension ChatScope {
     ) async throws -> Bool {
         let service = tenant.service
         let reader = LogReader("changes", service.backend, clock: service.clock)
-        let revision = page.cursor.revision
         while true {
             // At a gap that may still be filled, the rest comes with the next page.
             guard let entries = try await reader.entries(in: id, after: page.cursor.number), !entries.isEmpty else {
@@ -128,8 +131,7 @@ extension ChatScope {
             }
             for entry in entries {
                 guard entry.number.rawValue <= numbers.last else { return true }
-                let next = Cursor(
-                    min(entry.last.rawValue, numbers.last), revision: revision, epoch: page.cursor.epoch)
+                let next = page.cursor.at(min(entry.last.rawValue, numbers.last))
                 guard let message = entry.message else {
                     page.cursor = next
                     continue

@@ -245,7 +245,7 @@ package struct ChatScope: Sendable {
             }
         }
         let start = limits.map { limits in
-            cursor.map { Cursor(max($0.number, limits.first - 1), revision: $0.revision, epoch: $0.epoch) }
+            cursor.map { $0.at(max($0.number, limits.first - 1)) }
         }
         return try await tenant.service.hub.subscribe(
             to: id, of: tenant.id, from: tenant.access.client, after: start ?? cursor, hasChanges: hasChanges,

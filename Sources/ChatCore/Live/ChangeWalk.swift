@@ -6,6 +6,10 @@ struct ChangeWalk: Sendable {
         var events: [ChangeEvent] = []
         /// All changes up to it are among the events, or are none for the reader.
         var revision: Int64
+        /// Whether nothing had changed after it.
+        var isWhole = false
+        /// The highest revision that was read.
+        var highest: Int64 = 0
     }
 
     /// Changes that are read at once, at most so many times for a page: most of them may be of messages that the reader does
@@ -31,6 +35,8 @@ struct ChangeWalk: Sendable {
         var bytes = 0
         for _ in 0..<Self.reads where page.revision < last {
             let items = try await reader.items(in: chat, after: page.revision, upTo: .max, limit: Self.readAtOnce)
+            guard let highest = items.last?.revision else { break }
+            page.highest = max(page.highest, highest)
             for some in items.prefix(while: { $0.revision <= last }).chunks(of: Self.statesAtOnce) {
                 let known = some.filter { item in
                     item.isThere(in: numbers) && (item.kind != .message || item.number <= cursor.number)
@@ -47,9 +53,11 @@ struct ChangeWalk: Sendable {
                 page.revision = some.last!.revision
             }
             // The thing that changed last is always among them, unless the store lags behind what was told of it.
-            guard let highest = items.last?.revision else { break }
-            if highest >= last { page.revision = last }
-            if items.count < Self.readAtOnce { break }
+            if page.highest >= last { page.revision = last }
+            if items.count < Self.readAtOnce {
+                page.isWhole = page.highest == last
+                break
+            }
         }
         return page
     }

@@ -9,8 +9,9 @@ struct ChangeWindow {
     typealias ReaderID = LiveWindow.ReaderID
 
     enum Taken {
-        /// The reader stands at `revision` after them; empty if none of them is there for it.
-        case events([ChangeEvent], upTo: Int64)
+        /// The reader stands at `revision` after them; empty if none of them is there for it. They are whole if nothing had
+        /// changed after them.
+        case events([ChangeEvent], upTo: Int64, isWhole: Bool)
         /// There is nothing that it can take now.
         case nothing
         /// The reader must read from the store, after this revision and up to `goal`, and then call `move`.
@@ -20,6 +21,8 @@ struct ChangeWindow {
     private struct Reader {
         /// It has all changes up to this revision.
         var position: Int64
+        /// `Cursor.base`.
+        var base: Int64
         /// It has taken changes last: messages come first now, so that neither holds up the other.
         var yields = false
     }
@@ -39,6 +42,9 @@ struct ChangeWindow {
     private(set) var floor: Int64
     /// All changes up to this revision were read. They are in the messages of the `LiveWindow`, too.
     private(set) var head: Int64
+    /// The last head above which nothing had changed when it was read: all that had changed is among what was read, and in
+    /// the messages of the `LiveWindow`. Reads may lag, but not behind each other.
+    private(set) var whole: Int64
     /// The highest revision that the store or the bus has told of.
     private(set) var known: Int64
     /// The next change is of a message that the chat's feed has not reached: the message goes out first.
@@ -49,6 +55,7 @@ struct ChangeWindow {
 
     init(head: Int64, known: Int64, limits: StreamLimits) {
         self.head = head
+        self.whole = head
         self.floor = head
         self.known = max(head, known)
         self.page = limits.page
@@ -72,12 +79,14 @@ struct ChangeWindow {
             last.revision - head == changed.count, changed.allSatisfy({ $0.number.rawValue <= reached }),
             !changed.contains(where: \.lacksRoot)
         else { return }
+        let isWhole = whole == head
         append(changed.map { ChangeEvent(revision: $0.revision, thing: .message($0)) }, upTo: last.revision)
+        if isWhole { whole = head }
     }
 
     /// When the next read is due; nil if there is none, or while one is running.
     func nextRead(reached: Int64) -> Duration? {
-        guard !isReading, known > head, waitsFor ?? 0 <= reached else { return nil }
+        guard !isReading, known > head || whole < head, waitsFor ?? 0 <= reached else { return nil }
         return notBefore
     }
 
@@ -102,6 +111,10 @@ struct ChangeWindow {
         _ items: [ChangedItem]?, _ found: [ChangeEvent], reached: Int64, now: Duration
     ) -> (messages: [Message], waitsFor: Int64?) {
         isReading = false
+        if items?.isEmpty == true, known <= head {
+            whole = head
+            return ([], nil)
+        }
         // A store that lags has less than was told.
         guard let items, !items.isEmpty else {
             notBefore = now + pause
@@ -117,6 +130,7 @@ struct ChangeWindow {
         guard last > head else { return ([], waitsFor) }
         let due = found.filter { $0.revision <= last }
         append(due, upTo: last)
+        if early == nil, items.count < Self.readAtOnce { whole = head }
         return (due.compactMap { if case .message(let message) = $0.thing { message } else { nil } }, waitsFor)
     }
 
@@ -136,11 +150,14 @@ struct ChangeWindow {
         if events.isEmpty { floor = head }
     }
 
-    /// - Parameter revision: nil for the head.
+    /// - Parameters:
+    ///   - revision: nil for the head: the reader lists what is there after this.
+    ///   - base: of its cursor.
     /// - Returns: where the reader starts.
-    mutating func join(_ id: ReaderID, after revision: Int64?) -> Int64 {
+    @discardableResult
+    mutating func join(_ id: ReaderID, after revision: Int64?, base: Int64 = .max) -> Int64 {
         let position = revision ?? head
-        readers[id] = Reader(position: position)
+        readers[id] = Reader(position: position, base: min(base, position))
         return position
     }
 
@@ -151,10 +168,13 @@ struct ChangeWindow {
     /// Nil for a reader of messages alone.
     func position(of id: ReaderID) -> Int64? { readers[id]?.position }
 
+    /// `Cursor.base`.
+    func base(of id: ReaderID) -> Int64? { readers[id]?.base }
+
     func hasNews(for id: ReaderID) -> Bool { readers[id].map { $0.position < head } ?? false }
 
-    /// Whether a reader has changes that were not read yet.
-    func isAhead(_ id: ReaderID) -> Bool { readers[id].map { $0.position > head } ?? false }
+    /// Whether a reader has changes that were not read yet, or may not have been: messages that wait here could be older.
+    func isAhead(_ id: ReaderID) -> Bool { readers[id].map { $0.position > head || $0.base > whole } ?? false }
 
     /// Whether messages come first for this reader, if there are any.
     func yields(_ id: ReaderID) -> Bool { readers[id]?.yields ?? true }
@@ -185,15 +205,19 @@ struct ChangeWindow {
         // Revisions that have no event any more belong to things that changed again.
         if !isCut { last = head }
         guard last > reader.position else { return .nothing }
-        readers[id] = Reader(position: last, yields: true)
-        return .events(taken, upTo: last)
+        // A reader that has read for itself may have read newer things.
+        let isWhole = last == head && whole == head && known <= head
+        readers[id] = Reader(position: last, base: isWhole ? last : taken.base(after: reader.base), yields: true)
+        return .events(taken, upTo: last, isWhole: isWhole)
     }
 
     /// A reader has read from the store up to `revision`.
-    mutating func move(_ id: ReaderID, to revision: Int64) {
+    ///
+    /// - Parameter base: `Cursor.base` then.
+    mutating func move(_ id: ReaderID, to revision: Int64, base: Int64) {
         guard let reader = readers[id] else { return }
         // What it missed comes before what is new.
-        readers[id] = Reader(position: max(reader.position, revision))
+        readers[id] = Reader(position: max(reader.position, revision), base: max(reader.base, base))
     }
 
     /// Where the changes after a revision begin.

@@ -42,10 +42,11 @@ struct ChatFeed {
 
     var bytes: Int { window.bytes + changes.bytes }
     /// Differs as soon as readers may have something to take.
-    var mark: Mark { Mark(head: head, signals: signals.head) }
+    var mark: Mark { Mark(head: head, whole: changes.whole, signals: signals.head) }
 
     struct Mark: Equatable {
         let head: Cursor
+        let whole: Int64
         let signals: UInt64
     }
 
@@ -112,9 +113,9 @@ struct ChatFeed {
         // Another process may have told it of changes that this one has not heard of.
         if let revision = cursor?.revision { changes.see(revision) }
         // A plain number says that there is no change that the reader has.
-        let revision = hasChanges ? changes.join(id, after: cursor.map { $0.revision ?? 0 }) : nil
+        if hasChanges { changes.join(id, after: cursor.map { $0.revision ?? 0 }, base: cursor?.base ?? .max) }
         if hasChanges || hasReads { signals.join(id, hasTyping: hasChanges, hasReads: hasReads) }
-        return Cursor(number, revision: revision, epoch: epoch)
+        return self.cursor(at: number, of: id)
     }
 
     /// - Returns: whether the reader existed.
@@ -147,11 +148,10 @@ struct ChatFeed {
         // What is here may be older than what the reader has heard of: first it is read.
         if changes.isAhead(id) { return .nothing }
         if !changes.yields(id), let taken = takeChanges(id, at: number, in: numbers) { return taken }
-        let revision = changes.position(of: id)
+        let start = cursor(at: number, of: id)
         switch window.take(id, isTight: isTight) {
         case .messages(let messages):
             changes.tookMessages(id)
-            let start = Cursor(number, revision: revision, epoch: epoch)
             return .events(LiveEvents(.messages(messages), after: start, for: numbers))
         case .nothing:
             if let taken = takeChanges(id, at: window.position(of: id) ?? number, in: numbers) { return taken }
@@ -160,7 +160,7 @@ struct ChatFeed {
             return .events(LiveEvents(.signals(passing), after: start))
         case .behind(let position, let goal):
             changes.tookMessages(id)
-            return .behind(Cursor(position, revision: revision, epoch: epoch), goal: goal)
+            return .behind(start.at(position), goal: goal)
         case .tooSlow: return .tooSlow
         case .gone: return .gone
         }
@@ -169,12 +169,12 @@ struct ChatFeed {
     private mutating func takeChanges(
         _ id: LiveWindow.ReaderID, at number: Int64, in numbers: NumberSpan
     ) -> Taken? {
-        while let revision = changes.position(of: id) {
-            let start = Cursor(number, revision: revision, epoch: epoch)
+        while changes.position(of: id) != nil {
+            let start = cursor(at: number, of: id)
             switch changes.take(id, at: number, in: numbers) {
-            case .events(let events, _):
+            case .events(let events, _, let isWhole):
                 if events.isEmpty { continue }
-                return .events(LiveEvents(.changes(events), after: start, for: numbers))
+                return .events(LiveEvents(.changes(events), after: start, isWhole: isWhole, for: numbers))
             case .nothing: return nil
             case .behind(_, let goal): return .behindChanges(start, goal: goal)
             }
@@ -185,12 +185,27 @@ struct ChatFeed {
     /// A reader has read messages from the store, up to this number.
     mutating func move(_ id: LiveWindow.ReaderID, to number: Int64) { window.move(id, to: number) }
 
-    /// A reader has read changes from the store, up to this revision.
-    mutating func move(_ id: LiveWindow.ReaderID, toRevision revision: Int64) { changes.move(id, to: revision) }
+    /// A reader has read changes from the store.
+    ///
+    /// - Returns: its next events.
+    mutating func move(
+        _ id: LiveWindow.ReaderID, after start: Cursor, past page: ChangeWalk.Page, in numbers: NumberSpan
+    ) -> LiveEvents {
+        changes.see(page.highest)
+        // Another read may have been newer than this one.
+        let isWhole = page.isWhole && changes.known <= page.revision
+        let base = isWhole ? page.revision : page.events.base(after: start.base)
+        changes.move(id, to: page.revision, base: base)
+        return LiveEvents(.changes(page.events), after: start, isWhole: isWhole, for: numbers)
+    }
 
     /// A reader's position, to go on from what it reads from the store.
     func position(of id: LiveWindow.ReaderID) -> Cursor? {
-        window.position(of: id).map { Cursor($0, revision: changes.position(of: id), epoch: epoch) }
+        window.position(of: id).map { cursor(at: $0, of: id) }
+    }
+
+    private func cursor(at number: Int64, of id: LiveWindow.ReaderID) -> Cursor {
+        Cursor(number, revision: changes.position(of: id), base: changes.base(of: id), epoch: epoch)
     }
 
     private mutating func append(_ due: [Message], isBurst: Bool, _ isTight: Bool) {

@@ -300,8 +300,9 @@ final class Feed: Sendable {
             let page = try await catchUp.nextChanges(after: start, upTo: goal, in: numbers) {
                 state.withLock { $0.ends[id] == nil && $0.end == nil }
             }
-            if let page { change { $0.feed?.move(id, toRevision: page.revision) } }
-            return LiveEvents(.changes(page?.events ?? []), after: start, for: numbers)
+            var events: LiveEvents?
+            if let page { change { events = $0.feed?.move(id, after: start, past: page, in: numbers) } }
+            return events ?? LiveEvents(.changes([]), after: start)
         } catch {
             close(error)
             throw error

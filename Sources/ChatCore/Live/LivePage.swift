@@ -13,7 +13,7 @@ package struct LiveEvents: Sendable {
 
     package enum Event: Sendable {
         case message(Message)
-        /// - Parameter since: the reader has all changes up to this revision.
+        /// - Parameter since: `Cursor.base` of the reader.
         case change(ChangeEvent, since: Int64)
         case signal(Signal)
     }
@@ -24,11 +24,16 @@ package struct LiveEvents: Sendable {
 
     /// Whether roots were left out.
     private let lacksRoots: Bool
+    /// `Cursor.base` after each change.
+    private let bases: [Int64]
 
-    /// - Parameter numbers: the messages that are there for the reader. If not all are, it is told of no thread: that would
+    /// - Parameters:
+    ///   - isWhole: of changes: whether nothing had changed after them.
+    ///   - numbers: the messages that are there for the reader. If not all are, it is told of no thread: that would
     ///   count what it does not see.
-    package init(_ items: Items, after start: Cursor, for numbers: NumberSpan = .all) {
+    package init(_ items: Items, after start: Cursor, isWhole: Bool = false, for numbers: NumberSpan = .all) {
         self.start = start
+        self.bases = if case .changes(let changes) = items { changes.bases(after: start.base, isWhole) } else { [] }
         self.lacksRoots = numbers != .all && items.haveRoots
         self.items = lacksRoots ? items.withoutRoots : items
     }
@@ -60,13 +65,13 @@ package struct LiveEvents: Sendable {
             let message = messages[index]
             return (
                 .message(message),
-                Cursor(message.number.rawValue, revision: start.revision, epoch: start.epoch)
+                start.at(message.number.rawValue)
             )
         case .changes(let changes):
             let change = changes[index]
             return (
-                .change(change, since: start.revision ?? 0),
-                Cursor(start.number, revision: change.revision, epoch: start.epoch)
+                .change(change, since: start.base),
+                Cursor(start.number, revision: change.revision, base: bases[index], epoch: start.epoch)
             )
         case .signals(let signals): return (.signal(signals[index]), start)
         }
@@ -95,15 +100,29 @@ package struct LiveEvents: Sendable {
         guard lacksRoots == other.lacksRoots else { return false }
         return switch (items, other.items) {
         case (.messages(let messages), .messages(let others)):
-            start.revision == other.start.revision && start.epoch == other.start.epoch
+            start.at(0) == other.start.at(0)
                 && messages.first?.number == others.first?.number && messages.last?.number == others.last?.number
         case (.changes(let changes), .changes(let others)):
-            start == other.start && changes.count == others.count
+            start == other.start && bases.last == other.bases.last && changes.count == others.count
                 && changes.first?.revision == others.first?.revision
                 && changes.last?.revision == others.last?.revision
         case (.signals(let signals), .signals(let others)): signals == others
         case (.messages, _), (.changes, _), (.signals, _): false
         }
+    }
+}
+
+extension [ChangeEvent] {
+    /// `Cursor.base` after these events, one after another: where they are the next revisions, without a gap, whatever changed
+    /// was told.
+    func base(after base: Int64) -> Int64 { reduce(base) { $1.revision == $0 + 1 ? $0 + 1 : $0 } }
+
+    /// - Parameter isWhole: whether nothing had changed after them.
+    fileprivate func bases(after base: Int64, _ isWhole: Bool) -> [Int64] {
+        var bases: [Int64] = []
+        for event in self { bases.append(event.revision == (bases.last ?? base) + 1 ? event.revision : bases.last ?? base) }
+        if isWhole, let last { bases[bases.count - 1] = last.revision }
+        return bases
     }
 }
 

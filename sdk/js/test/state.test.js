@@ -17,8 +17,9 @@ describe("A cursor", () => {
   it("has an epoch, a number and a revision, or a number alone", () => {
     assert.deepEqual(readCursor("43.17"), { epoch: 0, n: 43, r: 17 });
     assert.deepEqual(readCursor("e2.43.17"), { epoch: 2, n: 43, r: 17 });
+    assert.deepEqual(readCursor("43.17.11"), { epoch: 0, n: 43, r: 17 });
     assert.deepEqual(readCursor("43"), { epoch: 0, n: 43, r: null });
-    for (const text of ["", "x", "4.", "e.1.2", null, undefined, "1.2.3"]) assert.equal(readCursor(text), null);
+    for (const text of ["", "x", "4.", "e.1.2", null, undefined, "1.2.3.4"]) assert.equal(readCursor(text), null);
   });
 
   it("is taken over after an event, and never falls", () => {
