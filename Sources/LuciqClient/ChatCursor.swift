@@ -9,7 +9,8 @@ struct ChatCursor: Sendable, Equatable {
     /// Nil: of messages alone.
     let revision: Int64?
 
-    /// - Returns: nil unless the text is `43`, `43.17` or `e2.43.17`.
+    /// - Returns: nil unless the text is `43`, `43.17`, `e2.43.17` or, on the way to the head, `43.17.11`. What the last part
+    ///   says is the server's own.
     init?(_ text: String) {
         var parts = text.split(separator: ".", omittingEmptySubsequences: false)
         var epoch: Int64? = 0
@@ -17,10 +18,10 @@ struct ChatCursor: Sendable, Equatable {
             epoch = Self.number(first.dropFirst())
             parts.removeFirst()
         }
-        guard let epoch, (1...2).contains(parts.count), let number = Self.number(parts[0]) else { return nil }
+        guard let epoch, (1...3).contains(parts.count), let number = Self.number(parts[0]) else { return nil }
         var revision: Int64?
-        if parts.count == 2 {
-            guard let part = Self.number(parts[1]) else { return nil }
+        if parts.count > 1 {
+            guard let part = Self.number(parts[1]), parts.count == 2 || Self.number(parts[2]) != nil else { return nil }
             revision = part
         }
         (self.text, self.epoch, self.number, self.revision) = (text, epoch, number, revision)

@@ -113,7 +113,7 @@ import Testing
         #expect(try state.apply(message(42, id: "42")) == .added)
         #expect(state.cursor == "42" && state.messages.map(\.number) == [42])
         #expect(ChatState(after: "soon") == nil)
-        for text in ["", ".", "1.", ".1", "1.2.3", "e.1.2", "e2", "-1", "1.-2", "+1", "9223372036854775808"] {
+        for text in ["", ".", "1.", ".1", "1.2.3.4", "e.1.2", "e2", "-1", "1.-2", "+1", "9223372036854775808"] {
             #expect(ChatCursor(text) == nil, "\(text)")
         }
         #expect(ChatCursor("e2.43.17").map { [$0.epoch, $0.number, $0.revision ?? -1] } == [2, 43, 17])

@@ -48,35 +48,46 @@ extension ChatScope {
     ///
     /// - Throws: `ChatError.notFound`; `.cursorEpoch` for a cursor beyond the head.
     package func changes(after cursor: Cursor, limit: Int, bytes: Int) async throws -> ChatChanges {
-        try await read { scope in
-            let head = try await scope.check(cursor)
-            let numbers = scope.standing?.numbers ?? .all
-            let start = Cursor(
-                max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0, base: cursor.base,
-                epoch: head.epoch)
-            var page = ChatChanges(from: start)
-            let walk = ChangeWalk(reader: ChangeReader(tenant.service.backend))
-            let changed = try await walk.page(
-                in: scope.id, after: start, upTo: head.revision!, in: numbers,
-                StreamLimits.Size(messages: limit, bytes: bytes))
-            let events = LiveEvents(.changes(changed.events), after: start, isWhole: changed.isWhole, for: numbers)
-            for index in 0..<events.count {
-                let (event, next) = events.event(at: index)
-                page.add(event, upTo: next)
+        try await read { found in
+            var scope = found
+            while true {
+                let page = try await scope.page(after: cursor, limit: limit, bytes: bytes)
+                guard let standing = scope.standing, standing.role == nil else { return page }
+                // One that was let in again before the head was read is told so.
+                scope = try await scope.tenant.chat(number)
+                if scope.standing?.role == nil { return page }
             }
-            page.cursor = Cursor(
-                start.number, revision: changed.revision,
-                base: changed.isWhole ? changed.revision : page.cursor.base, epoch: head.epoch)
-            guard changed.revision >= head.revision! else {
-                page.hasMore = true
-                return page
-            }
-            let size = changed.events.reduce(0) { $0 + $1.writtenBytes }
-            var room = Room(left: limit - changed.events.count, bytes: bytes - size)
-            page.hasMore = try await !scope.addNew(to: &page, in: numbers, &room)
-            try await scope.tellThreads(in: &page)
+        }
+    }
+
+    private func page(after cursor: Cursor, limit: Int, bytes: Int) async throws -> ChatChanges {
+        let head = try await check(cursor)
+        let numbers = standing?.numbers ?? .all
+        let start = Cursor(
+            max(cursor.number, numbers.first - 1), revision: cursor.revision ?? 0, base: cursor.base,
+            epoch: head.epoch)
+        var page = ChatChanges(from: start)
+        let walk = ChangeWalk(reader: ChangeReader(tenant.service.backend))
+        let changed = try await walk.page(
+            in: id, after: start, upTo: head.revision!, in: numbers,
+            StreamLimits.Size(messages: limit, bytes: bytes))
+        let events = LiveEvents(.changes(changed.events), after: start, isWhole: changed.isWhole, for: numbers)
+        for index in 0..<events.count {
+            let (event, next) = events.event(at: index)
+            page.add(event, upTo: next)
+        }
+        page.cursor = Cursor(
+            start.number, revision: changed.revision,
+            base: changed.isWhole ? changed.revision : page.cursor.base, epoch: head.epoch)
+        guard changed.revision >= head.revision! else {
+            page.hasMore = true
             return page
         }
+        let size = changed.events.reduce(0) { $0 + $1.writtenBytes }
+        var room = Room(left: limit - changed.events.count, bytes: bytes - size)
+        page.hasMore = try await !addNew(to: &page, in: numbers, &room)
+        try await tellThreads(in: &page)
+        return page
     }
 
     /// - Returns: the head.

@@ -2,7 +2,8 @@
 /// forgotten here at once, and in other processes by the bus or by the table that they read every few seconds.
 ///
 /// A chat that is not there for a user is looked up each time, as one that does not exist is: by one statement that does
-/// not tell the two apart.
+/// not tell the two apart. So is the place of one that was removed: a cursor that it is given must not pass the event that
+/// lets it in again.
 final class Memberships: Sendable {
     struct Key: Hashable, Sendable {
         let tenant: Tenant.ID
@@ -27,7 +28,7 @@ final class Memberships: Sendable {
         guard let place = try await backend.members.place(of: key.user, in: key.chat, of: key.tenant) else {
             throw ChatError.notFound
         }
-        places.insert(place, for: key, at: version)
+        if place.standing.role != nil { places.insert(place, for: key, at: version) }
         return place
     }
 
