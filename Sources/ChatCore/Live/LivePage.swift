@@ -120,7 +120,9 @@ extension [ChangeEvent] {
     /// - Parameter isWhole: whether nothing had changed after them.
     fileprivate func bases(after base: Int64, _ isWhole: Bool) -> [Int64] {
         var bases: [Int64] = []
-        for event in self { bases.append(event.revision == (bases.last ?? base) + 1 ? event.revision : bases.last ?? base) }
+        for event in self {
+            bases.append(event.revision == (bases.last ?? base) + 1 ? event.revision : bases.last ?? base)
+        }
         if isWhole, let last { bases[bases.count - 1] = last.revision }
         return bases
     }
