@@ -154,7 +154,8 @@ import Testing
             let stored = try await test.backend.chatLog.append([reply, plain, reply], at: TestBackend.time)
             let root = ThreadSummary(root: Message.Number(1), replyCount: 2, lastReply: Message.Number(4))
             #expect(try stored.map { try $0.get().root } == [root, nil, root])
-            #expect(heard.withLock { $0.prefix(3).map(\.root) } == [root, nil, root])
+            // The first message may come back from the bus only now.
+            #expect(heard.withLock { $0.filter { $0.number.rawValue > 1 }.prefix(3).map(\.root) } == [root, nil, root])
             let changed = try await test.revise([(chat, 2, .body("y")), (chat, 4, .delete), (chat, 3, .delete)])
             #expect(try changed.map { try $0.get().message.root } == [root, root, nil])
             let published = heard.withLock { $0.filter { $0.revision > 0 } }.prefix(3)

@@ -133,6 +133,7 @@ export class ChatState {
   ): "current" | "behind" | "epoch";
   mergeList(kind: "members" | "pins", rows: object[], rev: number): void;
   mergeDetails(details: object, rev: number): void;
+  readonly mustReload: boolean;
   mergeRead(answer: { number?: number; unread: number; mentions?: number; more?: boolean; as_of: string }): void;
   apply(event: LuciqEvent, now?: number): void;
   advance(cursor: string): void;

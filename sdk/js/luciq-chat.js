@@ -83,6 +83,10 @@ export class ChatState {
   #members = new Map();
   #pins = new Map();
   #details = { rev: -1 };
+  // Another part of the chat may be there for the user than before.
+  #isElsewhere = false;
+  // When the newest message was made that was loaded.
+  #loadedAt = "";
   #threads = new Map();   // by root, of the replies that are held: { reply_count, last_reply }
   #typing = new Map();
   #reads = new Map();
@@ -221,6 +225,8 @@ export class ChatState {
     this.#asideSince = at.r;
     this.#members.clear();
     this.#pins.clear();
+    this.#isElsewhere = false;
+    this.#loadedAt = rows.reduce((newest, row) => (row.created_at > newest ? row.created_at : newest), "");
     this.#details = { rev: -1 };
     this.#unread = null;
     this.#threads.clear();
@@ -299,6 +305,9 @@ export class ChatState {
 
   // Events
 
+  /** Whether the chat must be loaded anew: what is there for the user begins or ends elsewhere now. */
+  get mustReload() { return this.#isElsewhere; }
+
   /**
    * Applies an event of a stream, a socket or `GET …/changes`, and then takes its cursor over.
    *
@@ -315,10 +324,17 @@ export class ChatState {
       this.#change(change.number, change.parts ?? {});
       this.#reply(event.root ?? change.root);
     } else if (type === "member.changed" && change) {
+      if (change.user === this.me && change.role != null) {
+        const held = this.#members.get(change.user)?.joined_at;
+        // Who joined before what was loaded then has only another role.
+        this.#isElsewhere ||= held ? held !== change.joined_at : !(change.joined_at <= this.#loadedAt);
+      }
       this.#replace("members", this.#members, change.user, change, revision);
     } else if (type === "pin.changed" && change) {
       this.#replace("pins", this.#pins, change.number, { pinned: change.pinned_at != null, ...change }, revision);
     } else if (type === "chat.changed" && change) {
+      const { access } = this.#details;
+      if (this.me !== null && access !== undefined && access !== change.access) this.#isElsewhere = true;
       this.mergeDetails(change, change.rev ?? revision);
     } else if (type === "typing") {
       this.#typing.set(event.user, now + (event.expires_in ?? 6) * 1000);
@@ -1670,7 +1686,9 @@ export class LuciqChat {
   resume() {
     this.#isPaused = false;
     if (this.#isClosed || (this.#status !== "paused" && this.#status !== "gone")) return;
-    if (this.state.cursor !== null) this.#connect();
+    const wasThere = this.#status === "paused";
+    // One that was gone may be there from elsewhere on.
+    if (this.state.cursor !== null && wasThere) this.#connect();
     else this.#load();
   }
 
@@ -1720,7 +1738,7 @@ export class LuciqChat {
     if (!this.#isPaused) this.#client._link.add(this);
   }
 
-  // The cursor is of another epoch: nothing of what is held can be believed.
+  // The cursor is of another epoch, or what is there for the user is not what was: nothing of what is held can be believed.
   async _reload() {
     if (this.#isClosed) return;
     const round = ++this.#round;
@@ -1741,6 +1759,7 @@ export class LuciqChat {
         if (from === null) this.state.apply(event);
         // Of an older cursor only what changed is wanted: the chat's own is further on.
         else this.state.apply({ ...event, cursor: undefined });
+        if (this.state.mustReload) return this._reload();
       }
       if (from === null) this.state.advance(value.cursor);
       after = value.cursor;
@@ -1783,6 +1802,10 @@ export class LuciqChat {
 
   _event(event) {
     this.state.apply(event, Date.now());
+    if (this.state.mustReload) {
+      this._reload();
+      return;
+    }
     if (this.state.cursor) this.#client.outbox._delivered(this.number, this.state.head);
     this.#tell();
   }

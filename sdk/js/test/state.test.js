@@ -189,6 +189,29 @@ describe("Pages", () => {
 });
 
 describe("Members, pins and the chat itself", () => {
+  it("that show the user another part of the chat ask for a reload", () => {
+    const place = (cursor, user, role, joined_at) =>
+      ({ type: "member.changed", cursor, change: { rev: Number(cursor.slice(2)), user, role, joined_at } });
+    const state = loaded();
+    state.apply(place("3.6", "u2", "member", "now"));
+    state.apply(place("3.7", "u1", null));
+    assert.equal(state.mustReload, false);
+    state.apply(place("3.8", "u1", "member", "then"));
+    assert.equal(state.mustReload, true);
+    state.load([row(1)], "3.8", true);
+    assert.equal(state.mustReload, false);
+    state.apply(place("3.8", "u1", "admin", "at 0"));
+    assert.equal(state.mustReload, false);
+    state.mergeList("members", [{ user: "u1", role: "member", joined_at: "then" }], 8);
+    state.apply(place("3.9", "u1", "admin", "then"));
+    assert.equal(state.mustReload, false);
+    state.mergeDetails({ name: "a", access: "members" }, 9);
+    state.apply({ type: "chat.changed", cursor: "3.10", change: { rev: 10, name: "b", access: "members" } });
+    assert.equal(state.mustReload, false);
+    state.apply({ type: "chat.changed", cursor: "3.11", change: { rev: 11, name: "b", access: "open" } });
+    assert.equal(state.mustReload, true);
+  });
+
   it("follow their revisions, and lists do not undo them", () => {
     const state = loaded();
     state.apply({ type: "member.changed", cursor: "3.7", change: { user: "u2", role: "admin", rev: 7 } });
