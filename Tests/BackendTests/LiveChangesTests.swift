@@ -214,10 +214,14 @@ import Testing
                 #expect(replica.contents == stored && replica.violations == [])
                 #expect(stored.settings.name == "Kitchen" && stored.pins.map(\.number.rawValue) == [2])
                 #expect(stored.members.map(\.user.text) == ["u1"])
-                // It has only m1: the pins come before their messages, and stay.
-                let resumed = try await start(Cursor(1, revision: 0))
+            }
+            // It has only m1, and no feed has the changes any more: the pins come before their messages, and stay.
+            let stored = try await test.contents(of: chat)
+            try await test.withHub { hub in
+                let resumed = try await hub.subscribe(
+                    to: chat, of: Tenant.ID(1), after: Cursor(1, revision: 0), hasChanges: true)
                 var later = ChatReplica(cursor: resumed.cursor)
-                later.messages = replica.messages.filter { $0.key.rawValue == 1 }
+                for message in stored.messages.prefix(1) { later.messages[message.number] = message }
                 while later.cursor != Cursor(3, revision: 7) { later.apply(try await resumed.next()) }
                 #expect(later.contents == stored && later.violations == [])
             }
